@@ -1,0 +1,61 @@
+/* A module: one operation, run(input, workspace), that gives findings, a summary and artifacts.
+ *
+ * Three ways to write one: built in (a struct module here), a shared object that exports ff_module_v1, an executable
+ * (module/registry.h reads its module.yaml). All run in the sandbox and all speak the same NDJSON on stdin
+ * and stdout (docs/modules.md), so the worker knows one kind. For a built-in module the struct module_ctx
+ * below reads the request and writes the messages. */
+#ifndef FF_MODULE_MODULE_H
+#define FF_MODULE_MODULE_H
+
+#include "base/err.h"
+#include "codec/finding.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum module_category {
+    MODULE_SCANNER, MODULE_ANALYZER, MODULE_SECRETS, MODULE_FUZZER, MODULE_REPORTER, MODULE_TOOL
+};
+
+struct module_ctx;
+
+struct module {
+    const char *name, *version, *description;
+    enum module_category category;
+    const char *const *tags;     /* NULL-terminated */
+    const char *input_schema;    /* JSON Schema text */
+    const char *output_schema;   /* JSON Schema text or NULL */
+    bool requires_workspace;
+    /* Runs inside the sandbox. 0: the result is success, or partial if module_partial() was called. Negative: failed, with
+     * err's message. */
+    int (*run)(struct module_ctx *ctx, struct err *err);
+};
+
+const json_t *module_input(const struct module_ctx *ctx);     /* object; borrowed */
+const char *module_workspace(const struct module_ctx *ctx);   /* a folder; "/workspace" in the sandbox */
+const char *module_scratch(const struct module_ctx *ctx);
+const json_t *module_checkpoint_in(const struct module_ctx *ctx); /* of the attempt before; NULL: none */
+/* Input objects that the request refers to are laid out as files below this folder: "/objects/<n>"; NULL: none. */
+const char *module_objects(const struct module_ctx *ctx);
+
+/* Messages. They buffer and cannot fail one by one: the end of the run reports a failed write. */
+void module_finding(struct module_ctx *ctx, const struct finding *f);
+void module_log(struct module_ctx *ctx, const char *level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void module_progress(struct module_ctx *ctx, uint64_t done, uint64_t total, const char *message);
+void module_stats(struct module_ctx *ctx, json_t *stats);               /* takes the reference */
+void module_artifact(struct module_ctx *ctx, const char *path, const char *name); /* below scratch */
+void module_checkpoint(struct module_ctx *ctx, json_t *data);           /* takes the reference */
+void module_summary(struct module_ctx *ctx, json_t *summary);           /* of the result; takes the reference */
+/* The result is partial, for this reason (the last one given is shown; all are logged). */
+void module_partial(struct module_ctx *ctx, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Reads the request from in_fd, runs, writes messages to out_fd. Returns the exit status: 0 when a result was
+ * written. What the spawner's child calls, and what a test calls without any sandbox. */
+int module_serve(const struct module *m, int in_fd, int out_fd);
+
+const char *module_category_name(enum module_category c);
+
+#endif

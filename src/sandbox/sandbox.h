@@ -1,0 +1,123 @@
+/* The sandbox: a fresh process in namespaces of its own for each activity, at about a millisecond.
+ *
+ * A plan is plain data. The spawner is a small single-threaded process, forked before any thread exists; it forks
+ * each activity into user, mount, pid, net, ipc and uts namespaces with its own root, Landlock, seccomp, no capabilities,
+ * no inherited descriptors, a clean environment and limits. When ff dies, by kill -9 too, everything
+ * inside is killed. */
+#ifndef FF_SANDBOX_SANDBOX_H
+#define FF_SANDBOX_SANDBOX_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum sandbox_network { SANDBOX_NET_NONE, SANDBOX_NET_LOOPBACK, SANDBOX_NET_FULL };
+
+/* What the kernel here offers; found once, by trying. For ff doctor and each run's log. */
+struct sandbox_protection {
+    bool user_ns, mount_ns, pid_ns, net_ns, ipc_ns, uts_ns;
+    int landlock_abi; /* 0: none */
+    bool seccomp, overlayfs, pidfd;
+    int cgroup_version; /* 0: none writable, 1, 2 */
+    bool cgroup_memory, cgroup_pids;
+    bool complete; /* all that a full sandbox needs */
+    char missing[256]; /* what is lacking, for people; empty if complete */
+};
+
+enum mount_kind { MOUNT_BIND, MOUNT_OVERLAY, MOUNT_TMPFS };
+
+struct sandbox_mount {
+    enum mount_kind kind;
+    const char *source;        /* host path; of an overlay its lower folder */
+    const char *upper, *work;  /* overlay */
+    const char *target;        /* inside, absolute */
+    bool writable;
+    uint64_t size_bytes;       /* tmpfs */
+};
+
+struct sandbox_limits { /* 0: the default in brackets */
+    uint64_t memory_bytes;  /* [1 GB] of all processes together */
+    uint64_t cpu_ms;        /* [none] of all processes together */
+    uint32_t pids;          /* [256] */
+    uint32_t files;         /* [1,024] open descriptors a process */
+    uint64_t disk_bytes;    /* [1 GB] written to scratch (and to a writable workspace) */
+    uint64_t output_bytes;  /* [256 MB] on stdout; kept by the reader of the pipe, see sandbox_proc */
+    int64_t wall_ms;        /* [none] */
+};
+
+struct sandbox_plan {
+    const char *name;           /* of the module: for messages */
+    const char *builtin;        /* run this entry of the spawner's table in the forked child, without exec; or NULL */
+    const char *const *argv;    /* else exec this; argv[0] is a path inside */
+    const char *const *env;     /* "K=V", NULL-terminated; added to the minimal clean set */
+    const char *cwd;            /* inside; NULL: "/workspace" if mounted, else "/" */
+    const struct sandbox_mount *mounts; /* beside the root that every plan has: /usr /lib /bin read-only, synthetic /etc,
+                                           /proc of its own, minimal /dev, /tmp and /scratch as tmpfs of disk_bytes */
+    size_t mounts_count;
+    enum sandbox_network network;
+    struct sandbox_limits limits;
+    const char *scratch;        /* host folder to be /scratch (so that artifacts can be read afterwards); NULL: tmpfs */
+};
+
+enum sandbox_end {
+    SANDBOX_EXITED,      /* status = exit code */
+    SANDBOX_SIGNALLED,   /* status = signal; not by us */
+    SANDBOX_KILLED,      /* by sandbox_proc_kill() */
+    SANDBOX_LIMIT,       /* over the limit named in `limit` */
+    SANDBOX_SETUP_FAILED /* the sandbox could not be made: message in err */
+};
+
+struct sandbox_result {
+    enum sandbox_end end;
+    int status;
+    const char *limit;   /* "memory" "cpu" "pids" "disk" "output" "time"; static */
+    int64_t wall_ns, cpu_ns;
+    uint64_t memory_peak_bytes; /* 0: not known */
+    struct err err;
+};
+
+struct spawner;
+
+/* Runs in the forked child, inside the sandbox, with stdin, stdout and stderr as given; its return value is the
+ * exit status. */
+typedef int sandbox_builtin(const char *name, void *arg);
+
+struct spawner_options {
+    sandbox_builtin *builtin;
+    void *builtin_arg;
+    bool require_sandbox; /* refuse to start where protection is incomplete */
+};
+
+/* Forks the spawner. Must be called while the process has one thread. Cheap: what the kernel offers is found
+ * by the spawner in the background. */
+int spawner_start(const struct spawner_options *o, struct spawner **ret, struct err *err);
+/* Kills everything inside and waits for it. */
+void spawner_free(struct spawner *s);
+/* Waits until it is known. */
+const struct sandbox_protection *spawner_protection(struct spawner *s);
+
+/* Called once, on the thread that calls spawner_dispatch(). */
+typedef void sandbox_done(void *arg, const struct sandbox_result *result);
+
+struct sandbox_proc;
+
+/* Starts one. The three descriptors are duplicated to the child; the caller still owns (and closes) its own. Any
+ * thread may call; the answer comes by done, after which *ret is gone. */
+int sandbox_start(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
+                  int stderr_fd, sandbox_done *done, void *arg, struct sandbox_proc **ret,
+                  struct err *err);
+/* Kills everything in it. limit (may be NULL) makes the result SANDBOX_LIMIT with that name. */
+void sandbox_kill(struct sandbox_proc *p, const char *limit);
+/* Readable when spawner_dispatch() has something to do: for an event loop. */
+int spawner_fd(const struct spawner *s);
+/* Calls what is due; never blocks. One thread at a time. -ERR_UNAVAILABLE when the spawner is gone (all its processes are
+ * dead then, and each done was called). */
+int spawner_dispatch(struct spawner *s, struct err *err);
+
+/* Waits for one process, dispatching meanwhile: for callers without a loop. */
+int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
+                int stderr_fd, struct sandbox_result *ret, struct err *err);
+
+#endif

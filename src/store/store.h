@@ -1,0 +1,80 @@
+/* The object store: all bytes that outlive an activity.
+ *
+ * An object is an immutable byte string named by its content: "sha256:" and 64 hex digits. Two back ends
+ * (local files; S3, later) stand behind struct store_ops; chunking, compression and verification are above
+ * them and the same for both. A tree is an object too: a manifest of a folder whose files' bytes are in the
+ * same chunks (store/tree.h). Roots (pins) keep objects from being collected.
+ *
+ * Any thread may call; calls block. */
+#ifndef FF_STORE_STORE_H
+#define FF_STORE_STORE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_REF_LEN 71 /* strlen("sha256:" + 64 hex digits) */
+
+struct store_ref {
+    char text[STORE_REF_LEN + 1];
+};
+
+struct store;
+
+struct store_object_info {
+    struct store_ref ref;
+    uint64_t size_bytes;    /* as read */
+    uint64_t stored_bytes;  /* compressed, shared chunks counted */
+    int64_t created_ns;
+    char media_type[64]; /* as given at put */
+};
+
+bool store_ref_valid(const char *text);
+
+/* Opens (making it if absent) the local store in a folder. */
+int store_open_local(const char *dir, struct store **ret, struct err *err);
+/* A store in memory, for tests: same contract. */
+int store_open_memory(struct store **ret, struct err *err);
+void store_free(struct store *s);
+
+/* Bytes in. Durable when it returns. Putting the same bytes again is cheap and gives the same name. */
+int store_put(struct store *s, const void *data, size_t len, const char *media_type,
+              struct store_ref *ret, struct err *err);
+/* The same from a descriptor, to its end, with flat memory; -ERR_LIMIT over max bytes. */
+int store_put_fd(struct store *s, int fd, uint64_t max_bytes, const char *media_type,
+                 struct store_ref *ret, uint64_t *ret_size, struct err *err);
+/* Bytes out, verified against the name: -ERR_NOT_FOUND, or -ERR_CORRUPT and nothing given. *ret is the
+ * caller's, 0-terminated. */
+int store_get(struct store *s, const char *ref, size_t max, char **ret, size_t *ret_len,
+              struct err *err);
+int store_get_fd(struct store *s, const char *ref, int fd, uint64_t *ret_size, struct err *err);
+int store_stat(struct store *s, const char *ref, struct store_object_info *ret, struct err *err);
+/* Calls back for each object, in order of name, until it returns false. */
+int store_list(struct store *s, bool (*each)(void *arg, const struct store_object_info *info),
+               void *arg, struct err *err);
+int store_remove(struct store *s, const char *ref, struct err *err);
+
+/* A pin keeps an object (a tree with all of its chunks) until a time or until it is removed. owner is free text,
+ * say "run/<id>"; one pin per owner and ref. until_ns 0: no end. */
+int store_pin(struct store *s, const char *owner, const char *ref, int64_t until_ns,
+              struct err *err);
+int store_unpin_owner(struct store *s, const char *owner, struct err *err);
+
+struct store_gc_result {
+    uint64_t objects_kept, objects_removed, chunks_removed, bytes_freed;
+};
+/* Removes what no pin keeps and what is older than grace_ms (so that an upload going on is safe). Safe beside
+ * readers and writers of this and of other processes. */
+int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_result *ret,
+             struct err *err);
+
+struct store_verify_result {
+    uint64_t objects, chunks, bytes, bad_objects;
+};
+/* Reads everything; bad is called for each damaged or incomplete object. */
+int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why),
+                 void *arg, struct store_verify_result *ret, struct err *err);
+
+#endif
