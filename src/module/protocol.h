@@ -1,0 +1,56 @@
+/* The protocol between the worker and a module's process: one JSON request line in, NDJSON messages out
+ * (docs/modules.md has it in full). Both ends are here; bytes from a module are hostile. */
+#ifndef FF_MODULE_PROTOCOL_H
+#define FF_MODULE_PROTOCOL_H
+
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "codec/finding.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+#define MODULE_PROTOCOL_VERSION 1
+#define MODULE_LINE_MAX ((size_t)1 << 20) /* bytes of one message */
+#define MODULE_FINDINGS_MAX 1000000       /* of one activity */
+
+struct module_request {
+    const char *module, *run_id;
+    int attempt;
+    const json_t *input;
+    const char *workspace; /* NULL: none */
+    const char *scratch;
+    const char *objects; /* folder with the input's objects; NULL: none */
+    const json_t *checkpoint; /* NULL: none */
+};
+
+/* One line with its newline. */
+int module_request_write(const struct module_request *r, struct strbuf *out, struct err *err);
+
+enum module_status { MODULE_SUCCESS, MODULE_PARTIAL, MODULE_FAILED };
+const char *module_status_name(enum module_status s); /* "success" ... */
+
+/* Called for each message, in order. JSON is borrowed. Any may be NULL. */
+struct module_reader_ops {
+    void (*log)(void *arg, const char *level, const char *message);
+    void (*progress)(void *arg, uint64_t done, uint64_t total, const char *message);
+    void (*finding)(void *arg, struct finding *f); /* validated; released by the reader; may be changed */
+    void (*stats)(void *arg, const json_t *stats);
+    void (*artifact)(void *arg, const char *path, const char *name); /* path as the module gave it: not trusted */
+    void (*checkpoint)(void *arg, const json_t *data);
+};
+
+struct module_reader;
+
+int module_reader_new(const struct module_reader_ops *ops, void *arg, struct module_reader **ret,
+                      struct err *err);
+void module_reader_free(struct module_reader *r);
+/* Bytes as they come. After a failure (bad message, line too long, message after the result, too many findings) the
+ * error stays and further bytes are ignored. */
+int module_reader_feed(struct module_reader *r, const void *data, size_t len, struct err *err);
+/* End of output. -ERR_INVALID when there was no result, with what was wrong first. summary (an object) and error text are
+ * borrowed from the reader. */
+int module_reader_finish(struct module_reader *r, enum module_status *ret_status, const json_t **ret_summary,
+                         const char **ret_error, struct err *err);
+
+#endif
