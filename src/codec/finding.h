@@ -13,6 +13,13 @@ enum confidence { CONFIDENCE_LOW, CONFIDENCE_MEDIUM, CONFIDENCE_HIGH };
 enum finding_status { FINDING_NEW, FINDING_UNCHANGED, FINDING_ABSENT };
 
 #define FINDING_CWE_MAX 8
+/* Maxima in bytes; longer texts are cut at a character, a longer path is refused. */
+#define FINDING_RULE_MAX 256
+#define FINDING_TITLE_MAX 512
+#define FINDING_TEXT_MAX 16384    /* description, recommendation */
+#define FINDING_SNIPPET_MAX 4096
+#define FINDING_PATH_MAX 12288    /* 4,096 bytes, each as %XX */
+#define FINDING_OBJECT_MAX 262144 /* evidence, metadata: a larger one becomes {"dropped_bytes": n} */
 
 struct finding {
     char *id;      /* ULID; set when the run is merged */
@@ -36,7 +43,9 @@ struct finding {
     json_t *metadata; /* object or NULL */
 };
 
-void finding_release(struct finding *f);
+void finding_release(struct finding *f); /* frees the members; the finding is zero afterwards */
+/* A deep copy. */
+int finding_copy(const struct finding *from, struct finding *ret, struct err *err);
 /* JSON of the shape that users see. New reference; NULL when memory is out. */
 json_t *finding_to_json(const struct finding *f);
 /* From a module or a file: unknown keys go to metadata; missing rule_id or title, a bad severity, a path that is
@@ -48,5 +57,6 @@ const char *severity_name(enum severity s);
 int severity_parse(const char *text, enum severity *ret, struct err *err);
 const char *severity_sarif_level(enum severity s); /* error, warning, note */
 const char *confidence_name(enum confidence c);
+const char *finding_status_name(enum finding_status s);
 
 #endif

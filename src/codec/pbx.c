@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "codec/json.h"
+#include "codec/utf8.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -32,28 +33,6 @@ static bool read_varint(const uint8_t **p, const uint8_t *end, uint64_t *ret)
         }
     }
     return false;
-}
-
-/* UTF-8 as RFC 3629 has it: no surrogates, nothing over U+10FFFF, no overlong form. */
-static bool valid_utf8(const uint8_t *s, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        uint8_t c = s[i++];
-        if (c < 0x80)
-            continue;
-        int more = c >= 0xf0 && c <= 0xf4 ? 3 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xc2 && c < 0xe0 ? 1 : 0;
-        if (!more || n - i < (size_t)more)
-            return false;
-        uint8_t lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-        uint8_t hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        if (s[i] < lo || s[i] > hi)
-            return false;
-        for (int k = 1; k < more; k++)
-            if ((s[i + k] & 0xc0) != 0x80)
-                return false;
-        i += (size_t)more;
-    }
-    return true;
 }
 
 static int malformed(struct err *err, const char *why)
@@ -102,7 +81,7 @@ int pbx_scan(const ProtobufCMessageDescriptor *d, const void *data, size_t len, 
         }
         if (v > (uint64_t)(f->end - p))
             return malformed(err, "a field runs over the end");
-        if ((tag & 7) == 2 && fd && fd->type == PROTOBUF_C_TYPE_STRING && !valid_utf8(p, v))
+        if ((tag & 7) == 2 && fd && fd->type == PROTOBUF_C_TYPE_STRING && !utf8_valid((const char *)p, v))
             return malformed(err, "a string is not UTF-8");
         if ((tag & 7) == 2 && fd && fd->type == PROTOBUF_C_TYPE_MESSAGE) {
             if (depth + 1 == PBX_DEPTH_MAX)
