@@ -1,0 +1,175 @@
+/* ff: the table of commands, dispatch, and nothing else. */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/suggest.h"
+#include "cli/app.h"
+#include "cli/args_internal.h"
+#include "cli/cli.h"
+#include "cli/term.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct opt global_opts[] = {
+    {"state", 0, "DIR", "the state folder (default: the project's .fuzzforge, else ~/.local/state/fuzzforge)"},
+    {"toolbox", 0, "DIR", "a folder with workflows/ and modules/; may be given several times"},
+    {"config", 0, "FILE", "a configuration file that stands above the others"},
+    {"engine", 0, "NAME", "embedded or temporal"},
+    {"store", 0, "NAME", "local or s3"},
+    {"server", 0, "URL", "use a running server"},
+    {"require-sandbox", 0, NULL, "refuse to run where the kernel lacks a protection"},
+    {"json", 0, NULL, "one JSON document on stdout (NDJSON for streams)"},
+    {"quiet", 'q', NULL, "no progress, only results and errors"},
+    {"verbose", 'v', NULL, "say more; twice: debugging"},
+    {"no-color", 0, NULL, "no colour (also NO_COLOR)"},
+    {"help", 'h', NULL, "this help"},
+    {NULL, 0, NULL, NULL},
+};
+
+#define LIST(...) (const struct command *const[]){__VA_ARGS__, NULL}
+const struct command_group command_groups[] = {
+    {"Run", LIST(&cmd_run, &cmd_workflow, &cmd_runs, &cmd_module)},
+    {"Results", LIST(&cmd_findings, &cmd_finding)},
+    {"Data", LIST(&cmd_store, &cmd_clean)},
+    {"Set-up", LIST(&cmd_init, &cmd_trust, &cmd_config, &cmd_doctor, &cmd_completion, &cmd_version, &cmd_hold)},
+    {NULL, NULL},
+};
+
+static bool has_name(const struct command *c, const char *name)
+{
+    if (strcmp(c->name, name) == 0)
+        return true;
+    size_t n = strlen(name);
+    for (const char *p = c->aliases; p && *p;) {
+        size_t m = strcspn(p, " ");
+        if (m == n && strncmp(p, name, n) == 0)
+            return true;
+        p += m + (p[m] == ' ');
+    }
+    return false;
+}
+
+const struct command *cli_find(const char *name)
+{
+    for (const struct command_group *g = command_groups; g->title; g++)
+        for (const struct command *const *c = g->commands; *c; c++)
+            if (has_name(*c, name))
+                return *c;
+    return NULL;
+}
+
+static const struct command *find_sub(const struct command *c, const char *name)
+{
+    for (const struct command *const *s = c->subs; *s; s++)
+        if (has_name(*s, name))
+            return *s;
+    return NULL;
+}
+
+static int unknown_command(const struct command *parent, const char *name, struct err *err)
+{
+    struct suggest s;
+    suggest_init(&s, name);
+    if (parent) {
+        for (const struct command *const *c = parent->subs; *c; c++)
+            suggest_offer(&s, (*c)->name);
+        err_set(err, ERR_USAGE, "unknown command 'ff %s %s'", parent->name, name);
+    } else {
+        for (const struct command_group *g = command_groups; g->title; g++)
+            for (const struct command *const *c = g->commands; *c; c++)
+                suggest_offer(&s, (*c)->name);
+        err_set(err, ERR_USAGE, "unknown command '%s'", name);
+    }
+    return s.best ? err_hint(err, "did you mean '%s'?", s.best)
+                  : err_hint(err, "'ff --help' lists the commands");
+}
+
+/* Walks the words down to a command. path gets its full name. */
+static int resolve(int argc, char **argv, int *io_i, struct args *args, const struct command **ret,
+                   char *path, size_t path_size, struct err *err)
+{
+    int r = args_parse(NULL, argc, argv, io_i, true, args, err);
+    if (r < 0 || *io_i >= argc)
+        return r;
+    const struct command *c = cli_find(argv[*io_i]);
+    if (!c)
+        return unknown_command(NULL, argv[*io_i], err);
+    snprintf(path, path_size, "%s", c->name);
+    ++*io_i;
+    while (c->subs) {
+        r = args_parse(NULL, argc, argv, io_i, true, args, err);
+        if (r < 0)
+            return r;
+        const struct command *sub = *io_i < argc ? find_sub(c, argv[*io_i]) : NULL;
+        if (!sub) {
+            if (c->run)
+                break;
+            if (*io_i < argc)
+                return unknown_command(c, argv[*io_i], err);
+            break;
+        }
+        size_t n = strlen(path);
+        snprintf(path + n, path_size - n, " %s", sub->name);
+        c = sub;
+        ++*io_i;
+    }
+    *ret = c;
+    return args_parse(c->opts, argc, argv, io_i, false, args, err);
+}
+
+static int check_count(const struct command *c, const char *path, const struct args *a, struct err *err)
+{
+    int n = (int)a->positional.len;
+    if (n < c->min_args)
+        err_set(err, ERR_USAGE, "too few arguments: ff %s %s", path, c->usage ? c->usage : "");
+    else if (c->max_args >= 0 && n > c->max_args)
+        err_set(err, ERR_USAGE, "'%s' is one argument too many: ff %s %s",
+                a->positional.v[c->max_args], path, c->usage ? c->usage : "");
+    else
+        return 0;
+    return err_hint(err, "'ff %s --help' tells more", path);
+}
+
+int cli_main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    struct err err = {0};
+    struct args args = {0};
+    const struct command *c = NULL;
+    char path[128] = "";
+    int i = 1, status;
+    int r = resolve(argc, argv, &i, &args, &c, path, sizeof path, &err);
+    term_init(args_has(&args, "no-color") ? 0 : -1);
+    struct app app;
+    app_init(&app, &args);
+    if (args_has(&args, "help") && (c || r == 0)) {
+        if (c)
+            help_command(c, path);
+        else
+            help_all();
+        status = EXIT_OK;
+    } else if (r < 0) {
+        status = app_fail(&app, &err);
+    } else if (!c) {
+        help_all();
+        status = argc > 1 ? EXIT_USAGE : EXIT_OK;
+    } else if (!c->run) {
+        help_command(c, path);
+        status = EXIT_USAGE;
+    } else if (check_count(c, path, &args, &err) < 0 || app_configure(&app, &err) < 0) {
+        status = app_fail(&app, &err);
+    } else {
+        status = c->run(&app, &args);
+    }
+    if (fflush(stdout) != 0 && status == EXIT_OK)
+        status = EXIT_ENVIRONMENT;
+    app_release(&app);
+    args_release(&args);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv);
+}

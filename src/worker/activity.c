@@ -1,0 +1,530 @@
+/* The life of an activity on the loop thread. What may block is in activity_io.c and runs in libuv's pool. */
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "codec/pbx.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "worker/activity_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void collect_if_done(struct activity *a);
+
+static const char *run_name(const struct activity *a)
+{
+    return a->task->workflow_execution ? a->task->workflow_execution->workflow_id : "";
+}
+
+static void emit(struct activity *a, const char *type, const json_t *data)
+{
+    worker_emit(a->worker, run_name(a), a->module.name ? a->module.name : a->task->activity_type->name,
+                a->task->attempt, type, data);
+}
+
+static void activity_free(struct activity *a)
+{
+    ASSERT(!a->proc && !a->workspace && !a->handles && !a->heartbeat_out);
+    module_def_release(&a->module);
+    module_reader_free(a->reader);
+    json_decref(a->input);
+    json_decref(a->context);
+    json_decref(a->checkpoint);
+    json_decref(a->stats);
+    json_decref(a->progress);
+    json_decref(a->answer);
+    strbuf_release(&a->findings);
+    VEC_EACH(&a->artifacts, f) {
+        free(f->name);
+        free(f->path);
+    }
+    VEC_RELEASE(&a->artifacts);
+    engine_free_message(&a->task->base);
+    free(a->dir);
+    free(a);
+}
+
+/* Frees it when nothing refers to it any more. */
+static void free_if_idle(struct activity *a)
+{
+    if (!a->over || a->handles || a->heartbeat_out)
+        return;
+    struct activity_runner *r = a->worker->activities;
+    activity_runner_over(a);
+    activity_free(a);
+    if (r->stopping)
+        uv_async_send(&r->wake);
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+    struct activity *a = h->data;
+    a->handles--;
+    free_if_idle(a);
+}
+
+/* --- answers ---------------------------------------------------------------------------------------------- */
+
+static void copy_token(ProtobufCBinaryData *to, const ProtobufCBinaryData *from)
+{
+    to->data = mem_dup(from->data, from->len);
+    to->len = to->data ? from->len : 0;
+}
+
+static void answer_completed(struct activity *a)
+{
+    Pb__RespondActivityTaskCompletedRequest *req = mem_alloc(sizeof *req);
+    if (!req)
+        return;
+    pb__respond_activity_task_completed_request__init(req);
+    copy_token(&req->task_token, &a->task->task_token);
+    req->result = pbx_json_payloads(a->answer);
+    req->identity = pbx_str(a->worker->identity);
+    req->namespace_ = pbx_str(a->worker->name_space);
+    worker_call(a->worker, ENGINE_COMPLETE_ACTIVITY, &req->base, "complete an activity");
+}
+
+static void answer_failed(struct activity *a)
+{
+    Pb__RespondActivityTaskFailedRequest *req = mem_alloc(sizeof *req);
+    if (!req)
+        return;
+    pb__respond_activity_task_failed_request__init(req);
+    copy_token(&req->task_token, &a->task->task_token);
+    _cleanup_json_ json_t *details =
+        json_pack("{s:s, s:i}", "module", a->task->activity_type->name, "attempt", (int)a->task->attempt);
+    if (details && a->errors_len)
+        json_object_set_new(details, "stderr", json_string(a->errors));
+    if (details && a->result.limit)
+        json_object_set_new(details, "limit", json_string(a->result.limit));
+    req->failure = pbx_app_failure(a->err.msg, a->failure_type, a->non_retryable, details);
+    req->identity = pbx_str(a->worker->identity);
+    req->namespace_ = pbx_str(a->worker->name_space);
+    worker_call(a->worker, ENGINE_FAIL_ACTIVITY, &req->base, "fail an activity");
+}
+
+static void answer_cancelled(struct activity *a)
+{
+    Pb__RespondActivityTaskCanceledRequest *req = mem_alloc(sizeof *req);
+    if (!req)
+        return;
+    pb__respond_activity_task_canceled_request__init(req);
+    copy_token(&req->task_token, &a->task->task_token);
+    req->identity = pbx_str(a->worker->identity);
+    req->namespace_ = pbx_str(a->worker->name_space);
+    worker_call(a->worker, ENGINE_CANCEL_ACTIVITY, &req->base, "cancel an activity");
+}
+
+/* Everything is known: answer the engine and let go. */
+static void finish(struct activity *a)
+{
+    if (a->abandoned) {
+        emit(a, "abandoned", NULL);
+    } else if (a->cancelled) {
+        answer_cancelled(a);
+        emit(a, "cancelled", NULL);
+    } else if (a->err.code) {
+        _cleanup_json_ json_t *data = json_pack("{s:s}", "message", a->err.msg);
+        answer_failed(a);
+        emit(a, "failed", data);
+    } else {
+        answer_completed(a);
+        emit(a, "completed", a->answer);
+    }
+    a->over = true;
+    if (a->handles) {
+        uv_timer_stop(&a->heartbeat);
+        uv_close((uv_handle_t *)&a->heartbeat, handle_closed);
+    }
+    free_if_idle(a);
+}
+
+/* --- heartbeats ------------------------------------------------------------------------------------------- */
+
+struct heartbeat_call {
+    struct activity *a;
+    ProtobufCMessage *req;
+};
+
+static void heartbeat_answered(void *arg, ProtobufCMessage *resp, const struct err *err)
+{
+    struct heartbeat_call *c = arg;
+    struct activity *a = c->a;
+    struct worker *w = a->worker;
+    struct activity_runner *r = w->activities;
+    Pb__RecordActivityTaskHeartbeatResponse *answer = (Pb__RecordActivityTaskHeartbeatResponse *)resp;
+    engine_free_message(c->req);
+    free(c);
+    pthread_mutex_lock(&r->lock);
+    if (answer && answer->cancel_requested)
+        a->told_to_cancel = true;
+    if (err->code == ERR_NOT_FOUND) /* timed out, or its run is closed */
+        a->told_gone = true;
+    bool queued = VEC_PUSH(&r->heartbeats, a);
+    if (queued)
+        uv_async_send(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+    ASSERT(queued);
+    engine_free_message(resp);
+    atomic_fetch_sub(&w->calls_out, 1);
+}
+
+void activity_heartbeat_answered(struct activity *a)
+{
+    a->heartbeat_out = false;
+    if (a->told_to_cancel)
+        a->cancelled = true;
+    if (a->told_gone)
+        a->abandoned = true;
+    if ((a->cancelled || a->abandoned) && a->proc)
+        sandbox_kill(a->proc, NULL);
+    free_if_idle(a);
+}
+
+static void on_heartbeat(uv_timer_t *t)
+{
+    struct activity *a = t->data;
+    if (a->heartbeat_out || a->over || a->abandoned)
+        return;
+    Pb__RecordActivityTaskHeartbeatRequest *req = mem_alloc(sizeof *req);
+    struct heartbeat_call *c = mem_alloc(sizeof *c);
+    if (!req || !c) {
+        free(req);
+        free(c);
+        return;
+    }
+    pb__record_activity_task_heartbeat_request__init(req);
+    copy_token(&req->task_token, &a->task->task_token);
+    req->identity = pbx_str(a->worker->identity);
+    req->namespace_ = pbx_str(a->worker->name_space);
+    _cleanup_json_ json_t *details = json_pack("{s:O?, s:O?, s:O?}", "checkpoint", a->checkpoint, "progress",
+                                               a->progress, "stats", a->stats);
+    if (details)
+        req->details = pbx_json_payloads(details);
+    *c = (struct heartbeat_call){a, &req->base};
+    a->heartbeat_out = true;
+    atomic_fetch_add(&a->worker->calls_out, 1);
+    engine_call(a->worker->o.engine, ENGINE_HEARTBEAT, &req->base, 0, heartbeat_answered, c);
+}
+
+static uint64_t heartbeat_interval(const struct activity *a)
+{
+    int64_t ms = pbx_duration_ns(a->task->heartbeat_timeout) / NS_PER_MS / 2;
+    if (ms <= 0 || ms > a->worker->o.heartbeat_ms)
+        ms = a->worker->o.heartbeat_ms;
+    return (uint64_t)ms;
+}
+
+/* --- messages of the module ------------------------------------------------------------------------------- */
+
+static void on_log(void *arg, const char *level, const char *message)
+{
+    _cleanup_json_ json_t *data = json_pack("{s:s, s:s}", "level", level, "message", message);
+    emit(arg, "log", data);
+}
+
+static void on_progress(void *arg, uint64_t done, uint64_t total, const char *message)
+{
+    struct activity *a = arg;
+    json_t *data = json_pack("{s:I, s:I, s:s?}", "done", (json_int_t)done, "total", (json_int_t)total,
+                             "message", message);
+    json_decref(a->progress);
+    a->progress = data;
+    emit(a, "progress", data);
+}
+
+static void on_finding(void *arg, struct finding *f)
+{
+    struct activity *a = arg;
+    if (!f->module)
+        f->module = mem_strdup(a->module.name);
+    _cleanup_json_ json_t *j = finding_to_json(f);
+    if (!j) {
+        a->findings.failed = true;
+        return;
+    }
+    json_write(j, &a->findings, NULL);
+    strbuf_putc(&a->findings, '\n');
+    a->findings_count++;
+    emit(a, "finding", j);
+}
+
+static void on_stats(void *arg, const json_t *stats)
+{
+    struct activity *a = arg;
+    json_decref(a->stats);
+    a->stats = json_deep_copy(stats);
+    emit(a, "stats", stats);
+}
+
+static void on_artifact(void *arg, const char *path, const char *name)
+{
+    struct activity *a = arg;
+    struct artifact f = {mem_strdup(name), mem_strdup(path)};
+    if (a->artifacts.len >= ACTIVITY_ARTIFACTS_MAX || !f.name || !f.path || !VEC_PUSH(&a->artifacts, f)) {
+        free(f.name);
+        free(f.path);
+        if (!a->err.code)
+            err_set(&a->err, ERR_LIMIT, "more than %d artifacts", ACTIVITY_ARTIFACTS_MAX);
+    }
+}
+
+static void on_checkpoint(void *arg, const json_t *data)
+{
+    struct activity *a = arg;
+    json_decref(a->checkpoint);
+    a->checkpoint = json_deep_copy(data);
+}
+
+static const struct module_reader_ops reader_ops = {
+    .log = on_log,
+    .progress = on_progress,
+    .finding = on_finding,
+    .stats = on_stats,
+    .artifact = on_artifact,
+    .checkpoint = on_checkpoint,
+};
+
+/* --- its pipes -------------------------------------------------------------------------------------------- */
+
+static void end_pipe(uv_poll_t *p, int *fd, bool *open, struct activity *a)
+{
+    *open = false;
+    uv_poll_stop(p);
+    uv_close((uv_handle_t *)p, handle_closed);
+    close(*fd);
+    *fd = -1;
+    collect_if_done(a);
+}
+
+static void kill_for(struct activity *a, const char *limit)
+{
+    if (a->proc)
+        sandbox_kill(a->proc, limit);
+}
+
+static void on_stdout(uv_poll_t *p, int status, int events)
+{
+    struct activity *a = p->data;
+    (void)events;
+    static char buf[256 << 10]; /* the loop thread alone uses it */
+    ssize_t n = status < 0 ? 0 : read(a->out_fd, buf, sizeof buf);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        end_pipe(p, &a->out_fd, &a->out_open, a);
+        return;
+    }
+    uint64_t max = a->limits.output_bytes ? a->limits.output_bytes : ACTIVITY_OUTPUT_DEFAULT;
+    a->output_bytes += (uint64_t)n;
+    if (a->output_bytes > max) {
+        kill_for(a, "output");
+        return;
+    }
+    if (module_reader_feed(a->reader, buf, (size_t)n, NULL) < 0 || a->findings.failed)
+        kill_for(a, NULL);
+}
+
+static void on_stderr(uv_poll_t *p, int status, int events)
+{
+    struct activity *a = p->data;
+    (void)events;
+    char buf[4096];
+    ssize_t n = status < 0 ? 0 : read(a->err_fd, buf, sizeof buf);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        end_pipe(p, &a->err_fd, &a->err_open, a);
+        return;
+    }
+    size_t len = (size_t)n;
+    if (a->errors_len + len > ACTIVITY_STDERR_KEPT) {
+        size_t drop = a->errors_len + len - ACTIVITY_STDERR_KEPT;
+        memmove(a->errors, a->errors + drop, a->errors_len - drop);
+        a->errors_len -= drop;
+    }
+    memcpy(a->errors + a->errors_len, buf, len);
+    a->errors_len += len;
+    a->errors[a->errors_len] = 0;
+}
+
+/* --- stages ----------------------------------------------------------------------------------------------- */
+
+static void do_collect(uv_work_t *work)
+{
+    activity_collect(work->data);
+}
+
+static void collected(uv_work_t *work, int status)
+{
+    (void)status;
+    finish(work->data);
+}
+
+static void collect(struct activity *a)
+{
+    a->work.data = a;
+    uv_queue_work(&a->worker->activities->loop, &a->work, do_collect, collected);
+}
+
+static void collect_if_done(struct activity *a)
+{
+    if (a->proc_done && !a->out_open && !a->err_open)
+        collect(a);
+}
+
+static void on_exit_of(void *arg, const struct sandbox_result *result)
+{
+    struct activity *a = arg;
+    a->proc = NULL;
+    a->proc_done = true;
+    a->result = *result;
+    collect_if_done(a);
+}
+
+static int start_pipe(struct activity *a, int fd, uv_poll_t *p, uv_poll_cb cb)
+{
+    if (uv_poll_init(&a->worker->activities->loop, p, fd) < 0)
+        return -1;
+    p->data = a;
+    a->handles++;
+    return uv_poll_start(p, UV_READABLE, cb);
+}
+
+static const char *builtin_name(const struct activity *a, char *buf, size_t size)
+{
+    if (a->module.kind == MODULE_BUILTIN)
+        return a->module.name;
+    if (a->module.kind != MODULE_SHARED_OBJECT)
+        return NULL;
+    snprintf(buf, size, "so:%s", a->module.library);
+    return buf;
+}
+
+static int spawn(struct activity *a, int out_w, int err_w)
+{
+    struct sandbox_mount mounts[3];
+    size_t n = 0;
+    _cleanup_free_ char *scratch = os_path_join(a->dir, "scratch");
+    _cleanup_free_ char *objects = os_path_join(a->dir, "objects");
+    if (!scratch || !objects)
+        return err_nomem(&a->err);
+    if (a->workspace) {
+        bool overlay = workspace_upper(a->workspace) != NULL;
+        mounts[n++] = (struct sandbox_mount){
+            .kind = overlay ? MOUNT_OVERLAY : MOUNT_BIND,
+            .source = workspace_lower(a->workspace),
+            .upper = workspace_upper(a->workspace),
+            .work = workspace_work(a->workspace),
+            .target = "/workspace",
+            .writable = !workspace_read_only(a->workspace),
+        };
+    }
+    if (a->module.dir)
+        mounts[n++] = (struct sandbox_mount){.source = a->module.dir, .target = "/module"};
+    if (a->has_objects)
+        mounts[n++] = (struct sandbox_mount){.source = objects, .target = "/objects"};
+    char so[512];
+    struct sandbox_plan plan = {
+        .name = a->module.name,
+        .builtin = builtin_name(a, so, sizeof so),
+        .argv = (const char *const *)a->module.argv,
+        .cwd = a->workspace ? "/workspace" : "/scratch",
+        .mounts = mounts,
+        .mounts_count = n,
+        .network = a->network,
+        .limits = a->limits,
+        .scratch = scratch,
+    };
+    return sandbox_start(a->worker->o.spawner, &plan, a->in_fd, out_w, err_w, on_exit_of, a, &a->proc, &a->err);
+}
+
+static void launch(struct activity *a)
+{
+    int out[2] = {-1, -1}, errs[2] = {-1, -1};
+    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0) {
+        err_sys(&a->err, errno, "make a pipe");
+    } else if (module_reader_new(&reader_ops, a, &a->reader, &a->err) == 0) {
+        spawn(a, out[1], errs[1]);
+    }
+    close(a->in_fd);
+    close(out[1]);
+    close(errs[1]);
+    a->in_fd = -1;
+    if (a->err.code) {
+        close(out[0]);
+        close(errs[0]);
+        a->proc_done = true;
+        collect(a);
+        return;
+    }
+    a->out_fd = out[0];
+    a->err_fd = errs[0];
+    a->out_open = a->err_open = true;
+    fcntl(a->out_fd, F_SETFL, O_NONBLOCK);
+    fcntl(a->err_fd, F_SETFL, O_NONBLOCK);
+    ASSERT(start_pipe(a, a->out_fd, &a->out_poll, on_stdout) == 0);
+    ASSERT(start_pipe(a, a->err_fd, &a->err_poll, on_stderr) == 0);
+    uv_timer_init(&a->worker->activities->loop, &a->heartbeat);
+    a->heartbeat.data = a;
+    a->handles++;
+    uint64_t every = heartbeat_interval(a);
+    uv_timer_start(&a->heartbeat, on_heartbeat, every, every);
+    emit(a, "started", NULL);
+    if (a->abandoned)
+        kill_for(a, NULL);
+}
+
+static void do_prepare(uv_work_t *work)
+{
+    activity_prepare(work->data);
+}
+
+static void prepared(uv_work_t *work, int status)
+{
+    (void)status;
+    struct activity *a = work->data;
+    if (a->err.code || a->abandoned) {
+        a->proc_done = true;
+        collect(a);
+    } else {
+        launch(a);
+    }
+}
+
+void activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueueResponse *task)
+{
+    struct activity_runner *r = w->activities;
+    struct activity *a = mem_zalloc(sizeof *a);
+    if (!a) { /* the task times out and is handed out again */
+        engine_free_message(&task->base);
+        poller_send(p, &r->inbox);
+        return;
+    }
+    a->worker = w;
+    a->poller = p;
+    a->task = task;
+    a->in_fd = a->out_fd = a->err_fd = -1;
+    strbuf_init(&a->findings, ACTIVITY_FINDINGS_BYTES_MAX);
+    os_ulid(a->token_id);
+    a->next = r->first;
+    if (r->first)
+        r->first->prev = a;
+    r->first = a;
+    a->work.data = a;
+    uv_queue_work(&r->loop, &a->work, do_prepare, prepared);
+}
+
+void activity_abandon(struct activity *a)
+{
+    a->abandoned = true;
+    if (a->proc)
+        sandbox_kill(a->proc, NULL);
+}

@@ -1,0 +1,420 @@
+/* The blocking parts of an activity: its input is laid out before, its results are stored after. */
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "codec/pbx.h"
+#include "os/file.h"
+#include "worker/activity_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define REQUEST_MAX ((size_t)64 << 20)
+#define ARTIFACT_MAX ((uint64_t)4 << 30)
+#define INPUT_DEPTH_MAX 64
+
+static int fail(struct activity *a, const char *type, bool non_retryable)
+{
+    snprintf(a->failure_type, sizeof a->failure_type, "%s", type);
+    a->non_retryable = non_retryable;
+    return -a->err.code;
+}
+
+/* --- the task --------------------------------------------------------------------------------------------- */
+
+static const Pb__Payload *header_field(const Pb__Header *h, const char *key)
+{
+    for (size_t i = 0; h && i < h->n_fields; i++)
+        if (strcmp(h->fields[i]->key, key) == 0)
+            return h->fields[i]->value;
+    return NULL;
+}
+
+static int read_size(const json_t *resources, const char *key, uint64_t *ret, struct err *err)
+{
+    const json_t *v = json_object_get(resources, key);
+    if (json_is_integer(v) && json_integer_value(v) >= 0)
+        *ret = (uint64_t)json_integer_value(v);
+    else if (json_is_string(v))
+        return units_parse_size(json_string_value(v), ret, err);
+    else if (v && !json_is_null(v))
+        return err_set(err, ERR_INVALID, "resources.%s is neither a number nor a size", key);
+    return 0;
+}
+
+static int read_limits(struct activity *a, struct err *err)
+{
+    const json_t *res = json_object_get(a->context, "resources");
+    struct sandbox_limits *l = &a->limits;
+    uint64_t pids = 0, files = 0;
+    int r = read_size(res, "memory", &l->memory_bytes, err);
+    if (r == 0)
+        r = read_size(res, "disk", &l->disk_bytes, err);
+    if (r == 0)
+        r = read_size(res, "output", &l->output_bytes, err);
+    if (r == 0)
+        r = read_size(res, "pids", &pids, err);
+    if (r == 0)
+        r = read_size(res, "files", &files, err);
+    const json_t *cpu = json_object_get(res, "cpu");
+    int64_t cpu_ms = 0;
+    if (r == 0 && json_is_string(cpu))
+        r = units_parse_duration_ms(json_string_value(cpu), &cpu_ms, err);
+    else if (json_is_number(cpu))
+        cpu_ms = (int64_t)(json_number_value(cpu) * 1000);
+    l->cpu_ms = (uint64_t)cpu_ms;
+    l->pids = (uint32_t)pids;
+    l->files = (uint32_t)files;
+    l->wall_ms = pbx_duration_ns(a->task->start_to_close_timeout) / NS_PER_MS;
+    return r;
+}
+
+int activity_parse(struct activity *a, struct err *err)
+{
+    int r = pbx_payloads_json(a->task->input, 0, &a->input, err);
+    if (r == 0 && json_is_null(a->input)) {
+        json_decref(a->input);
+        a->input = json_object();
+    }
+    if (r == 0 && !json_is_object(a->input))
+        r = err_set(err, ERR_INVALID, "the input of a module is an object");
+    if (r == 0)
+        r = pbx_payload_json(header_field(a->task->header, WORKER_CONTEXT_HEADER), &a->context, err);
+    _cleanup_json_ json_t *details = NULL;
+    if (r == 0 && a->task->heartbeat_details)
+        r = pbx_payloads_json(a->task->heartbeat_details, 0, &details, err);
+    json_t *checkpoint = json_object_get(details, "checkpoint");
+    if (checkpoint && !json_is_null(checkpoint))
+        a->checkpoint = json_incref(checkpoint);
+    if (r == 0)
+        r = read_limits(a, err);
+    const char *net = json_str(a->context, "network", "none");
+    a->network = strcmp(net, "full") == 0       ? SANDBOX_NET_FULL
+                 : strcmp(net, "loopback") == 0 ? SANDBOX_NET_LOOPBACK
+                                                : SANDBOX_NET_NONE;
+    return r;
+}
+
+/* --- before ----------------------------------------------------------------------------------------------- */
+
+struct objects {
+    struct activity *a;
+    const char *dir;
+    int count;
+};
+
+static int fetch_object(struct objects *o, json_t *ref, const char *name)
+{
+    struct err *err = &o->a->err;
+    if (o->count >= ACTIVITY_OBJECTS_MAX)
+        return err_set(err, ERR_LIMIT, "the input refers to more than %d objects", ACTIVITY_OBJECTS_MAX);
+    _cleanup_free_ char *path = mem_printf("%s/%d", o->dir, o->count);
+    if (!path)
+        return err_nomem(err);
+    _cleanup_close_ int fd = -1;
+    int r = os_open(path, O_WRONLY | O_CREAT | O_EXCL, 0644, &fd, err);
+    if (r == 0)
+        r = store_get_fd(o->a->worker->o.store, name, fd, NULL, err);
+    if (r < 0)
+        return err_wrap(err, "object %s of the input", name);
+    _cleanup_free_ char *inside = mem_printf("/objects/%d", o->count++);
+    if (!inside || json_object_set_new(ref, "path", json_string(inside)) < 0)
+        return err_nomem(err);
+    return 0;
+}
+
+/* Lays out every REF of the input as a file and adds its path to it. */
+static int fetch_objects(struct objects *o, json_t *v, int depth)
+{
+    if (depth > INPUT_DEPTH_MAX)
+        return err_set(&o->a->err, ERR_LIMIT, "the input is nested deeper than %d", INPUT_DEPTH_MAX);
+    int r = 0;
+    const char *ref = json_str(v, "ref", NULL), *key;
+    size_t i;
+    json_t *item;
+    if (ref && store_ref_valid(ref))
+        return fetch_object(o, v, ref);
+    if (json_is_object(v)) {
+        json_object_foreach(v, key, item) {
+            r = fetch_objects(o, item, depth + 1);
+            if (r < 0)
+                return r;
+        }
+    } else if (json_is_array(v)) {
+        json_array_foreach(v, i, item) {
+            r = fetch_objects(o, item, depth + 1);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+static int make_folders(struct activity *a)
+{
+    a->dir = os_path_join(a->worker->o.scratch_dir, a->token_id);
+    _cleanup_free_ char *scratch = a->dir ? os_path_join(a->dir, "scratch") : NULL;
+    _cleanup_free_ char *objects = a->dir ? os_path_join(a->dir, "objects") : NULL;
+    if (!scratch || !objects)
+        return err_nomem(&a->err);
+    /* The outer folder is closed to others; what is inside is open to the sandbox's user, whoever that is. */
+    int r = os_mkdir(a->dir, 0700, false, &a->err);
+    if (r == 0)
+        r = os_mkdir(scratch, 0777, false, &a->err);
+    if (r == 0 && chmod(scratch, 0777) < 0)
+        r = err_sys(&a->err, errno, "chmod %s", scratch);
+    if (r == 0)
+        r = os_mkdir(objects, 0755, false, &a->err);
+    if (r < 0)
+        return r;
+    struct objects o = {.a = a, .dir = objects};
+    r = fetch_objects(&o, a->input, 0);
+    a->has_objects = o.count > 0;
+    return r;
+}
+
+static int acquire_workspace(struct activity *a)
+{
+    const char *tree = json_str(json_object_get(a->context, "target"), "ref", NULL);
+    if (!tree)
+        return a->module.requires_workspace
+                   ? err_set(&a->err, ERR_INVALID, "module '%s' needs a target, and the run has none", a->module.name)
+                   : 0;
+    enum isolation mode;
+    int r = isolation_parse(json_str(a->context, "isolation", "isolated"), &mode, &a->err);
+    if (r < 0)
+        return r;
+    /* The key is the run's: its activities see the same private folder. */
+    return workspace_acquire(a->worker->o.workspaces, tree, mode, a->task->workflow_execution->run_id,
+                             &a->workspace, &a->err);
+}
+
+static int write_request(struct activity *a)
+{
+    struct module_request req = {
+        .module = a->module.name,
+        .run_id = a->task->workflow_execution->workflow_id,
+        .attempt = a->task->attempt,
+        .input = a->input,
+        .workspace = a->workspace ? "/workspace" : NULL,
+        .scratch = "/scratch",
+        .objects = a->has_objects ? "/objects" : NULL,
+        .checkpoint = a->checkpoint,
+    };
+    struct strbuf text = STRBUF_INIT_MAX(REQUEST_MAX);
+    int r = module_request_write(&req, &text, &a->err);
+    if (r == 0) {
+        a->in_fd = memfd_create("ff-request", MFD_CLOEXEC);
+        if (a->in_fd < 0)
+            r = err_sys(&a->err, errno, "memfd");
+    }
+    if (r == 0)
+        r = os_write_full(a->in_fd, text.s, text.len, &a->err);
+    if (r == 0 && lseek(a->in_fd, 0, SEEK_SET) < 0)
+        r = err_sys(&a->err, errno, "memfd");
+    strbuf_release(&text);
+    return r;
+}
+
+void activity_prepare(struct activity *a)
+{
+    struct worker *w = a->worker;
+    if (activity_parse(a, &a->err) < 0) {
+        fail(a, "BadInput", true);
+        return;
+    }
+    if (module_registry_find(w->o.modules, a->task->activity_type->name, &a->module, &a->err) < 0) {
+        fail(a, "ModuleNotFound", true);
+        return;
+    }
+    if (make_folders(a) < 0 || acquire_workspace(a) < 0 || write_request(a) < 0)
+        fail(a, "WorkspaceError", a->err.code == ERR_INVALID || a->err.code == ERR_NOT_FOUND);
+}
+
+/* --- after ------------------------------------------------------------------------------------------------ */
+
+static json_t *ref_json(const struct store_ref *ref, uint64_t size, const char *media_type)
+{
+    return json_pack("{s:s, s:I, s:s}", "ref", ref->text, "bytes", (json_int_t)size, "media_type", media_type);
+}
+
+static const char *media_type_of(const char *name)
+{
+    static const struct {
+        const char *suffix, *type;
+    } table[] = {{".sarif", "application/sarif+json"}, {".json", "application/json"}, {".ndjson", "application/x-ndjson"},
+                 {".txt", "text/plain"},               {".html", "text/html"},        {".md", "text/markdown"},
+                 {".csv", "text/csv"},                 {".xml", "application/xml"}};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        size_t m = strlen(table[i].suffix);
+        if (n > m && strcmp(name + n - m, table[i].suffix) == 0)
+            return table[i].type;
+    }
+    return "application/octet-stream";
+}
+
+/* An artifact's path is the module's word: it is opened below the scratch folder, no link on the way followed. */
+static int open_artifact(int scratch_fd, const char *path, int *ret_fd, struct err *err)
+{
+    const char *rel = strncmp(path, "/scratch/", 9) == 0 ? path + 9 : path;
+    while (*rel == '/')
+        rel++;
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    int fd = (int)syscall(SYS_openat2, scratch_fd, rel, &how, sizeof how);
+    if (fd < 0)
+        return err_sys(err, errno, "artifact %s", path);
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return err_set(err, ERR_INVALID, "artifact %s is no regular file", path);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static int store_artifacts(struct activity *a, json_t *ret)
+{
+    if (!a->artifacts.len)
+        return 0;
+    _cleanup_free_ char *scratch = os_path_join(a->dir, "scratch");
+    if (!scratch)
+        return err_nomem(&a->err);
+    _cleanup_close_ int dir = -1;
+    int r = os_open(scratch, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &dir, &a->err);
+    VEC_EACH(&a->artifacts, f) {
+        _cleanup_close_ int fd = -1;
+        struct store_ref ref;
+        uint64_t size;
+        const char *type = media_type_of(f->name);
+        if (r == 0)
+            r = open_artifact(dir, f->path, &fd, &a->err);
+        if (r == 0)
+            r = store_put_fd(a->worker->o.store, fd, ARTIFACT_MAX, type, &ref, &size, &a->err);
+        if (r < 0)
+            return r;
+        if (json_object_set_new(ret, f->name, ref_json(&ref, size, type)) < 0)
+            return err_nomem(&a->err);
+    }
+    return r;
+}
+
+static int store_findings(struct activity *a, json_t **ret)
+{
+    int r = strbuf_check(&a->findings, &a->err);
+    if (r < 0)
+        return err_wrap(&a->err, "findings");
+    struct store_ref ref;
+    static const char type[] = "application/x-ndjson";
+    r = store_put(a->worker->o.store, strbuf_str(&a->findings), a->findings.len, type, &ref, &a->err);
+    if (r < 0)
+        return r;
+    *ret = ref_json(&ref, a->findings.len, type);
+    return *ret ? 0 : err_nomem(&a->err);
+}
+
+/* How the process ended, as an error if it was not well. The last line of stderr tells most. */
+static int judge_end(struct activity *a)
+{
+    const struct sandbox_result *res = &a->result;
+    const char *name = a->module.name, *tail = "";
+    while (a->errors_len && a->errors[a->errors_len - 1] == '\n')
+        a->errors[--a->errors_len] = 0;
+    if (a->errors_len) {
+        const char *nl = memrchr(a->errors, '\n', a->errors_len);
+        tail = nl ? nl + 1 : a->errors;
+    }
+    switch (res->end) {
+    case SANDBOX_SETUP_FAILED:
+        err_copy(&a->err, &res->err);
+        err_wrap(&a->err, "module '%s': sandbox", name);
+        return fail(a, "SandboxError", false);
+    case SANDBOX_LIMIT:
+        err_set(&a->err, ERR_LIMIT, "module '%s' went over its limit of %s and was stopped", name,
+                res->limit ? res->limit : "resources");
+        return fail(a, strcmp(res->limit ? res->limit : "", "time") == 0 ? "Timeout" : "LimitExceeded", false);
+    case SANDBOX_SIGNALLED:
+        err_set(&a->err, ERR_FAILED, "module '%s' was killed by signal %d (%s)%s%s", name, res->status,
+                strsignal(res->status), *tail ? ": " : "", tail);
+        return fail(a, "ModuleFailed", false);
+    case SANDBOX_EXITED:
+        if (res->status == 0)
+            return 0;
+        err_set(&a->err, ERR_FAILED, "module '%s' exited with status %d%s%s", name, res->status,
+                *tail ? ": " : "", tail);
+        return fail(a, "ModuleFailed", false);
+    default:
+        return 0; /* killed by us: the output tells why */
+    }
+}
+
+static int build_answer(struct activity *a, enum module_status status, const json_t *summary,
+                        const char *error)
+{
+    _cleanup_json_ json_t *artifacts = json_object();
+    _cleanup_json_ json_t *findings = NULL;
+    if (!artifacts)
+        return err_nomem(&a->err);
+    int r = store_artifacts(a, artifacts);
+    if (r == 0)
+        r = store_findings(a, &findings);
+    if (r < 0)
+        return fail(a, "ResultError", false);
+    a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s?}", "status", module_status_name(status), "summary",
+                          summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
+                          "artifacts", artifacts, "error", error);
+    return a->answer ? 0 : err_nomem(&a->err);
+}
+
+static void judge(struct activity *a)
+{
+    if (a->err.code) {
+        if (!a->failure_type[0])
+            fail(a, "ModuleFailed", false);
+        return;
+    }
+    enum module_status status = MODULE_FAILED;
+    const json_t *summary = NULL;
+    const char *error = NULL;
+    struct err protocol = {0};
+    int r = module_reader_finish(a->reader, &status, &summary, &error, &protocol);
+    if (judge_end(a) < 0)
+        return;
+    if (r < 0) {
+        err_copy(&a->err, &protocol);
+        err_wrap(&a->err, "module '%s': output", a->module.name);
+        fail(a, "BadOutput", false);
+        return;
+    }
+    if (status == MODULE_FAILED) {
+        err_set(&a->err, ERR_FAILED, "module '%s' failed: %s", a->module.name, error ? error : "it gave no reason");
+        fail(a, "ModuleFailed", false);
+        return;
+    }
+    build_answer(a, status, summary, error);
+}
+
+void activity_collect(struct activity *a)
+{
+    if (!a->abandoned && !a->cancelled)
+        judge(a);
+    if (a->workspace)
+        workspace_release(TAKE_PTR(a->workspace));
+    struct err err = {0};
+    if (a->dir && os_remove_tree(a->dir, &err) < 0)
+        log_warn("%s", err.msg);
+    if (a->in_fd >= 0) {
+        close(a->in_fd);
+        a->in_fd = -1;
+    }
+}

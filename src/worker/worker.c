@@ -1,0 +1,260 @@
+/* Start, stop, and the polls that both runners share. */
+#include "worker/worker.h"
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/pbx.h"
+#include "os/clock.h"
+#include "worker/worker_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+char *worker_queue_name(const char *vertical)
+{
+    return mem_printf("%s-queue", vertical);
+}
+
+void inbox_init(struct inbox *in)
+{
+    *in = (struct inbox){.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    in->tail = &in->head;
+}
+
+void inbox_release(struct inbox *in)
+{
+    pthread_mutex_destroy(&in->lock);
+    pthread_cond_destroy(&in->cond);
+}
+
+struct poller *inbox_take(struct inbox *in, bool wait)
+{
+    pthread_mutex_lock(&in->lock);
+    while (wait && !in->head && !in->stop)
+        pthread_cond_wait(&in->cond, &in->lock);
+    struct poller *list = in->head;
+    in->head = NULL;
+    in->tail = &in->head;
+    pthread_mutex_unlock(&in->lock);
+    return list;
+}
+
+void inbox_stop(struct inbox *in)
+{
+    pthread_mutex_lock(&in->lock);
+    in->stop = true;
+    pthread_cond_broadcast(&in->cond);
+    pthread_mutex_unlock(&in->lock);
+}
+
+static void set_queue(Pb__TaskQueue *q, const char *name, bool sticky)
+{
+    q->name = pbx_str(name);
+    q->kind = sticky ? PB__TASK_QUEUE_KIND__TASK_QUEUE_KIND_STICKY
+                     : PB__TASK_QUEUE_KIND__TASK_QUEUE_KIND_NORMAL;
+}
+
+struct poller *poller_new(struct worker *w, enum engine_method m, const char *queue, bool sticky,
+                          struct vertical *v)
+{
+    struct poller *p = mem_zalloc(sizeof *p);
+    Pb__TaskQueue *q = mem_zalloc(sizeof *q);
+    if (!p || !q)
+        goto nomem;
+    pb__task_queue__init(q);
+    set_queue(q, queue, sticky);
+    if (m == ENGINE_POLL_WORKFLOW_TASK) {
+        Pb__PollWorkflowTaskQueueRequest *r = mem_alloc(sizeof *r);
+        if (!r)
+            goto nomem;
+        pb__poll_workflow_task_queue_request__init(r);
+        r->namespace_ = pbx_str(w->name_space);
+        r->identity = pbx_str(w->identity);
+        r->task_queue = q;
+        p->request = &r->base;
+    } else {
+        Pb__PollActivityTaskQueueRequest *r = mem_alloc(sizeof *r);
+        if (!r)
+            goto nomem;
+        pb__poll_activity_task_queue_request__init(r);
+        r->namespace_ = pbx_str(w->name_space);
+        r->identity = pbx_str(w->identity);
+        r->task_queue = q;
+        p->request = &r->base;
+    }
+    p->worker = w;
+    p->method = m;
+    p->vertical = v;
+    return p;
+nomem:
+    if (q)
+        pb__task_queue__free_unpacked(q, NULL);
+    free(p);
+    return NULL;
+}
+
+void poller_free(struct poller *p)
+{
+    engine_free_message(p->request);
+    engine_free_message(p->answer);
+    free(p);
+}
+
+static void poll_answered(void *arg, ProtobufCMessage *resp, const struct err *err)
+{
+    struct poller *p = arg;
+    struct inbox *to = p->to;
+    struct worker *w = p->worker;
+    p->answer = resp;
+    p->err = *err;
+    p->next = NULL;
+    pthread_mutex_lock(&to->lock);
+    *to->tail = p;
+    to->tail = &p->next;
+    pthread_cond_signal(&to->cond);
+    if (to->wake)
+        to->wake(to->wake_arg);
+    pthread_mutex_unlock(&to->lock);
+    atomic_fetch_sub(&w->calls_out, 1);
+}
+
+void poller_send(struct poller *p, struct inbox *to)
+{
+    p->to = to;
+    atomic_fetch_add(&p->worker->calls_out, 1);
+    engine_call(p->worker->o.engine, p->method, p->request, 0, poll_answered, p);
+}
+
+struct plain_call {
+    struct worker *worker;
+    ProtobufCMessage *req;
+    const char *what;
+};
+
+static void plain_answered(void *arg, ProtobufCMessage *resp, const struct err *err)
+{
+    struct plain_call *c = arg;
+    struct worker *w = c->worker;
+    /* NOT_FOUND: the task was timed out or its run is closed; what we did is of no use any more. */
+    if (err->code && err->code != ERR_NOT_FOUND && err->code != ERR_CANCELLED)
+        log_warn("%s: %s", c->what, err->msg);
+    engine_free_message(resp);
+    engine_free_message(c->req);
+    free(c);
+    atomic_fetch_sub(&w->calls_out, 1);
+}
+
+void worker_call(struct worker *w, enum engine_method m, ProtobufCMessage *req, const char *what)
+{
+    struct plain_call *c = mem_alloc(sizeof *c);
+    if (!c) {
+        log_error("%s: out of memory", what);
+        engine_free_message(req);
+        return;
+    }
+    *c = (struct plain_call){w, req, what};
+    atomic_fetch_add(&w->calls_out, 1);
+    engine_call(w->o.engine, m, req, 0, plain_answered, c);
+}
+
+void worker_emit(struct worker *w, const char *workflow_id, const char *module, int attempt,
+                 const char *type, const json_t *data)
+{
+    if (!w->o.on_event)
+        return;
+    struct worker_event e = {workflow_id, module, attempt, type, data};
+    w->o.on_event(w->o.on_event_arg, &e);
+}
+
+int worker_add_vertical(struct worker *w, const char *vertical, struct err *err)
+{
+    pthread_mutex_lock(&w->lock);
+    int r = 0;
+    for (size_t i = 0; i < w->verticals_count; i++)
+        if (strcmp(w->verticals[i]->name, vertical) == 0)
+            goto out;
+    if (w->verticals_count == WORKER_VERTICALS_MAX) {
+        r = err_set(err, ERR_LIMIT, "more than %d verticals", WORKER_VERTICALS_MAX);
+        goto out;
+    }
+    struct vertical *v = mem_zalloc(sizeof *v);
+    if (!v || !(v->name = mem_strdup(vertical))) {
+        free(v);
+        r = err_nomem(err);
+        goto out;
+    }
+    w->verticals[w->verticals_count++] = v;
+    r = workflow_runner_add(w, v, err);
+    if (r == 0 && w->activities)
+        r = activity_runner_add(w, v, err);
+out:
+    pthread_mutex_unlock(&w->lock);
+    return r;
+}
+
+static int set_names(struct worker *w, struct err *err)
+{
+    char host[64] = "localhost", uuid[37];
+    gethostname(host, sizeof host - 1);
+    os_uuid(uuid);
+    w->identity = mem_printf("%d@%s", (int)getpid(), host);
+    w->name_space = mem_strdup(w->o.name_space ? w->o.name_space : "default");
+    w->sticky_queue = mem_printf("ff-sticky-%s", uuid);
+    return w->identity && w->name_space && w->sticky_queue ? 0 : err_nomem(err);
+}
+
+int worker_start(const struct worker_options *o, struct worker **ret, struct err *err)
+{
+    struct worker *w = mem_zalloc(sizeof *w);
+    if (!w)
+        return err_nomem(err);
+    w->o = *o;
+    pthread_mutex_init(&w->lock, NULL);
+    if (w->o.workflow_polls <= 0)
+        w->o.workflow_polls = 8;
+    if (w->o.activity_slots <= 0)
+        w->o.activity_slots = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (w->o.workflow_cache <= 0)
+        w->o.workflow_cache = 512;
+    if (w->o.heartbeat_ms <= 0)
+        w->o.heartbeat_ms = 1000;
+    int r = set_names(w, err);
+    if (r == 0)
+        r = workflow_runner_start(w, err);
+    if (r == 0 && o->spawner)
+        r = activity_runner_start(w, err);
+    for (size_t i = 0; r == 0 && o->verticals && o->verticals[i]; i++)
+        r = worker_add_vertical(w, o->verticals[i], err);
+    if (r < 0) {
+        worker_stop(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+void worker_stop(struct worker *w)
+{
+    if (!w)
+        return;
+    atomic_store(&w->stopping, true);
+    engine_drain(w->o.engine);
+    activity_runner_stop(w);
+    workflow_runner_stop(w);
+    while (atomic_load(&w->calls_out) > 0) /* answers that only free something */
+        os_sleep_ms(1);
+    for (size_t i = 0; i < w->verticals_count; i++) {
+        ASSERT(w->verticals[i]->idle.len == 0);
+        VEC_RELEASE(&w->verticals[i]->idle);
+        free(w->verticals[i]->name);
+        free(w->verticals[i]);
+    }
+    pthread_mutex_destroy(&w->lock);
+    free(w->identity);
+    free(w->name_space);
+    free(w->sticky_queue);
+    free(w);
+}

@@ -1,0 +1,82 @@
+/* What the files of worker/ share. */
+#ifndef FF_WORKER_INTERNAL_H
+#define FF_WORKER_INTERNAL_H
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "worker/worker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define WORKER_VERTICALS_MAX 64
+
+/* One poll that is out or comes back. It is sent again as long as the worker lives and the receiver has room. */
+struct poller {
+    struct worker *worker;
+    enum engine_method method;
+    ProtobufCMessage *request; /* owned; the same for each poll */
+    struct vertical *vertical; /* NULL for the sticky queue */
+    struct inbox *to;          /* where its answer goes */
+    /* An answer on its way to the thread that handles it. */
+    ProtobufCMessage *answer;
+    struct err err;
+    struct poller *next;
+};
+
+/* A queue of answered polls for one thread. */
+struct inbox {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    struct poller *head, **tail;
+    bool stop;
+    void (*wake)(void *arg); /* beside the condition, for a thread with an event loop */
+    void *wake_arg;
+};
+
+struct vertical {
+    char *name;
+    int slots_busy; /* activities that run; activity thread only */
+    VEC(struct poller *) idle; /* activity pollers that wait for a slot; activity thread only */
+};
+
+struct workflow_runner;
+struct activity_runner;
+
+struct worker {
+    struct worker_options o;
+    char *identity, *name_space, *sticky_queue;
+    pthread_mutex_t lock; /* verticals */
+    struct vertical *verticals[WORKER_VERTICALS_MAX];
+    size_t verticals_count;
+    atomic_bool stopping;
+    atomic_int calls_out; /* engine calls whose answer is still to come */
+    struct workflow_runner *workflows;
+    struct activity_runner *activities;
+};
+
+void inbox_init(struct inbox *in);
+void inbox_release(struct inbox *in);
+struct poller *inbox_take(struct inbox *in, bool wait); /* the whole list; NULL: none, or told to stop */
+void inbox_stop(struct inbox *in);
+
+struct poller *poller_new(struct worker *w, enum engine_method m, const char *queue, bool sticky,
+                          struct vertical *v);
+void poller_free(struct poller *p);
+void poller_send(struct poller *p, struct inbox *to); /* the answer comes to that inbox */
+
+/* A call whose answer only matters if it fails (logged). Takes req. */
+void worker_call(struct worker *w, enum engine_method m, ProtobufCMessage *req, const char *what);
+
+int workflow_runner_start(struct worker *w, struct err *err);
+void workflow_runner_stop(struct worker *w);
+int workflow_runner_add(struct worker *w, struct vertical *v, struct err *err);
+
+int activity_runner_start(struct worker *w, struct err *err);
+void activity_runner_stop(struct worker *w);
+int activity_runner_add(struct worker *w, struct vertical *v, struct err *err);
+
+void worker_emit(struct worker *w, const char *workflow_id, const char *module, int attempt,
+                 const char *type, const json_t *data);
+
+#endif

@@ -1,0 +1,457 @@
+/* The workflow thread: takes workflow tasks, replays, answers with commands. */
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/pbx.h"
+#include "os/clock.h"
+#include "worker/scripts_internal.h"
+#include "worker/worker_internal.h"
+#include "workflow/workflow.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define STICKY_TIMEOUT_NS (INT64_C(5) * 1000000000)
+#define HISTORY_PAGES_MAX 1024
+
+/* A run whose Lua state is kept between tasks. */
+struct cached {
+    char *run_id;
+    struct workflow *workflow;
+    struct cached *newer, *older;
+};
+
+struct workflow_runner {
+    pthread_t thread;
+    bool started;
+    struct inbox inbox;
+    atomic_int pollers; /* alive */
+    struct map cache;   /* run id -> struct cached */
+    struct cached *newest, *oldest;
+    struct scripts scripts;
+};
+
+DEFINE_CLEANUP(ProtobufCMessage *, engine_free_message)
+
+/* The further pages of a history, in order. */
+struct pages {
+    VEC(ProtobufCMessage *) answers; /* GetWorkflowExecutionHistoryResponse */
+    VEC(const Pb__History *) histories;
+};
+
+static void pages_release(struct pages *p)
+{
+    VEC_EACH(&p->answers, a)
+        engine_free_message(*a);
+    VEC_RELEASE(&p->answers);
+    VEC_RELEASE(&p->histories);
+}
+
+static void cache_unlink(struct workflow_runner *r, struct cached *c)
+{
+    *(c->newer ? &c->newer->older : &r->newest) = c->older;
+    *(c->older ? &c->older->newer : &r->oldest) = c->newer;
+    c->newer = c->older = NULL;
+}
+
+static void cache_drop(struct workflow_runner *r, struct cached *c)
+{
+    cache_unlink(r, c);
+    map_remove(&r->cache, c->run_id);
+    workflow_free(c->workflow);
+    free(c->run_id);
+    free(c);
+}
+
+static void cache_touch(struct workflow_runner *r, struct cached *c)
+{
+    c->older = r->newest;
+    c->newer = NULL;
+    *(r->newest ? &r->newest->newer : &r->oldest) = c;
+    r->newest = c;
+}
+
+static struct cached *cache_add(struct worker *w, const char *run_id, struct workflow *wf)
+{
+    struct workflow_runner *r = w->workflows;
+    while (r->cache.len >= (size_t)w->o.workflow_cache)
+        cache_drop(r, r->oldest);
+    struct cached *c = mem_zalloc(sizeof *c);
+    if (!c || !(c->run_id = mem_strdup(run_id)) || !map_set(&r->cache, run_id, c)) {
+        if (c)
+            free(c->run_id);
+        free(c);
+        return NULL;
+    }
+    c->workflow = wf;
+    cache_touch(r, c);
+    return c;
+}
+
+/* Fetches history pages from a token on (or all of it, with no token). */
+static int fetch_pages(struct worker *w, const Pb__WorkflowExecution *execution,
+                       const ProtobufCBinaryData *token, struct pages *ret, struct err *err)
+{
+    Pb__GetWorkflowExecutionHistoryRequest req = PB__GET_WORKFLOW_EXECUTION_HISTORY_REQUEST__INIT;
+    req.namespace_ = w->name_space;
+    req.execution = (Pb__WorkflowExecution *)execution;
+    if (token)
+        req.next_page_token = *token;
+    for (int i = 0; i < HISTORY_PAGES_MAX; i++) {
+        ProtobufCMessage *m;
+        int r = engine_call_sync(w->o.engine, ENGINE_GET_HISTORY, &req.base, 0, &m, err);
+        if (r < 0)
+            return err_wrap(err, "read history");
+        if (!VEC_PUSH(&ret->answers, m)) {
+            engine_free_message(m);
+            return err_nomem(err);
+        }
+        Pb__GetWorkflowExecutionHistoryResponse *a = (Pb__GetWorkflowExecutionHistoryResponse *)m;
+        if (a->history && a->history->n_events && !VEC_PUSH(&ret->histories, a->history))
+            return err_nomem(err);
+        if (!a->next_page_token.len)
+            return 0;
+        req.next_page_token = a->next_page_token;
+    }
+    return err_set(err, ERR_LIMIT, "a history of more than %d pages", HISTORY_PAGES_MAX);
+}
+
+/* A workflow task with all the history that it needs. */
+struct job {
+    Pb__PollWorkflowTaskQueueResponse *task;
+    Pb__History *first; /* what the task came with, put back before it is freed */
+    struct pages pages;
+    struct cached *cached;
+};
+
+static const Pb__HistoryEvent *started_event(const Pb__History *h)
+{
+    return h && h->n_events && h->events[0]->event_id == 1 ? h->events[0] : NULL;
+}
+
+/* Finds the cached instance, or makes a new one and fetches all that it must replay. */
+static int job_prepare(struct worker *w, struct job *j, struct err *err)
+{
+    struct workflow_runner *r = w->workflows;
+    Pb__PollWorkflowTaskQueueResponse *t = j->task;
+    j->cached = map_get(&r->cache, t->workflow_execution->run_id);
+    bool full = started_event(t->history) != NULL;
+    if (j->cached && !full && workflow_last_event_id(j->cached->workflow) < t->previous_started_event_id) {
+        cache_drop(r, j->cached); /* it missed something */
+        j->cached = NULL;
+    }
+    if (j->cached && full) {
+        cache_drop(r, j->cached);
+        j->cached = NULL;
+    }
+    if (j->cached) {
+        cache_unlink(r, j->cached);
+        cache_touch(r, j->cached);
+        return t->next_page_token.len
+                   ? fetch_pages(w, t->workflow_execution, &t->next_page_token, &j->pages, err)
+                   : 0;
+    }
+    if (!full) { /* partial history, and the instance is gone: begin again from event 1 */
+        int e = fetch_pages(w, t->workflow_execution, NULL, &j->pages, err);
+        if (e < 0)
+            return e;
+        if (!j->pages.histories.len)
+            return err_set(err, ERR_CORRUPT, "the run has no history");
+        t->history = (Pb__History *)j->pages.histories.v[0];
+        memmove(j->pages.histories.v, j->pages.histories.v + 1,
+                (j->pages.histories.len - 1) * sizeof *j->pages.histories.v);
+        j->pages.histories.len--;
+    } else if (t->next_page_token.len) {
+        int e = fetch_pages(w, t->workflow_execution, &t->next_page_token, &j->pages, err);
+        if (e < 0)
+            return e;
+    }
+    const Pb__HistoryEvent *first = started_event(t->history);
+    if (!first || !first->workflow_execution_started_event_attributes)
+        return err_set(err, ERR_CORRUPT, "the history does not begin with its start");
+    const struct script *script;
+    int e = scripts_for_run(&r->scripts, w, first->workflow_execution_started_event_attributes, &script, err);
+    if (e < 0)
+        return e;
+    struct workflow *wf;
+    e = workflow_new(script->text, script->len, "workflow.lua", NULL, &wf, err);
+    if (e < 0)
+        return e;
+    j->cached = cache_add(w, t->workflow_execution->run_id, wf);
+    if (!j->cached) {
+        workflow_free(wf);
+        return err_nomem(err);
+    }
+    return 0;
+}
+
+static Pb__StickyExecutionAttributes *sticky_attributes(struct worker *w)
+{
+    Pb__StickyExecutionAttributes *s = mem_alloc(sizeof *s);
+    Pb__TaskQueue *q = mem_alloc(sizeof *q);
+    if (!s || !q) {
+        free(s);
+        free(q);
+        return NULL;
+    }
+    pb__sticky_execution_attributes__init(s);
+    pb__task_queue__init(q);
+    q->name = pbx_str(w->sticky_queue);
+    q->kind = PB__TASK_QUEUE_KIND__TASK_QUEUE_KIND_STICKY;
+    s->worker_task_queue = q;
+    s->schedule_to_start_timeout = pbx_duration(STICKY_TIMEOUT_NS);
+    return s;
+}
+
+static void copy_token(ProtobufCBinaryData *to, const ProtobufCBinaryData *from)
+{
+    to->data = mem_dup(from->data, from->len);
+    to->len = to->data ? from->len : 0;
+}
+
+static void answer_failed(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
+                          Pb__WorkflowTaskFailedCause cause, Pb__Failure *failure)
+{
+    Pb__RespondWorkflowTaskFailedRequest *req = mem_alloc(sizeof *req);
+    if (!req || !failure) { /* the task times out and is handed out again */
+        free(req);
+        engine_free_message(failure ? &failure->base : NULL);
+        return;
+    }
+    pb__respond_workflow_task_failed_request__init(req);
+    copy_token(&req->task_token, &t->task_token);
+    req->cause = cause;
+    req->failure = failure;
+    req->identity = pbx_str(w->identity);
+    req->namespace_ = pbx_str(w->name_space);
+    worker_call(w, ENGINE_FAIL_WORKFLOW_TASK, &req->base, "fail a workflow task");
+}
+
+static void answer_query(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
+                         const Pb__WorkflowQueryResult *result, const struct err *err)
+{
+    Pb__RespondQueryTaskCompletedRequest *req = mem_alloc(sizeof *req);
+    if (!req)
+        return;
+    pb__respond_query_task_completed_request__init(req);
+    copy_token(&req->task_token, &t->task_token);
+    req->namespace_ = pbx_str(w->name_space);
+    ProtobufCMessage *copy = NULL;
+    if (result) {
+        req->completed_type = result->result_type;
+        req->error_message = pbx_str(result->error_message);
+        if (result->answer && pbx_dup(&result->answer->base, &copy, NULL) == 0)
+            req->query_result = (Pb__Payloads *)copy;
+    } else {
+        req->completed_type = PB__QUERY_RESULT_TYPE__QUERY_RESULT_TYPE_FAILED;
+        req->error_message = pbx_str(err ? err->msg : "no answer");
+    }
+    worker_call(w, ENGINE_COMPLETE_QUERY, &req->base, "answer a query");
+}
+
+/* Commands that need what only the worker knows: the pinned script of a child, the memo of the next run. And a
+ * task queue that is new to this worker is polled from now on. */
+static int complete_commands(struct worker *w, const struct job *j, struct workflow_result *res,
+                             struct err *err)
+{
+    struct workflow_runner *r = w->workflows;
+    for (size_t i = 0; i < res->commands_count; i++) {
+        Pb__Command *c = res->commands[i];
+        const Pb__TaskQueue *q = NULL;
+        int e = 0;
+        if (c->attributes_case == PB__COMMAND__ATTRIBUTES_START_CHILD_WORKFLOW_EXECUTION_COMMAND_ATTRIBUTES) {
+            Pb__StartChildWorkflowExecutionCommandAttributes *a =
+                c->start_child_workflow_execution_command_attributes;
+            e = scripts_pin_child(&r->scripts, w, a, err);
+            q = a->task_queue;
+        } else if (c->attributes_case ==
+                   PB__COMMAND__ATTRIBUTES_CONTINUE_AS_NEW_WORKFLOW_EXECUTION_COMMAND_ATTRIBUTES) {
+            e = scripts_pin_next(&r->scripts, w, j->task->workflow_execution,
+                                 c->continue_as_new_workflow_execution_command_attributes, err);
+        } else if (c->attributes_case == PB__COMMAND__ATTRIBUTES_SCHEDULE_ACTIVITY_TASK_COMMAND_ATTRIBUTES) {
+            q = c->schedule_activity_task_command_attributes->task_queue;
+        }
+        if (e < 0)
+            return e;
+        size_t n = q && q->name ? strlen(q->name) : 0;
+        if (n > 6 && strcmp(q->name + n - 6, "-queue") == 0) {
+            char vertical[128];
+            snprintf(vertical, sizeof vertical, "%.*s", (int)(n - 6), q->name);
+            e = worker_add_vertical(w, vertical, err);
+            if (e < 0)
+                return e;
+        }
+    }
+    return 0;
+}
+
+static void answer_completed(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
+                             struct workflow_result *res)
+{
+    Pb__RespondWorkflowTaskCompletedRequest *req = mem_alloc(sizeof *req);
+    if (!req)
+        return;
+    pb__respond_workflow_task_completed_request__init(req);
+    copy_token(&req->task_token, &t->task_token);
+    req->identity = pbx_str(w->identity);
+    req->namespace_ = pbx_str(w->name_space);
+    req->sticky_attributes = sticky_attributes(w);
+    req->commands = res->commands;
+    req->n_commands = res->commands_count;
+    req->query_results = res->query_results;
+    req->n_query_results = res->query_results_count;
+    res->commands = NULL;
+    res->query_results = NULL;
+    res->commands_count = res->query_results_count = 0;
+    worker_call(w, ENGINE_COMPLETE_WORKFLOW_TASK, &req->base, "complete a workflow task");
+}
+
+static void emit_logs(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
+                      const struct workflow_result *res)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug"};
+    for (size_t i = 0; i < res->logs_count; i++) {
+        int level = res->logs[i].level;
+        _cleanup_json_ json_t *data =
+            json_pack("{s:s, s:s?}", "level", levels[level < 0 || level > 3 ? 2 : level], "message",
+                      res->logs[i].text);
+        worker_emit(w, t->workflow_execution->workflow_id, "", 0, "script_log", data);
+    }
+}
+
+static bool closes(const struct workflow_result *res)
+{
+    if (!res->commands_count)
+        return false;
+    switch (res->commands[res->commands_count - 1]->command_type) {
+    case PB__COMMAND_TYPE__COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION:
+    case PB__COMMAND_TYPE__COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
+    case PB__COMMAND_TYPE__COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION:
+    case PB__COMMAND_TYPE__COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void run_task(struct worker *w, struct job *j)
+{
+    struct workflow_runner *r = w->workflows;
+    Pb__PollWorkflowTaskQueueResponse *t = j->task;
+    struct workflow_result res = {0};
+    struct err err = {0};
+    int e = job_prepare(w, j, &err);
+    if (e == 0)
+        e = workflow_task(j->cached->workflow, t, j->pages.histories.v, j->pages.histories.len, &res, &err);
+    if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query)
+        e = complete_commands(w, j, &res, &err);
+    bool drop = true;
+    if (t->query) {
+        answer_query(w, t, e == 0 ? res.query_result : NULL, &err);
+        drop = e < 0;
+    } else if (e < 0) {
+        answer_failed(w, t, PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
+                      pbx_app_failure(err.msg, "WorkerError", false, NULL));
+    } else if (res.outcome == WORKFLOW_TASK_FAILED) {
+        answer_failed(w, t, res.cause, TAKE_PTR(res.failure));
+    } else {
+        emit_logs(w, t, &res);
+        drop = closes(&res);
+        answer_completed(w, t, &res);
+    }
+    if (drop && j->cached)
+        cache_drop(r, j->cached);
+    workflow_result_release(&res);
+}
+
+static void handle_answer(struct worker *w, struct poller *p)
+{
+    struct workflow_runner *r = w->workflows;
+    struct job j = {.task = (Pb__PollWorkflowTaskQueueResponse *)TAKE_PTR(p->answer)};
+    bool failed = p->err.code != 0;
+    if (failed && !atomic_load(&w->stopping)) {
+        log_debug("poll for workflow tasks: %s", p->err.msg);
+        os_sleep_ms(100); /* an engine in trouble is not asked in a tight loop */
+    }
+    if (j.task && j.task->task_token.len && j.task->workflow_execution && !atomic_load(&w->stopping)) {
+        j.first = j.task->history;
+        run_task(w, &j);
+        j.task->history = j.first;
+    }
+    pages_release(&j.pages);
+    engine_free_message(j.task ? &j.task->base : NULL);
+    if (atomic_load(&w->stopping)) {
+        poller_free(p);
+        atomic_fetch_sub(&r->pollers, 1);
+    } else {
+        poller_send(p, &r->inbox);
+    }
+}
+
+static void *run_thread(void *arg)
+{
+    struct worker *w = arg;
+    struct workflow_runner *r = w->workflows;
+    while (!atomic_load(&w->stopping) || atomic_load(&r->pollers) > 0) {
+        struct poller *p = inbox_take(&r->inbox, true);
+        if (!p && atomic_load(&w->stopping))
+            os_sleep_ms(1);
+        while (p) {
+            struct poller *next = p->next;
+            handle_answer(w, p);
+            p = next;
+        }
+    }
+    while (r->oldest)
+        cache_drop(r, r->oldest);
+    return NULL;
+}
+
+static int add_pollers(struct worker *w, const char *queue, bool sticky, struct vertical *v, struct err *err)
+{
+    for (int i = 0; i < w->o.workflow_polls; i++) {
+        struct poller *p = poller_new(w, ENGINE_POLL_WORKFLOW_TASK, queue, sticky, v);
+        if (!p)
+            return err_nomem(err);
+        atomic_fetch_add(&w->workflows->pollers, 1);
+        poller_send(p, &w->workflows->inbox);
+    }
+    return 0;
+}
+
+int workflow_runner_add(struct worker *w, struct vertical *v, struct err *err)
+{
+    _cleanup_free_ char *queue = worker_queue_name(v->name);
+    return queue ? add_pollers(w, queue, false, v, err) : err_nomem(err);
+}
+
+int workflow_runner_start(struct worker *w, struct err *err)
+{
+    struct workflow_runner *r = mem_zalloc(sizeof *r);
+    if (!r)
+        return err_nomem(err);
+    w->workflows = r;
+    inbox_init(&r->inbox);
+    int e = pthread_create(&r->thread, NULL, run_thread, w);
+    if (e)
+        return err_sys(err, e, "start the workflow thread");
+    r->started = true;
+    return add_pollers(w, w->sticky_queue, true, NULL, err);
+}
+
+void workflow_runner_stop(struct worker *w)
+{
+    struct workflow_runner *r = w->workflows;
+    if (!r)
+        return;
+    inbox_stop(&r->inbox);
+    if (r->started)
+        pthread_join(r->thread, NULL);
+    inbox_release(&r->inbox);
+    map_release(&r->cache);
+    scripts_release(&r->scripts);
+    free(r);
+    w->workflows = NULL;
+}
