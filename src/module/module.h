@@ -39,7 +39,8 @@ const json_t *module_checkpoint_in(const struct module_ctx *ctx); /* of the atte
 /* Input objects that the request refers to are laid out as files below this folder: "/objects/<n>"; NULL: none. */
 const char *module_objects(const struct module_ctx *ctx);
 
-/* Messages. They buffer and cannot fail one by one: the end of the run reports a failed write. */
+/* Messages, by one thread at a time. They buffer and cannot fail one by one: the end of the run reports a failed write.
+ * Texts need not be UTF-8; a finding over the maximum of a line is cut as codec/finding.h states. */
 void module_finding(struct module_ctx *ctx, const struct finding *f);
 void module_log(struct module_ctx *ctx, const char *level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -53,9 +54,12 @@ void module_partial(struct module_ctx *ctx, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Reads the request from in_fd, runs, writes messages to out_fd. Returns the exit status: 0 when a result was
- * written. What the spawner's child calls, and what a test calls without any sandbox. */
+ * written (of a failed run too), 1 when it could not be. What the spawner's child calls, and what a test calls without any
+ * sandbox. */
 int module_serve(const struct module *m, int in_fd, int out_fd);
 
-const char *module_category_name(enum module_category c);
+const char *module_category_name(enum module_category c); /* "scanner" ... */
+/* Unknown: -ERR_INVALID with the nearest name as the hint. */
+int module_category_parse(const char *text, enum module_category *ret, struct err *err);
 
 #endif

@@ -12,7 +12,10 @@
 
 #define MODULE_PROTOCOL_VERSION 1
 #define MODULE_LINE_MAX ((size_t)1 << 20) /* bytes of one message */
+#define MODULE_REQUEST_MAX ((size_t)8 << 20) /* bytes of the request */
 #define MODULE_FINDINGS_MAX 1000000       /* of one activity */
+#define MODULE_ARTIFACTS_MAX 10000        /* of one activity */
+#define MODULE_TEXT_MAX 8192              /* bytes of a log or progress text; the rest is cut off */
 
 struct module_request {
     const char *module, *run_id;
@@ -30,13 +33,17 @@ int module_request_write(const struct module_request *r, struct strbuf *out, str
 enum module_status { MODULE_SUCCESS, MODULE_PARTIAL, MODULE_FAILED };
 const char *module_status_name(enum module_status s); /* "success" ... */
 
+/* The levels that logging libraries have ("warn", "FATAL"), brought to the four: "debug" "info" "warning" "error"; NULL: no level. */
+const char *module_log_level(const char *s);
+
 /* Called for each message, in order. JSON is borrowed. Any may be NULL. */
 struct module_reader_ops {
+    /* level: one of the four; message: valid UTF-8, at most MODULE_TEXT_MAX bytes, may hold control characters. */
     void (*log)(void *arg, const char *level, const char *message);
     void (*progress)(void *arg, uint64_t done, uint64_t total, const char *message);
     void (*finding)(void *arg, struct finding *f); /* validated; released by the reader; may be changed */
     void (*stats)(void *arg, const json_t *stats);
-    void (*artifact)(void *arg, const char *path, const char *name); /* path as the module gave it: not trusted */
+    void (*artifact)(void *arg, const char *path, const char *name); /* path as the module gave it: not trusted; name: one part of a path, printable */
     void (*checkpoint)(void *arg, const json_t *data);
 };
 

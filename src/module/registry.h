@@ -23,13 +23,15 @@ struct module_def {
     bool requires_workspace;
     const struct module *builtin; /* kind MODULE_BUILTIN */
     char *dir;                    /* host folder, mounted read-only at /module; NULL for built-in ones */
+    char *entry;                  /* what sandbox_plan.builtin gets; NULL: MODULE_EXECUTABLE, which is exec'ed */
     char **argv;                  /* MODULE_EXECUTABLE: NULL-terminated; argv[0] resolved: "/module/run" or as given */
     char *library;                /* MODULE_SHARED_OBJECT: path below dir */
-    char *broken;                 /* file:line: reason; then only name and dir are set */
+    char *broken;                 /* "file:line: reason"; then only name and dir are set */
     char *shadowed_by;            /* where the one of this name that is used comes from; NULL: this one is used */
 };
 
 void module_def_release(struct module_def *d);
+bool module_name_valid(const char *name); /* [a-z0-9_-]{1,64} */
 
 struct module_registry;
 
@@ -43,7 +45,11 @@ int module_registry_find(const struct module_registry *r, const char *name, stru
 /* All, sorted by name, broken and shadowed ones too. Release each, then free(*ret). */
 int module_registry_list(const struct module_registry *r, struct module_def **ret, size_t *ret_count,
                          struct err *err);
-/* The built-in module of a name, or NULL: what the spawner's child looks up. */
+/* The built-in module of a name, or NULL. */
 const struct module *module_registry_builtin(const struct module_registry *r, const char *name);
+
+/* In the spawner's child, inside the sandbox: serves what an entry (see module_def) names: a built-in module or a shared
+ * object. Returns the exit status. */
+int module_entry_run(const struct module *const *builtins, const char *entry, int in_fd, int out_fd);
 
 #endif

@@ -1,0 +1,22 @@
+/* What the files of module/ share. */
+#ifndef FF_MODULE_INTERNAL_H
+#define FF_MODULE_INTERNAL_H
+
+#include "module/registry.h"
+
+#define MODULE_YAML_MAX ((size_t)256 << 10)
+
+/* Reads dir/module.yaml, which describes the module that the folder is named after. ret->dir and ret->name are set by the
+ * caller; the rest is filled in. -ERR_INVALID with "file:line: reason". */
+int module_yaml_read(struct module_def *ret, struct err *err);
+
+const struct module *module_of(const struct module_ctx *ctx);
+const char *module_run_id(const struct module_ctx *ctx);
+int module_attempt(const struct module_ctx *ctx);
+/* A finding as the module's JSON has it. */
+void module_finding_text(struct module_ctx *ctx, const json_t *finding, struct err *err);
+
+/* Serves the shared object at path as the module `name`. Returns the exit status. */
+int so_module_serve(const char *name, const char *path, int in_fd, int out_fd);
+
+#endif
