@@ -215,8 +215,12 @@ static int read_text(const json_t *v, const struct text_member *m, char **ret, s
         return 0;
     struct strbuf b = STRBUF_INIT;
     utf8_append_clean(&b, s, utf8_cut(s, n, m->max));
-    *ret = strbuf_take(&b, NULL);
-    return *ret ? 0 : err_nomem(err);
+    size_t len;
+    *ret = strbuf_take(&b, &len);
+    if (!*ret)
+        return err_nomem(err);
+    (*ret)[utf8_cut(*ret, len, m->max)] = 0; /* what replaced a NUL is longer than it */
+    return 0;
 }
 
 static int read_texts(const json_t *j, struct finding *f, struct err *err)
