@@ -29,10 +29,8 @@ const struct opt global_opts[] = {
 
 #define LIST(...) (const struct command *const[]){__VA_ARGS__, NULL}
 const struct command_group command_groups[] = {
-    {"Run", LIST(&cmd_run, &cmd_workflow, &cmd_runs, &cmd_module)},
-    {"Results", LIST(&cmd_findings, &cmd_finding)},
-    {"Data", LIST(&cmd_store, &cmd_clean)},
-    {"Set-up", LIST(&cmd_init, &cmd_trust, &cmd_config, &cmd_doctor, &cmd_completion, &cmd_version, &cmd_hold)},
+    {"Run", LIST(&cmd_run, &cmd_runs)},
+    {"Set-up", LIST(&cmd_version, &cmd_hold)},
     {NULL, NULL},
 };
 

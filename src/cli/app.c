@@ -1,0 +1,367 @@
+#include "cli/app.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/term.h"
+#include "codec/json.h"
+#include "engine/embedded/embedded.h"
+#include "os/file.h"
+#include "scan/builtin.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef FF_DATADIR
+#define FF_DATADIR "/usr/local/share/fuzzforge"
+#endif
+
+void app_init(struct app *app, const struct args *args)
+{
+    *app = (struct app){.args = args};
+    app->json = args_has(args, "json");
+    app->quiet = args_has(args, "quiet");
+    for (size_t i = 0; args_nth(args, "verbose", i); i++)
+        app->verbose++;
+    log_set_level(app->quiet ? LOG_ERROR : app->verbose >= 2 ? LOG_DEBUG : app->verbose ? LOG_INFO : LOG_WARN);
+}
+
+/* A flag that sets a setting. */
+static int flag(struct app *app, const char *name, enum config_key k, struct err *err)
+{
+    const char *v = args_get(app->args, name);
+    if (!v)
+        return 0;
+    char source[64];
+    snprintf(source, sizeof source, "flag --%s", name);
+    return config_set(&app->config, k, *v ? v : "true", source, err);
+}
+
+int app_configure(struct app *app, struct err *err)
+{
+    int r = config_load(&app->config, args_get(app->args, "config"), err);
+    if (r == 0)
+        r = flag(app, "state", CONFIG_state_dir, err);
+    if (r == 0)
+        r = flag(app, "engine", CONFIG_engine, err);
+    if (r == 0)
+        r = flag(app, "store", CONFIG_store, err);
+    if (r == 0)
+        r = flag(app, "server", CONFIG_server_url, err);
+    if (r == 0)
+        r = flag(app, "require-sandbox", CONFIG_sandbox_require, err);
+    if (r == 0)
+        r = config_state_dir(&app->config, &app->state_dir, err);
+    if (r == 0 && app->config.project_ignored)
+        log_warn("%s is not trusted: its settings are left aside ('ff trust %s' if it is yours)",
+                 app->config.project, app->config.project);
+    return r;
+}
+
+void app_close_state(struct app *app)
+{
+    worker_stop(TAKE_PTR(app->worker));
+    engine_free(TAKE_PTR(app->engine));
+    workspaces_free(TAKE_PTR(app->workspaces));
+    store_free(TAKE_PTR(app->store));
+    spawner_free(TAKE_PTR(app->spawner));
+}
+
+void app_release(struct app *app)
+{
+    app_close_state(app);
+    toolbox_free(app->toolbox);
+    module_registry_free(app->modules);
+    for (char **d = app->toolbox_dirs; d && *d; d++)
+        free(*d);
+    free(app->toolbox_dirs);
+    free(app->state_dir);
+    free(app->tmp_dir);
+    config_release(&app->config);
+}
+
+/* --- toolbox ---------------------------------------------------------------------------------------------- */
+
+typedef VEC(char *) dir_list;
+
+static int add_dir(dir_list *l, char *dir, struct err *err)
+{
+    if (!dir || !VEC_PUSH(l, dir)) {
+        free(dir);
+        return err_nomem(err);
+    }
+    return 0;
+}
+
+/* The installed toolbox: beside the program when it runs from its build folder. */
+static char *installed_toolbox(void)
+{
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    for (int up = 0; n > 0 && up < 2; up++) { /* <root>/build/ff -> <root>/toolbox */
+        exe[n] = 0;
+        char *slash = strrchr(exe, '/');
+        if (!slash)
+            break;
+        *slash = 0;
+        n = slash - exe;
+        if (up == 1) {
+            char *p = os_path_join(exe, "toolbox");
+            _cleanup_free_ char *mark = p ? os_path_join(p, "workflows/security_assessment") : NULL;
+            if (mark && os_is_dir(mark))
+                return p;
+            free(p);
+        }
+    }
+    return mem_strdup(FF_DATADIR "/toolbox");
+}
+
+static int list_dirs(struct app *app, dir_list *l, struct err *err)
+{
+    int r = 0;
+    const char *d;
+    for (size_t i = 0; r == 0 && (d = args_nth(app->args, "toolbox", i)); i++) {
+        if (!os_is_dir(d)) {
+            err_set(err, ERR_NOT_FOUND, "--toolbox %s: no such folder", d);
+            return -ERR_NOT_FOUND;
+        }
+        r = add_dir(l, mem_strdup(d), err);
+    }
+    if (r == 0 && app->config.project && app->config.project_trusted)
+        r = add_dir(l, mem_strdup(app->config.project), err);
+    _cleanup_free_ char *path = mem_strdup(config_get(&app->config, CONFIG_toolbox));
+    char *save = NULL;
+    for (char *p = path ? strtok_r(path, ":", &save) : NULL; r == 0 && p; p = strtok_r(NULL, ":", &save))
+        r = add_dir(l, mem_strdup(p), err);
+    if (r == 0)
+        r = add_dir(l, installed_toolbox(), err);
+    return r;
+}
+
+/* "<dir>/<sub>" of each folder, NULL-terminated. */
+static char **with_sub(char *const *dirs, const char *sub)
+{
+    dir_list l = {0};
+    for (; *dirs; dirs++)
+        if (add_dir(&l, os_path_join(*dirs, sub), NULL) < 0)
+            goto fail;
+    if (VEC_PUSH(&l, NULL))
+        return l.v;
+fail:
+    VEC_EACH(&l, d)
+        free(*d);
+    VEC_RELEASE(&l);
+    return NULL;
+}
+
+static void free_list(char **l)
+{
+    for (char **p = l; p && *p; p++)
+        free(*p);
+    free(l);
+}
+
+int app_open_toolbox(struct app *app, struct err *err)
+{
+    if (app->toolbox)
+        return 0;
+    dir_list l = {0};
+    int r = list_dirs(app, &l, err);
+    if (r == 0 && !VEC_PUSH(&l, NULL))
+        r = err_nomem(err);
+    app->toolbox_dirs = l.v;
+    if (r < 0) {
+        for (size_t i = 0; i < l.len; i++)
+            free(l.v[i]);
+        free(l.v);
+        app->toolbox_dirs = NULL;
+        return r;
+    }
+    char **workflows = with_sub(app->toolbox_dirs, "workflows"), **modules = with_sub(app->toolbox_dirs, "modules");
+    if (!workflows || !modules)
+        r = err_nomem(err);
+    if (r == 0)
+        r = toolbox_new((const char *const *)workflows, &app->toolbox, err);
+    if (r == 0)
+        r = module_registry_new(builtin_modules, (const char *const *)modules, &app->modules, err);
+    free_list(workflows);
+    free_list(modules);
+    return r;
+}
+
+/* --- state ------------------------------------------------------------------------------------------------ */
+
+/* In the spawner's child, inside the sandbox. */
+static int run_builtin(const char *name, void *arg)
+{
+    struct app *app = arg;
+    const struct module *m = module_registry_builtin(app->modules, name);
+    return m ? module_serve(m, STDIN_FILENO, STDOUT_FILENO) : 127;
+}
+
+static int open_spawner(struct app *app, struct err *err)
+{
+    bool require;
+    int r = config_bool(&app->config, CONFIG_sandbox_require, &require, err);
+    if (r == 0)
+        r = app_open_toolbox(app, err);
+    if (r < 0)
+        return r;
+    struct spawner_options o = {.builtin = run_builtin, .builtin_arg = app, .require_sandbox = require};
+    return spawner_start(&o, &app->spawner, err);
+}
+
+static int open_store(struct app *app, struct err *err)
+{
+    if (strcmp(config_get(&app->config, CONFIG_store), "local") != 0)
+        return err_set(err, ERR_UNIMPLEMENTED, "store '%s' is not built in: this version has 'local'",
+                       config_get(&app->config, CONFIG_store));
+    _cleanup_free_ char *dir = os_path_join(app->state_dir, "store");
+    _cleanup_free_ char *cache = *config_get(&app->config, CONFIG_cache_dir)
+                                     ? mem_strdup(config_get(&app->config, CONFIG_cache_dir))
+                                     : os_path_join(app->state_dir, "cache");
+    if (!dir || !cache)
+        return err_nomem(err);
+    struct workspaces_options wo = {.dir = cache};
+    int r = config_size(&app->config, CONFIG_cache_max_size, &wo.max_bytes, err);
+    if (r == 0)
+        r = config_duration_ms(&app->config, CONFIG_cache_ttl, &wo.ttl_ms, err);
+    if (r == 0)
+        r = store_open_local(dir, &app->store, err);
+    if (r == 0)
+        r = workspaces_open(app->store, &wo, &app->workspaces, err);
+    return r;
+}
+
+static int open_engine(struct app *app, struct err *err)
+{
+    if (strcmp(config_get(&app->config, CONFIG_engine), "embedded") != 0)
+        return err_set(err, ERR_UNIMPLEMENTED, "engine '%s' is not built in: this version has 'embedded'",
+                       config_get(&app->config, CONFIG_engine));
+    _cleanup_free_ char *path = os_path_join(app->state_dir, "state.db");
+    if (!path)
+        return err_nomem(err);
+    struct engine_embedded_options o = {.path = path, .wait_ms = 5000};
+    return engine_embedded_open(&o, &app->engine, err);
+}
+
+static int find_script(void *arg, const char *type, char **ret_script, size_t *ret_len, struct err *err)
+{
+    struct app *app = arg;
+    struct workflow_def d;
+    int r = toolbox_find(app->toolbox, type, &d, err);
+    if (r < 0)
+        return r;
+    *ret_script = TAKE_PTR(d.script);
+    *ret_len = d.script_len;
+    workflow_def_release(&d);
+    return 0;
+}
+
+/* Verticals to serve: those that ship, and those that a workflow of the toolbox names. */
+static int open_worker(struct app *app, struct err *err)
+{
+    static const char *const verticals[] = {"python", "rust", "native", "android", "ossfuzz", "secrets",
+                                            "web",    "go",   "java",   NULL};
+    int64_t slots;
+    int r = config_int(&app->config, CONFIG_worker_slots, 0, 1024, &slots, err);
+    if (r < 0)
+        return r;
+    app->tmp_dir = os_path_join(app->state_dir, "tmp");
+    if (!app->tmp_dir)
+        return err_nomem(err);
+    /* The engine's lock is ours: what is left there belonged to a process that is dead. */
+    r = os_remove_tree(app->tmp_dir, err);
+    if (r == 0)
+        r = os_mkdirs(app->tmp_dir, 0700, err);
+    if (r < 0)
+        return r;
+    struct worker_options o = {
+        .engine = app->engine,
+        .store = app->store,
+        .workspaces = app->workspaces,
+        .spawner = app->spawner,
+        .modules = app->modules,
+        .verticals = verticals,
+        .scratch_dir = app->tmp_dir,
+        .activity_slots = (int)slots,
+        .find_script = find_script,
+        .find_script_arg = app,
+        .on_event = app->on_event,
+        .on_event_arg = app->on_event_arg,
+    };
+    r = worker_start(&o, &app->worker, err);
+    struct workflow_def *defs = NULL;
+    size_t n = 0;
+    if (r == 0)
+        r = toolbox_list(app->toolbox, &defs, &n, err);
+    for (size_t i = 0; i < n; i++) {
+        if (r == 0 && defs[i].vertical)
+            r = worker_add_vertical(app->worker, defs[i].vertical, err);
+        workflow_def_release(&defs[i]);
+    }
+    free(defs);
+    return r;
+}
+
+int app_open(struct app *app, unsigned parts, struct err *err)
+{
+    int r = 0;
+    if (parts & APP_WORKER)
+        parts |= APP_SPAWNER | APP_STORE | APP_ENGINE;
+    if ((parts & APP_SPAWNER) && !app->spawner)
+        r = open_spawner(app, err);
+    if (r == 0)
+        r = os_mkdirs(app->state_dir, 0700, err);
+    if (r == 0 && (parts & APP_ENGINE) && !app->engine)
+        r = open_engine(app, err);
+    if (r == 0 && (parts & APP_STORE) && !app->store)
+        r = open_store(app, err);
+    if (r == 0 && (parts & APP_WORKER) && !app->worker)
+        r = open_worker(app, err);
+    return r < 0 ? err_wrap(err, "state %s", app->state_dir) : 0;
+}
+
+/* --- output ----------------------------------------------------------------------------------------------- */
+
+void app_print_json(struct app *app, json_t *j)
+{
+    (void)app;
+    struct strbuf b = STRBUF_INIT;
+    if (j && json_write_pretty(j, &b, NULL) == 0)
+        printf("%s\n", strbuf_str(&b));
+    strbuf_release(&b);
+    json_decref(j);
+}
+
+int app_fail(struct app *app, const struct err *err)
+{
+    int status = err_exit_status(err->code);
+    term_status_clear();
+    if (app->json) {
+        app_print_json(app, json_pack("{s:{s:s, s:s, s:s?}}", "error", "code", err_name(err->code), "message",
+                                      err->msg, "hint", err->hint[0] ? err->hint : NULL));
+    } else {
+        fputs("ff: ", stderr);
+        term_text(stderr, err->msg[0] ? err->msg : err_text(err->code));
+        fputc('\n', stderr);
+        if (err->hint[0]) {
+            fputs("    ", stderr);
+            term_text(stderr, err->hint);
+            fputc('\n', stderr);
+        }
+    }
+    return status ? status : EXIT_ENVIRONMENT;
+}
+
+int app_usage(struct app *app, const char *fmt, ...)
+{
+    struct err err = {.code = ERR_USAGE};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err.msg, sizeof err.msg, fmt, ap);
+    va_end(ap);
+    return app_fail(app, &err);
+}

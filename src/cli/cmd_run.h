@@ -1,0 +1,14 @@
+/* What `ff run` shares with other commands. */
+#ifndef FF_CLI_CMD_RUN_H
+#define FF_CLI_CMD_RUN_H
+
+#include "cli/app.h"
+
+/* "ff workflow run": the same in the form that users of the former tool type. */
+extern const struct command cmd_workflow_run;
+
+/* Starts a process that holds the engine and carries on all unfinished runs, then leaves. The state must be closed
+ * here. Returns when it holds the engine. */
+int hold_in_background(struct app *app, struct err *err);
+
+#endif

@@ -1,0 +1,9 @@
+/* The built-in modules. */
+#ifndef FF_SCAN_BUILTIN_H
+#define FF_SCAN_BUILTIN_H
+
+#include "module/module.h"
+
+extern const struct module *const builtin_modules[]; /* NULL-terminated */
+
+#endif
