@@ -142,7 +142,7 @@ static int check_request(struct module_ctx *c, struct err *err)
         return err_set(err, ERR_INVALID, "protocol %lld is not known, only %d",
                        (long long)json_i64(j, "protocol", 0), MODULE_PROTOCOL_VERSION);
     const char *name = json_str(j, "module", "");
-    if (strcmp(name, c->module->name) != 0)
+    if (c->module->name && strcmp(name, c->module->name) != 0)
         return err_set(err, ERR_INVALID, "the request is for module '%.64s', this is '%s'", name,
                        c->module->name);
     c->input = json_object_get(j, "input");
@@ -155,7 +155,7 @@ static int check_request(struct module_ctx *c, struct err *err)
     c->objects = json_str(j, "objects", NULL);
     c->checkpoint = json_is_null(checkpoint) ? NULL : checkpoint;
     if (c->module->requires_workspace && !c->workspace)
-        return err_set(err, ERR_INVALID, "module %s needs a workspace", c->module->name);
+        return err_set(err, ERR_INVALID, "module %s needs a workspace", name);
     return 0;
 }
 

@@ -17,7 +17,6 @@
 #define TAGS_MAX 32
 #define TAG_MAX 64
 #define ARGV_MAX 64
-#define INSIDE "/module" /* where the folder is in the sandbox */
 
 struct reading {
     const char *path; /* of the file */
@@ -204,7 +203,7 @@ static int read_exec(const struct reading *y, const char *at, const json_t *v, s
     r = check_file(y, "/exec/0", file, true, err);
     if (r < 0)
         return r;
-    char *inside = mem_printf(INSIDE "/%s", file);
+    char *inside = mem_printf(MODULE_INSIDE "/%s", file);
     if (!inside)
         return err_nomem(err);
     free(d->argv[0]);
@@ -226,7 +225,7 @@ static int read_library(const struct reading *y, const char *at, const json_t *v
     if ((r = check_file(y, at, file, false, err)) < 0)
         return r;
     d->library = mem_strdup(file);
-    d->entry = mem_printf("so:%s:" INSIDE "/%s", d->name, file);
+    d->entry = mem_printf(MODULE_SO_ENTRY "%s", file);
     return d->library && d->entry ? 0 : err_nomem(err);
 }
 
@@ -256,6 +255,10 @@ static int unknown_key(const struct reading *y, const char *key, struct err *err
             strbuf_puts(&at, *p == '~' ? "~0" : "~1");
         else
             strbuf_putc(&at, *p);
+    }
+    if (strbuf_check(&at, NULL) < 0) {
+        strbuf_release(&at);
+        return err_nomem(err);
     }
     struct suggest near;
     suggest_init(&near, key);

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SO_ENTRY "so:" /* then the name, ':', and the path inside the sandbox */
-
 struct so_module {
     struct module module; /* first: module_of() gives it back */
     const char *path;
@@ -39,13 +37,17 @@ static int refused(const struct ff_host *h, const char *what, const struct err *
 static int parse_object(const struct ff_host *h, const char *what, const char *text, json_t **ret)
 {
     struct err e = {0};
+    json_t *j = NULL;
     if (!text)
         err_set(&e, ERR_INVALID, "no text");
-    else if (json_parse(text, strlen(text), MODULE_LINE_MAX, ret, &e) == 0 && !json_is_object(*ret)) {
-        json_decref(*ret);
+    else if (json_parse(text, strlen(text), MODULE_LINE_MAX, &j, &e) == 0 && !json_is_object(j))
         err_set(&e, ERR_INVALID, "it must be an object");
+    if (e.code) {
+        json_decref(j);
+        return refused(h, what, &e);
     }
-    return e.code ? refused(h, what, &e) : 0;
+    *ret = j;
+    return 0;
 }
 
 static int send_finding(const struct ff_host *h, const json_t *j)
@@ -212,10 +214,10 @@ static int so_run(struct module_ctx *ctx, struct err *err)
     return err_set(err, ERR_FAILED, "ff_module_v1 gave %d", r);
 }
 
-int so_module_serve(const char *name, const char *path, int in_fd, int out_fd)
+int so_module_serve(const char *path, int in_fd, int out_fd)
 {
     const struct so_module so = {
-        .module = {.name = name, .version = "", .description = "", .category = MODULE_TOOL, .run = so_run},
+        .module = {.category = MODULE_TOOL, .run = so_run}, /* without a name: it serves any request */
         .path = path,
     };
     /* What the object prints goes with stderr, so that half a line of it never swallows one of ours. */
@@ -234,9 +236,9 @@ int module_entry_run(const struct module *const *builtins, const char *entry, in
     for (size_t i = 0; builtins[i]; i++)
         if (strcmp(builtins[i]->name, entry) == 0)
             return module_serve(builtins[i], in_fd, out_fd);
-    size_t prefix = strlen(SO_ENTRY);
-    const char *rest = strncmp(entry, SO_ENTRY, prefix) == 0 ? entry + prefix : NULL;
-    const char *colon = rest ? strchr(rest, ':') : NULL;
-    _cleanup_free_ char *name = colon ? mem_strndup(rest, (size_t)(colon - rest)) : NULL;
-    return name ? so_module_serve(name, colon + 1, in_fd, out_fd) : 1;
+    size_t prefix = strlen(MODULE_SO_ENTRY);
+    if (strncmp(entry, MODULE_SO_ENTRY, prefix) != 0)
+        return 1;
+    _cleanup_free_ char *path = mem_printf(MODULE_INSIDE "/%s", entry + prefix);
+    return path ? so_module_serve(path, in_fd, out_fd) : 1;
 }
