@@ -31,6 +31,7 @@ static const struct text_member {
     {"fingerprint", offsetof(struct finding, fingerprint), 128},
     {"context_hash", offsetof(struct finding, context_hash), 128},
     {"suppression_reason", offsetof(struct finding, suppression_reason), 1024},
+    {"suppression_kind", offsetof(struct finding, suppression_kind), 32},
 };
 
 static const struct int_member {

@@ -39,6 +39,7 @@ struct finding {
     enum finding_status status;
     bool suppressed;
     char *suppression_reason;
+    char *suppression_kind; /* "external": by a suppression file; NULL: where the code is */
     json_t *evidence; /* object or NULL: stack, flow, reproducer */
     json_t *metadata; /* object or NULL */
 };
