@@ -78,6 +78,11 @@ struct sandbox_result {
     struct err err;
 };
 
+/* The host's user that activities run as: ours, or, for root, an id that nobody else has. Files that an activity is
+ * to write should be ours or this user's: mounts show ours (and those of the folder's owner) as the activity's own where the file
+ * system can do that (idmapped mounts, Linux 5.12); where not, a writable folder of a plan is given to this user by chown. */
+uid_t sandbox_host_uid(void);
+
 struct spawner;
 
 /* Runs in the forked child, inside the sandbox, with stdin, stdout and stderr as given; its return value is the

@@ -1,0 +1,242 @@
+/* One activity, from the clone to its end.
+ *
+ * The cloned process is pid 1 of its namespaces. It prepares what needs no plan, waits for one, takes it into
+ * effect step by step, gives up every right, forks the activity, and then only watches: it reaps orphans, keeps the
+ * limits that the kernel does not keep, and tells the spawner by its slot how it ended. When it ends, all in its pid namespace
+ * is killed by the kernel. */
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "child_internal.h"
+#include "os/file.h"
+#include "sandbox/sandbox_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Dies with the spawner. Asked for anew after every change of ids, which clears it. */
+static int tie_to_spawner(struct job *j, struct err *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return err_sys(err, errno, "PR_SET_PDEATHSIG");
+    struct pollfd p = {.fd = j->host->self_fd, .events = POLLIN};
+    if (p.fd >= 0 && poll(&p, 1, 0) > 0) /* it died before we asked */
+        _exit(1);
+    return 0;
+}
+
+static int take_plan(struct job *j, struct err *err)
+{
+    union {
+        char buf[CMSG_SPACE(3 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {.iov_base = j->message, .iov_len = sizeof j->message};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n;
+    do
+        n = recvmsg(j->ctl, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) /* the spawner does not need this one any more */
+        _exit(0);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(3 * sizeof(int)) ||
+        (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return err_set(err, ERR_INTERNAL, "no descriptors came with the plan");
+    memcpy(j->stdio, CMSG_DATA(c), sizeof j->stdio);
+    return wire_decode_plan(j->message, (size_t)n, &j->decoded, err);
+}
+
+static int enter_root(struct job *j, struct err *err)
+{
+    return j->host->root_built ? root_enter(j->host, j->plan, err) : 0;
+}
+
+/* The way of an interface: lo exists in every network namespace, down at first. */
+static int set_network(struct job *j, struct err *err)
+{
+    if (j->plan->network == SANDBOX_NET_FULL)
+        return err_set(err, ERR_UNIMPLEMENTED, "network full needs passt or slirp4netns, which is not supported yet");
+    if (j->plan->network == SANDBOX_NET_NONE)
+        return 0;
+    if (!j->host->protection.net_ns)
+        return err_set(err, ERR_MISSING, "no network namespaces here");
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+        return err_sys(err, errno, "bring the loopback interface up");
+    return 0;
+}
+
+static int place_stdio(struct job *j, struct err *err)
+{
+    for (int i = 0; i < 3; i++) {
+        ASSERT(j->stdio[i] > 2); /* the spawner keeps 0 to 2 occupied */
+        if (dup2(j->stdio[i], i) < 0)
+            return err_sys(err, errno, "dup2");
+    }
+    return 0;
+}
+
+static int set_limit(int what, rlim_t value, struct err *err)
+{
+    struct rlimit now, l = {.rlim_cur = value, .rlim_max = value};
+    if (getrlimit(what, &now) == 0 && now.rlim_max != RLIM_INFINITY && now.rlim_max < value)
+        l.rlim_cur = l.rlim_max = now.rlim_max; /* the host's own bound is lower */
+    return setrlimit(what, &l) < 0 ? err_sys(err, errno, "setrlimit %d", what) : 0;
+}
+
+static int set_limits(struct job *j, struct err *err)
+{
+    const struct sandbox_limits *l = &j->plan->limits;
+    const struct {
+        int what;
+        rlim_t value;
+    } limits[] = {
+        {RLIMIT_CORE, 0},
+        {RLIMIT_NOFILE, l->files},
+        {RLIMIT_FSIZE, l->disk_bytes},
+        {RLIMIT_NPROC, l->pids + 1}, /* and the init */
+        {RLIMIT_MEMLOCK, 8 << 20},
+        {RLIMIT_MSGQUEUE, 819200},
+        {RLIMIT_SIGPENDING, 1024},
+        {RLIMIT_CPU, l->cpu_ms ? l->cpu_ms / 1000 + 2 : RLIM_INFINITY}, /* the watch is exact, this is behind it */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        int r = set_limit(limits[i].what, limits[i].value, err);
+        if (r < 0)
+            return r;
+    }
+    umask(022);
+    return 0;
+}
+
+/* Another user on the host, then a user namespace in which the activity has no rights over anything that was made above:
+ * mounts and network belong to the namespace outside. */
+static int drop_ids(struct job *j, struct err *err)
+{
+    const struct host *h = j->host;
+    if (h->privileged) {
+        if (setgroups_none() < 0)
+            return err_sys(err, errno, "setgroups");
+        if (setresgid(h->gid, h->gid, h->gid) < 0 || setresuid(h->uid, h->uid, h->uid) < 0)
+            return err_sys(err, errno, "setresuid %u", h->uid);
+    }
+    /* The change of ids gave our own files in /proc to root. */
+    if (prctl(PR_SET_DUMPABLE, 1) < 0)
+        return err_sys(err, errno, "PR_SET_DUMPABLE");
+    if (!h->protection.user_ns)
+        return 0;
+    if (unshare(CLONE_NEWUSER) < 0)
+        return err_sys(err, errno, "new user namespace");
+    return ids_map_self(h->proc_fd, INSIDE_UID, h->uid, INSIDE_GID, h->gid, err);
+}
+
+static int enter_folder(struct job *j, struct err *err)
+{
+    const char *cwd = j->plan->cwd;
+    for (size_t i = 0; !cwd && i < j->plan->mounts_count; i++)
+        if (strcmp(j->plan->mounts[i].target, "/workspace") == 0)
+            cwd = j->host->root_built ? "/workspace" : j->plan->mounts[i].source;
+    if (!cwd)
+        cwd = "/";
+    return chdir(cwd) < 0 ? err_sys(err, errno, "working folder %s", cwd) : 0;
+}
+
+static int drop_capabilities(struct job *j, struct err *err)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+    for (int c = 0; prctl(PR_CAPBSET_READ, c) >= 0; c++)
+        (void)prctl(PR_CAPBSET_DROP, c); /* refused without CAP_SETPCAP; no_new_privs holds anyway */
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capset, &head, none) < 0)
+        return err_sys(err, errno, "capset");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_sys(err, errno, "PR_SET_NO_NEW_PRIVS");
+    return 0;
+}
+
+static int add_landlock(struct job *j, struct err *err)
+{
+    return j->host->protection.landlock_abi ? landlock_restrict(j->host, j->plan, err) : 0;
+}
+
+/* All but stdin, stdout and stderr. */
+static int close_others(struct job *j, struct err *err)
+{
+    if (syscall(SYS_close_range, 3, ~0U, 0) < 0)
+        for (int fd = 3; fd < 4096; fd++)
+            close(fd);
+    return 0;
+}
+
+static int add_seccomp(struct job *j, struct err *err)
+{
+    return filter_load(&j->host->filter, err);
+}
+
+static const struct step {
+    const char *what;
+    int (*take)(struct job *, struct err *);
+} steps[] = {
+    {"mounts", enter_root},
+    {"network", set_network},
+    {"standard descriptors", place_stdio},
+    {"user", drop_ids},
+    {"limits", set_limits},
+    {"life line", tie_to_spawner},
+    {"working folder", enter_folder},
+    {"capabilities", drop_capabilities},
+    {"Landlock", add_landlock},
+    {"descriptors", close_others},
+    {"seccomp", add_seccomp},
+};
+
+__attribute__((noreturn)) static void fail(struct job *j)
+{
+    j->slot->err = j->err;
+    __atomic_store_n(&j->slot->state, SLOT_SETUP, __ATOMIC_RELEASE);
+    _exit(1);
+}
+
+void child_main(const struct host *h, struct slot *slot, int ctl)
+{
+    static struct job job; /* too large for the stack; this process has only one */
+    struct job *j = &job;
+    j->host = h;
+    j->slot = slot;
+    j->ctl = ctl;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (tie_to_spawner(j, &j->err) < 0)
+        fail(j);
+    slot->state = SLOT_PREPARED;
+    if (take_plan(j, &j->err) < 0)
+        fail(j);
+    j->plan = &j->decoded.plan;
+    slot->state = SLOT_SETUP;
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        if (steps[i].take(j, &j->err) < 0) {
+            err_wrap(&j->err, "sandbox: %s", steps[i].what);
+            fail(j);
+        }
+    init_run(j);
+}

@@ -1,0 +1,497 @@
+/* The spawner: a single-threaded process that starts activities, keeps their wall time, kills them and tells ff how they
+ * ended. It never waits for one child and never dies of a bad request; when ff goes, it kills all and goes too. */
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "sandbox/sandbox_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum child_state { CHILD_FREE, CHILD_PREPARED, CHILD_RUNNING };
+
+struct child {
+    enum child_state state;
+    pid_t pid;
+    int ctl; /* gives a prepared one its plan; -1 afterwards */
+    uint64_t id;
+    int64_t started_ns, deadline_ns; /* deadline 0: none */
+    bool kill_asked;
+    enum limit_kind kill_limit;
+};
+
+/* An answer that did not fit into the socket. */
+struct answer {
+    struct answer *next;
+    size_t len;
+    char data[];
+};
+
+struct spawner_state {
+    struct host host;
+    int sock, signal_fd;
+    bool quitting;
+    struct child children[SPAWNER_CHILDREN_MAX];
+    size_t prepared, running;
+    struct answer *answers, **answers_end;
+    char message[WIRE_MESSAGE_MAX + 1];
+};
+
+/* --- answers to ff --- */
+
+static bool send_now(struct spawner_state *s, const void *data, size_t len)
+{
+    ssize_t n;
+    do
+        n = send(s->sock, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 || (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM);
+}
+
+static void answer(struct spawner_state *s, const void *data, size_t len)
+{
+    if (!s->answers && send_now(s, data, len))
+        return;
+    struct answer *a = mem_alloc(sizeof *a + len);
+    if (!a) { /* ff must not wait for ever for this one: an end of file answers all */
+        s->quitting = true;
+        return;
+    }
+    a->next = NULL;
+    a->len = len;
+    memcpy(a->data, data, len);
+    *s->answers_end = a;
+    s->answers_end = &a->next;
+}
+
+static void flush_answers(struct spawner_state *s)
+{
+    while (s->answers && send_now(s, s->answers->data, s->answers->len)) {
+        struct answer *a = s->answers;
+        s->answers = a->next;
+        if (!s->answers)
+            s->answers_end = &s->answers;
+        free(a);
+    }
+}
+
+static void answer_failed(struct spawner_state *s, uint64_t id, const struct err *e)
+{
+    struct wire_done d = {.head = {.type = WIRE_DONE, .id = id}, .end = SANDBOX_SETUP_FAILED, .err = *e};
+    answer(s, &d, sizeof d);
+}
+
+/* --- children --- */
+
+static struct child *free_child(struct spawner_state *s)
+{
+    for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++)
+        if (s->children[i].state == CHILD_FREE)
+            return &s->children[i];
+    return NULL;
+}
+
+static struct slot *slot_of(struct spawner_state *s, const struct child *c)
+{
+    return &s->host.slots[c - s->children].slot;
+}
+
+/* Clones an init, which prepares itself and waits on c->ctl. */
+static int prepare_child(struct spawner_state *s, struct child **ret, struct err *err)
+{
+    struct child *c = free_child(s);
+    int ctl[2];
+    if (!c)
+        return err_set(err, ERR_LIMIT, "more than %d sandboxes at a time", SPAWNER_CHILDREN_MAX);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ctl) < 0)
+        return err_sys(err, errno, "socketpair");
+    struct slot *slot = slot_of(s, c);
+    memset(slot, 0, sizeof *slot);
+    slot->state = SLOT_PREPARING;
+    struct clone_args args = {.flags = (uint64_t)s->host.clone_flags, .exit_signal = SIGCHLD};
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid == 0)
+        child_main(&s->host, slot, ctl[1]);
+    int e = errno;
+    close(ctl[1]);
+    if (pid < 0) {
+        close(ctl[0]);
+        return err_sys(err, e, "clone");
+    }
+    *c = (struct child){.state = CHILD_PREPARED, .pid = (pid_t)pid, .ctl = ctl[0]};
+    s->prepared++;
+    *ret = c;
+    return 0;
+}
+
+static struct child *take_prepared(struct spawner_state *s)
+{
+    for (size_t i = 0; s->prepared && i < SPAWNER_CHILDREN_MAX; i++)
+        if (s->children[i].state == CHILD_PREPARED)
+            return &s->children[i];
+    return NULL;
+}
+
+static int send_plan(struct child *c, const char *plan, size_t len, const int fds[3], struct err *err)
+{
+    union {
+        char buf[CMSG_SPACE(3 * sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)plan, .iov_len = len};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    h->cmsg_level = SOL_SOCKET;
+    h->cmsg_type = SCM_RIGHTS;
+    h->cmsg_len = CMSG_LEN(3 * sizeof(int));
+    memcpy(CMSG_DATA(h), fds, 3 * sizeof(int));
+    ssize_t n;
+    do
+        n = sendmsg(c->ctl, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? err_sys(err, errno, "hand the plan over") : 0;
+}
+
+static void kill_child(struct child *c)
+{
+    kill(c->pid, SIGKILL);
+}
+
+static void start(struct spawner_state *s, uint64_t id, const char *plan, size_t len, const int fds[3])
+{
+    static struct wire_plan decoded; /* 10 KB; one request at a time */
+    struct err e = {0};
+    struct child *c = NULL;
+    int r = wire_decode_plan(plan, len, &decoded, &e);
+    if (r == 0 && !(c = take_prepared(s)))
+        r = prepare_child(s, &c, &e);
+    if (r == 0)
+        r = send_plan(c, plan, len, fds, &e);
+    if (r < 0) {
+        err_wrap(&e, "sandbox");
+        answer_failed(s, id, &e);
+        return; /* one that was prepared but could not be told stays for the next, or is reaped */
+    }
+    close(c->ctl);
+    c->ctl = -1;
+    c->state = CHILD_RUNNING;
+    c->id = id;
+    c->started_ns = os_mono_ns();
+    int64_t wall_ms = decoded.plan.limits.wall_ms;
+    c->deadline_ns = wall_ms ? c->started_ns + wall_ms * 1000000 : 0;
+    s->prepared--;
+    s->running++;
+}
+
+static void ask_kill(struct spawner_state *s, uint64_t id, enum limit_kind limit)
+{
+    for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
+        struct child *c = &s->children[i];
+        if (c->state != CHILD_RUNNING || c->id != id)
+            continue;
+        if (!c->kill_asked) {
+            c->kill_asked = true;
+            c->kill_limit = limit;
+        }
+        kill_child(c);
+        return;
+    }
+}
+
+/* How it ended, from what the init said, what we did to it, and how the init itself ended. */
+static void judge(const struct child *c, const struct slot *slot, int init_status, struct wire_done *d)
+{
+    if (slot->limit != LIMIT_NONE) {
+        d->end = SANDBOX_LIMIT;
+        d->limit = (uint32_t)slot->limit;
+    } else if (slot->state == SLOT_ENDED) {
+        d->end = WIFSIGNALED(slot->wait_status) ? SANDBOX_SIGNALLED : SANDBOX_EXITED;
+        d->status = WIFSIGNALED(slot->wait_status) ? WTERMSIG(slot->wait_status) : WEXITSTATUS(slot->wait_status);
+    } else if (c->kill_asked) {
+        d->end = c->kill_limit ? SANDBOX_LIMIT : SANDBOX_KILLED;
+        d->limit = c->kill_limit;
+        if (c->kill_limit == LIMIT_TIME && slot->pids_full)
+            d->limit = LIMIT_PIDS;
+    } else if (slot->state == SLOT_RUNNING) {
+        d->end = SANDBOX_SIGNALLED;
+        d->status = WIFSIGNALED(init_status) ? WTERMSIG(init_status) : SIGKILL;
+    } else {
+        d->end = SANDBOX_SETUP_FAILED;
+        d->err = slot->err;
+        if (!d->err.code)
+            err_set(&d->err, ERR_FAILED, "sandbox: killed by signal %d while it was set up",
+                    WIFSIGNALED(init_status) ? WTERMSIG(init_status) : 0);
+    }
+}
+
+static void reap_child(struct spawner_state *s, struct child *c, int status, const struct rusage *usage)
+{
+    const struct slot *slot = slot_of(s, c);
+    struct wire_done d = {.head = {.type = WIRE_DONE, .id = c->id}};
+    bool running = c->state == CHILD_RUNNING;
+    c->state = CHILD_FREE;
+    if (!running) { /* died before it had a plan: nobody waits for it */
+        s->prepared--;
+        close(c->ctl);
+        return;
+    }
+    s->running--;
+    judge(c, slot, status, &d);
+    d.wall_ns = os_mono_ns() - c->started_ns;
+    d.cpu_ns = (int64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000000 +
+               (int64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000;
+    if (d.cpu_ns < slot->cpu_ns)
+        d.cpu_ns = slot->cpu_ns;
+    d.memory_peak_bytes = slot->memory_peak_bytes;
+    answer(s, &d, sizeof d);
+}
+
+static void reap(struct spawner_state *s)
+{
+    for (;;) {
+        int status;
+        struct rusage usage;
+        pid_t pid = wait4(-1, &status, WNOHANG, &usage);
+        if (pid < 0 && errno == EINTR)
+            continue;
+        if (pid <= 0)
+            return;
+        for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++)
+            if (s->children[i].state != CHILD_FREE && s->children[i].pid == pid) {
+                reap_child(s, &s->children[i], status, &usage);
+                break;
+            }
+    }
+}
+
+static void kill_all(struct spawner_state *s)
+{
+    for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++)
+        if (s->children[i].state != CHILD_FREE) {
+            s->children[i].kill_asked = true;
+            kill_child(&s->children[i]);
+        }
+}
+
+/* Kills what is over its wall time. Returns milliseconds until the next is due, -1: none. */
+static int check_deadlines(struct spawner_state *s)
+{
+    int64_t next = 0, now = os_mono_ns();
+    for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
+        struct child *c = &s->children[i];
+        if (c->state != CHILD_RUNNING || !c->deadline_ns || c->kill_asked)
+            continue;
+        if (now >= c->deadline_ns) {
+            c->kill_asked = true;
+            c->kill_limit = LIMIT_TIME;
+            kill_child(c);
+        } else if (!next || c->deadline_ns < next) {
+            next = c->deadline_ns;
+        }
+    }
+    if (!next)
+        return -1;
+    int64_t ms = (next - now) / 1000000 + 1;
+    return ms > 60000 ? 60000 : (int)ms;
+}
+
+/* --- requests --- */
+
+static int descriptors_of(struct msghdr *m, int fds[3])
+{
+    int n = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t k = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < k; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (n < 3)
+                fds[n++] = fd;
+            else
+                close(fd);
+        }
+    }
+    return n;
+}
+
+static void handle_request(struct spawner_state *s, size_t len, int fds_count, const int fds[3])
+{
+    struct wire_head h;
+    struct err e = {0};
+    if (len < sizeof h)
+        return;
+    memcpy(&h, s->message, sizeof h);
+    switch (h.type) {
+    case WIRE_START:
+        if (fds_count != 3) {
+            err_set(&e, ERR_LIMIT, "sandbox: the descriptors did not arrive");
+            answer_failed(s, h.id, &e);
+        } else {
+            start(s, h.id, s->message + sizeof h, len - sizeof h, fds);
+        }
+        break;
+    case WIRE_KILL:
+        ask_kill(s, h.id, h.limit < LIMIT_COUNT_ ? (enum limit_kind)h.limit : LIMIT_NONE);
+        break;
+    case WIRE_QUIT:
+        s->quitting = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Reads requests until there is none; an end of file means that ff is gone. */
+static void read_requests(struct spawner_state *s)
+{
+    for (int i = 0; i < 64 && !s->quitting; i++) {
+        union {
+            char buf[CMSG_SPACE(8 * sizeof(int))];
+            struct cmsghdr align;
+        } control;
+        int fds[3] = {-1, -1, -1};
+        struct iovec iov = {.iov_base = s->message, .iov_len = sizeof s->message};
+        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        ssize_t n = recvmsg(s->sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS))
+            return;
+        if (n <= 0) {
+            s->quitting = true;
+            return;
+        }
+        int count = descriptors_of(&m, fds);
+        if (!(m.msg_flags & MSG_TRUNC))
+            handle_request(s, (size_t)n, count, fds);
+        for (int k = 0; k < count; k++)
+            close(fds[k]);
+    }
+}
+
+/* --- life --- */
+
+static void drain_signals(struct spawner_state *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        if (info.ssi_signo == SIGTERM) /* ff died */
+            s->quitting = true;
+}
+
+/* Of ff's memory nothing secret may be found in a child: not its environment, nor unwritten output. */
+static void forget_ff(void)
+{
+    for (char **e = environ; e && *e; e++)
+        memset(*e, 0, strlen(*e));
+    clearenv();
+    __fpurge(stdin);
+    __fpurge(stdout);
+    __fpurge(stderr);
+}
+
+static void set_up_process(struct spawner_state *s, int sock)
+{
+    static const int defaults[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGCHLD, SIGTERM,
+                                   SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGCONT};
+    for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
+        signal(defaults[i], SIG_DFL);
+    setsid(); /* Ctrl-C is for ff alone */
+    if (dup3(sock, 3, O_CLOEXEC) != 3 && sock != 3)
+        _exit(1);
+    s->sock = 3;
+    if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
+        for (int fd = 4; fd < 4096; fd++)
+            close(fd);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3; fd++)
+        if (null < 0 || dup2(null, fd) < 0)
+            _exit(1);
+    close(null);
+    if (chdir("/") < 0)
+        _exit(1);
+    sigset_t block;
+    sigemptyset(&block);
+    sigaddset(&block, SIGCHLD);
+    sigaddset(&block, SIGTERM);
+    sigprocmask(SIG_SETMASK, &block, NULL);
+    s->signal_fd = signalfd(-1, &block, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (s->signal_fd < 0)
+        _exit(1);
+    forget_ff();
+    prctl(PR_SET_NAME, "ff-spawner");
+}
+
+static void say_ready(struct spawner_state *s)
+{
+    struct wire_ready w = {.head = {.type = WIRE_READY}, .protection = s->host.protection};
+    if (s->host.options.require_sandbox && !s->host.protection.complete)
+        err_set(&w.err, ERR_MISSING, "a complete sandbox is required, but missing: %s", s->host.protection.missing);
+    answer(s, &w, sizeof w);
+    if (w.err.code)
+        s->quitting = true;
+}
+
+static void serve(struct spawner_state *s)
+{
+    while (!s->quitting) {
+        struct pollfd p[2] = {{.fd = s->sock, .events = (short)(POLLIN | (s->answers ? POLLOUT : 0))},
+                              {.fd = s->signal_fd, .events = POLLIN}};
+        int timeout = check_deadlines(s);
+        if (poll(p, 2, timeout) < 0 && errno != EINTR)
+            return;
+        if (p[1].revents)
+            drain_signals(s);
+        reap(s);
+        if (p[0].revents & POLLOUT)
+            flush_answers(s);
+        if (p[0].revents & (POLLIN | POLLHUP | POLLERR))
+            read_requests(s);
+    }
+}
+
+void spawner_main(const struct spawner_options *o, int sock)
+{
+    static struct spawner_state state;
+    struct spawner_state *s = &state;
+    s->answers_end = &s->answers;
+    s->host.options = *o;
+    set_up_process(s, sock);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+        _exit(1);
+    s->host.slots = mmap(NULL, SPAWNER_CHILDREN_MAX * sizeof *s->host.slots, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s->host.slots == MAP_FAILED)
+        _exit(1);
+    host_discover(&s->host);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) /* new ids clear it */
+        _exit(1);
+    say_ready(s);
+    serve(s);
+    kill_all(s);
+    while (s->running + s->prepared > 0) {
+        struct pollfd p = {.fd = s->signal_fd, .events = POLLIN};
+        poll(&p, 1, 1000);
+        drain_signals(s);
+        reap(s);
+        flush_answers(s);
+    }
+    _exit(0);
+}
