@@ -12,6 +12,8 @@ enum ingest_notice_kind {
     INGEST_SKIPPED,   /* a link out, a FIFO, a device, an unsafe member: left out by rule */
     INGEST_UNREADABLE, /* could not be read: the run is incomplete */
     INGEST_BOUND,      /* over a bound: the run is incomplete */
+    INGEST_FILTERED,   /* .git, .fuzzforge, the state folder: left out by a documented filter, counted */
+    INGEST_CHANGED,    /* changed while it was read; the tree has what was read */
 };
 
 struct ingest_notice {
@@ -37,6 +39,7 @@ struct ingest_progress {
 struct ingest_options {
     struct ingest_limits limits;
     struct spawner *spawner; /* for archives and git */
+    const char *exclude_dir; /* a folder that is never part of a target, say the state folder; may be NULL */
     void (*progress)(void *arg, const struct ingest_progress *p); /* a few times a second; may be NULL */
     void *arg;
     bool (*cancelled)(void *arg); /* may be NULL */
@@ -46,7 +49,7 @@ struct ingest_result {
     struct store_ref tree;
     char *name;       /* short name of the target, for people */
     const char *kind; /* "folder" "file" "archive" "git" */
-    uint64_t files, dirs, bytes;
+    uint64_t files, dirs, bytes, filtered;
     bool incomplete; /* something was refused or unreadable: see notices */
     bool refused;    /* an archive over its bounds: the tree holds what came before */
     struct ingest_notice *notices;

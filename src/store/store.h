@@ -54,6 +54,7 @@ int store_stat(struct store *s, const char *ref, struct store_object_info *ret, 
 /* Calls back for each object, in order of name, until it returns false. */
 int store_list(struct store *s, bool (*each)(void *arg, const struct store_object_info *info),
                void *arg, struct err *err);
+/* -ERR_NOT_FOUND; -ERR_STATE, naming the owner, if it is pinned. Its chunks go with the next collection. */
 int store_remove(struct store *s, const char *ref, struct err *err);
 
 /* A pin keeps an object (a tree with all of its chunks) until a time or until it is removed. owner is free text,
@@ -73,7 +74,8 @@ int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_re
 struct store_verify_result {
     uint64_t objects, chunks, bytes, bad_objects;
 };
-/* Reads everything; bad is called for each damaged or incomplete object. */
+/* Reads everything; bad is called for each damaged or incomplete object. Damaged chunks are set aside, so that putting
+ * the same bytes again mends what needs them. */
 int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why),
                  void *arg, struct store_verify_result *ret, struct err *err);
 

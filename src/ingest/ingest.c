@@ -1,0 +1,108 @@
+/* What a target is, and from there to the kinds. */
+#include "ingest/ingest_internal.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static uint64_t or_default(uint64_t v, uint64_t def)
+{
+    return v ? v : def;
+}
+
+static struct ingest_limits limits_of(const struct ingest_limits *l)
+{
+    return (struct ingest_limits){
+        .entries_max = or_default(l->entries_max, 1000000),
+        .total_bytes_max = or_default(l->total_bytes_max, UINT64_C(50) << 30),
+        .path_bytes_max = or_default(l->path_bytes_max, 4096),
+        .depth_max = or_default(l->depth_max, 512),
+        .archive_entries_max = or_default(l->archive_entries_max, 200000),
+        .archive_bytes_max = or_default(l->archive_bytes_max, UINT64_C(4) << 30),
+        .archive_ratio_max = or_default(l->archive_ratio_max, 100),
+    };
+}
+
+/* The last part of a path, as a name for people. */
+static char *short_name(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t start = n;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    return start < n ? mem_strndup(path + start, n - start) : mem_strdup(path);
+}
+
+static int ingest_single(struct ingest_job *j, int fd, struct err *err)
+{
+    j->res->kind = "file";
+    int r = job_admit(j, j->res->name);
+    return r == 1 ? job_add_file(j, fd, j->res->name, err) : r < 0 ? err_nomem(err) : 0;
+}
+
+static int ingest_path(struct ingest_job *j, const char *spec, struct err *err)
+{
+    _cleanup_free_ char *real = NULL;
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+    if (!os_exists(spec))
+        return err_set(err, ERR_NOT_FOUND, "no such target: %s", spec);
+    int r = os_real_path(spec, &real, err);
+    if (r < 0)
+        return WRAP(r, err, "target");
+    j->res->name = short_name(real);
+    if (!j->res->name)
+        return err_nomem(err);
+    r = os_open(real, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, err);
+    if (r < 0)
+        return WRAP(r, err, "target");
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, errno, "stat %s", real);
+    if (S_ISDIR(st.st_mode)) {
+        j->res->kind = "folder";
+        return ingest_folder(j, fd, err);
+    }
+    if (S_ISREG(st.st_mode))
+        return ingest_single(j, fd, err);
+    return err_set(err, ERR_INVALID, "%s is neither a file nor a folder", spec);
+}
+
+int ingest(struct store *s, const char *spec, const struct ingest_options *o,
+           struct ingest_result *ret, struct err *err)
+{
+    struct ingest_job j = {.s = s, .o = o, .limits = limits_of(&o->limits), .res = ret};
+    *ret = (struct ingest_result){.kind = ""};
+    j.buf = mem_alloc(COPY_BUFFER);
+    int r = j.buf ? tree_builder_new(s, &j.b, err) : err_nomem(err);
+    if (r == 0)
+        r = ingest_path(&j, spec, err);
+    if (r == -ERR_NO_MEMORY)
+        err_nomem(err);
+    if (r == 0)
+        r = tree_builder_finish(j.b, &ret->tree, err);
+    tree_builder_free(j.b);
+    free(j.buf);
+    if (r == 0 && o->progress)
+        o->progress(o->arg, &(struct ingest_progress){ret->files, ret->bytes});
+    if (r < 0)
+        ingest_result_release(ret);
+    return r;
+}
+
+void ingest_result_release(struct ingest_result *r)
+{
+    for (size_t i = 0; i < r->notices_count; i++) {
+        free(r->notices[i].path);
+        free(r->notices[i].text);
+    }
+    free(r->notices);
+    free(r->name);
+    *r = (struct ingest_result){.kind = ""};
+}

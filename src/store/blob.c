@@ -1,0 +1,144 @@
+#include "store/blob.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+#include <string.h>
+#include <zstd.h>
+
+struct codec *codec_take(struct store *s)
+{
+    struct codec *c = NULL;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < ARRAY_LEN(s->spare) && !c; i++)
+        c = TAKE_PTR(s->spare[i]);
+    pthread_mutex_unlock(&s->lock);
+    return c ? c : mem_zalloc(sizeof *c);
+}
+
+void codec_give(struct store *s, struct codec *c)
+{
+    if (!c)
+        return;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < ARRAY_LEN(s->spare) && c; i++)
+        if (!s->spare[i])
+            s->spare[i] = TAKE_PTR(c);
+    pthread_mutex_unlock(&s->lock);
+    codec_free(c);
+}
+
+void codec_free(struct codec *c)
+{
+    if (!c)
+        return;
+    ZSTD_freeCCtx(c->cctx);
+    ZSTD_freeDCtx(c->dctx);
+    free(c->buf);
+    free(c);
+}
+
+static int reserve(struct codec *c, size_t n, struct err *err)
+{
+    if (c->cap >= n)
+        return 0;
+    free(c->buf);
+    c->cap = 0;
+    c->buf = mem_alloc(n);
+    if (!c->buf)
+        return err_nomem(err);
+    c->cap = n;
+    return 0;
+}
+
+int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, struct err *err)
+{
+    int r = reserve(c, BLOCK_HEADER + ZSTD_compressBound(len), err);
+    if (r < 0)
+        return r;
+    if (!c->cctx && !(c->cctx = ZSTD_createCCtx()))
+        return err_nomem(err);
+    size_t n = ZSTD_compressCCtx(c->cctx, c->buf + BLOCK_HEADER, c->cap - BLOCK_HEADER, data, len, 1);
+    /* Less than 3 % is not worth unpacking it at each read. */
+    bool packed = !ZSTD_isError(n) && n < len - len / 32;
+    if (!packed) {
+        if (len)
+            memcpy(c->buf + BLOCK_HEADER, data, len);
+        n = len;
+    }
+    c->buf[0] = packed ? 'Z' : 'R';
+    for (int i = 0; i < 4; i++)
+        c->buf[1 + i] = (uint8_t)(len >> (8 * i));
+    *ret_len = BLOCK_HEADER + n;
+    return 0;
+}
+
+int block_length(const void *block, size_t len, size_t *ret, struct err *err)
+{
+    const uint8_t *p = block;
+    if (len < BLOCK_HEADER || (p[0] != 'Z' && p[0] != 'R'))
+        return err_set(err, ERR_CORRUPT, "not a block of the store");
+    size_t n = 0;
+    for (int i = 3; i >= 0; i--)
+        n = n << 8 | p[1 + i];
+    if (n > BLOCK_MAX || (p[0] == 'R' && n != len - BLOCK_HEADER))
+        return err_set(err, ERR_CORRUPT, "a block with a wrong length");
+    *ret = n;
+    return 0;
+}
+
+int block_unpack(struct codec *c, const void *block, size_t len, void *out, size_t out_len,
+                 struct err *err)
+{
+    const uint8_t *p = block;
+    size_t n;
+    int r = block_length(block, len, &n, err);
+    if (r < 0)
+        return r;
+    if (n != out_len)
+        return err_set(err, ERR_CORRUPT, "a block of %zu bytes instead of %zu", n, out_len);
+    if (p[0] == 'R') {
+        if (n)
+            memcpy(out, p + BLOCK_HEADER, n);
+        return 0;
+    }
+    if (!c->dctx && !(c->dctx = ZSTD_createDCtx()))
+        return err_nomem(err);
+    size_t got = ZSTD_decompressDCtx(c->dctx, out, n, p + BLOCK_HEADER, len - BLOCK_HEADER);
+    if (ZSTD_isError(got) || got != n)
+        return err_set(err, ERR_CORRUPT, "a block that does not unpack");
+    return 0;
+}
+
+int chunk_read(struct store *s, struct codec *c, const struct digest *d, size_t want, char **ret,
+               size_t *ret_stored, struct err *err)
+{
+    struct blob_name name = blob_name_of('c', d);
+    _cleanup_free_ char *block = NULL;
+    size_t len;
+    int r = s->be->ops->get(s->be, name.s, BLOCK_HEADER + BLOCK_MAX, &block, &len, err);
+    if (r == -ERR_NOT_FOUND)
+        return err_set(err, ERR_CORRUPT, "chunk %.12s is missing", name.s + 2);
+    if (r == -ERR_LIMIT)
+        return err_set(err, ERR_CORRUPT, "chunk %.12s is too long", name.s + 2);
+    if (r < 0)
+        return r;
+    if (want > BLOCK_MAX)
+        return err_set(err, ERR_CORRUPT, "chunk %.12s with a wrong length", name.s + 2);
+    _cleanup_free_ char *out = mem_alloc(want + 1);
+    if (!out)
+        return err_nomem(err);
+    r = block_unpack(c, block, len, out, want, err);
+    struct digest got;
+    if (r == 0)
+        r = digest_of(out, want, &got, err);
+    if (r == 0 && !digest_equal(&got, d))
+        r = err_set(err, ERR_CORRUPT, "its bytes have changed");
+    if (r < 0)
+        return WRAP(r, err, "chunk %.12s", name.s + 2);
+    out[want] = 0;
+    *ret = TAKE_PTR(out);
+    if (ret_stored)
+        *ret_stored = len;
+    return 0;
+}

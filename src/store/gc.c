@@ -1,0 +1,256 @@
+/* Collection: marks what pins and recent writes keep, removes the rest.
+ *
+ * First without the gate: mark from pins and from records newer than the limit. Then, in the exclusive gate: mark what came since,
+ * and remove the records that stay unmarked and are older than the limit. From then on no record refers to an
+ * unmarked chunk, and who wants to use one must touch it first; so chunks are removed in small parts, the gate left in between,
+ * each looked at once more. The limit is now less the grace time, but never after the start of an upload that goes on
+ * (backend.h: sessions). */
+#include "store/store_internal.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "base/vec.h"
+#include "os/clock.h"
+#include "store/manifest.h"
+#include "store/pin.h"
+#include "store/upload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PART 512 /* names removed in one go */
+
+struct dead {
+    char *name;
+    uint64_t size_bytes;
+};
+
+struct gc {
+    struct store *s;
+    struct digest_set objects, chunks; /* marked */
+    int64_t limit_ns;                  /* stamps from here on are kept */
+    VEC(struct dead) dead;
+    VEC(char *) expired; /* pins */
+    struct store_gc_result *res;
+};
+
+static int mark_chunks(struct gc *g, const struct chunk_list *l, struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < l->len && r == 0; i++)
+        r = digest_set_add(&g->chunks, &l->v[i].digest, NULL, err);
+    return r;
+}
+
+/* A damaged object keeps what can still be told of it; a failure to read stops collection. */
+static int mark_object(struct gc *g, const struct digest *d, struct err *err)
+{
+    struct record rec;
+    struct manifest m = {0};
+    _cleanup_free_ char *bytes = NULL;
+    bool fresh;
+    int r = digest_set_add(&g->objects, d, &fresh, err);
+    if (r < 0 || !fresh)
+        return r;
+    r = object_record(g->s, d, &rec, &bytes, err);
+    if (r == 0)
+        r = mark_chunks(g, &rec.chunks, err);
+    if (r == 0 && rec.tree) {
+        r = manifest_load(g->s, d, &m, err);
+        if (r == 0)
+            r = mark_chunks(g, &m.chunks, err);
+        manifest_release(&m);
+    }
+    record_release(&rec);
+    return r == -ERR_NOT_FOUND || r == -ERR_CORRUPT ? 0 : r;
+}
+
+static int mark_pin(void *arg, const struct pin *p, struct err *err)
+{
+    struct gc *g = arg;
+    if (!p->expired)
+        return mark_object(g, &p->object, err);
+    char *name = mem_strdup(p->name);
+    if (name && VEC_PUSH(&g->expired, name))
+        return 0;
+    free(name);
+    return err_nomem(err);
+}
+
+static bool digest_of_name(const char *name, struct digest *d)
+{
+    return strlen(name) == 2 + DIGEST_HEX && digest_from_hex(name + 2, d);
+}
+
+static int mark_recent(void *arg, const struct blob_info *info, struct err *err)
+{
+    struct gc *g = arg;
+    struct digest d;
+    return info->stamp_ns >= g->limit_ns && digest_of_name(info->name, &d) ? mark_object(g, &d, err)
+                                                                           : 0;
+}
+
+static int mark(struct gc *g, struct err *err)
+{
+    VEC_EACH(&g->expired, e)
+        free(*e);
+    VEC_CLEAR(&g->expired);
+    int r = pin_each(g->s, mark_pin, g, err);
+    return r < 0 ? r : g->s->be->ops->list(g->s->be, "o/", mark_recent, g, err);
+}
+
+/* Notes a blob that is unmarked and old. */
+static int note_dead(struct gc *g, const struct blob_info *info, const struct digest_set *marked,
+                     struct err *err)
+{
+    struct digest d;
+    if (info->stamp_ns >= g->limit_ns || !digest_of_name(info->name, &d) ||
+        digest_set_has(marked, &d))
+        return 0;
+    struct dead x = {mem_strdup(info->name), info->size_bytes};
+    if (x.name && VEC_PUSH(&g->dead, x))
+        return 0;
+    free(x.name);
+    return err_nomem(err);
+}
+
+static int note_object(void *arg, const struct blob_info *info, struct err *err)
+{
+    struct gc *g = arg;
+    return note_dead(g, info, &g->objects, err);
+}
+
+static int note_chunk(void *arg, const struct blob_info *info, struct err *err)
+{
+    struct gc *g = arg;
+    return note_dead(g, info, &g->chunks, err);
+}
+
+static void clear_dead(struct gc *g)
+{
+    VEC_EACH(&g->dead, x)
+        free(x->name);
+    VEC_CLEAR(&g->dead);
+}
+
+/* Removes dead[from, from + n), inside the gate; each that was touched since is spared. */
+static int remove_part(struct gc *g, size_t from, size_t n, uint64_t *count, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    const char *names[PART];
+    size_t k = 0;
+    uint64_t bytes = 0;
+    for (size_t i = from; i < from + n; i++) {
+        struct blob_info info;
+        int r = ops->stat(g->s->be, g->dead.v[i].name, &info, err);
+        if (r < 0 && r != -ERR_NOT_FOUND)
+            return r;
+        if (r < 0 || info.stamp_ns >= g->limit_ns)
+            continue;
+        names[k++] = g->dead.v[i].name;
+        bytes += info.size_bytes;
+    }
+    int r = ops->remove(g->s->be, names, k, err);
+    if (r == 0) {
+        *count += k;
+        g->res->bytes_freed += bytes;
+    }
+    return r;
+}
+
+static size_t part_of(const struct gc *g, size_t from)
+{
+    return g->dead.len - from < PART ? g->dead.len - from : PART;
+}
+
+/* Sets the limit by who is uploading, marks once more, and removes records. In the gate. */
+static int collect_objects(struct gc *g, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    int64_t oldest;
+    uint64_t swept = 0;
+    int r = ops->session_oldest(g->s->be, &oldest, err);
+    if (r == 0 && oldest != INT64_MAX && oldest - SESSION_SLACK_NS < g->limit_ns)
+        g->limit_ns = oldest - SESSION_SLACK_NS;
+    if (r == 0)
+        r = mark(g, err);
+    if (r == 0)
+        r = ops->list(g->s->be, "o/", note_object, g, err);
+    for (size_t i = 0; i < g->dead.len && r == 0; i += PART)
+        r = remove_part(g, i, part_of(g, i), &g->res->objects_removed, err);
+    clear_dead(g);
+    if (r == 0)
+        r = ops->remove(g->s->be, (const char *const *)g->expired.v, g->expired.len, err);
+    if (r == 0)
+        r = ops->sweep(g->s->be, &swept, err);
+    g->res->bytes_freed += swept;
+    return r;
+}
+
+static int collect(struct gc *g, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    int r = ops->gate_enter(g->s->be, true, err);
+    if (r < 0)
+        return r;
+    r = collect_objects(g, err);
+    ops->gate_leave(g->s->be, true);
+    if (r == 0)
+        r = ops->list(g->s->be, "c/", note_chunk, g, err);
+    for (size_t i = 0; i < g->dead.len && r == 0; i += PART) {
+        r = ops->gate_enter(g->s->be, true, err);
+        if (r < 0)
+            break;
+        r = remove_part(g, i, part_of(g, i), &g->res->chunks_removed, err);
+        ops->gate_leave(g->s->be, true);
+    }
+    return r;
+}
+
+/* What collect() would do. */
+static int count_dead(struct gc *g, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    int r = ops->list(g->s->be, "o/", note_object, g, err);
+    g->res->objects_removed = g->dead.len;
+    if (r == 0)
+        r = ops->list(g->s->be, "c/", note_chunk, g, err);
+    g->res->chunks_removed = g->dead.len - g->res->objects_removed;
+    VEC_EACH(&g->dead, x)
+        g->res->bytes_freed += x->size_bytes;
+    return r;
+}
+
+static int count_object(void *arg, const struct blob_info *info, struct err *err)
+{
+    struct gc *g = arg;
+    g->res->objects_kept++;
+    return 0;
+}
+
+int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_result *ret,
+             struct err *err)
+{
+    struct gc g = {.s = s, .res = ret};
+    *ret = (struct store_gc_result){0};
+    if (grace_ms < 0)
+        return err_set(err, ERR_INVALID, "a grace time below zero");
+    int64_t now = os_now_ns();
+    g.limit_ns = grace_ms < now / NS_PER_MS ? now - grace_ms * NS_PER_MS : 0;
+    int r = mark(&g, err);
+    if (r == 0)
+        r = dry_run ? count_dead(&g, err) : collect(&g, err);
+    if (r == 0)
+        r = s->be->ops->list(s->be, "o/", count_object, &g, err);
+    if (r == 0 && dry_run)
+        ret->objects_kept -= ret->objects_removed;
+    clear_dead(&g);
+    VEC_RELEASE(&g.dead);
+    VEC_EACH(&g.expired, e)
+        free(*e);
+    VEC_RELEASE(&g.expired);
+    digest_set_release(&g.objects);
+    digest_set_release(&g.chunks);
+    return r < 0 ? WRAP(r, err, "collect") : 0;
+}

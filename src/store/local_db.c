@@ -1,0 +1,369 @@
+#include "store/local_db.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "os/fault.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SCHEMA_VERSION 1
+#define APPLICATION_ID 0x46465354 /* "FFST" */
+#define BUSY_MS 20000
+
+enum stmt_id { S_BEGIN, S_COMMIT, S_ROLLBACK, S_PUT, S_TOUCH, S_REMOVE, S_WRITE_COUNT };
+static const char *const write_sql[S_WRITE_COUNT] = {
+    [S_BEGIN] = "BEGIN IMMEDIATE",
+    [S_COMMIT] = "COMMIT",
+    [S_ROLLBACK] = "ROLLBACK",
+    [S_PUT] = "INSERT INTO blob(name, stamp, data) VALUES(?1, ?2, ?3)"
+              " ON CONFLICT(name) DO UPDATE SET stamp = ?2, data = ?3",
+    [S_TOUCH] = "UPDATE blob SET stamp = ?2 WHERE name = ?1",
+    [S_REMOVE] = "DELETE FROM blob WHERE name = ?1",
+};
+enum { R_GET, R_STAT, R_PAGE, R_COUNT };
+static const char *const read_sql[R_COUNT] = {
+    [R_GET] = "SELECT data FROM blob WHERE name = ?1",
+    [R_STAT] = "SELECT length(data), stamp FROM blob WHERE name = ?1",
+    [R_PAGE] = "SELECT name, length(data), stamp FROM blob WHERE name > ?1 AND name < ?2"
+               " ORDER BY name LIMIT ?3",
+};
+
+struct request {
+    struct db_op *ops;
+    size_t n;
+    bool durable, done;
+    int r;
+    struct err err;
+    struct request *next;
+};
+
+struct local_db {
+    sqlite3 *writer, *reader;
+    sqlite3_stmt *ws[S_WRITE_COUNT], *rs[R_COUNT];
+    pthread_mutex_t read_lock;
+    /* Group commit. */
+    pthread_mutex_t queue_lock;
+    pthread_cond_t queue_done;
+    struct request *queue, **queue_tail;
+    bool leading;
+    int synchronous; /* what the writer is set to: 1 NORMAL, 2 FULL */
+};
+
+static int db_error(struct err *err, sqlite3 *db, int rc, const char *doing)
+{
+    enum err_code code = ERR_IO;
+    switch (rc & 0xff) {
+    case SQLITE_FULL: code = ERR_NO_SPACE; break;
+    case SQLITE_NOMEM: code = ERR_NO_MEMORY; break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: code = ERR_BUSY; break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: code = ERR_CORRUPT; break;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH: code = ERR_PERMISSION; break;
+    default: break;
+    }
+    int sys = db ? sqlite3_system_errno(db) : 0;
+    if (code == ERR_IO && sys)
+        code = err_from_errno(sys);
+    if (code == ERR_NOT_FOUND) /* of the store's own file: not that of what was asked for */
+        code = ERR_IO;
+    err_set(err, code, "%s: %s", doing, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+    if (err)
+        err->sys = rc;
+    return -(int)code;
+}
+
+static int exec(sqlite3 *db, const char *sql, struct err *err)
+{
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : db_error(err, db, rc, "index of the store");
+}
+
+static int open_one(const char *path, int flags, sqlite3 **ret, struct err *err)
+{
+    int e = os_fault("open");
+    if (e)
+        return err_sys(err, e, "open %s", path);
+    int rc = sqlite3_open_v2(path, ret, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        int r = db_error(err, *ret, rc, path);
+        sqlite3_close(*ret);
+        *ret = NULL;
+        return r;
+    }
+    sqlite3_busy_timeout(*ret, BUSY_MS);
+    sqlite3_db_config(*ret, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(*ret, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    return exec(*ret, "PRAGMA cache_size = -1024; PRAGMA cell_size_check = ON", err);
+}
+
+static int user_version(sqlite3 *db, int *ret, struct err *err)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *ret = sqlite3_column_int(st, 0);
+    sqlite3_finalize(st);
+    return rc == SQLITE_ROW ? 0 : db_error(err, db, rc, "index of the store");
+}
+
+static int make_schema(sqlite3 *db, struct err *err)
+{
+    int version = 0;
+    int r = user_version(db, &version, err);
+    if (r < 0 || version == SCHEMA_VERSION)
+        return r;
+    if (version > SCHEMA_VERSION)
+        return err_set(err, ERR_STATE, "the store was made by a newer version (%d, this one knows %d)",
+                       version, SCHEMA_VERSION);
+    r = exec(db, "PRAGMA journal_mode = WAL", err);
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "BEGIN IMMEDIATE;"
+             "CREATE TABLE IF NOT EXISTS blob(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+             " stamp INTEGER NOT NULL, data BLOB NOT NULL);"
+             "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+             APPLICATION_ID, SCHEMA_VERSION);
+    return r < 0 ? r : exec(db, sql, err);
+}
+
+static int prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **ret, int n, struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        int rc = sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &ret[i], NULL);
+        if (rc != SQLITE_OK)
+            return db_error(err, db, rc, "index of the store");
+    }
+    return 0;
+}
+
+int local_db_open(const char *path, struct local_db **ret, struct err *err)
+{
+    struct local_db *db = mem_zalloc(sizeof *db);
+    if (!db)
+        return err_nomem(err);
+    pthread_mutex_init(&db->read_lock, NULL);
+    pthread_mutex_init(&db->queue_lock, NULL);
+    pthread_cond_init(&db->queue_done, NULL);
+    db->queue_tail = &db->queue;
+    db->synchronous = 2;
+    int r = open_one(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db->writer, err);
+    if (r == 0)
+        r = make_schema(db->writer, err);
+    if (r == 0)
+        r = exec(db->writer, "PRAGMA synchronous = FULL", err);
+    if (r == 0)
+        r = prepare(db->writer, write_sql, db->ws, S_WRITE_COUNT, err);
+    if (r == 0)
+        r = open_one(path, SQLITE_OPEN_READWRITE, &db->reader, err);
+    if (r == 0)
+        r = prepare(db->reader, read_sql, db->rs, R_COUNT, err);
+    if (r < 0) {
+        local_db_close(db);
+        return r;
+    }
+    *ret = db;
+    return 0;
+}
+
+void local_db_close(struct local_db *db)
+{
+    if (!db)
+        return;
+    for (int i = 0; i < S_WRITE_COUNT; i++)
+        sqlite3_finalize(db->ws[i]);
+    for (int i = 0; i < R_COUNT; i++)
+        sqlite3_finalize(db->rs[i]);
+    sqlite3_close(db->reader);
+    sqlite3_close(db->writer);
+    pthread_mutex_destroy(&db->read_lock);
+    pthread_mutex_destroy(&db->queue_lock);
+    pthread_cond_destroy(&db->queue_done);
+    free(db);
+}
+
+/* One step of a statement without rows. */
+static int run(struct local_db *db, enum stmt_id id, struct err *err)
+{
+    int e = os_fault("sqlite");
+    if (e)
+        return err_sys(err, e, "index of the store");
+    int rc = sqlite3_step(db->ws[id]);
+    int r = rc == SQLITE_DONE ? 0 : db_error(err, db->writer, rc, "index of the store");
+    sqlite3_reset(db->ws[id]);
+    return r;
+}
+
+static int apply(struct local_db *db, struct db_op *op, int64_t now, struct err *err)
+{
+    static const enum stmt_id stmt_of[] = {
+        [DB_PUT] = S_PUT, [DB_TOUCH] = S_TOUCH, [DB_REMOVE] = S_REMOVE};
+    sqlite3_stmt *st = db->ws[stmt_of[op->kind]];
+    sqlite3_bind_text(st, 1, op->name, -1, SQLITE_STATIC);
+    if (op->kind != DB_REMOVE)
+        sqlite3_bind_int64(st, 2, now);
+    if (op->kind == DB_PUT)
+        sqlite3_bind_blob64(st, 3, op->len ? op->data : "", op->len, SQLITE_STATIC);
+    int r = run(db, stmt_of[op->kind], err);
+    if (r == 0)
+        op->missing = sqlite3_changes(db->writer) == 0;
+    sqlite3_clear_bindings(st);
+    return r;
+}
+
+/* One transaction for all requests of a list. */
+static int commit_all(struct local_db *db, struct request *list, struct err *err)
+{
+    int want = 1;
+    for (struct request *q = list; q; q = q->next)
+        if (q->durable)
+            want = 2;
+    int r = 0;
+    if (db->synchronous != want) {
+        r = exec(db->writer, want == 2 ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+                 err);
+        if (r < 0)
+            return r;
+        db->synchronous = want;
+    }
+    r = run(db, S_BEGIN, err);
+    if (r < 0)
+        return r;
+    int64_t now = os_now_ns();
+    for (struct request *q = list; q && r == 0; q = q->next)
+        for (size_t i = 0; i < q->n && r == 0; i++)
+            r = apply(db, &q->ops[i], now, err);
+    if (r == 0)
+        r = run(db, S_COMMIT, err);
+    if (r < 0 && !sqlite3_get_autocommit(db->writer)) {
+        sqlite3_step(db->ws[S_ROLLBACK]);
+        sqlite3_reset(db->ws[S_ROLLBACK]);
+    }
+    return r;
+}
+
+int local_db_write(struct local_db *db, struct db_op *ops, size_t n, bool durable, struct err *err)
+{
+    struct request me = {.ops = ops, .n = n, .durable = durable};
+    pthread_mutex_lock(&db->queue_lock);
+    *db->queue_tail = &me;
+    db->queue_tail = &me.next;
+    while (!me.done) {
+        if (db->leading) {
+            pthread_cond_wait(&db->queue_done, &db->queue_lock);
+            continue;
+        }
+        db->leading = true;
+        struct request *list = db->queue;
+        db->queue = NULL;
+        db->queue_tail = &db->queue;
+        pthread_mutex_unlock(&db->queue_lock);
+        struct err e = {0};
+        int r = commit_all(db, list, &e);
+        pthread_mutex_lock(&db->queue_lock);
+        db->leading = false;
+        for (struct request *q = list, *next; q; q = next) {
+            next = q->next; /* q is gone once its thread sees done, but that needs the lock */
+            q->r = r;
+            q->err = e;
+            q->done = true;
+        }
+        pthread_cond_broadcast(&db->queue_done);
+    }
+    pthread_mutex_unlock(&db->queue_lock);
+    if (me.r < 0)
+        err_copy(err, &me.err);
+    return me.r;
+}
+
+int local_db_get(struct local_db *db, const char *name, size_t max, char **ret, size_t *ret_len,
+                 struct err *err)
+{
+    pthread_mutex_lock(&db->read_lock);
+    sqlite3_stmt *st = db->rs[R_GET];
+    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(st), r = 0;
+    if (rc == SQLITE_ROW) {
+        const void *data = sqlite3_column_blob(st, 0);
+        size_t len = (size_t)sqlite3_column_bytes(st, 0);
+        char *p = len > max ? NULL : mem_alloc(len + 1);
+        if (len > max)
+            r = err_set(err, ERR_LIMIT, "%s is over %zu bytes", name, max);
+        else if (!p)
+            r = err_nomem(err);
+        else {
+            if (len)
+                memcpy(p, data, len);
+            p[len] = 0;
+            *ret = p;
+            *ret_len = len;
+        }
+    } else if (rc == SQLITE_DONE) {
+        r = err_set(err, ERR_NOT_FOUND, "%s is not in the store", name);
+    } else {
+        r = db_error(err, db->reader, rc, "index of the store");
+    }
+    sqlite3_reset(st);
+    pthread_mutex_unlock(&db->read_lock);
+    return r;
+}
+
+int local_db_stat(struct local_db *db, const char *name, struct blob_info *ret, struct err *err)
+{
+    pthread_mutex_lock(&db->read_lock);
+    sqlite3_stmt *st = db->rs[R_STAT];
+    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(st), r = 0;
+    if (rc == SQLITE_ROW)
+        *ret = (struct blob_info){name, (uint64_t)sqlite3_column_int64(st, 0),
+                                  sqlite3_column_int64(st, 1)};
+    else if (rc == SQLITE_DONE)
+        r = -ERR_NOT_FOUND;
+    else
+        r = db_error(err, db->reader, rc, "index of the store");
+    sqlite3_reset(st);
+    pthread_mutex_unlock(&db->read_lock);
+    if (r == -ERR_NOT_FOUND && err)
+        err->code = ERR_NOT_FOUND;
+    return r;
+}
+
+int local_db_page(struct local_db *db, const char *prefix, const char *after, struct db_row *rows,
+                  size_t max, size_t *ret_n, struct err *err)
+{
+    char end[BLOB_NAME_MAX + 2];
+    snprintf(end, sizeof end, "%s\x7f", prefix); /* names are ASCII below it */
+    pthread_mutex_lock(&db->read_lock);
+    sqlite3_stmt *st = db->rs[R_PAGE];
+    sqlite3_bind_text(st, 1, *after ? after : prefix, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 2, end, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 3, (sqlite3_int64)max);
+    size_t n = 0;
+    int rc = SQLITE_DONE, r = 0;
+    while (n < max && r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(st, 0);
+        rows[n] = (struct db_row){mem_strdup(name ? name : ""), (uint64_t)sqlite3_column_int64(st, 1),
+                                  sqlite3_column_int64(st, 2)};
+        if (!rows[n].name)
+            r = err_nomem(err);
+        else
+            n++;
+    }
+    if (r == 0 && n < max && rc != SQLITE_DONE)
+        r = db_error(err, db->reader, rc, "index of the store");
+    sqlite3_reset(st);
+    pthread_mutex_unlock(&db->read_lock);
+    while (r < 0 && n)
+        free(rows[--n].name);
+    *ret_n = n;
+    return r;
+}

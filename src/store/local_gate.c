@@ -1,0 +1,307 @@
+#include "store/local_gate.h"
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "os/clock.h"
+#include "os/fault.h"
+#include "os/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+struct local_gate {
+    char *dir;
+    int gate_fd, turnstile_fd;
+    pthread_rwlock_t threads; /* the gate among the threads of this process */
+    pthread_mutex_t session_lock; /* held while the session file is made; taken before lock */
+    pthread_mutex_t lock;         /* guards all below */
+    size_t inside;            /* threads that share gate_fd's shared lock */
+    int session_fd;
+    char session_name[27];
+    int64_t starts[SESSIONS_MAX];
+    size_t starts_count;
+};
+
+static int lock_file(int fd, int how, struct err *err)
+{
+    int e = os_fault("flock");
+    if (e)
+        return err_sys(err, e, "lock the store");
+    while (flock(fd, how) < 0)
+        if (errno != EINTR)
+            return err_sys(err, errno, "lock the store");
+    return 0;
+}
+
+static int open_in(const char *dir, const char *name, int *ret_fd, struct err *err)
+{
+    _cleanup_free_ char *path = os_path_join(dir, name);
+    return path ? os_open(path, O_RDWR | O_CREAT, 0644, ret_fd, err) : err_nomem(err);
+}
+
+int local_gate_open(const char *dir, struct local_gate **ret, struct err *err)
+{
+    struct local_gate *g = mem_zalloc(sizeof *g);
+    if (!g)
+        return err_nomem(err);
+    g->gate_fd = g->turnstile_fd = g->session_fd = -1;
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_mutex_init(&g->session_lock, NULL);
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    /* Else a steady stream of uploads would keep collection out for ever. */
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&g->threads, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    g->dir = mem_strdup(dir);
+    int r = g->dir ? 0 : err_nomem(err);
+    if (r == 0)
+        r = open_in(dir, "gate", &g->gate_fd, err);
+    if (r == 0)
+        r = open_in(dir, "turnstile", &g->turnstile_fd, err);
+    if (r < 0) {
+        local_gate_close(g);
+        return r;
+    }
+    *ret = g;
+    return 0;
+}
+
+void local_gate_close(struct local_gate *g)
+{
+    if (!g)
+        return;
+    ASSERT(g->inside == 0);
+    if (g->session_fd >= 0) {
+        char path[4096];
+        if (snprintf(path, sizeof path, "%s/sessions/%s", g->dir, g->session_name) < (int)sizeof path)
+            (void)unlink(path);
+        close(g->session_fd);
+    }
+    if (g->gate_fd >= 0)
+        close(g->gate_fd);
+    if (g->turnstile_fd >= 0)
+        close(g->turnstile_fd);
+    pthread_rwlock_destroy(&g->threads);
+    pthread_mutex_destroy(&g->lock);
+    pthread_mutex_destroy(&g->session_lock);
+    free(g->dir);
+    free(g);
+}
+
+static int enter_shared(struct local_gate *g, struct err *err)
+{
+    for (;;) {
+        pthread_rwlock_rdlock(&g->threads);
+        pthread_mutex_lock(&g->lock);
+        /* Collection of another process waits: let those inside drain, so that it gets its turn. */
+        bool wanted = g->inside && flock(g->turnstile_fd, LOCK_SH | LOCK_NB) < 0;
+        if (!wanted)
+            break;
+        pthread_mutex_unlock(&g->lock);
+        pthread_rwlock_unlock(&g->threads);
+        int r = lock_file(g->turnstile_fd, LOCK_SH, err);
+        if (r < 0)
+            return r;
+        (void)flock(g->turnstile_fd, LOCK_UN);
+    }
+    int r = 0;
+    if (!g->inside) {
+        r = lock_file(g->turnstile_fd, LOCK_SH, err);
+        if (r == 0)
+            r = lock_file(g->gate_fd, LOCK_SH, err);
+    }
+    (void)flock(g->turnstile_fd, LOCK_UN);
+    if (r == 0)
+        g->inside++;
+    pthread_mutex_unlock(&g->lock);
+    if (r < 0)
+        pthread_rwlock_unlock(&g->threads);
+    return r;
+}
+
+int local_gate_enter(struct local_gate *g, bool exclusive, struct err *err)
+{
+    if (!exclusive)
+        return enter_shared(g, err);
+    pthread_rwlock_wrlock(&g->threads);
+    int r = lock_file(g->turnstile_fd, LOCK_EX, err);
+    if (r == 0)
+        r = lock_file(g->gate_fd, LOCK_EX, err);
+    if (r < 0) {
+        (void)flock(g->turnstile_fd, LOCK_UN);
+        pthread_rwlock_unlock(&g->threads);
+    }
+    return r;
+}
+
+void local_gate_leave(struct local_gate *g, bool exclusive)
+{
+    pthread_mutex_lock(&g->lock);
+    if (exclusive || --g->inside == 0)
+        (void)flock(g->gate_fd, LOCK_UN);
+    if (exclusive)
+        (void)flock(g->turnstile_fd, LOCK_UN);
+    pthread_mutex_unlock(&g->lock);
+    pthread_rwlock_unlock(&g->threads);
+}
+
+/* The file is made under the shared gate, so that collection never sees it unlocked; by a descriptor of its own,
+ * because locking gate_fd again would weaken an exclusive lock that this process holds. */
+static int make_session(struct local_gate *g, struct err *err)
+{
+    _cleanup_close_ int gate = -1, fd = -1;
+    char id[27], name[64];
+    os_ulid(id);
+    snprintf(name, sizeof name, "sessions/%s", id);
+    int r = open_in(g->dir, "gate", &gate, err);
+    if (r == 0)
+        r = lock_file(gate, LOCK_SH, err);
+    if (r == 0)
+        r = open_in(g->dir, name, &fd, err);
+    if (r == 0)
+        r = lock_file(fd, LOCK_EX | LOCK_NB, err);
+    if (r < 0)
+        return r; /* an unlocked file is swept by the next collection */
+    pthread_mutex_lock(&g->lock);
+    memcpy(g->session_name, id, sizeof id);
+    g->session_fd = TAKE_FD(fd);
+    pthread_mutex_unlock(&g->lock);
+    return 0;
+}
+
+static int need_session(struct local_gate *g, struct err *err)
+{
+    pthread_mutex_lock(&g->session_lock);
+    int r = g->session_fd >= 0 ? 0 : make_session(g, err);
+    pthread_mutex_unlock(&g->session_lock);
+    return r;
+}
+
+static int64_t oldest_here(const struct local_gate *g)
+{
+    int64_t oldest = INT64_MAX;
+    for (size_t i = 0; i < g->starts_count; i++)
+        if (g->starts[i] < oldest)
+            oldest = g->starts[i];
+    return oldest;
+}
+
+/* Other processes read it; a failure to write makes a new session fail, so it is told. */
+static int publish_oldest(struct local_gate *g, struct err *err)
+{
+    int64_t oldest = oldest_here(g);
+    int e = os_fault("write");
+    if (e || pwrite(g->session_fd, &oldest, sizeof oldest, 0) != (ssize_t)sizeof oldest)
+        return err_sys(err, e ? e : errno, "write the session of the store");
+    return 0;
+}
+
+int local_session_begin(struct local_gate *g, int64_t *ret_start_ns, struct err *err)
+{
+    int r = need_session(g, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&g->lock);
+    if (g->starts_count == SESSIONS_MAX)
+        r = err_set(err, ERR_BUSY, "over %d uploads at a time", SESSIONS_MAX);
+    if (r == 0) {
+        int64_t start = os_now_ns();
+        g->starts[g->starts_count++] = start;
+        r = publish_oldest(g, err);
+        if (r < 0)
+            g->starts_count--;
+        *ret_start_ns = start;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return r;
+}
+
+void local_session_end(struct local_gate *g, int64_t start_ns)
+{
+    pthread_mutex_lock(&g->lock);
+    for (size_t i = 0; i < g->starts_count; i++) {
+        if (g->starts[i] != start_ns)
+            continue;
+        g->starts[i] = g->starts[--g->starts_count];
+        (void)publish_oldest(g, NULL); /* too old a start only makes collection keep more */
+        break;
+    }
+    pthread_mutex_unlock(&g->lock);
+}
+
+int local_session_name(struct local_gate *g, const char **ret, struct err *err)
+{
+    int r = need_session(g, err);
+    *ret = g->session_name;
+    return r;
+}
+
+static bool is_own(struct local_gate *g, const char *name)
+{
+    pthread_mutex_lock(&g->lock);
+    bool own = g->session_fd >= 0 && strcmp(name, g->session_name) == 0;
+    pthread_mutex_unlock(&g->lock);
+    return own;
+}
+
+/* Opens the session file unless its process is gone; then removes it and gives -1. */
+static int open_living(struct local_gate *g, const char *name)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/sessions/%s", g->dir, name) >= (int)sizeof path)
+        return -1;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+        return fd;
+    (void)unlink(path);
+    close(fd);
+    return -1;
+}
+
+bool local_session_alive(struct local_gate *g, const char *session_name)
+{
+    if (is_own(g, session_name))
+        return true;
+    int fd = open_living(g, session_name);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+int local_session_oldest(struct local_gate *g, int64_t *ret_ns, struct err *err)
+{
+    pthread_mutex_lock(&g->lock);
+    int64_t oldest = oldest_here(g);
+    pthread_mutex_unlock(&g->lock);
+    _cleanup_free_ char *path = os_path_join(g->dir, "sessions");
+    if (!path)
+        return err_nomem(err);
+    DIR *d = opendir(path);
+    if (!d)
+        return err_sys(err, errno, "read %s", path);
+    struct dirent *e;
+    while ((e = readdir(d))) {
+        if (e->d_name[0] == '.' || is_own(g, e->d_name))
+            continue;
+        int fd = open_living(g, e->d_name);
+        if (fd < 0)
+            continue;
+        int64_t start;
+        ssize_t n = pread(fd, &start, sizeof start, 0);
+        close(fd);
+        if (n == (ssize_t)sizeof start && start < oldest)
+            oldest = start;
+    }
+    closedir(d);
+    *ret_ns = oldest;
+    return 0;
+}

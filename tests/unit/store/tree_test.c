@@ -1,0 +1,205 @@
+/* Trees: for each back end. */
+#include "lab.h"
+
+#include "store/manifest.h"
+
+static void check_file(struct tree *t, const char *path, const void *want, size_t len)
+{
+    _cleanup_free_ char *got = NULL;
+    size_t n;
+    assert_ok(tree_read_file(t, path, len, &got, &n, err));
+    assert_int_equal(n, len);
+    assert_memory_equal(got, want, len);
+}
+
+static void add_file(struct tree_builder *b, const char *path, const void *data, size_t len)
+{
+    assert_ok(tree_file_begin(b, path, false, err));
+    for (size_t at = 0; at < len; at += 10000)
+        assert_ok(tree_file_data(b, (const char *)data + at, len - at < 10000 ? len - at : 10000, err));
+    assert_ok(tree_file_end(b, err));
+}
+
+static char *dir;
+
+static int open_local(void **state)
+{
+    struct store *s = NULL;
+    dir = lab_dir();
+    assert_ok(store_open_local(dir, &s, err));
+    *state = s;
+    return 0;
+}
+
+static int open_memory(void **state)
+{
+    struct store *s = NULL;
+    assert_ok(store_open_memory(&s, err));
+    *state = s;
+    return 0;
+}
+
+static int close_store(void **state)
+{
+    store_free(*state);
+    if (dir)
+        lab_dir_free(&dir);
+    dir = NULL;
+    return 0;
+}
+
+static void test_round_trip(void **state)
+{
+    struct store *s = *state;
+    struct tree_builder *b;
+    struct store_ref ref;
+    _cleanup_free_ char *big = lab_noise(1000000, 1), *text = lab_text(70000, 2);
+    assert_ok(tree_builder_new(s, &b, err));
+    add_file(b, "z/deep/er/file", text, 70000); /* its folders are added */
+    add_file(b, "a", "", 0);
+    add_file(b, "a-b", big, 1000000);
+    assert_ok(tree_add_dir(b, "empty", err));
+    assert_ok(tree_add_symlink(b, "z/link", "deep/er", err));
+    assert_ok(tree_add_alias(b, "z/same", "a-b", err));
+    assert_ok(tree_file_begin(b, "gone", true, err));
+    assert_ok(tree_file_data(b, "12345", 5, err));
+    tree_file_abort(b);
+    assert_ok(tree_file_begin(b, "\xff\x01 odd\n", true, err));
+    assert_ok(tree_file_end(b, err));
+    assert_int_equal(tree_add_dir(b, "a", NULL), -ERR_EXISTS);
+    assert_int_equal(tree_add_dir(b, "a-b", NULL), -ERR_EXISTS);
+    assert_int_equal(tree_add_alias(b, "x", "gone", NULL), -ERR_NOT_FOUND);
+    assert_ok(tree_builder_finish(b, &ref, err));
+    tree_builder_free(b);
+
+    struct tree *t;
+    assert_ok(tree_open(s, ref.text, &t, err));
+    static const char *const want[] = {"a", "a-b", "empty", "z", "z/deep", "z/deep/er", "z/deep/er/file",
+                                       "z/link", "z/same", "\xff\x01 odd\n"};
+    assert_int_equal(tree_count(t), ARRAY_LEN(want));
+    for (size_t i = 0; i < ARRAY_LEN(want); i++)
+        assert_string_equal(tree_entry_at(t, i)->path, want[i]);
+    assert_int_equal(tree_total_bytes(t), 2 * 1000000 + 70000);
+    assert_string_equal(tree_entry_at(t, 7)->link, "deep/er");
+    assert_true(tree_entry_at(t, 9)->executable);
+    check_file(t, "a", "", 0);
+    check_file(t, "a-b", big, 1000000);
+    check_file(t, "z/same", big, 1000000);
+    check_file(t, "z/deep/er/file", text, 70000);
+    char *got;
+    assert_int_equal(tree_read_file(t, "z", 10, &got, NULL, NULL), -ERR_NOT_FOUND);
+    assert_int_equal(tree_read_file(t, "a-b", 10, &got, NULL, NULL), -ERR_LIMIT);
+    tree_free(t);
+}
+
+static void test_bad_paths(void **state)
+{
+    struct store *s = *state;
+    struct tree_builder *b;
+    static char dotted[5000];
+    memset(dotted, 'x', 4500);
+    static const char *const bad[] = {"", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b", dotted};
+    assert_ok(tree_builder_new(s, &b, err));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(tree_add_dir(b, bad[i], NULL), -ERR_INVALID);
+    struct store_ref ref;
+    assert_ok(tree_builder_finish(b, &ref, err)); /* the empty tree */
+    tree_builder_free(b);
+    struct tree *t;
+    assert_ok(tree_open(s, ref.text, &t, err));
+    assert_int_equal(tree_count(t), 0);
+    tree_free(t);
+
+    /* A file cannot be a folder. */
+    assert_ok(tree_builder_new(s, &b, err));
+    assert_ok(tree_add_symlink(b, "d", "x", err));
+    add_file(b, "d/evil", "x", 1);
+    struct err e = {0};
+    assert_int_equal(tree_builder_finish(b, &ref, &e), -ERR_INVALID);
+    tree_builder_free(b);
+
+    assert_ok(store_put(s, "no tree", 7, NULL, &ref, err));
+    assert_int_equal(tree_open(s, ref.text, &t, &e), -ERR_INVALID);
+}
+
+/* The bytes of a manifest put as a plain object first do not hide that it is a tree. */
+static void test_manifest_as_object(void **state)
+{
+    struct store *s = *state;
+    for (int round = 0; round < 2; round++) {
+        struct tree_builder *b;
+        struct store_ref ref, plain;
+        struct tree *t;
+        _cleanup_free_ char *bytes = NULL;
+        size_t n;
+        assert_ok(tree_builder_new(s, &b, err));
+        add_file(b, "f", "content", 7);
+        assert_ok(tree_builder_finish(b, &ref, err));
+        tree_builder_free(b);
+        assert_ok(store_get(s, ref.text, 10000, &bytes, &n, err));
+        if (round == 0)
+            assert_ok(store_remove(s, ref.text, err));
+        assert_ok(store_put(s, bytes, n, "text/plain", &plain, err));
+        assert_string_equal(ref.text, plain.text);
+        if (round == 0) {
+            assert_int_equal(tree_open(s, ref.text, &t, NULL), -ERR_INVALID);
+            continue;
+        }
+        assert_ok(tree_open(s, ref.text, &t, err));
+        check_file(t, "f", "content", 7);
+        tree_free(t);
+    }
+}
+
+static void test_many_files(void **state)
+{
+    struct store *s = *state;
+    struct tree_builder *b;
+    struct store_ref one, two;
+    for (int round = 0; round < 2; round++) {
+        assert_ok(tree_builder_new(s, &b, err));
+        for (int i = 0; i < 20000; i++) {
+            char path[64];
+            snprintf(path, sizeof path, "d%03d/file%05d.c", i / 100, i);
+            _cleanup_free_ char *text = lab_text(300, (uint64_t)i + (round && i == 7777 ? 1000000 : 0));
+            add_file(b, path, text, 300);
+        }
+        assert_ok(tree_builder_finish(b, round ? &two : &one, err));
+        tree_builder_free(b);
+    }
+    struct store_object_info a;
+    struct tree *t;
+    assert_ok(store_stat(s, one.text, &a, err));
+    assert_ok(tree_open(s, one.text, &t, err));
+    assert_int_equal(tree_count(t), 20200);
+    for (int i = 0; i < 20000; i += 997) {
+        char path[64];
+        snprintf(path, sizeof path, "d%03d/file%05d.c", i / 100, i);
+        _cleanup_free_ char *text = lab_text(300, (uint64_t)i);
+        check_file(t, path, text, 300);
+    }
+    tree_free(t);
+    assert_string_not_equal(one.text, two.text);
+}
+
+static void test_order(void **state)
+{
+    static const char *const sorted[] = {"a", "a/b", "a/b/c", "a/b-", "a-", "a.b", "b"};
+    for (size_t i = 0; i < ARRAY_LEN(sorted); i++)
+        for (size_t j = 0; j < ARRAY_LEN(sorted); j++) {
+            int c = tree_path_compare(sorted[i], sorted[j]);
+            assert_int_equal((c > 0) - (c < 0), (i > j) - (i < j));
+        }
+}
+
+#define BOTH(t)                                                                                    \
+    {#t "/local", t, open_local, close_store, NULL}, {#t "/memory", t, open_memory, close_store, NULL}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(test_round_trip), BOTH(test_bad_paths), BOTH(test_manifest_as_object), BOTH(test_many_files),
+        cmocka_unit_test(test_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
