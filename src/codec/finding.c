@@ -138,16 +138,13 @@ int finding_copy(const struct finding *from, struct finding *ret, struct err *er
 
 /* --- writing --- */
 
-static json_t *clean_string(const char *s, bool is_name)
+static json_t *name_text(const char *s)
 {
     size_t n = strlen(s);
     if (utf8_valid(s, n))
         return json_stringn_nocheck(s, n);
     struct strbuf b = STRBUF_INIT;
-    if (is_name)
-        utf8_append_name(&b, s, n);
-    else
-        utf8_append_clean(&b, s, n);
+    utf8_append_name(&b, s, n);
     json_t *j = strbuf_check(&b, NULL) == 0 ? json_stringn_nocheck(b.s, b.len) : NULL;
     strbuf_release(&b);
     return j;
@@ -158,7 +155,7 @@ static int put_texts(json_t *j, const struct finding *f, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         const char *s = *text_of(f, &text_members[i]);
         bool is_name = text_members[i].offset == offsetof(struct finding, file);
-        if (s && json_object_set_new_nocheck(j, text_members[i].key, clean_string(s, is_name)) < 0)
+        if (s && json_object_set_new_nocheck(j, text_members[i].key, is_name ? name_text(s) : json_clean_string(s)) < 0)
             return -1;
     }
     return 0;

@@ -1,5 +1,7 @@
 #include "codec/json.h"
 
+#include "codec/utf8.h"
+
 #include <string.h>
 
 /* The depth of nesting, without parsing: so that a hostile document never makes jansson recurse far. */
@@ -73,6 +75,18 @@ int json_write_canonical(const json_t *j, struct strbuf *out, struct err *err)
 int json_write_pretty(const json_t *j, struct strbuf *out, struct err *err)
 {
     return dump(j, out, JSON_INDENT(2), err);
+}
+
+json_t *json_clean_string(const char *s)
+{
+    size_t n = strlen(s);
+    if (utf8_valid(s, n))
+        return json_stringn_nocheck(s, n);
+    struct strbuf b = STRBUF_INIT;
+    utf8_append_clean(&b, s, n);
+    json_t *j = strbuf_check(&b, NULL) == 0 ? json_stringn_nocheck(b.s, b.len) : NULL;
+    strbuf_release(&b);
+    return j;
 }
 
 const char *json_str(const json_t *object, const char *key, const char *def)
