@@ -63,9 +63,32 @@ static int take_plan(struct job *j, struct err *err)
     return wire_decode_plan(j->message, (size_t)n, &j->decoded, err);
 }
 
+static int join_groups(struct job *j, struct err *err)
+{
+    return j->host->groups_version == 1 ? groups_join(j->host, j->index, err) : 0; /* v2: cloned into it */
+}
+
+static int limit_groups(struct job *j, struct err *err)
+{
+    return groups_limit(j->host, j->index, &j->plan->limits, err);
+}
+
+/* Here and not in clone(2), where it would hold up the spawner: it takes longer than all others together. */
+static int new_network(struct job *j, struct err *err)
+{
+    if (j->host->protection.net_ns && unshare(CLONE_NEWNET) < 0)
+        return err_sys(err, errno, "new network namespace");
+    return 0;
+}
+
+static int prepare_root(struct job *j, struct err *err)
+{
+    return j->host->root_built ? root_prepare(j->host, &j->own_ns, err) : 0;
+}
+
 static int enter_root(struct job *j, struct err *err)
 {
-    return j->host->root_built ? root_enter(j->host, j->plan, err) : 0;
+    return j->host->root_built ? root_enter(j->host, j->own_ns, j->plan, err) : 0;
 }
 
 /* The way of an interface: lo exists in every network namespace, down at first. */
@@ -178,11 +201,13 @@ static int add_landlock(struct job *j, struct err *err)
     return j->host->protection.landlock_abi ? landlock_restrict(j->host, j->plan, err) : 0;
 }
 
-/* All but stdin, stdout and stderr. */
+/* All but stdin, stdout, stderr and the one by which the init tells the end. */
 static int close_others(struct job *j, struct err *err)
 {
-    if (syscall(SYS_close_range, 3, ~0U, 0) < 0)
-        for (int fd = 3; fd < 4096; fd++)
+    if (j->host->ended_fd != INIT_ENDED_FD && dup3(j->host->ended_fd, INIT_ENDED_FD, O_CLOEXEC) < 0)
+        return err_sys(err, errno, "dup3");
+    if (syscall(SYS_close_range, INIT_ENDED_FD + 1, ~0U, 0) < 0)
+        for (int fd = INIT_ENDED_FD + 1; fd < 4096; fd++)
             close(fd);
     return 0;
 }
@@ -195,7 +220,13 @@ static int add_seccomp(struct job *j, struct err *err)
 static const struct step {
     const char *what;
     int (*take)(struct job *, struct err *);
-} steps[] = {
+} ahead[] = {
+    {"life line", tie_to_spawner},
+    {"control groups", join_groups},
+    {"network", new_network},
+    {"root", prepare_root},
+}, steps[] = {
+    {"control groups", limit_groups},
     {"mounts", enter_root},
     {"network", set_network},
     {"standard descriptors", place_stdio},
@@ -211,32 +242,38 @@ static const struct step {
 
 __attribute__((noreturn)) static void fail(struct job *j)
 {
+    uint64_t one = 1;
     j->slot->err = j->err;
-    __atomic_store_n(&j->slot->state, SLOT_SETUP, __ATOMIC_RELEASE);
+    __atomic_store_n(&j->slot->state, SLOT_FAILED, __ATOMIC_RELEASE);
+    (void)!write(j->host->ended_fd, &one, sizeof one);
     _exit(1);
 }
 
-void child_main(const struct host *h, struct slot *slot, int ctl)
+static void take_steps(struct job *j, const struct step *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].take(j, &j->err) < 0) {
+            err_wrap(&j->err, "sandbox: %s", list[i].what);
+            fail(j);
+        }
+}
+
+void child_main(const struct host *h, struct slot *slot, size_t index, int ctl)
 {
     static struct job job; /* too large for the stack; this process has only one */
     struct job *j = &job;
     j->host = h;
     j->slot = slot;
+    j->index = index;
     j->ctl = ctl;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (tie_to_spawner(j, &j->err) < 0)
-        fail(j);
-    slot->state = SLOT_PREPARED;
+    take_steps(j, ahead, ARRAY_LEN(ahead));
     if (take_plan(j, &j->err) < 0)
         fail(j);
     j->plan = &j->decoded.plan;
     slot->state = SLOT_SETUP;
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-        if (steps[i].take(j, &j->err) < 0) {
-            err_wrap(&j->err, "sandbox: %s", steps[i].what);
-            fail(j);
-        }
+    take_steps(j, steps, ARRAY_LEN(steps));
     init_run(j);
 }

@@ -51,7 +51,7 @@ static void find_namespaces(struct host *h)
         *kinds[i].found = namespace_works(kinds[i].flag);
         if (!*kinds[i].found)
             lacks(p, kinds[i].name);
-        else if (kinds[i].flag != CLONE_NEWUSER)
+        else if (kinds[i].flag != CLONE_NEWUSER && kinds[i].flag != CLONE_NEWNET)
             h->clone_flags |= kinds[i].flag;
     }
 }
@@ -60,7 +60,7 @@ void host_discover(struct host *h)
 {
     struct sandbox_protection *p = &h->protection;
     struct err e = {0};
-    h->root_ns_fd = h->idmap_ns_fd = h->self_fd = -1;
+    h->root_ns_fd = h->host_ns_fd = h->idmap_ns_fd = h->self_fd = -1;
     h->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     h->privileged = geteuid() == 0 && sandbox_host_uid() != 0;
     h->uid = h->privileged ? sandbox_host_uid() : geteuid();
@@ -83,5 +83,6 @@ void host_discover(struct host *h)
     p->seccomp = filter_build(&h->filter, &e) == 0;
     if (!p->seccomp)
         lacks(p, "seccomp");
+    groups_discover(h);
     p->complete = p->missing[0] == 0;
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "child_internal.h"
 #include "sandbox/sandbox_internal.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,70 +83,135 @@ static int64_t rusage_ns(const struct rusage *u)
            (int64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) * 1000;
 }
 
-/* Waits until the activity's first process has ended; orphans are reaped on the way. */
-static int wait_activity(pid_t pid, int *ret_status)
+/* Reaps what has ended. True when the activity's first process was among it. */
+static bool reap(pid_t pid, int *ret_status)
 {
     for (;;) {
         int status;
-        pid_t p = waitpid(-1, &status, 0);
-        if (p < 0 && errno != EINTR)
-            return -1;
-        if (p == pid && (WIFEXITED(status) || WIFSIGNALED(status))) {
+        pid_t p = waitpid(-1, &status, WNOHANG);
+        if (p < 0 && errno == EINTR)
+            continue;
+        if (p <= 0)
+            return false;
+        if (p == pid) {
             *ret_status = status;
-            return 0;
+            return true;
         }
     }
 }
 
-static void start_failed(struct job *j, int errnum)
+/* Until the first process has ended, or a limit is broken. SIGCHLD is blocked. */
+static enum limit_kind watch_activity(struct watch *w, pid_t pid, int *ret_status)
+{
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    while (!reap(pid, ret_status)) {
+        int64_t ms = watch_next_ms(w);
+        struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+        if (ms < 0)
+            sigwaitinfo(&child, NULL);
+        else if (ms > 0)
+            sigtimedwait(&child, NULL, &t);
+        enum limit_kind k = watch_look(w);
+        if (k != LIMIT_NONE)
+            return k;
+    }
+    return LIMIT_NONE;
+}
+
+/* Kills what is left and waits for it: when the end is told, nothing runs any more. Without a pid namespace
+ * "everything" would be more than ours. */
+static void kill_rest(const struct host *h)
+{
+    if (!h->protection.pid_ns)
+        return;
+    kill(-1, SIGKILL);
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        ;
+}
+
+/* A failure for want of something is named after it. */
+static enum limit_kind cause_of(struct watch *w, int status)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return LIMIT_NONE;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+        return LIMIT_CPU;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+        return LIMIT_DISK;
+    return watch_disk_is_full(w) ? LIMIT_DISK : w->pids_full ? LIMIT_PIDS : LIMIT_NONE;
+}
+
+/* Tells the spawner, by the slot and the event, that the slot is complete. */
+__attribute__((noreturn)) static void tell_end(struct job *j, enum slot_state state)
+{
+    uint64_t one = 1;
+    __atomic_store_n(&j->slot->state, state, __ATOMIC_RELEASE);
+    (void)!write(INIT_ENDED_FD, &one, sizeof one);
+    _exit(0);
+}
+
+__attribute__((noreturn)) static void start_failed(struct job *j, int errnum)
 {
     err_sys(&j->slot->err, errnum, "sandbox: start %s", j->plan->argv[0]);
     if (errnum == ENOENT)
         err_hint(&j->slot->err, "the program, or the interpreter that its first line names, is not in the sandbox");
-    j->slot->state = SLOT_SETUP;
-    _exit(1);
+    tell_end(j, SLOT_FAILED);
 }
 
-void init_run(struct job *j)
+static pid_t fork_activity(struct job *j, int *ret_fail_fd)
 {
     int fail[2];
-    /* Of init's memory the activity gets a copy, which must not let it write to the spawner's. */
-    if (madvise(j->host->slots, SPAWNER_CHILDREN_MAX * sizeof *j->host->slots, MADV_DONTFORK) < 0) {
-        err_sys(&j->slot->err, errno, "madvise");
-        _exit(1);
-    }
-    if (pipe2(fail, O_CLOEXEC) < 0) {
-        err_sys(&j->slot->err, errno, "pipe");
-        _exit(1);
+    /* The activity gets a copy of our memory, in which the table that all inits share must not be. */
+    if (madvise(j->host->slots, SPAWNER_CHILDREN_MAX * sizeof *j->host->slots, MADV_DONTFORK) < 0 ||
+        pipe2(fail, O_CLOEXEC) < 0) {
+        err_sys(&j->slot->err, errno, "sandbox: prepare the fork");
+        tell_end(j, SLOT_FAILED);
     }
     pid_t pid = fork();
     if (pid == 0) {
         close(fail[0]);
+        close(INIT_ENDED_FD);
         run_activity(j, fail[1]);
     }
-    int e = errno;
-    close(0);
-    close(1);
-    close(2);
-    close(fail[1]);
-    prctl(PR_SET_DUMPABLE, 0); /* nobody inside may look into this one */
     if (pid < 0) {
-        err_sys(&j->slot->err, e, "sandbox: fork");
-        _exit(1);
+        err_sys(&j->slot->err, errno, "sandbox: fork");
+        tell_end(j, SLOT_FAILED);
     }
+    close(fail[1]);
+    *ret_fail_fd = fail[0];
+    return pid;
+}
+
+void init_run(struct job *j)
+{
+    static struct watch w;
+    sigset_t child;
+    int fail_fd, e = 0, status = 0;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
+    watch_init(&w, j->host, j->plan);
+    pid_t pid = fork_activity(j, &fail_fd);
+    for (int fd = 0; fd < 3; fd++)
+        close(fd); /* so that the readers of the pipes see the activity's own end */
+    prctl(PR_SET_DUMPABLE, 0); /* nobody inside may look into this one */
     __atomic_store_n(&j->slot->state, SLOT_RUNNING, __ATOMIC_RELEASE);
-    if (!j->plan->builtin && read(fail[0], &e, sizeof e) == (ssize_t)sizeof e)
+    if (read(fail_fd, &e, sizeof e) == (ssize_t)sizeof e)
         start_failed(j, e);
-    close(fail[0]);
-    int status = 0;
-    if (wait_activity(pid, &status) < 0)
-        _exit(1);
+    close(fail_fd);
+    enum limit_kind k = watch_activity(&w, pid, &status);
+    kill_rest(j->host);
     struct rusage u;
     if (getrusage(RUSAGE_CHILDREN, &u) == 0) {
         j->slot->cpu_ns = rusage_ns(&u);
         j->slot->memory_peak_bytes = (uint64_t)u.ru_maxrss * 1024;
     }
+    if (w.memory_peak > j->slot->memory_peak_bytes)
+        j->slot->memory_peak_bytes = w.memory_peak;
+    j->slot->limit = (int)(k != LIMIT_NONE ? k : cause_of(&w, status));
     j->slot->wait_status = status;
-    __atomic_store_n(&j->slot->state, SLOT_ENDED, __ATOMIC_RELEASE);
-    _exit(0);
+    j->slot->pids_full = w.pids_full;
+    tell_end(j, SLOT_ENDED);
 }

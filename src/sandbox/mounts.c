@@ -291,15 +291,32 @@ static int add_temporary(const struct host *h, const struct sandbox_plan *p, str
     return r;
 }
 
+int root_prepare(const struct host *h, int *ret_ns, struct err *err)
+{
+    int proc = -1;
+    int r = new_proc(&proc, err);
+    if (r < 0)
+        return r;
+    if (setns(h->root_ns_fd, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
+        return err_sys(err, errno, "copy the root");
+    r = attach(proc, "/proc", err);
+    if (r < 0)
+        return r;
+    close(proc);
+    *ret_ns = openat(h->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (*ret_ns < 0 || setns(h->host_ns_fd, CLONE_NEWNS) < 0)
+        return err_sys(err, errno, "return to the host's mounts");
+    return 0;
+}
+
 /* Everything here is in a process of its own that only goes on to run the activity, and whose descriptors are
  * closed before that: failures need not tidy up. */
-int root_enter(const struct host *h, const struct sandbox_plan *p, struct err *err)
+int root_enter(const struct host *h, int own_ns, const struct sandbox_plan *p, struct err *err)
 {
     struct staged staged[PLAN_MOUNTS_MAX] = {0}, scratch = {.fd = -1};
     struct sandbox_mount scratch_mount = {
         .kind = MOUNT_BIND, .source = p->scratch, .target = "/scratch", .writable = true};
-    int proc = -1;
-    int r = new_proc(&proc, err);
+    int r = 0;
     for (size_t i = 0; r == 0 && i < p->mounts_count; i++)
         if ((r = stage(h, &p->mounts[i], &staged[i], err)) < 0)
             err_wrap(err, "mount %s", p->mounts[i].target);
@@ -307,11 +324,9 @@ int root_enter(const struct host *h, const struct sandbox_plan *p, struct err *e
         err_wrap(err, "mount /scratch");
     if (r < 0)
         return r;
-    if (setns(h->root_ns_fd, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
+    if (setns(own_ns, CLONE_NEWNS) < 0)
         return err_sys(err, errno, "enter the root");
-    r = attach(proc, "/proc", err);
-    if (r == 0)
-        r = add_temporary(h, p, err);
+    r = add_temporary(h, p, err);
     if (r == 0 && p->scratch)
         r = attach(scratch.fd, "/scratch", err);
     for (size_t i = 0; r == 0 && i < p->mounts_count; i++) {

@@ -222,6 +222,7 @@ int root_build(struct host *h, struct err *err)
         ids_idmap_ns(h->proc_fd, 0, h->uid, 0, h->gid, &h->idmap_ns_fd, err) < 0)
         h->idmap_ns_fd = -1; /* then private folders are handed over by chown */
     h->root_ns_fd = TAKE_FD(root_ns);
+    h->host_ns_fd = TAKE_FD(host_ns);
     h->root_built = true;
     return 0;
 }

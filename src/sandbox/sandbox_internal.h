@@ -23,9 +23,14 @@
 #define WIRE_MESSAGE_MAX ((size_t)96 << 10) /* below the kernel's default socket buffer of 208 KiB */
 #define SPAWNER_CHILDREN_MAX 512            /* running and prepared */
 
+#define GROUP_CONTROLLERS 2
+#define GROUP_PATH_MAX 512
+
 /* The ids that an activity sees as its own. */
 #define INSIDE_UID 1000
 #define INSIDE_GID 1000
+
+#define INIT_ENDED_FD 3 /* where an init keeps host.ended_fd */
 
 enum limit_kind {
     LIMIT_NONE, LIMIT_MEMORY, LIMIT_CPU, LIMIT_PIDS, LIMIT_DISK, LIMIT_OUTPUT, LIMIT_TIME,
@@ -74,7 +79,13 @@ int wire_encode_plan(const struct sandbox_plan *plan, struct strbuf *out, struct
 int wire_decode_plan(const char *data, size_t len, struct wire_plan *ret, struct err *err);
 
 /* What an init tells the spawner: one a child, in memory that both map. */
-enum slot_state { SLOT_EMPTY, SLOT_PREPARING, SLOT_PREPARED, SLOT_SETUP, SLOT_RUNNING, SLOT_ENDED };
+enum slot_state {
+    SLOT_PREPARING,
+    SLOT_SETUP,   /* has its plan */
+    SLOT_RUNNING, /* the activity was forked */
+    SLOT_FAILED,  /* complete: err says why there was no activity */
+    SLOT_ENDED    /* complete: all processes but the init have ended */
+};
 
 struct slot {
     volatile int state; /* enum slot_state */
@@ -109,12 +120,19 @@ struct host {
     int clone_flags;  /* CLONE_NEW* that work here, without CLONE_NEWNS and CLONE_NEWUSER */
     struct sock_fprog filter; /* len 0: no seccomp */
     union slot_page *slots;   /* SPAWNER_CHILDREN_MAX of them, shared with the inits */
+    int ended_fd;             /* eventfd: an init writes to it when it has filled in its slot's end */
+    int host_ns_fd;           /* mount namespace that shows the host; the spawner's own */
+    int groups_version;       /* of control groups: 0 none */
+    char groups[GROUP_CONTROLLERS][GROUP_PATH_MAX]; /* folder of memory and of pids; empty: not to be had */
 };
 
 /* root.c */
 int root_build(struct host *h, struct err *err);
-/* In an init: makes the mounts of a plan and enters the root with them. */
-int root_enter(const struct host *h, const struct sandbox_plan *plan, struct err *err);
+
+/* mounts.c, in an init: a copy of the template with what needs no plan; the process stays where it shows the host. */
+int root_prepare(const struct host *h, int *ret_ns, struct err *err);
+/* Makes the mounts of a plan and enters that copy with them. */
+int root_enter(const struct host *h, int own_ns, const struct sandbox_plan *plan, struct err *err);
 
 /* ids.c */
 int ids_map_self(int proc_fd, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid, gid_t outside_gid,
@@ -127,11 +145,23 @@ int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_
 int filter_build(struct sock_fprog *ret, struct err *err);
 int filter_load(const struct sock_fprog *p, struct err *err);
 
+/* groups.c */
+struct group_usage {
+    uint64_t memory_peak, oom_kills, pids_refused; /* the last two count up over all runs of a leaf */
+};
+void groups_discover(struct host *h);
+int groups_make_leaf(const struct host *h, size_t index, struct err *err);
+int groups_open_leaf(const struct host *h, size_t index); /* v2: for clone3; -1 on failure */
+int groups_join(const struct host *h, size_t index, struct err *err);
+int groups_limit(const struct host *h, size_t index, const struct sandbox_limits *l, struct err *err);
+void groups_read(const struct host *h, size_t index, struct group_usage *ret);
+void groups_remove(const struct host *h);
+
 /* host.c */
 void host_discover(struct host *h);
 
 /* child.c: runs in the cloned process, never returns. ctl gives the plan and its three descriptors. */
-__attribute__((noreturn)) void child_main(const struct host *h, struct slot *slot, int ctl);
+__attribute__((noreturn)) void child_main(const struct host *h, struct slot *slot, size_t index, int ctl);
 
 /* spawner.c: the spawner's whole life. */
 __attribute__((noreturn)) void spawner_main(const struct spawner_options *o, int sock);

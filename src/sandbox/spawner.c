@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -23,7 +24,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum child_state { CHILD_FREE, CHILD_PREPARED, CHILD_RUNNING };
+#define POOL 2 /* prepared ahead, when there is nothing else to do */
+#define POOL_RETRY_NS (INT64_C(1000) * 1000000)
+
+enum child_state {
+    CHILD_FREE,
+    CHILD_PREPARED, /* cloned, waits for a plan */
+    CHILD_RUNNING,
+    CHILD_ANSWERED  /* ff knows the end; the init is still leaving */
+};
 
 struct child {
     enum child_state state;
@@ -33,6 +42,8 @@ struct child {
     int64_t started_ns, deadline_ns; /* deadline 0: none */
     bool kill_asked;
     enum limit_kind kill_limit;
+    bool leaf_made;             /* of the control groups; stays from use to use */
+    struct group_usage before;  /* of that leaf */
 };
 
 /* An answer that did not fit into the socket. */
@@ -47,7 +58,8 @@ struct spawner_state {
     int sock, signal_fd;
     bool quitting;
     struct child children[SPAWNER_CHILDREN_MAX];
-    size_t prepared, running;
+    size_t prepared, alive; /* alive: all that are not free */
+    int64_t pool_retry_ns;  /* preparing failed: not again before this */
     struct answer *answers, **answers_end;
     char message[WIRE_MESSAGE_MAX + 1];
 };
@@ -111,30 +123,57 @@ static struct slot *slot_of(struct spawner_state *s, const struct child *c)
     return &s->host.slots[c - s->children].slot;
 }
 
+static int make_leaf(struct spawner_state *s, struct child *c, size_t index, struct err *err)
+{
+    if (!s->host.groups_version)
+        return 0;
+    int r = c->leaf_made ? 0 : groups_make_leaf(&s->host, index, err);
+    if (r < 0)
+        return r;
+    c->leaf_made = true;
+    groups_read(&s->host, index, &c->before);
+    return 0;
+}
+
 /* Clones an init, which prepares itself and waits on c->ctl. */
 static int prepare_child(struct spawner_state *s, struct child **ret, struct err *err)
 {
     struct child *c = free_child(s);
-    int ctl[2];
     if (!c)
         return err_set(err, ERR_LIMIT, "more than %d sandboxes at a time", SPAWNER_CHILDREN_MAX);
+    size_t index = (size_t)(c - s->children);
+    int ctl[2];
+    int r = make_leaf(s, c, index, err);
+    if (r < 0)
+        return r;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ctl) < 0)
         return err_sys(err, errno, "socketpair");
     struct slot *slot = slot_of(s, c);
     memset(slot, 0, sizeof *slot);
-    slot->state = SLOT_PREPARING;
     struct clone_args args = {.flags = (uint64_t)s->host.clone_flags, .exit_signal = SIGCHLD};
+    _cleanup_close_ int group = s->host.groups_version == 2 ? groups_open_leaf(&s->host, index) : -1;
+    if (group >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)group;
+    }
     long pid = syscall(SYS_clone3, &args, sizeof args);
-    if (pid == 0)
-        child_main(&s->host, slot, ctl[1]);
+    if (pid == 0) {
+        close(ctl[0]); /* or it would never see the spawner's end of file */
+        child_main(&s->host, slot, index, ctl[1]);
+    }
     int e = errno;
     close(ctl[1]);
     if (pid < 0) {
         close(ctl[0]);
         return err_sys(err, e, "clone");
     }
-    *c = (struct child){.state = CHILD_PREPARED, .pid = (pid_t)pid, .ctl = ctl[0]};
+    c->state = CHILD_PREPARED;
+    c->pid = (pid_t)pid;
+    c->ctl = ctl[0];
+    c->kill_asked = false;
+    c->kill_limit = LIMIT_NONE;
     s->prepared++;
+    s->alive++;
     *ret = c;
     return 0;
 }
@@ -147,7 +186,16 @@ static struct child *take_prepared(struct spawner_state *s)
     return NULL;
 }
 
-static int send_plan(struct child *c, const char *plan, size_t len, const int fds[3], struct err *err)
+/* The child is no longer one that waits for a plan. */
+static void leave_pool(struct spawner_state *s, struct child *c, enum child_state state)
+{
+    close(c->ctl);
+    c->ctl = -1;
+    c->state = state;
+    s->prepared--;
+}
+
+static int send_plan(const struct child *c, const char *plan, size_t len, const int fds[3], struct err *err)
 {
     union {
         char buf[CMSG_SPACE(3 * sizeof(int))];
@@ -172,30 +220,47 @@ static void kill_child(struct child *c)
     kill(c->pid, SIGKILL);
 }
 
+/* Gives the plan to one of the pool, or to a new one. Those of the pool that died unnoticed are skipped. */
+static int place(struct spawner_state *s, const char *plan, size_t len, const int fds[3], struct child **ret,
+                 struct err *err)
+{
+    struct child *c;
+    while ((c = take_prepared(s))) {
+        if (send_plan(c, plan, len, fds, err) == 0) {
+            *ret = c;
+            return 0;
+        }
+        kill_child(c);
+        leave_pool(s, c, CHILD_ANSWERED);
+    }
+    int r = prepare_child(s, &c, err);
+    if (r < 0)
+        return r;
+    r = send_plan(c, plan, len, fds, err);
+    if (r == 0)
+        *ret = c;
+    return r;
+}
+
 static void start(struct spawner_state *s, uint64_t id, const char *plan, size_t len, const int fds[3])
 {
     static struct wire_plan decoded; /* 10 KB; one request at a time */
     struct err e = {0};
     struct child *c = NULL;
+    int64_t now = os_mono_ns();
     int r = wire_decode_plan(plan, len, &decoded, &e);
-    if (r == 0 && !(c = take_prepared(s)))
-        r = prepare_child(s, &c, &e);
     if (r == 0)
-        r = send_plan(c, plan, len, fds, &e);
+        r = place(s, plan, len, fds, &c, &e);
     if (r < 0) {
         err_wrap(&e, "sandbox");
         answer_failed(s, id, &e);
-        return; /* one that was prepared but could not be told stays for the next, or is reaped */
+        return;
     }
-    close(c->ctl);
-    c->ctl = -1;
-    c->state = CHILD_RUNNING;
+    leave_pool(s, c, CHILD_RUNNING);
     c->id = id;
-    c->started_ns = os_mono_ns();
+    c->started_ns = now;
     int64_t wall_ms = decoded.plan.limits.wall_ms;
-    c->deadline_ns = wall_ms ? c->started_ns + wall_ms * 1000000 : 0;
-    s->prepared--;
-    s->running++;
+    c->deadline_ns = wall_ms ? now + wall_ms * 1000000 : 0;
 }
 
 static void ask_kill(struct spawner_state *s, uint64_t id, enum limit_kind limit)
@@ -213,52 +278,85 @@ static void ask_kill(struct spawner_state *s, uint64_t id, enum limit_kind limit
     }
 }
 
-/* How it ended, from what the init said, what we did to it, and how the init itself ended. */
-static void judge(const struct child *c, const struct slot *slot, int init_status, struct wire_done *d)
+/* What the control groups say about a bad end. */
+static enum limit_kind group_cause(const struct child *c, const struct group_usage *now)
 {
-    if (slot->limit != LIMIT_NONE) {
-        d->end = SANDBOX_LIMIT;
-        d->limit = (uint32_t)slot->limit;
-    } else if (slot->state == SLOT_ENDED) {
+    if (now->oom_kills > c->before.oom_kills)
+        return LIMIT_MEMORY;
+    return now->pids_refused > c->before.pids_refused ? LIMIT_PIDS : LIMIT_NONE;
+}
+
+/* How it ended, from what the init said, what the groups say, what we did to it, and how the init itself ended. */
+static void judge(const struct child *c, const struct slot *slot, const struct group_usage *usage, int init_status,
+                  struct wire_done *d)
+{
+    enum limit_kind cause = group_cause(c, usage);
+    if (slot->state == SLOT_ENDED) {
+        bool well = WIFEXITED(slot->wait_status) && WEXITSTATUS(slot->wait_status) == 0;
         d->end = WIFSIGNALED(slot->wait_status) ? SANDBOX_SIGNALLED : SANDBOX_EXITED;
         d->status = WIFSIGNALED(slot->wait_status) ? WTERMSIG(slot->wait_status) : WEXITSTATUS(slot->wait_status);
+        d->limit = slot->limit ? (uint32_t)slot->limit : well ? LIMIT_NONE : cause;
+    } else if (slot->state == SLOT_FAILED) {
+        d->end = SANDBOX_SETUP_FAILED;
+        d->err = slot->err;
     } else if (c->kill_asked) {
-        d->end = c->kill_limit ? SANDBOX_LIMIT : SANDBOX_KILLED;
+        d->end = SANDBOX_KILLED;
         d->limit = c->kill_limit;
-        if (c->kill_limit == LIMIT_TIME && slot->pids_full)
-            d->limit = LIMIT_PIDS;
+        if (c->kill_limit == LIMIT_TIME && (cause == LIMIT_PIDS || slot->pids_full))
+            d->limit = LIMIT_PIDS; /* it ran out of time because it could not fork */
     } else if (slot->state == SLOT_RUNNING) {
         d->end = SANDBOX_SIGNALLED;
         d->status = WIFSIGNALED(init_status) ? WTERMSIG(init_status) : SIGKILL;
+        d->limit = cause;
     } else {
         d->end = SANDBOX_SETUP_FAILED;
-        d->err = slot->err;
-        if (!d->err.code)
-            err_set(&d->err, ERR_FAILED, "sandbox: killed by signal %d while it was set up",
-                    WIFSIGNALED(init_status) ? WTERMSIG(init_status) : 0);
+        err_set(&d->err, ERR_FAILED, "sandbox: killed by signal %d while it was set up%s",
+                WIFSIGNALED(init_status) ? WTERMSIG(init_status) : 0, cause == LIMIT_MEMORY ? ", for want of memory" : "");
+    }
+    if (d->limit)
+        d->end = SANDBOX_LIMIT;
+}
+
+/* Tells ff the end of a running one. cpu_ns: of the init and what it reaped, if it was reaped already. */
+static void conclude(struct spawner_state *s, struct child *c, int init_status, int64_t cpu_ns)
+{
+    const struct slot *slot = slot_of(s, c);
+    struct wire_done d = {.head = {.type = WIRE_DONE, .id = c->id}};
+    struct group_usage usage = {0};
+    if (s->host.groups_version)
+        groups_read(&s->host, (size_t)(c - s->children), &usage);
+    judge(c, slot, &usage, init_status, &d);
+    d.wall_ns = os_mono_ns() - c->started_ns;
+    d.cpu_ns = slot->cpu_ns ? slot->cpu_ns : cpu_ns;
+    d.memory_peak_bytes = usage.memory_peak ? usage.memory_peak : slot->memory_peak_bytes;
+    answer(s, &d, sizeof d);
+    c->state = CHILD_ANSWERED;
+}
+
+static void conclude_ended(struct spawner_state *s)
+{
+    uint64_t n;
+    (void)!read(s->host.ended_fd, &n, sizeof n);
+    for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
+        struct child *c = &s->children[i];
+        int state = __atomic_load_n(&slot_of(s, c)->state, __ATOMIC_ACQUIRE);
+        if (c->state == CHILD_RUNNING && (state == SLOT_ENDED || state == SLOT_FAILED))
+            conclude(s, c, 0, 0);
     }
 }
 
 static void reap_child(struct spawner_state *s, struct child *c, int status, const struct rusage *usage)
 {
-    const struct slot *slot = slot_of(s, c);
-    struct wire_done d = {.head = {.type = WIRE_DONE, .id = c->id}};
-    bool running = c->state == CHILD_RUNNING;
-    c->state = CHILD_FREE;
-    if (!running) { /* died before it had a plan: nobody waits for it */
-        s->prepared--;
-        close(c->ctl);
-        return;
+    if (c->state == CHILD_PREPARED) { /* died before it had a plan: nobody waits for it */
+        s->pool_retry_ns = os_mono_ns() + POOL_RETRY_NS;
+        leave_pool(s, c, CHILD_ANSWERED);
     }
-    s->running--;
-    judge(c, slot, status, &d);
-    d.wall_ns = os_mono_ns() - c->started_ns;
-    d.cpu_ns = (int64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000000 +
-               (int64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000;
-    if (d.cpu_ns < slot->cpu_ns)
-        d.cpu_ns = slot->cpu_ns;
-    d.memory_peak_bytes = slot->memory_peak_bytes;
-    answer(s, &d, sizeof d);
+    if (c->state == CHILD_RUNNING)
+        conclude(s, c, status,
+                 (int64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000000 +
+                     (int64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000);
+    c->state = CHILD_FREE;
+    s->alive--;
 }
 
 static void reap(struct spawner_state *s)
@@ -449,14 +547,29 @@ static void say_ready(struct spawner_state *s)
         s->quitting = true;
 }
 
+/* Prepares one for the next request, if the pool is not full. */
+static void fill_pool(struct spawner_state *s)
+{
+    struct child *c;
+    if (s->prepared < POOL && prepare_child(s, &c, NULL) < 0)
+        s->pool_retry_ns = os_mono_ns() + POOL_RETRY_NS;
+}
+
 static void serve(struct spawner_state *s)
 {
     while (!s->quitting) {
-        struct pollfd p[2] = {{.fd = s->sock, .events = (short)(POLLIN | (s->answers ? POLLOUT : 0))},
-                              {.fd = s->signal_fd, .events = POLLIN}};
+        struct pollfd p[3] = {{.fd = s->sock, .events = (short)(POLLIN | (s->answers ? POLLOUT : 0))},
+                              {.fd = s->signal_fd, .events = POLLIN},
+                              {.fd = s->host.ended_fd, .events = POLLIN}};
+        bool fill = s->prepared < POOL && os_mono_ns() >= s->pool_retry_ns;
         int timeout = check_deadlines(s);
-        if (poll(p, 2, timeout) < 0 && errno != EINTR)
+        int n = poll(p, ARRAY_LEN(p), fill ? 0 : timeout);
+        if (n < 0 && errno != EINTR)
             return;
+        if (n == 0 && fill)
+            fill_pool(s);
+        if (p[2].revents)
+            conclude_ended(s);
         if (p[1].revents)
             drain_signals(s);
         reap(s);
@@ -480,18 +593,22 @@ void spawner_main(const struct spawner_options *o, int sock)
                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s->host.slots == MAP_FAILED)
         _exit(1);
+    s->host.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->host.ended_fd < 0)
+        _exit(1);
     host_discover(&s->host);
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) /* new ids clear it */
         _exit(1);
     say_ready(s);
     serve(s);
     kill_all(s);
-    while (s->running + s->prepared > 0) {
+    while (s->alive > 0) {
         struct pollfd p = {.fd = s->signal_fd, .events = POLLIN};
         poll(&p, 1, 1000);
         drain_signals(s);
         reap(s);
         flush_answers(s);
     }
+    groups_remove(&s->host);
     _exit(0);
 }
