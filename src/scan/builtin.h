@@ -4,6 +4,8 @@
 
 #include "module/module.h"
 
+extern const struct module file_scanner_module, secret_detection_module;
+
 extern const struct module *const builtin_modules[]; /* NULL-terminated */
 
 #endif

@@ -1,4 +1,5 @@
 /* Globs of paths, and the text of a path in a report. */
+#include "codec/utf8.h"
 #include "scan/walk.h"
 
 #include <string.h>
@@ -109,42 +110,7 @@ bool walk_glob_any(const char *glob, const char *path)
     return walk_glob(glob[0] == '/' ? glob + 1 : glob, path);
 }
 
-/* The length of the well-formed UTF-8 sequence at s, or 0 (RFC 3629: shortest form, no surrogates). */
-static size_t utf8_sequence(const unsigned char *s)
-{
-    size_t n;
-    unsigned lo = 0x80, hi = 0xbf;
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) {
-        n = 2;
-    } else if (s[0] >= 0xe0 && s[0] <= 0xef) {
-        n = 3;
-        lo = s[0] == 0xe0 ? 0xa0 : 0x80;
-        hi = s[0] == 0xed ? 0x9f : 0xbf;
-    } else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        n = 4;
-        lo = s[0] == 0xf0 ? 0x90 : 0x80;
-        hi = s[0] == 0xf4 ? 0x8f : 0xbf;
-    } else {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++, lo = 0x80, hi = 0xbf)
-        if (s[i] < lo || s[i] > hi) /* the end of the string is below lo, too */
-            return 0;
-    return n;
-}
-
 void walk_show_path(struct strbuf *out, const char *raw)
 {
-    const unsigned char *s = (const unsigned char *)raw;
-    while (*s) {
-        size_t n = utf8_sequence(s);
-        if (n) {
-            strbuf_append(out, s, n);
-            s += n;
-        } else {
-            strbuf_printf(out, "%%%02X", *s++);
-        }
-    }
+    utf8_append_name(out, raw, strlen(raw));
 }
