@@ -128,6 +128,8 @@ static int set_limit(int what, rlim_t value, struct err *err)
 static int set_limits(struct job *j, struct err *err)
 {
     const struct sandbox_limits *l = &j->plan->limits;
+    /* And the init. A control group counts what it refuses, so it is let to refuse first. */
+    rlim_t nproc = j->host->protection.cgroup_pids ? l->pids * (rlim_t)2 + 64 : l->pids + (rlim_t)1;
     const struct {
         int what;
         rlim_t value;
@@ -135,7 +137,7 @@ static int set_limits(struct job *j, struct err *err)
         {RLIMIT_CORE, 0},
         {RLIMIT_NOFILE, l->files},
         {RLIMIT_FSIZE, l->disk_bytes},
-        {RLIMIT_NPROC, l->pids + 1}, /* and the init */
+        {RLIMIT_NPROC, nproc},
         {RLIMIT_MEMLOCK, 8 << 20},
         {RLIMIT_MSGQUEUE, 819200},
         {RLIMIT_SIGPENDING, 1024},

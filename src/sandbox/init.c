@@ -140,7 +140,7 @@ static enum limit_kind cause_of(struct watch *w, int status)
         return LIMIT_CPU;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
         return LIMIT_DISK;
-    return watch_disk_is_full(w) ? LIMIT_DISK : w->pids_full ? LIMIT_PIDS : LIMIT_NONE;
+    return watch_disk_is_full(w) ? LIMIT_DISK : w->slot->pids_full ? LIMIT_PIDS : LIMIT_NONE;
 }
 
 /* Tells the spawner, by the slot and the event, that the slot is complete. */
@@ -192,7 +192,7 @@ void init_run(struct job *j)
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
-    watch_init(&w, j->host, j->plan);
+    watch_init(&w, j->host, j->slot, j->plan);
     pid_t pid = fork_activity(j, &fail_fd);
     for (int fd = 0; fd < 3; fd++)
         close(fd); /* so that the readers of the pipes see the activity's own end */
@@ -212,6 +212,5 @@ void init_run(struct job *j)
         j->slot->memory_peak_bytes = w.memory_peak;
     j->slot->limit = (int)(k != LIMIT_NONE ? k : cause_of(&w, status));
     j->slot->wait_status = status;
-    j->slot->pids_full = w.pids_full;
     tell_end(j, SLOT_ENDED);
 }

@@ -91,7 +91,7 @@ struct slot {
     volatile int state; /* enum slot_state */
     int wait_status;    /* of the activity, when ended */
     int limit;          /* enum limit_kind that the init found broken */
-    bool pids_full;     /* the number of processes was at its limit at least once */
+    volatile bool pids_full; /* the number of processes was at its limit at least once */
     int64_t cpu_ns;
     uint64_t memory_peak_bytes;
     struct err err;     /* why the set-up failed */

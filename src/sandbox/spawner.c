@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define POOL 2 /* prepared ahead, when there is nothing else to do */
+#define MEMORY_LOOK_NS (INT64_C(250) * 1000000)
 #define POOL_RETRY_NS (INT64_C(1000) * 1000000)
 
 enum child_state {
@@ -59,6 +60,7 @@ struct spawner_state {
     bool quitting;
     struct child children[SPAWNER_CHILDREN_MAX];
     size_t prepared, alive; /* alive: all that are not free */
+    int64_t memory_due_ns;  /* next look at the control groups */
     int64_t pool_retry_ns;  /* preparing failed: not again before this */
     struct answer *answers, **answers_end;
     char message[WIRE_MESSAGE_MAX + 1];
@@ -263,17 +265,22 @@ static void start(struct spawner_state *s, uint64_t id, const char *plan, size_t
     c->deadline_ns = wall_ms ? now + wall_ms * 1000000 : 0;
 }
 
+static void end_by_limit(struct child *c, enum limit_kind limit)
+{
+    if (!c->kill_asked) {
+        c->kill_asked = true;
+        c->kill_limit = limit;
+    }
+    kill_child(c);
+}
+
 static void ask_kill(struct spawner_state *s, uint64_t id, enum limit_kind limit)
 {
     for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
         struct child *c = &s->children[i];
         if (c->state != CHILD_RUNNING || c->id != id)
             continue;
-        if (!c->kill_asked) {
-            c->kill_asked = true;
-            c->kill_limit = limit;
-        }
-        kill_child(c);
+        end_by_limit(c, limit);
         return;
     }
 }
@@ -302,8 +309,8 @@ static void judge(const struct child *c, const struct slot *slot, const struct g
     } else if (c->kill_asked) {
         d->end = SANDBOX_KILLED;
         d->limit = c->kill_limit;
-        if (c->kill_limit == LIMIT_TIME && (cause == LIMIT_PIDS || slot->pids_full))
-            d->limit = LIMIT_PIDS; /* it ran out of time because it could not fork */
+        if (c->kill_limit == LIMIT_TIME && (cause != LIMIT_NONE || slot->pids_full))
+            d->limit = cause ? cause : LIMIT_PIDS; /* it ran out of time because it could not fork */
     } else if (slot->state == SLOT_RUNNING) {
         d->end = SANDBOX_SIGNALLED;
         d->status = WIFSIGNALED(init_status) ? WTERMSIG(init_status) : SIGKILL;
@@ -386,18 +393,36 @@ static void kill_all(struct spawner_state *s)
         }
 }
 
+/* With cgroup v1 the kernel kills one process that is over the limit and lets the others go on. v2 kills all. */
+static void check_memory(struct spawner_state *s)
+{
+    s->memory_due_ns = os_mono_ns() + MEMORY_LOOK_NS;
+    for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
+        struct child *c = &s->children[i];
+        struct group_usage now;
+        if (c->state != CHILD_RUNNING || c->kill_asked)
+            continue;
+        groups_read(&s->host, i, &now);
+        if (now.oom_kills > c->before.oom_kills)
+            end_by_limit(c, LIMIT_MEMORY);
+    }
+}
+
 /* Kills what is over its wall time. Returns milliseconds until the next is due, -1: none. */
 static int check_deadlines(struct spawner_state *s)
 {
     int64_t next = 0, now = os_mono_ns();
+    if (s->host.groups_version == 1 && s->host.protection.cgroup_memory && s->alive > s->prepared) {
+        if (now >= s->memory_due_ns)
+            check_memory(s);
+        next = s->memory_due_ns;
+    }
     for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
         struct child *c = &s->children[i];
         if (c->state != CHILD_RUNNING || !c->deadline_ns || c->kill_asked)
             continue;
         if (now >= c->deadline_ns) {
-            c->kill_asked = true;
-            c->kill_limit = LIMIT_TIME;
-            kill_child(c);
+            end_by_limit(c, LIMIT_TIME);
         } else if (!next || c->deadline_ns < next) {
             next = c->deadline_ns;
         }

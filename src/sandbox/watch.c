@@ -106,7 +106,7 @@ static enum limit_kind look_at_processes(struct watch *w)
     bool growing = t.rss > w->last_rss + w->memory_bytes / 8;
     w->last_rss = t.rss;
     if (w->pids && t.count >= w->pids)
-        w->pids_full = true;
+        w->slot->pids_full = true;
     if (w->cpu_ns && t.cpu_ns > w->cpu_ns)
         return LIMIT_CPU;
     if (t.rss > w->memory_peak)
@@ -206,10 +206,11 @@ bool watch_disk_is_full(struct watch *w)
     return look_at_folders(w) == LIMIT_DISK || w->disk_used + NEARLY_FULL > w->disk_bytes;
 }
 
-void watch_init(struct watch *w, const struct host *h, const struct sandbox_plan *p)
+void watch_init(struct watch *w, const struct host *h, struct slot *slot, const struct sandbox_plan *p)
 {
     const struct sandbox_limits *l = &p->limits;
     memset(w, 0, sizeof *w);
+    w->slot = slot;
     w->own_root = h->root_built;
     w->memory_bytes = h->protection.cgroup_memory ? 0 : l->memory_bytes;
     w->pids = h->protection.cgroup_pids ? 0 : l->pids;
