@@ -22,6 +22,6 @@ bool vec_grow_(void **v, size_t *cap, size_t len, size_t elem);
 #define VEC_POP(a) ((a)->v[--(a)->len])
 #define VEC_CLEAR(a) ((a)->len = 0)
 #define VEC_RELEASE(a) (free((a)->v), (a)->v = NULL, (a)->len = (a)->cap = 0)
-#define VEC_EACH(a, p) for (__typeof__((a)->v) p = (a)->v; p && p < (a)->v + (a)->len; p++)
+#define VEC_EACH(a, p) for (__typeof__((a)->v + 0) p = (a)->v; p && p < (a)->v + (a)->len; p++)
 
 #endif

@@ -5,6 +5,7 @@
 #include "command.pb-c.h"
 #include "common.pb-c.h"
 #include "enums.pb-c.h"
+#include "embedded_state.pb-c.h"
 #include "error_details.pb-c.h"
 #include "history.pb-c.h"
 #include "service.pb-c.h"

@@ -1,0 +1,231 @@
+#include "engine/embedded/db.h"
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "os/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const statements[] = {
+#define X(NAME, sql) [DB_##NAME] = sql,
+    DB_STATEMENTS(X)
+#undef X
+};
+
+/* migrations[i] brings version i to i + 1. Never edited once released: a change is a new entry. */
+static const char *const migrations[DB_SCHEMA_VERSION] = {
+    "CREATE TABLE migration(version INTEGER PRIMARY KEY, applied_ns INTEGER NOT NULL);"
+    "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one=1), token_key BLOB NOT NULL,"
+    " clock_ns INTEGER NOT NULL, generation INTEGER NOT NULL, last_run_key INTEGER NOT NULL);"
+    "CREATE TABLE namespace(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " description TEXT NOT NULL, created_ns INTEGER NOT NULL);"
+    "CREATE TABLE execution(run_key INTEGER PRIMARY KEY, ns INTEGER NOT NULL,"
+    " workflow_id TEXT NOT NULL, run_id TEXT NOT NULL, type TEXT NOT NULL, status INTEGER NOT NULL,"
+    " start_ns INTEGER NOT NULL, close_ns INTEGER, state BLOB NOT NULL);"
+    "CREATE INDEX execution_by_id ON execution(ns, workflow_id, run_key);"
+    "CREATE INDEX execution_open ON execution(run_key) WHERE status=1;"
+    "CREATE TABLE history(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+    "INSERT INTO meta VALUES(1, randomblob(16), 0, 0, 0);"
+    "INSERT INTO namespace VALUES(1, 'default', 'Default namespace', 0);",
+};
+
+static enum err_code code_of(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_NOMEM:
+        return ERR_NO_MEMORY;
+    case SQLITE_FULL:
+        return ERR_NO_SPACE;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return ERR_BUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_CORRUPT;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_CANTOPEN:
+    case SQLITE_AUTH:
+        return ERR_PERMISSION;
+    default:
+        return ERR_IO;
+    }
+}
+
+int db_error(struct db *db, const char *what, struct err *err)
+{
+    int rc = db->h ? sqlite3_extended_errcode(db->h) : SQLITE_NOMEM;
+    const char *text = db->h ? sqlite3_errmsg(db->h) : "out of memory";
+    const char *file = db->h ? sqlite3_db_filename(db->h, "main") : NULL;
+    enum err_code code = code_of(rc);
+    int r = err_set(err, code, "%s: state %s: %s", what, file && *file ? file : "(memory)", text);
+    if (err)
+        err->sys = rc;
+    if (code == ERR_CORRUPT)
+        err_hint(err, "the file is damaged: restore a copy, or move it away to begin anew");
+    else if (code == ERR_NO_SPACE)
+        err_hint(err, "make room on the disk; the engine goes on by itself");
+    return r;
+}
+
+static int exec_text(struct db *db, const char *what, const char *sql, struct err *err)
+{
+    return sqlite3_exec(db->h, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_error(db, what, err);
+}
+
+static int read_int(struct db *db, const char *sql, int64_t *ret, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    *ret = 0;
+    int rc = sqlite3_prepare_v2(db->h, sql, -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        *ret = sqlite3_column_int64(s, 0);
+    int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : db_error(db, "read state", err);
+    sqlite3_finalize(s);
+    return r;
+}
+
+static int migrate(struct db *db, int64_t now_ns, struct err *err)
+{
+    int64_t version;
+    int r = read_int(db, "PRAGMA user_version", &version, err);
+    if (r < 0)
+        return r;
+    if (version > DB_SCHEMA_VERSION || version < 0) {
+        err_set(err, ERR_STATE, "state %s has schema version %lld, this program knows up to %d",
+                sqlite3_db_filename(db->h, "main"), (long long)version, DB_SCHEMA_VERSION);
+        return err_hint(err, "a newer ff wrote it: use that one");
+    }
+    for (; version < DB_SCHEMA_VERSION; version++) {
+        char mark[160];
+        snprintf(mark, sizeof mark,
+                 "INSERT INTO migration VALUES(%lld,%lld);PRAGMA user_version=%lld;COMMIT;",
+                 (long long)version + 1, (long long)now_ns, (long long)version + 1);
+        r = exec_text(db, "migrate", "BEGIN IMMEDIATE", err);
+        if (r == 0)
+            r = exec_text(db, "migrate", migrations[version], err);
+        if (r == 0)
+            r = exec_text(db, "migrate", mark, err);
+        if (r < 0) {
+            sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* A new generation each time the state is opened: tells tasks started by workers of this process from older ones. */
+static int read_meta(struct db *db, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db->h, "SELECT token_key,clock_ns,generation,last_run_key FROM meta", -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    int r = 0;
+    if (rc == SQLITE_ROW && sqlite3_column_bytes(s, 0) == sizeof db->token_key) {
+        memcpy(db->token_key, sqlite3_column_blob(s, 0), sizeof db->token_key);
+        db->clock_ns = sqlite3_column_int64(s, 1);
+        db->generation = (uint64_t)sqlite3_column_int64(s, 2) + 1;
+        db->last_run_key = sqlite3_column_int64(s, 3);
+    } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+        r = err_set(err, ERR_CORRUPT, "state %s has no usable meta row",
+                    sqlite3_db_filename(db->h, "main"));
+    } else {
+        r = db_error(db, "read state", err);
+    }
+    sqlite3_finalize(s);
+    if (r == 0)
+        r = exec_text(db, "open", "UPDATE meta SET generation=generation+1", err);
+    return r;
+}
+
+static int set_up(struct db *db, int64_t now_ns, struct err *err)
+{
+    /* Exclusive locking keeps the WAL's index in memory instead of a shared file, and saves the lock calls. */
+    int r = exec_text(db, "open",
+                      "PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
+                      "PRAGMA wal_autocheckpoint=4000;PRAGMA journal_size_limit=33554432;"
+                      "PRAGMA cache_size=-2048;PRAGMA temp_store=MEMORY;PRAGMA secure_delete=OFF;"
+                      "PRAGMA cell_size_check=ON;PRAGMA trusted_schema=OFF",
+                      err);
+    if (r == 0)
+        r = migrate(db, now_ns, err);
+    if (r == 0)
+        r = read_meta(db, err);
+    for (int i = 0; r == 0 && i < DB_STATEMENT_COUNT_; i++)
+        if (sqlite3_prepare_v3(db->h, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i],
+                               NULL) != SQLITE_OK)
+            r = db_error(db, "prepare", err);
+    return r;
+}
+
+int db_open(struct db *db, const char *path, const char *vfs, int64_t now_ns, struct err *err)
+{
+    *db = (struct db){0};
+    int rc = sqlite3_open_v2(path, &db->h,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs);
+    int r = rc == SQLITE_OK ? 0 : db_error(db, "open", err);
+    if (r == 0) {
+        sqlite3_extended_result_codes(db->h, 1);
+        r = set_up(db, now_ns, err);
+    }
+    if (r < 0)
+        db_close(db);
+    return r;
+}
+
+void db_close(struct db *db)
+{
+    for (int i = 0; i < DB_STATEMENT_COUNT_; i++)
+        sqlite3_finalize(db->stmt[i]);
+    sqlite3_close(db->h);
+    *db = (struct db){0};
+}
+
+sqlite3_stmt *db_stmt(struct db *db, enum db_statement which)
+{
+    sqlite3_stmt *s = db->stmt[which];
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    return s;
+}
+
+int db_exec(struct db *db, sqlite3_stmt *s, struct err *err)
+{
+    int rc = sqlite3_step(s);
+    int r = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : db_error(db, "write", err);
+    sqlite3_reset(s);
+    return r;
+}
+
+int db_begin(struct db *db, struct err *err)
+{
+    if (db->in_transaction)
+        return 0;
+    int r = db_exec(db, db->stmt[DB_BEGIN], err);
+    db->in_transaction = r == 0;
+    return r;
+}
+
+int db_commit(struct db *db, struct err *err)
+{
+    ASSERT(db->in_transaction);
+    int r = db_exec(db, db->stmt[DB_COMMIT], err);
+    if (r == 0)
+        db->in_transaction = false;
+    return r;
+}
+
+void db_rollback(struct db *db)
+{
+    /* Readers must be done first. SQLite may have rolled back by itself after a severe error. */
+    for (int i = 0; i < DB_STATEMENT_COUNT_; i++)
+        sqlite3_reset(db->stmt[i]);
+    if (db->in_transaction && !sqlite3_get_autocommit(db->h))
+        db_exec(db, db->stmt[DB_ROLLBACK], NULL);
+    db->in_transaction = false;
+}

@@ -1,0 +1,195 @@
+/* Opening and closing the embedded engine, and the way in for calls. */
+#include "engine/embedded/engine_internal.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "engine/embedded/calls.h"
+#include "engine/embedded/match.h"
+#include "engine/embedded/run.h"
+#include "os/clock.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define ARENA_MAX ((size_t)1 << 30)
+#define CACHE_DEFAULT ((size_t)8 << 20)
+#define WAIT_DEFAULT_MS 5000
+#define LOST_FREE_DEFAULT 16
+
+static void enqueue(struct eng *e, struct call *c)
+{
+    pthread_mutex_lock(&e->mutex);
+    ASSERT(!e->stop);
+    bool was_empty = !e->queue_head;
+    *e->queue_tail = c;
+    e->queue_tail = &c->next;
+    if (was_empty)
+        pthread_cond_signal(&e->wake);
+    pthread_mutex_unlock(&e->mutex);
+}
+
+static void op_call(struct engine *base, enum engine_method m, const ProtobufCMessage *req,
+                    int64_t timeout_ms, engine_done *done, void *arg)
+{
+    struct eng *e = (struct eng *)base;
+    struct call *c = mem_zalloc(sizeof *c);
+    if (!c) {
+        struct err err = {0};
+        err_nomem(&err);
+        done(arg, NULL, &err);
+        return;
+    }
+    c->method = m;
+    c->req = req;
+    c->timeout_ms = timeout_ms;
+    c->done = done;
+    c->arg = arg;
+    enqueue(e, c);
+}
+
+static void op_drain(struct engine *base)
+{
+    struct eng *e = (struct eng *)base;
+    pthread_mutex_lock(&e->mutex);
+    e->drain_asked = true;
+    pthread_cond_signal(&e->wake);
+    pthread_mutex_unlock(&e->mutex);
+}
+
+/* Everything but the thread. */
+static void release(struct eng *e)
+{
+    ASSERT(!e->parked_head && !e->queue_head);
+    match_release(e);
+    runs_release(e);
+    namespaces_release(e);
+    VEC_RELEASE(&e->dispatches);
+    VEC_RELEASE(&e->effects);
+    arena_release(&e->arena);
+    db_close(&e->db);
+    lockfile_release(&e->lock);
+    pthread_cond_destroy(&e->wake);
+    pthread_mutex_destroy(&e->mutex);
+    free(e);
+}
+
+static void op_free(struct engine *base)
+{
+    struct eng *e = (struct eng *)base;
+    pthread_mutex_lock(&e->mutex);
+    e->stop = true;
+    pthread_cond_signal(&e->wake);
+    pthread_mutex_unlock(&e->mutex);
+    pthread_join(e->thread, NULL);
+    release(e);
+}
+
+static const struct engine_ops ops = {
+    .name = "embedded", .call = op_call, .drain = op_drain, .free = op_free};
+
+static struct eng *new_eng(const struct engine_embedded_options *o)
+{
+    struct eng *e = mem_zalloc(sizeof *e);
+    pthread_condattr_t attr;
+    if (!e)
+        return NULL;
+    e->base.ops = &ops;
+    e->lock.fd = -1;
+    e->clock = o->clock;
+    e->lost_tasks = o->lost_tasks;
+    e->lost_attempts_free = o->lost_attempts_free > 0    ? o->lost_attempts_free
+                            : o->lost_attempts_free < 0 ? 0
+                                                        : LOST_FREE_DEFAULT;
+    e->cache_max = o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT;
+    e->queue_tail = &e->queue_head;
+    e->answers_tail = &e->answers;
+    e->lru.lru_next = e->lru.lru_prev = &e->lru;
+    arena_init(&e->arena, ARENA_MAX);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&e->mutex, NULL);
+    return e;
+}
+
+/* The engine's thread takes no signals: they are for the program's. */
+static int start_thread(struct eng *e, struct err *err)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int r = pthread_create(&e->thread, NULL, eng_thread, e);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return r == 0 ? 0 : err_sys(err, r, "start the engine's thread");
+}
+
+int engine_embedded_open(const struct engine_embedded_options *o, struct engine **ret,
+                         struct err *err)
+{
+    struct eng *e = new_eng(o);
+    int r = 0;
+    if (!e)
+        return err_nomem(err);
+    e->mono_ns = os_mono_ns();
+    int64_t wall = e->clock.now_ns ? e->clock.now_ns(e->clock.arg) : os_now_ns();
+    e->in_memory = strcmp(o->path, ":memory:") == 0;
+    if (!e->in_memory)
+        r = lockfile_take(&e->lock, o->path,
+                          o->wait_ms > 0    ? o->wait_ms
+                          : o->wait_ms < 0 ? 0
+                                           : WAIT_DEFAULT_MS,
+                          err);
+    if (r == 0)
+        r = db_open(&e->db, o->path, o->vfs, wall, err);
+    if (r == 0) {
+        e->now = e->db.clock_ns;
+        eng_read_clock(e);
+        r = namespaces_load(e, err);
+    }
+    if (r == 0)
+        r = eng_recover(e, err);
+    if (r == 0)
+        r = start_thread(e, err);
+    if (r < 0) {
+        release(e);
+        return r;
+    }
+    *ret = &e->base;
+    return 0;
+}
+
+struct tick {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool done;
+};
+
+static void tick_done(void *arg, ProtobufCMessage *resp, const struct err *err)
+{
+    struct tick *t = arg;
+    (void)resp;
+    (void)err;
+    pthread_mutex_lock(&t->mutex);
+    t->done = true;
+    pthread_cond_signal(&t->cond);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+void engine_embedded_tick(struct engine *base)
+{
+    struct eng *e = (struct eng *)base;
+    struct tick t = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    struct call *c = mem_zalloc(sizeof *c);
+    ASSERT(c); /* tests only */
+    c->is_tick = true;
+    c->done = tick_done;
+    c->arg = &t;
+    enqueue(e, c);
+    pthread_mutex_lock(&t.mutex);
+    while (!t.done)
+        pthread_cond_wait(&t.cond, &t.mutex);
+    pthread_mutex_unlock(&t.mutex);
+    pthread_mutex_destroy(&t.mutex);
+    pthread_cond_destroy(&t.cond);
+}
