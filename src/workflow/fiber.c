@@ -1,0 +1,797 @@
+/* The scheduler: fibers (the script's main function and its signal handlers), futures, waiting, cancellation.
+ *
+ * A fiber is a Lua coroutine. It waits by yielding with w->blocked set; what resolves a future puts the waiting fibers into
+ * one queue, in the order of the events; fiber_run() goes on until the queue is empty. So the order of all steps follows from
+ * history alone. */
+#include "workflow/workflow_internal.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+const char future_key, pending_key, signal_handlers_key, signal_queues_key, main_key;
+
+/* ---- event map: open addressing, linear probing ---- */
+
+static size_t slot_of(const struct event_map *m, int64_t key)
+{
+    size_t i = (size_t)((uint64_t)key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (m->cap - 1);
+    while (m->keys[i] && m->keys[i] != key)
+        i = (i + 1) & (m->cap - 1);
+    return i;
+}
+
+static bool event_map_grow(struct event_map *m)
+{
+    struct event_map n = {.cap = m->cap ? m->cap * 2 : 16};
+    n.keys = mem_calloc(n.cap, sizeof *n.keys);
+    n.values = mem_calloc(n.cap, sizeof *n.values);
+    if (!n.keys || !n.values) {
+        free(n.keys);
+        free(n.values);
+        return false;
+    }
+    for (size_t i = 0; i < m->cap; i++)
+        if (m->keys[i])
+            event_map_set(&n, m->keys[i], m->values[i]);
+    free(m->keys);
+    free(m->values);
+    *m = n;
+    return true;
+}
+
+bool event_map_set(struct event_map *m, int64_t key, struct future *f)
+{
+    if (2 * (m->len + 1) > m->cap && !event_map_grow(m))
+        return false;
+    size_t i = slot_of(m, key);
+    m->len += m->keys[i] == 0;
+    m->keys[i] = key;
+    m->values[i] = f;
+    return true;
+}
+
+struct future *event_map_get(const struct event_map *m, int64_t key)
+{
+    if (!m->cap || key <= 0)
+        return NULL;
+    size_t i = slot_of(m, key);
+    return m->keys[i] ? m->values[i] : NULL;
+}
+
+struct future *event_map_take(struct event_map *m, int64_t key)
+{
+    struct future *f = event_map_get(m, key);
+    if (!f)
+        return NULL;
+    size_t i = slot_of(m, key);
+    m->keys[i] = 0;
+    m->len--;
+    for (size_t k = (i + 1) & (m->cap - 1); m->keys[k]; k = (k + 1) & (m->cap - 1)) { /* close the gap */
+        int64_t moved = m->keys[k];
+        struct future *v = m->values[k];
+        m->keys[k] = 0;
+        size_t at = slot_of(m, moved);
+        m->keys[at] = moved;
+        m->values[at] = v;
+    }
+    return f;
+}
+
+/* ---- fibers ---- */
+
+static void make_ready(struct workflow *w, struct fiber *f)
+{
+    ASSERT(!f->ready);
+    f->ready = true;
+    f->wait = WAIT_NONE;
+    f->token = ++w->next_token; /* whoever else would wake it finds a stale token */
+    f->next_ready = NULL;
+    if (w->ready_tail)
+        w->ready_tail->next_ready = f;
+    else
+        w->ready_head = f;
+    w->ready_tail = f;
+}
+
+static struct fiber *take_idle(struct workflow *w, lua_State *L)
+{
+    struct fiber *f = w->idle;
+    if (f) {
+        w->idle = f->next;
+        free(f->signal);
+        memset(f, 0, sizeof *f);
+        return f;
+    }
+    f = mem_zalloc(sizeof *f);
+    if (!f) {
+        w->heap.failed = true;
+        luaL_error(L, "out of memory");
+    }
+    return f;
+}
+
+static void put_idle(struct workflow *w, struct fiber *f)
+{
+    f->token = ++w->next_token;
+    f->co = NULL;
+    f->next = w->idle;
+    w->idle = f;
+}
+
+struct fiber *fiber_spawn(struct workflow *w, lua_State *L, int nargs, bool is_main)
+{
+    luaL_checkstack(L, 4, NULL);
+    lua_State *co = lua_newthread(L);
+    *thread_extra(co) = (struct thread_extra){0};
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    luaL_checkstack(co, nargs + 1, NULL);
+    struct fiber *f = take_idle(w, L);
+    f->co = co;
+    f->ref = ref;
+    f->is_main = is_main;
+    f->nargs = nargs;
+    lua_xmove(L, co, nargs + 1);
+    if (w->last_fiber)
+        w->last_fiber->next = f;
+    else
+        w->fibers = f;
+    w->last_fiber = f;
+    if (is_main)
+        w->main_fiber = f;
+    make_ready(w, f);
+    return f;
+}
+
+static void fiber_end(struct workflow *w, lua_State *L, struct fiber *f)
+{
+    struct fiber **p = &w->fibers, *last = NULL;
+    while (*p != f) {
+        last = *p;
+        p = &(*p)->next;
+    }
+    *p = f->next;
+    if (w->last_fiber == f)
+        w->last_fiber = last;
+    luaL_unref(L, LUA_REGISTRYINDEX, f->ref);
+    if (w->main_fiber == f)
+        w->main_fiber = NULL;
+    put_idle(w, f);
+}
+
+/* A fiber ended with an error: what that means for the run. */
+static void on_error(struct workflow *w, lua_State *L, struct fiber *f, int status)
+{
+    if (status == LUA_ERRMEM && w->limit_hit == LIMIT_NONE)
+        w->limit_hit = w->budget < 0 && !w->heap.over ? LIMIT_INSTRUCTIONS : LIMIT_MEMORY;
+    if (w->heap.failed) {
+        w->failed = -ERR_NO_MEMORY;
+        return;
+    }
+    if (w->limit_hit != LIMIT_NONE) {
+        char text[200];
+        limit_message(w, text, sizeof text);
+        w->heap.limit += (size_t)256 << 10; /* for telling where */
+        luaL_traceback(L, f->co, NULL, 0);
+        failure_set(w, limit_name(w->limit_hit), text, lua_tostring(L, -1), true, NULL);
+        lua_pop(L, 1);
+        w->closing = CLOSING_FAIL;
+        return;
+    }
+    if (w->closing == CLOSING_CONTINUE)
+        return;
+    if (w->cancelled && failure_is_cancelled(f->co, -1)) {
+        if (f->is_main)
+            w->closing = CLOSING_CANCEL;
+        return;
+    }
+    luaL_traceback(L, f->co, NULL, 0);
+    failure_from_error(w, f->co, -1, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    w->closing = CLOSING_FAIL;
+}
+
+void fiber_run(struct workflow *w, lua_State *L)
+{
+    while (w->ready_head && w->closing == CLOSING_NOT && w->failed == 0) {
+        struct fiber *f = w->ready_head;
+        w->ready_head = f->next_ready;
+        if (!w->ready_head)
+            w->ready_tail = NULL;
+        f->ready = false;
+        w->current = f;
+        w->base = f->co;
+        w->shield = thread_extra(f->co)->shield;
+        int nargs = f->nargs, nres;
+        f->nargs = 0;
+        int status = lua_resume(f->co, L, nargs, &nres);
+        w->current = NULL;
+        w->base = NULL;
+        if (status == LUA_YIELD) {
+            ASSERT(w->blocked);
+            w->blocked = false;
+            if (w->limit_hit == LIMIT_NONE)
+                continue;
+            status = LUA_ERRRUN;
+        }
+        if (status != LUA_OK || w->limit_hit != LIMIT_NONE)
+            on_error(w, L, f, status);
+        fiber_end(w, L, f);
+    }
+}
+
+void fiber_release(struct workflow *w)
+{
+    struct fiber *lists[] = {w->fibers, w->idle};
+    for (int i = 0; i < 2; i++)
+        for (struct fiber *f = lists[i], *next; f; f = next) {
+            next = f->next;
+            free(f->signal);
+            free(f);
+        }
+    for (struct future *f = w->pending_head; f; f = f->next) /* their memory is the Lua state's */
+        while (f->waiters) {
+            struct waiter *n = f->waiters;
+            f->waiters = n->next;
+            free(n);
+        }
+    while (w->idle_waiters) {
+        struct waiter *n = w->idle_waiters;
+        w->idle_waiters = n->next;
+        free(n);
+    }
+    free(w->by_event.keys);
+    free(w->by_event.values);
+}
+
+/* ---- futures ---- */
+
+struct future *future_check(lua_State *L, int idx)
+{
+    struct future *f = lua_touserdata(L, idx);
+    if (lua_type(L, idx) != LUA_TUSERDATA)
+        luaL_error(L, "a future is wanted (what ff.start gives), not a %s", luaL_typename(L, idx));
+    return f;
+}
+
+struct future *future_new(lua_State *L, enum future_kind kind, const char *name, const char *id)
+{
+    struct workflow *w = workflow_of(L);
+    size_t n = strlen(name) + 1, m = id ? strlen(id) + 1 : 0;
+    luaL_checkstack(L, 4, NULL);
+    struct future *f = lua_newuserdatauv(L, sizeof *f + n + m, 1);
+    memset(f, 0, sizeof *f);
+    f->serial = w->heap.serial;
+    f->kind = kind;
+    f->shielded = w->shield > 0;
+    memcpy(f->name, name, n);
+    if (id) {
+        f->id = f->name + n;
+        memcpy(f->id, id, m);
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &future_key);
+    lua_setmetatable(L, -2);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &pending_key);
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, f);
+    lua_pop(L, 1);
+    f->prev = w->pending_tail;
+    if (w->pending_tail)
+        w->pending_tail->next = f;
+    else
+        w->pending_head = f;
+    w->pending_tail = f;
+    return f;
+}
+
+static void wake_waiters(struct workflow *w, struct future *f, bool ok)
+{
+    while (f->waiters) {
+        struct waiter *n = f->waiters;
+        struct fiber *fb = n->fiber;
+        f->waiters = n->next;
+        if (fb->token == n->token && fb->wait != WAIT_NONE &&
+            (fb->wait != WAIT_ALL || !ok || --fb->remaining == 0)) {
+            fb->decider = f;
+            make_ready(w, fb);
+        }
+        n->next = w->idle_waiters;
+        w->idle_waiters = n;
+    }
+    f->last_waiter = NULL;
+}
+
+void future_resolve(struct workflow *w, lua_State *L, struct future *f, bool ok)
+{
+    luaL_checkstack(L, 4, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &pending_key);
+    lua_rawgetp(L, -1, f);
+    lua_pushvalue(L, -3);
+    lua_setiuservalue(L, -2, 1);
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, f);
+    lua_pop(L, 1);
+    if (f->prev)
+        f->prev->next = f->next;
+    else
+        w->pending_head = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
+    else
+        w->pending_tail = f->prev;
+    f->prev = f->next = NULL;
+    f->state = ok ? FUTURE_DONE : FUTURE_FAILED;
+    wake_waiters(w, f, ok);
+    lua_pop(L, 1); /* it may be gone now: nobody else needs to hold it */
+}
+
+static void add_waiter(lua_State *L, struct future *f)
+{
+    struct workflow *w = workflow_of(L);
+    struct waiter *n = w->idle_waiters;
+    if (n)
+        w->idle_waiters = n->next;
+    else if (!(n = mem_alloc(sizeof *n))) {
+        w->heap.failed = true;
+        luaL_error(L, "out of memory");
+    }
+    *n = (struct waiter){w->current, w->current->token, NULL};
+    if (f->waiters)
+        f->last_waiter->next = n;
+    else
+        f->waiters = n;
+    f->last_waiter = n;
+}
+
+/* ---- waiting ---- */
+
+void fiber_check(lua_State *L, const char *what, bool will_wait)
+{
+    struct workflow *w = workflow_of(L);
+    limits_rethrow(L, LUA_OK);
+    if (w->in_query)
+        luaL_error(L, "%s: a query handler may only look, not start or wait", what);
+    if (will_wait && !lua_isyieldable(L))
+        luaL_error(L, "%s: cannot wait inside a function called from C (a comparator, gsub)", what);
+    if (w->cancelled && w->shield == 0) {
+        failure_push_cancelled(L);
+        lua_error(L);
+    }
+}
+
+static void begin_wait(struct workflow *w, enum wait_kind kind)
+{
+    struct fiber *f = w->current;
+    f->wait = kind;
+    f->token = ++w->next_token;
+    f->decider = NULL;
+    f->signalled = false;
+    f->shield = w->shield;
+}
+
+static int block(lua_State *L, lua_KContext ctx, lua_KFunction k)
+{
+    workflow_of(L)->blocked = true;
+    return lua_yieldk(L, 0, ctx, k);
+}
+
+static bool take_interrupt(struct workflow *w)
+{
+    bool r = w->current->interrupted;
+    w->current->interrupted = false;
+    return r;
+}
+
+/* Pushes the value of an ended future, or raises its error. */
+static int future_result(lua_State *L, int idx)
+{
+    const struct future *f = lua_touserdata(L, idx);
+    lua_getiuservalue(L, idx, 1);
+    return f->state == FUTURE_DONE ? 1 : lua_error(L);
+}
+
+static int await_k(lua_State *L, int status, lua_KContext idx)
+{
+    if (take_interrupt(workflow_of(L))) {
+        failure_push_cancelled(L);
+        return lua_error(L);
+    }
+    return future_result(L, (int)idx);
+}
+
+int future_await(lua_State *L, int idx)
+{
+    struct workflow *w = workflow_of(L);
+    struct future *f = future_check(L, idx);
+    idx = lua_absindex(L, idx);
+    if (f->state != FUTURE_PENDING)
+        return future_result(L, idx);
+    fiber_check(L, "ff.await", true);
+    begin_wait(w, WAIT_ONE);
+    add_waiter(L, f);
+    return block(L, idx, await_k);
+}
+
+int fiber_await(lua_State *L)
+{
+    lua_settop(L, 1);
+    return future_await(L, 1);
+}
+
+/* The table at 1 becomes: its keys at 2, the futures at 3. Gives their number. */
+static lua_Integer take_futures(lua_State *L, const char *what)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_Integer n = order_keys(L, 1);
+    lua_createtable(L, (int)(n < 1 << 20 ? n : 1 << 20), 0);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, 2, i);
+        lua_rawget(L, 1);
+        if (lua_type(L, -1) != LUA_TUSERDATA)
+            luaL_error(L, "%s: every value must be a future (what ff.start gives), not a %s", what,
+                       luaL_typename(L, -1));
+        lua_rawseti(L, 3, i);
+    }
+    return n;
+}
+
+static struct future *nth_future(lua_State *L, lua_Integer i)
+{
+    lua_rawgeti(L, 3, i);
+    struct future *f = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return f;
+}
+
+static int all_results(lua_State *L, const struct future *failed)
+{
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 3);
+    lua_settop(L, 3);
+    lua_createtable(L, (int)(n < 1 << 20 ? n : 1 << 20), 0);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, 3, i);
+        const struct future *f = lua_touserdata(L, -1);
+        if (failed ? f == failed : f->state == FUTURE_FAILED)
+            return future_result(L, lua_gettop(L));
+        lua_rawgeti(L, 2, i);
+        lua_getiuservalue(L, -2, 1);
+        lua_rawset(L, 4);
+        lua_pop(L, 1);
+    }
+    return 1;
+}
+
+static int all_k(lua_State *L, int status, lua_KContext ctx)
+{
+    struct workflow *w = workflow_of(L);
+    if (take_interrupt(w)) {
+        failure_push_cancelled(L);
+        return lua_error(L);
+    }
+    const struct future *d = w->current->decider;
+    return all_results(L, d->state == FUTURE_FAILED ? d : NULL);
+}
+
+int fiber_all(lua_State *L)
+{
+    struct workflow *w = workflow_of(L);
+    lua_Integer n = take_futures(L, "ff.all");
+    size_t pending = 0;
+    for (lua_Integer i = 1; i <= n; i++) {
+        const struct future *f = nth_future(L, i);
+        if (f->state == FUTURE_FAILED)
+            return all_results(L, f);
+        pending += f->state == FUTURE_PENDING;
+    }
+    if (pending == 0)
+        return all_results(L, NULL);
+    fiber_check(L, "ff.all", true);
+    begin_wait(w, WAIT_ALL);
+    w->current->remaining = pending;
+    for (lua_Integer i = 1; i <= n; i++) {
+        struct future *f = nth_future(L, i);
+        if (f->state == FUTURE_PENDING)
+            add_waiter(L, f);
+    }
+    return block(L, 0, all_k);
+}
+
+static int race_result(lua_State *L, const struct future *winner)
+{
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 3);
+    for (lua_Integer i = 1; i <= n; i++)
+        if (nth_future(L, i) == winner) {
+            lua_settop(L, 3);
+            lua_rawgeti(L, 3, i);
+            future_result(L, 4);
+            lua_rawgeti(L, 2, i);
+            return 2;
+        }
+    return luaL_error(L, "ff.race: no winner");
+}
+
+static int race_k(lua_State *L, int status, lua_KContext ctx)
+{
+    struct workflow *w = workflow_of(L);
+    if (take_interrupt(w)) {
+        failure_push_cancelled(L);
+        return lua_error(L);
+    }
+    return race_result(L, w->current->decider);
+}
+
+int fiber_race(lua_State *L)
+{
+    lua_Integer n = take_futures(L, "ff.race");
+    if (n == 0)
+        return luaL_error(L, "ff.race: nothing to wait for");
+    for (lua_Integer i = 1; i <= n; i++)
+        if (nth_future(L, i)->state != FUTURE_PENDING)
+            return race_result(L, nth_future(L, i));
+    fiber_check(L, "ff.race", true);
+    begin_wait(workflow_of(L), WAIT_RACE);
+    for (lua_Integer i = 1; i <= n; i++)
+        add_waiter(L, nth_future(L, i));
+    return block(L, 0, race_k);
+}
+
+/* ---- scopes ---- */
+
+static void shield(lua_State *L, int by)
+{
+    thread_extra(L)->shield += (uint32_t)by;
+    workflow_of(L)->shield += (uint32_t)by;
+}
+
+/* ff.scope(fn): the whole of fn is shielded from cancellation. */
+static int shielded_k(lua_State *L, int status, lua_KContext ctx)
+{
+    shield(L, -1);
+    limits_rethrow(L, status);
+    return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
+}
+
+/* ff.scope(body, cleanup). Stack: cleanup, status of body, its results or its error. */
+static int cleanup_k(lua_State *L, int status, lua_KContext ctx)
+{
+    shield(L, -1);
+    limits_rethrow(L, status);
+    bool ok = lua_toboolean(L, 2);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        if (ok)
+            return lua_error(L);
+        lua_pop(L, 1); /* the body's error tells more than that of its cleanup */
+    }
+    return ok ? lua_gettop(L) - 2 : lua_error(L);
+}
+
+static int body_k(lua_State *L, int status, lua_KContext ctx)
+{
+    limits_rethrow(L, status);
+    bool ok = status == LUA_OK || status == LUA_YIELD;
+    lua_pushboolean(L, ok);
+    lua_insert(L, 2);
+    luaL_checkstack(L, 4, NULL);
+    lua_pushvalue(L, 1);
+    if (ok)
+        lua_pushnil(L);
+    else
+        lua_pushvalue(L, -2);
+    shield(L, 1);
+    return cleanup_k(L, lua_pcallk(L, 1, 0, 0, 0, cleanup_k), 0);
+}
+
+int fiber_scope(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (lua_isnoneornil(L, 2)) {
+        lua_settop(L, 1);
+        shield(L, 1);
+        return shielded_k(L, lua_pcallk(L, 0, LUA_MULTRET, 0, 0, shielded_k), 0);
+    }
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_insert(L, 1);
+    return body_k(L, lua_pcallk(L, 0, LUA_MULTRET, 0, 0, body_k), 0);
+}
+
+/* ---- signals ---- */
+
+/* Pushes the oldest value that waits in the queue of a name; false: none, and nothing is pushed. */
+static bool take_signal(lua_State *L, const char *name)
+{
+    luaL_checkstack(L, 5, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &signal_queues_key);
+    if (lua_getfield(L, -1, name) != LUA_TTABLE) {
+        lua_pop(L, 2);
+        return false;
+    }
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    if (n == 0) {
+        lua_pop(L, 2);
+        return false;
+    }
+    lua_rawgeti(L, -1, 1);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, -2, i + 1);
+        lua_rawseti(L, -3, i);
+    }
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return true;
+}
+
+void fiber_signal(struct workflow *w, lua_State *L, const char *name)
+{
+    luaL_checkstack(L, 5, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &signal_handlers_key);
+    if (lua_getfield(L, -1, name) == LUA_TFUNCTION) {
+        lua_remove(L, -2);
+        lua_insert(L, -2);
+        fiber_spawn(w, L, 1, false);
+        return;
+    }
+    lua_pop(L, 2);
+    struct fiber *first = NULL;
+    for (struct fiber *f = w->fibers; f; f = f->next)
+        if (f->wait == WAIT_SIGNAL && strcmp(f->signal, name) == 0 && (!first || f->token < first->token))
+            first = f;
+    if (first) {
+        luaL_checkstack(first->co, 1, NULL);
+        lua_xmove(L, first->co, 1);
+        first->nargs = 1;
+        first->signalled = true;
+        make_ready(w, first);
+        return;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &signal_queues_key);
+    if (lua_getfield(L, -1, name) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, name);
+    }
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 3);
+}
+
+void fiber_flush_signals(struct workflow *w, lua_State *L, const char *name)
+{
+    while (take_signal(L, name))
+        fiber_signal(w, L, name);
+}
+
+static int wait_signal_k(lua_State *L, int status, lua_KContext ctx)
+{
+    struct workflow *w = workflow_of(L);
+    struct future *timer = lua_touserdata(L, 3);
+    if (timer && timer->state == FUTURE_PENDING)
+        future_cancel(w, L, timer);
+    if (take_interrupt(w)) {
+        failure_push_cancelled(L);
+        return lua_error(L);
+    }
+    if (w->current->signalled)
+        return 1; /* what resume passed */
+    if (timer && timer->state == FUTURE_FAILED)
+        return future_result(L, 3); /* cancelled with the run */
+    lua_pushnil(L);
+    return 1;
+}
+
+int fiber_wait_signal(lua_State *L)
+{
+    struct workflow *w = workflow_of(L);
+    const char *name = luaL_checkstring(L, 1);
+    luaL_argcheck(L, lua_rawlen(L, 1) <= NAME_LEN_MAX, 1, "name too long");
+    int64_t ms = lua_isnoneornil(L, 2) ? -1 : options_duration_ms(L, 2, "ff.wait_signal: timeout");
+    lua_settop(L, 2);
+    if (w->in_query)
+        fiber_check(L, "ff.wait_signal", true);
+    if (take_signal(L, name))
+        return 1;
+    fiber_check(L, "ff.wait_signal", true);
+    if (ms == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    struct future *timer = NULL;
+    if (ms > 0) {
+        timer = future_new(L, FUTURE_TIMER, "", NULL);
+        timer->seq = ++w->next_timer;
+        if (command_timer(w, timer, ms, sandbox_where(L)) < 0)
+            return luaL_error(L, "out of memory");
+    } else {
+        lua_pushnil(L);
+    }
+    free(w->current->signal);
+    if (!(w->current->signal = mem_strdup(name))) {
+        w->heap.failed = true;
+        return luaL_error(L, "out of memory");
+    }
+    begin_wait(w, WAIT_SIGNAL);
+    if (timer)
+        add_waiter(L, timer);
+    return block(L, 0, wait_signal_k);
+}
+
+/* ---- cancellation ---- */
+
+void future_cancel(struct workflow *w, lua_State *L, struct future *f)
+{
+    if (f->state != FUTURE_PENDING || f->cancel_requested)
+        return;
+    f->cancel_requested = true;
+    bool unsent = command_take_back(w, f);
+    if (!unsent && command_cancel(w, f, sandbox_where(L)) < 0) {
+        w->heap.failed = true;
+        luaL_error(L, "out of memory");
+    }
+    if (!unsent && f->kind != FUTURE_TIMER)
+        return; /* its end is an event */
+    event_map_take(&w->by_event, f->event_id);
+    failure_push_cancelled(L);
+    future_resolve(w, L, f, false);
+}
+
+void fiber_cancel_all(struct workflow *w, lua_State *L, const char *cause)
+{
+    w->cancelled = true;
+    free(w->cancel_cause);
+    w->cancel_cause = mem_strdup(cause);
+    for (struct future *f = w->pending_head, *next; f; f = next) {
+        next = f->next;
+        if (!f->shielded)
+            future_cancel(w, L, f);
+    }
+    for (struct fiber *f = w->fibers; f; f = f->next)
+        if (f->wait != WAIT_NONE && f->shield == 0) {
+            f->interrupted = true;
+            make_ready(w, f);
+        }
+}
+
+/* ---- methods of a future ---- */
+
+static int future_cancel_method(lua_State *L)
+{
+    struct workflow *w = workflow_of(L);
+    struct future *f = future_check(L, 1);
+    if (w->in_query)
+        return luaL_error(L, "cancel: a query handler may only look, not start or wait");
+    future_cancel(w, L, f);
+    return 0;
+}
+
+static int future_done_method(lua_State *L)
+{
+    lua_pushboolean(L, future_check(L, 1)->state != FUTURE_PENDING);
+    return 1;
+}
+
+void fiber_open(lua_State *L)
+{
+    static const char *const tables[] = {&pending_key, &signal_handlers_key, &signal_queues_key, &query_handlers_key};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        lua_newtable(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, tables[i]);
+    }
+    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, fiber_await);
+    lua_setfield(L, -2, "await");
+    lua_pushcfunction(L, future_cancel_method);
+    lua_setfield(L, -2, "cancel");
+    lua_pushcfunction(L, future_done_method);
+    lua_setfield(L, -2, "done");
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pushliteral(L, "future");
+    lua_setfield(L, -2, "__name");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &future_key);
+}

@@ -1,0 +1,622 @@
+/* History in: events end futures and start fibers; commands of the replayed part are matched with the events they made.
+ *
+ * History is a row of workflow tasks. All events up to a WorkflowTaskStarted whose task was completed (or is the one at hand)
+ * are applied, then the fibers run, at that event's time. Then come WorkflowTaskCompleted and one event for each command, in
+ * order; a task that failed or timed out left no trace in the script and is passed over. */
+#include "workflow/workflow_internal.h"
+
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/pbx.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef const Pb__HistoryEvent *event;
+
+/* "ActivityTaskScheduled" */
+static const char *type_name(event e, char buf[64])
+{
+    const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(&pb__event_type__descriptor, (int)e->event_type);
+    if (!v || strncmp(v->name, "EVENT_TYPE_", 11) != 0)
+        return "unknown event";
+    size_t n = 0;
+    bool upper = true;
+    for (const char *p = v->name + 11; *p && n < 63; p++) {
+        if (*p == '_') {
+            upper = true;
+            continue;
+        }
+        buf[n++] = (char)(upper ? *p : tolower((unsigned char)*p));
+        upper = false;
+    }
+    buf[n] = 0;
+    return buf;
+}
+
+__attribute__((format(printf, 2, 3))) static void off_path(struct workflow *w, const char *fmt, ...)
+{
+    if (w->nondeterminism)
+        return;
+    char text[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    w->nondeterminism = mem_strdup(text);
+    if (!w->nondeterminism)
+        w->failed = -ERR_NO_MEMORY;
+}
+
+static void broken(struct workflow *w, event e, const char *why)
+{
+    char name[64];
+    if (w->failed == 0)
+        w->failed = err_set(&w->err, ERR_CORRUPT, "history event %lld (%s) %s", (long long)e->event_id,
+                            type_name(e, name), why);
+}
+
+/* ---- what a command event is about ---- */
+
+/* The kind of command that makes an event of this type, and what identifies it. */
+static enum command_kind command_of(event e, const char **ret_name, const char **ret_id)
+{
+    *ret_name = *ret_id = NULL;
+    switch (e->event_type) {
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+        *ret_id = e->activity_task_scheduled_event_attributes->activity_id;
+        if (e->activity_task_scheduled_event_attributes->activity_type)
+            *ret_name = e->activity_task_scheduled_event_attributes->activity_type->name;
+        return COMMAND_ACTIVITY;
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
+        return COMMAND_CANCEL_ACTIVITY;
+    case PB__EVENT_TYPE__EVENT_TYPE_TIMER_STARTED:
+        *ret_id = e->timer_started_event_attributes->timer_id;
+        return COMMAND_TIMER;
+    case PB__EVENT_TYPE__EVENT_TYPE_TIMER_CANCELED:
+        *ret_id = e->timer_canceled_event_attributes->timer_id;
+        return COMMAND_CANCEL_TIMER;
+    case PB__EVENT_TYPE__EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+        *ret_id = e->start_child_workflow_execution_initiated_event_attributes->workflow_id;
+        if (e->start_child_workflow_execution_initiated_event_attributes->workflow_type)
+            *ret_name = e->start_child_workflow_execution_initiated_event_attributes->workflow_type->name;
+        return COMMAND_CHILD;
+    case PB__EVENT_TYPE__EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+        if (e->request_cancel_external_workflow_execution_initiated_event_attributes->workflow_execution)
+            *ret_id = e->request_cancel_external_workflow_execution_initiated_event_attributes->workflow_execution
+                          ->workflow_id;
+        return COMMAND_CANCEL_CHILD;
+    case PB__EVENT_TYPE__EVENT_TYPE_MARKER_RECORDED:
+        return COMMAND_MARKER;
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+        return COMMAND_COMPLETE;
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+        return COMMAND_FAIL;
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
+        return COMMAND_CANCEL;
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+        return COMMAND_CONTINUE;
+    default:
+        return COMMAND_NONE;
+    }
+}
+
+static void describe_event(event e, char *buf, size_t size)
+{
+    char type[64];
+    const char *name, *id;
+    command_of(e, &name, &id);
+    snprintf(buf, size, "history event %lld is %s%s%.200s%s%s%.100s", (long long)e->event_id, type_name(e, type),
+             name ? " '" : "", name ? name : "", name ? "'" : "", id ? " with id " : "", id ? id : "");
+}
+
+static bool same(const struct command *c, event e)
+{
+    const char *name, *id;
+    char seq[24];
+    if (command_of(e, &name, &id) != c->kind)
+        return false;
+    snprintf(seq, sizeof seq, "%llu", (unsigned long long)c->seq);
+    switch (c->kind) {
+    case COMMAND_ACTIVITY:
+        return name && strcmp(name, c->name) == 0 && strcmp(id, seq) == 0;
+    case COMMAND_TIMER:
+    case COMMAND_CANCEL_TIMER:
+        return strcmp(id, seq) == 0;
+    case COMMAND_CANCEL_ACTIVITY:
+        return e->activity_task_cancel_requested_event_attributes->scheduled_event_id == c->event_id;
+    case COMMAND_CHILD:
+        return name && strcmp(name, c->name) == 0 && strcmp(id, c->id) == 0;
+    case COMMAND_CANCEL_CHILD:
+        return id && strcmp(id, c->id) == 0;
+    case COMMAND_MARKER:
+        return true; /* of another patch: see marker_id() */
+    default:
+        return true;
+    }
+}
+
+/* The id of a patch marker; a new reference, or NULL if it is none. */
+static json_t *marker_id(event e)
+{
+    const Pb__MarkerRecordedEventAttributes *m = e->marker_recorded_event_attributes;
+    if (strcmp(m->marker_name, "core_patch") != 0)
+        return NULL;
+    for (size_t i = 0; i < m->n_details; i++) {
+        json_t *j = NULL;
+        if (strcmp(m->details[i]->key, "patch-data") != 0 || pbx_payloads_json(m->details[i]->value, 0, &j, NULL) < 0)
+            continue;
+        json_t *id = json_incref(json_object_get(j, "id"));
+        json_decref(j);
+        if (json_is_string(id))
+            return id;
+        json_decref(id);
+    }
+    return NULL;
+}
+
+static bool same_marker(const struct command *c, event e)
+{
+    json_t *id = marker_id(e);
+    bool r = id && strcmp(json_string_value(id), c->name) == 0;
+    json_decref(id);
+    return r;
+}
+
+/* The next command that is not taken back; NULL: none. */
+static struct command *next_command(struct workflow *w)
+{
+    while (w->commands_first < w->commands.len && w->commands.v[w->commands_first].kind == COMMAND_NONE)
+        w->commands_first++;
+    return w->commands_first < w->commands.len ? &w->commands.v[w->commands_first] : NULL;
+}
+
+/* Where the script stands, for messages. */
+static int waiting_line(const struct workflow *w)
+{
+    return w->main_fiber ? sandbox_where(w->main_fiber->co) : 0;
+}
+
+static void match_command(struct workflow *w, event e)
+{
+    char what[600], text[600];
+    struct command *c = next_command(w);
+    describe_event(e, what, sizeof what);
+    if (!c) {
+        if (e->event_type == PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
+            return; /* a server may end a run of its own accord */
+        int line = waiting_line(w);
+        if (w->closing != CLOSING_NOT)
+            off_path(w, "%s, but the script has ended there", what);
+        else
+            off_path(w, "%s, but the script asks for nothing there: it waits at %s:%d", what, w->chunk_name, line);
+        return;
+    }
+    if (!same(c, e) || (c->kind == COMMAND_MARKER && !same_marker(c, e))) {
+        off_path(w, "%s, but the script at %s:%d asks for %s", what, w->chunk_name, c->line,
+                 command_describe(c, text, sizeof text));
+        return;
+    }
+    if (c->future && c->future->state == FUTURE_PENDING) {
+        c->future->event_id = e->event_id;
+        if (!event_map_set(&w->by_event, e->event_id, c->future))
+            w->failed = err_nomem(&w->err);
+    }
+    free(c->name);
+    free(c->id);
+    *c = (struct command){0};
+    if (++w->commands_first == w->commands.len)
+        command_clear(w);
+}
+
+/* ---- events that tell the script something ---- */
+
+/* Decodes payload 0 and pushes its value; false: an error table is pushed instead. */
+static bool push_payload(struct workflow *w, lua_State *L, const Pb__Payloads *p)
+{
+    struct err err;
+    json_decref(w->tmp_json);
+    w->tmp_json = NULL;
+    if (pbx_payloads_json(p, 0, &w->tmp_json, &err) < 0) {
+        failure_push(L, "BadPayload", err.msg, false);
+        return false;
+    }
+    value_push(L, w->tmp_json);
+    return true;
+}
+
+static void activity_completed(struct workflow *w, lua_State *L, struct future *f, const Pb__Payloads *result)
+{
+    bool ok = push_payload(w, L, result);
+    const char *status = json_str(w->tmp_json, "status", "");
+    if (ok && strcmp(status, "partial") == 0)
+        w->incomplete = true;
+    if (ok && strcmp(status, "failed") == 0) {
+        failure_push(L, "ActivityFailed", json_str(w->tmp_json, "error", "the module reports failure"), false);
+        lua_pushstring(L, f->name);
+        lua_setfield(L, -2, "activity");
+        lua_insert(L, -2);
+        lua_setfield(L, -2, "details");
+        ok = false;
+    }
+    json_decref(w->tmp_json);
+    w->tmp_json = NULL;
+    future_resolve(w, L, f, ok);
+}
+
+static void fail_future(struct workflow *w, lua_State *L, struct future *f, const Pb__Failure *why, const char *verb)
+{
+    failure_push_pb(L, why, f->kind == FUTURE_CHILD ? "child" : "activity", f->name, verb);
+    future_resolve(w, L, f, false);
+}
+
+static void fail_plain(struct workflow *w, lua_State *L, struct future *f, const char *type, const char *message)
+{
+    failure_push(L, type, message, false);
+    lua_pushstring(L, f->name);
+    lua_setfield(L, -2, f->kind == FUTURE_CHILD ? "child" : "activity");
+    future_resolve(w, L, f, false);
+}
+
+static void on_activity_event(struct workflow *w, lua_State *L, event e)
+{
+    struct future *f;
+    switch (e->event_type) {
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_COMPLETED: {
+        const Pb__ActivityTaskCompletedEventAttributes *a = e->activity_task_completed_event_attributes;
+        if ((f = event_map_take(&w->by_event, a->scheduled_event_id)))
+            activity_completed(w, L, f, a->result);
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_FAILED: {
+        const Pb__ActivityTaskFailedEventAttributes *a = e->activity_task_failed_event_attributes;
+        if ((f = event_map_take(&w->by_event, a->scheduled_event_id)))
+            fail_future(w, L, f, a->failure, "failed");
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: {
+        const Pb__ActivityTaskTimedOutEventAttributes *a = e->activity_task_timed_out_event_attributes;
+        if (!(f = event_map_take(&w->by_event, a->scheduled_event_id)))
+            return;
+        if (a->failure)
+            fail_future(w, L, f, a->failure, "timed out");
+        else
+            fail_plain(w, L, f, "Timeout", "timed out");
+        return;
+    }
+    default: {
+        const Pb__ActivityTaskCanceledEventAttributes *a = e->activity_task_canceled_event_attributes;
+        if ((f = event_map_take(&w->by_event, a->scheduled_event_id)))
+            fail_plain(w, L, f, "Cancelled", "cancelled");
+    }
+    }
+}
+
+static void on_child_event(struct workflow *w, lua_State *L, event e)
+{
+    struct future *f;
+    switch (e->event_type) {
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: {
+        const Pb__ChildWorkflowExecutionStartedEventAttributes *a = e->child_workflow_execution_started_event_attributes;
+        if ((f = event_map_get(&w->by_event, a->initiated_event_id)) && a->workflow_execution) {
+            f->started = true;
+            snprintf(f->run_id, sizeof f->run_id, "%s", a->workflow_execution->run_id);
+        }
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
+        f = event_map_take(&w->by_event, e->start_child_workflow_execution_failed_event_attributes->initiated_event_id);
+        if (f)
+            fail_plain(w, L, f, "ChildNotStarted", "a run with its id exists already");
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: {
+        const Pb__ChildWorkflowExecutionCompletedEventAttributes *a =
+            e->child_workflow_execution_completed_event_attributes;
+        if (!(f = event_map_take(&w->by_event, a->initiated_event_id)))
+            return;
+        bool ok = push_payload(w, L, a->result);
+        if (ok && json_flag(w->tmp_json, "incomplete", false))
+            w->incomplete = true; /* what a part of the run left out, the run left out */
+        json_decref(w->tmp_json);
+        w->tmp_json = NULL;
+        future_resolve(w, L, f, ok);
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: {
+        const Pb__ChildWorkflowExecutionFailedEventAttributes *a = e->child_workflow_execution_failed_event_attributes;
+        if ((f = event_map_take(&w->by_event, a->initiated_event_id)))
+            fail_future(w, L, f, a->failure, "failed");
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+        f = event_map_take(&w->by_event, e->child_workflow_execution_canceled_event_attributes->initiated_event_id);
+        if (f)
+            fail_plain(w, L, f, "Cancelled", "cancelled");
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+        f = event_map_take(&w->by_event, e->child_workflow_execution_timed_out_event_attributes->initiated_event_id);
+        if (f)
+            fail_plain(w, L, f, "Timeout", "timed out");
+        return;
+    default:
+        f = event_map_take(&w->by_event, e->child_workflow_execution_terminated_event_attributes->initiated_event_id);
+        if (f)
+            fail_plain(w, L, f, "Terminated", "terminated");
+    }
+}
+
+static int main_done(lua_State *L, int status, lua_KContext ctx)
+{
+    struct workflow *w = workflow_of(L);
+    if (lua_isnil(L, -1))
+        lua_newtable(L);
+    if (lua_type(L, -1) != LUA_TTABLE)
+        return luaL_error(L, "the workflow must return a table, not a %s", luaL_typename(L, -1));
+    if (w->incomplete) {
+        lua_pushliteral(L, "incomplete");
+        if (lua_rawget(L, -2) == LUA_TNIL) {
+            lua_pushliteral(L, "incomplete");
+            lua_pushboolean(L, 1);
+            lua_rawset(L, -4);
+        }
+        lua_pop(L, 1);
+    }
+    value_write(L, -1, &w->text[0], "result", PAYLOAD_BYTES_MAX);
+    if (w->text[0].s[0] != '{')
+        return luaL_error(L, "the workflow must return a table with names (summary, findings, ...), not an array");
+    w->closing = CLOSING_COMPLETE;
+    return 0;
+}
+
+static int main_loaded(lua_State *L, int status, lua_KContext ctx)
+{
+    if (lua_type(L, -1) != LUA_TFUNCTION)
+        return luaL_error(L, "workflow.lua must return a function, not a %s", luaL_typename(L, -1));
+    value_push(L, workflow_of(L)->start_input);
+    lua_callk(L, 1, 1, 0, main_done);
+    return main_done(L, LUA_OK, 0);
+}
+
+static int main_body(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &main_key);
+    lua_callk(L, 0, 1, 0, main_loaded);
+    return main_loaded(L, LUA_OK, 0);
+}
+
+static void on_started(struct workflow *w, lua_State *L, event e)
+{
+    const Pb__WorkflowExecutionStartedEventAttributes *a = e->workflow_execution_started_event_attributes;
+    ProtobufCMessage *header = NULL, *memo = NULL;
+    if (w->started) {
+        broken(w, e, "is there twice");
+        return;
+    }
+    w->started = true;
+    w->attempt = a->attempt;
+    w->run_timeout_ns = pbx_duration_ns(a->workflow_run_timeout);
+    w->task_timeout_ns = pbx_duration_ns(a->workflow_task_timeout);
+    const char *seed = *a->original_execution_run_id ? a->original_execution_run_id : w->run_id;
+    rng_seed(w->rng, seed, strlen(seed));
+    w->type = mem_strdup(a->workflow_type ? a->workflow_type->name : "");
+    w->task_queue = mem_strdup(a->task_queue ? a->task_queue->name : "");
+    bool ok = w->type && w->task_queue && (!a->header || pbx_dup(&a->header->base, &header, NULL) == 0) &&
+              (!a->memo || pbx_dup(&a->memo->base, &memo, NULL) == 0);
+    w->header = (Pb__Header *)header;
+    w->memo = (Pb__Memo *)memo;
+    if (!ok) {
+        w->failed = err_nomem(&w->err);
+        return;
+    }
+    for (size_t i = 0; w->header && i < w->header->n_fields; i++)
+        if (strcmp(w->header->fields[i]->key, "ff-context") == 0 &&
+            pbx_payload_json(w->header->fields[i]->value, &w->context, &w->err) < 0) {
+            w->failed = err_wrap(&w->err, "header 'ff-context'");
+            return;
+        }
+    if (pbx_payloads_json(a->input, 0, &w->start_input, &w->err) < 0) {
+        w->failed = err_wrap(&w->err, "input of the workflow");
+        return;
+    }
+    lua_pushcfunction(L, main_body);
+    fiber_spawn(w, L, 0, true);
+}
+
+static void on_signaled(struct workflow *w, lua_State *L, event e)
+{
+    const Pb__WorkflowExecutionSignaledEventAttributes *a = e->workflow_execution_signaled_event_attributes;
+    push_payload(w, L, a->input);
+    json_decref(w->tmp_json);
+    w->tmp_json = NULL;
+    fiber_signal(w, L, a->signal_name);
+}
+
+/* Has the event its attributes, so that the handlers may look at them? */
+static bool has_attributes(event e)
+{
+    /* Oneof members are pointers at one place; an event without attributes has a case of zero. Field numbers of attributes
+     * follow no rule, so the member's name is compared with the type's. */
+    const ProtobufCFieldDescriptor *f =
+        e->attributes_case ? protobuf_c_message_descriptor_get_field(&pb__history_event__descriptor,
+                                                                     (unsigned)e->attributes_case)
+                           : NULL;
+    const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(&pb__event_type__descriptor, (int)e->event_type);
+    if (!f || !v)
+        return false;
+    const char *p = v->name + strlen("EVENT_TYPE_"), *q = f->name;
+    for (; *p && *q; p++, q++)
+        if (tolower((unsigned char)*p) != *q)
+            return false;
+    return !*p && strcmp(q, "_event_attributes") == 0;
+}
+
+static void apply(struct workflow *w, lua_State *L, event e)
+{
+    switch (e->event_type) {
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+        on_started(w, L, e);
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_FAILED:
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+    case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+        on_activity_event(w, L, e);
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_TIMER_FIRED: {
+        struct future *f = event_map_take(&w->by_event, e->timer_fired_event_attributes->started_event_id);
+        if (f) {
+            lua_pushboolean(L, 1);
+            future_resolve(w, L, f, true);
+        }
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+        on_signaled(w, L, e);
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+        if (!w->cancelled)
+            fiber_cancel_all(w, L, e->workflow_execution_cancel_requested_event_attributes->cause);
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+    case PB__EVENT_TYPE__EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
+        on_child_event(w, L, e);
+        return;
+    default:
+        return; /* nothing that a script can see */
+    }
+}
+
+/* ---- a workflow task ---- */
+
+/* Adds the command that ends the run. A limit ends it at once: what the task asked for before is dropped. */
+static void close_run(struct workflow *w)
+{
+    static const enum command_kind kinds[] = {[CLOSING_COMPLETE] = COMMAND_COMPLETE, [CLOSING_FAIL] = COMMAND_FAIL,
+                                              [CLOSING_CANCEL] = COMMAND_CANCEL, [CLOSING_CONTINUE] = COMMAND_CONTINUE};
+    if (w->limit_hit != LIMIT_NONE) {
+        command_clear(w);
+        if (w->closing != CLOSING_FAIL) {
+            char text[200];
+            limit_message(w, text, sizeof text);
+            failure_set(w, limit_name(w->limit_hit), text, NULL, true, NULL);
+            w->closing = CLOSING_FAIL;
+        }
+    }
+    if (w->closing != CLOSING_NOT && w->failed == 0 && command_close(w, kinds[w->closing], 0) < 0)
+        w->failed = err_nomem(&w->err);
+}
+
+static void run_task(struct workflow *w, lua_State *L, event e)
+{
+    if (!w->started) {
+        broken(w, e, "comes before the run has started");
+        return;
+    }
+    w->now_ns = pbx_timestamp_ns(e->event_time);
+    w->suggest_continue = e->workflow_task_started_event_attributes->suggest_continue_as_new;
+    w->last_started_id = e->event_id;
+    if (w->closing != CLOSING_NOT)
+        return;
+    limits_begin(w, w->limits.instructions);
+    fiber_run(w, L);
+    limits_end(w);
+    close_run(w);
+}
+
+/* The events of a task's commands are over: has each command had its event? */
+static void end_matching(struct workflow *w, event e)
+{
+    char what[600], text[600];
+    const struct command *left = w->matching ? next_command(w) : NULL;
+    w->matching = false;
+    if (!left)
+        return;
+    describe_event(e, what, sizeof what);
+    off_path(w, "%s, but the script at %s:%d asks for %s, of which history knows nothing", what, w->chunk_name,
+             left->line, command_describe(left, text, sizeof text));
+}
+
+static bool is_type(const Pb__HistoryEvent *const *events, size_t count, size_t i, Pb__EventType type)
+{
+    return i < count && events[i]->event_type == type;
+}
+
+/* Notes the patches that history knows. */
+static void collect_patches(struct workflow *w, const Pb__HistoryEvent *const *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (events[i]->event_type != PB__EVENT_TYPE__EVENT_TYPE_MARKER_RECORDED || !has_attributes(events[i]))
+            continue;
+        json_t *id = marker_id(events[i]);
+        if (id && json_object_set_new(w->recorded_patches, json_string_value(id), json_true()) < 0)
+            w->failed = err_nomem(&w->err);
+        json_decref(id);
+    }
+}
+
+static void one_event(struct workflow *w, lua_State *L, const Pb__HistoryEvent *const *events, size_t count, size_t i)
+{
+    event e = events[i];
+    const char *name, *id;
+    if (!has_attributes(e)) {
+        if (!e->worker_may_ignore && e->event_type <= PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+            broken(w, e, "has no attributes of its type");
+        return;
+    }
+    switch (e->event_type) {
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_STARTED:
+        if (is_type(events, count, i + 1, PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_FAILED) ||
+            is_type(events, count, i + 1, PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT))
+            return;
+        run_task(w, L, e);
+        w->ran_ahead = i + 1 == count;
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+        w->ran_ahead = false;
+        w->matching = true;
+        return;
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_FAILED:
+    case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+        if (w->ran_ahead)
+            w->failed = err_set(&w->err, ERR_STATE, "the workflow's last task was not accepted: its history is needed anew");
+        return;
+    default:
+        if (command_of(e, &name, &id) != COMMAND_NONE) {
+            match_command(w, e);
+            return;
+        }
+        /* The cancellation of an activity that has not begun is written amid the events of the commands. */
+        if (e->event_type != PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_CANCELED)
+            end_matching(w, e);
+        if (!w->nondeterminism)
+            apply(w, L, e);
+    }
+}
+
+void replay_task(struct workflow *w, lua_State *L, const Pb__HistoryEvent *const *events, size_t count, bool query_only)
+{
+    size_t replayed = 0; /* events before this one belong to tasks that were completed */
+    for (size_t i = 0; i < count; i++)
+        if (events[i]->event_type == PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+            replayed = i + 1;
+    while (replayed > 0 && replayed < count && has_attributes(events[replayed])) { /* and the commands of the last */
+        const char *name, *id;
+        if (command_of(events[replayed], &name, &id) == COMMAND_NONE)
+            break;
+        replayed++;
+    }
+    collect_patches(w, events, count);
+    if (query_only)
+        count = replayed;
+    for (size_t i = 0; i < count && w->failed == 0 && !w->nondeterminism; i++) {
+        w->replaying = i < replayed;
+        one_event(w, L, events, count, i);
+        w->next_event_id = events[i]->event_id + 1;
+    }
+}
