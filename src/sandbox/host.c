@@ -9,8 +9,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +59,35 @@ static void find_namespaces(struct host *h)
     }
 }
 
+/* Tries an overlay on a tmpfs, in a mount namespace that goes at once. Exits 0 if it works. */
+__attribute__((noreturn)) static void try_overlay(const struct host *h)
+{
+    char options[128];
+    snprintf(options, sizeof options, "lowerdir=l,upperdir=u,workdir=w%s", h->privileged ? "" : ",userxattr");
+    _exit(unshare(CLONE_NEWNS) == 0 && mount("tmpfs", "/tmp", "tmpfs", 0, "size=1m") == 0 && chdir("/tmp") == 0 &&
+                  mkdir("l", 0755) == 0 && mkdir("u", 0755) == 0 && mkdir("w", 0755) == 0 && mkdir("m", 0755) == 0 &&
+                  mount("overlay", "m", "overlay", 0, options) == 0
+              ? 0
+              : 1);
+}
+
+/* Root needs layers with mapped ids besides, which came with Linux 5.19. */
+static bool overlay_works(const struct host *h)
+{
+    struct utsname u;
+    int major = 0, minor = 0, status = 1;
+    if (uname(&u) < 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+        return false;
+    if (h->privileged && (h->idmap_ns_fd < 0 || major < 5 || (major == 5 && minor < 19)))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0)
+        try_overlay(h);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 void host_discover(struct host *h)
 {
     struct sandbox_protection *p = &h->protection;
@@ -71,6 +103,7 @@ void host_discover(struct host *h)
         lacks(p, text);
     }
     p->mount_ns = h->root_built;
+    p->overlayfs = h->root_built && overlay_works(h);
     find_namespaces(h);
     h->self_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     p->pidfd = h->self_fd >= 0;

@@ -91,12 +91,8 @@ static int write_proc(int proc_fd, const char *who, const char *file, const char
     return 0;
 }
 
-static int map_one(int proc_fd, const char *who, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid,
-                   gid_t outside_gid, struct err *err)
+static int write_maps(int proc_fd, const char *who, const char *uids, const char *gids, struct err *err)
 {
-    char uids[64], gids[64];
-    snprintf(uids, sizeof uids, "%u %u 1", inside_uid, outside_uid);
-    snprintf(gids, sizeof gids, "%u %u 1", inside_gid, outside_gid);
     int r = write_proc(proc_fd, who, "setgroups", "deny", err);
     if (r == 0)
         r = write_proc(proc_fd, who, "uid_map", uids, err);
@@ -108,7 +104,10 @@ static int map_one(int proc_fd, const char *who, uid_t inside_uid, uid_t outside
 int ids_map_self(int proc_fd, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid, gid_t outside_gid,
                  struct err *err)
 {
-    return map_one(proc_fd, "self", inside_uid, outside_uid, inside_gid, outside_gid, err);
+    char uids[64], gids[64];
+    snprintf(uids, sizeof uids, "%u %u 1", inside_uid, outside_uid);
+    snprintf(gids, sizeof gids, "%u %u 1", inside_gid, outside_gid);
+    return write_maps(proc_fd, "self", uids, gids, err);
 }
 
 int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid, int *ret_fd,
@@ -131,14 +130,17 @@ int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_
         close(ready[0]);
         return err_sys(err, errno, "fork");
     }
-    char who[24] = "", path[40];
+    char who[24] = "", path[40], uids[64], gids[64];
+    /* And back: root, whose rights an overlay uses for its work folder, must be somebody there too. */
+    snprintf(uids, sizeof uids, "%u %u 1\n%u 0 1\n", from_uid, to_uid, to_uid);
+    snprintf(gids, sizeof gids, "%u %u 1\n%u 0 1\n", from_gid, to_gid, to_gid);
     int r = read(ready[0], who, sizeof who) == (ssize_t)sizeof who
                 ? 0
                 : err_set(err, ERR_PERMISSION, "no user namespace");
     close(ready[0]);
     snprintf(path, sizeof path, "%.23s/ns/user", who);
     if (r == 0)
-        r = map_one(proc_fd, who, from_uid, to_uid, from_gid, to_gid, err);
+        r = write_maps(proc_fd, who, uids, gids, err);
     if (r == 0) {
         *ret_fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
         if (*ret_fd < 0)

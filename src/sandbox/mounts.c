@@ -60,12 +60,18 @@ static int idmap_for(const struct host *h, const struct stat *st, bool *ret_mine
     return fd;
 }
 
+/* A detached mount on its way into the root. */
+struct detached {
+    int fd;
+    bool handed; /* its files are the activity's: by ids that are mapped, or because they are already */
+};
+
 /* The attributes of a mount: restrictions always, and ids as the activity sees them where the file system can. */
-static int restrict_mount(const struct host *h, int fd, const char *source, bool writable, bool recursive,
-                          struct err *err)
+static int restrict_mount(const struct host *h, struct detached *d, const char *source, bool writable,
+                          bool recursive, struct err *err)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0)
+    if (fstat(d->fd, &st) < 0)
         return err_sys(err, errno, "stat %s", source);
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     struct mount_attr a = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (writable ? 0 : MOUNT_ATTR_RDONLY),
@@ -76,35 +82,32 @@ static int restrict_mount(const struct host *h, int fd, const char *source, bool
         struct mount_attr idmap = a;
         idmap.attr_set |= MOUNT_ATTR_IDMAP;
         idmap.userns_fd = (uint64_t)ns;
-        int done = mount_setattr(fd, "", flags, &idmap, sizeof idmap);
+        d->handed = mount_setattr(d->fd, "", flags, &idmap, sizeof idmap) == 0;
         if (mine)
             close(ns);
-        if (done == 0)
+        if (d->handed)
             return 0;
     }
-    if (mount_setattr(fd, "", flags, &a, sizeof a) < 0)
+    if (mount_setattr(d->fd, "", flags, &a, sizeof a) < 0)
         return err_sys(err, errno, "restrict the mount of %s", source);
-    if (writable && h->privileged && S_ISDIR(st.st_mode) && st.st_uid != h->uid)
-        return hand_over(AT_FDCWD, source, h->uid, h->gid, 0, err);
+    d->handed = !h->privileged || st.st_uid == h->uid || !S_ISDIR(st.st_mode);
     return 0;
 }
 
 /* A detached copy of the mount at a host path. What else is mounted below it is left out, unless the kernel
  * insists (in a user namespace it does), then it is restricted with it. */
-static int clone_mount(const struct host *h, const char *source, bool writable, int *ret_fd, struct err *err)
+static int clone_mount(const struct host *h, const char *source, bool writable, struct detached *ret, struct err *err)
 {
     bool recursive = false;
-    _cleanup_close_ int fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (fd < 0 && errno == EINVAL) {
+    struct detached d = {.fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)};
+    if (d.fd < 0 && errno == EINVAL) {
         recursive = true;
-        fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+        d.fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     }
-    if (fd < 0)
+    if (d.fd < 0)
         return err_sys(err, errno, "open %s", source);
-    int r = restrict_mount(h, fd, source, writable, recursive, err);
-    if (r == 0)
-        *ret_fd = TAKE_FD(fd);
-    return r;
+    *ret = d;
+    return restrict_mount(h, ret, source, writable, recursive, err);
 }
 
 static int new_proc(int *ret_fd, struct err *err)
@@ -194,9 +197,9 @@ static int split_common(const char *a, const char *b, char *parent, size_t size,
     return 0;
 }
 
-/* fds: of lower and of the common parent of upper and work, prepared while the host was in view. */
+/* Lower, and the common parent of upper and work, prepared while the host was in view. */
 struct layers {
-    int lower_fd, upper_fd;
+    struct detached lower_mount, upper_mount;
     char upper[4200], work[4200];
 };
 
@@ -214,9 +217,13 @@ static int prepare_layers(const struct host *h, const struct sandbox_mount *m, s
     if (r == 0)
         r = escape_layer(work, l->work, sizeof l->work, err);
     if (r == 0)
-        r = clone_mount(h, m->source, false, &l->lower_fd, err);
+        r = clone_mount(h, m->source, false, &l->lower_mount, err);
     if (r == 0)
-        r = clone_mount(h, parent, true, &l->upper_fd, err);
+        r = clone_mount(h, parent, true, &l->upper_mount, err);
+    /* Giving the layers away by chown would change what others use: lower is shared. */
+    if (r == 0 && (!l->lower_mount.handed || !l->upper_mount.handed))
+        r = err_set(err, ERR_UNIMPLEMENTED, "an overlay here needs idmapped mounts, which the file system of %s lacks",
+                    parent);
     return r;
 }
 
@@ -228,8 +235,8 @@ static int mount_overlay(const struct host *h, const struct sandbox_mount *m, st
         return err_nomem(err);
     if (strlen(options) >= 4096)
         return err_set(err, ERR_LIMIT, "overlay paths too long");
-    if (move_mount(l->lower_fd, "", AT_FDCWD, "/" ROOT_LOWER, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-        move_mount(l->upper_fd, "", AT_FDCWD, "/" ROOT_UPPER, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if (move_mount(l->lower_mount.fd, "", AT_FDCWD, "/" ROOT_LOWER, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+        move_mount(l->upper_mount.fd, "", AT_FDCWD, "/" ROOT_UPPER, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return err_sys(err, errno, "attach the layers");
     int r = make_target(m->target, true, err);
     unsigned long flags = MS_NOSUID | MS_NODEV | (m->writable ? 0 : MS_RDONLY);
@@ -259,9 +266,14 @@ struct staged {
 
 static int stage(const struct host *h, const struct sandbox_mount *m, struct staged *s, struct err *err)
 {
-    s->fd = -1;
-    if (m->kind == MOUNT_BIND)
-        return clone_mount(h, m->source, m->writable, &s->fd, err);
+    if (m->kind == MOUNT_BIND) {
+        struct detached d = {.fd = -1};
+        int r = clone_mount(h, m->source, m->writable, &d, err);
+        if (r == 0 && m->writable && !d.handed)
+            r = hand_over(AT_FDCWD, m->source, h->uid, h->gid, 0, err);
+        s->fd = d.fd;
+        return r;
+    }
     if (m->kind == MOUNT_TMPFS)
         return 0;
     s->layers = mem_zalloc(sizeof *s->layers);

@@ -106,7 +106,7 @@ static int add_devices(const struct host *h, struct err *err)
         /* Only the host's root makes nodes that work. */
         int r = write_text(path, "", err);
         if (r == 0)
-            r = bind_from_host(host, path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
+            r = bind_from_host(host, path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
         if (r < 0)
             return r;
     }
