@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "ingest/readers.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -47,6 +48,22 @@ static int ingest_single(struct ingest_job *j, int fd, struct err *err)
     return r == 1 ? job_add_file(j, fd, j->res->name, err) : r < 0 ? err_nomem(err) : 0;
 }
 
+/* An archive, or what only begins like one: then it is a file as any other. */
+static int ingest_file(struct ingest_job *j, int fd, struct err *err)
+{
+    bool named;
+    enum members_end end;
+    if (!looks_like_archive(fd, j->res->name, &named))
+        return ingest_single(j, fd, err);
+    j->res->kind = "archive";
+    int r = ingest_archive(j, fd, named, &end, err);
+    if (r < 0 || end != MEMBERS_NOT_ONE)
+        return r;
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return err_sys(err, errno, "read it again");
+    return ingest_single(j, fd, err);
+}
+
 static int ingest_path(struct ingest_job *j, const char *spec, struct err *err)
 {
     _cleanup_free_ char *real = NULL;
@@ -70,8 +87,15 @@ static int ingest_path(struct ingest_job *j, const char *spec, struct err *err)
         return ingest_folder(j, fd, err);
     }
     if (S_ISREG(st.st_mode))
-        return ingest_single(j, fd, err);
+        return ingest_file(j, fd, err);
     return err_set(err, ERR_INVALID, "%s is neither a file nor a folder", spec);
+}
+
+int ingest_builtin(const char *name)
+{
+    if (strcmp(name, "ingest-archive") == 0)
+        return archive_reader_main();
+    return -1;
 }
 
 int ingest(struct store *s, const char *spec, const struct ingest_options *o,

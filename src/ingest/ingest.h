@@ -62,4 +62,8 @@ int ingest(struct store *s, const char *spec, const struct ingest_options *o,
            struct ingest_result *ret, struct err *err);
 void ingest_result_release(struct ingest_result *r);
 
+/* For the spawner's builtin (sandbox/sandbox.h): runs "ingest-archive" or "ingest-git" and gives the exit status; -1 for any
+ * other name. */
+int ingest_builtin(const char *name);
+
 #endif

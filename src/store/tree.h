@@ -33,6 +33,8 @@ int tree_file_end(struct tree_builder *b, struct err *err);
 void tree_file_abort(struct tree_builder *b);
 /* A second name for a file that was added: same bytes, stored once. -ERR_NOT_FOUND. */
 int tree_add_alias(struct tree_builder *b, const char *path, const char *existing, struct err *err);
+/* Takes an entry (and not what lies below it) out again. -ERR_NOT_FOUND. */
+int tree_remove(struct tree_builder *b, const char *path, struct err *err);
 /* Durable when it returns. */
 int tree_builder_finish(struct tree_builder *b, struct store_ref *ret, struct err *err);
 

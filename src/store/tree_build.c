@@ -57,6 +57,19 @@ static int index_path(struct tree_builder *b, size_t i, struct err *err)
     return map_set(&b->by_path, b->v.v[i].e.path, (void *)(i + 1)) ? 0 : err_nomem(err);
 }
 
+/* From now on entries are found by their path. */
+static int need_index(struct tree_builder *b, struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; b->sorted && i < b->v.len && r == 0; i++)
+        r = index_path(b, i, err);
+    if (r < 0)
+        map_release(&b->by_path);
+    else
+        b->sorted = false;
+    return r;
+}
+
 /* Entries that come in order cannot be there already; the first that does not makes the index. */
 static int check_new(struct tree_builder *b, const char *path, struct err *err)
 {
@@ -64,14 +77,9 @@ static int check_new(struct tree_builder *b, const char *path, struct err *err)
         return err_set(err, ERR_INVALID, "not a path for a tree: %.200s", path);
     if (b->sorted && (!b->v.len || tree_path_compare(b->v.v[b->v.len - 1].e.path, path) < 0))
         return 0;
-    int r = 0;
-    for (size_t i = 0; b->sorted && i < b->v.len && r == 0; i++)
-        r = index_path(b, i, err);
-    if (r < 0) {
-        map_release(&b->by_path);
+    int r = need_index(b, err);
+    if (r < 0)
         return r;
-    }
-    b->sorted = false;
     if (map_get(&b->by_path, path))
         return err_set(err, ERR_EXISTS, "%.200s is in the tree already", path);
     return 0;
@@ -110,24 +118,40 @@ int tree_add_symlink(struct tree_builder *b, const char *path, const char *targe
 
 int tree_add_alias(struct tree_builder *b, const char *path, const char *existing, struct err *err)
 {
-    const struct manifest_entry *from = NULL;
-    if (!b->sorted) {
-        size_t i = (size_t)map_get(&b->by_path, existing);
-        from = i ? &b->v.v[i - 1] : NULL;
-    }
-    for (size_t i = 0; b->sorted && i < b->v.len && !from; i++)
-        if (strcmp(b->v.v[i].e.path, existing) == 0)
-            from = &b->v.v[i];
-    if (!from || from->e.kind != TREE_FILE)
+    int r = need_index(b, err);
+    if (r < 0)
+        return r;
+    size_t i = (size_t)map_get(&b->by_path, existing);
+    if (!i || b->v.v[i - 1].e.kind != TREE_FILE)
         return err_set(err, ERR_NOT_FOUND, "no file %.200s in the tree", existing);
-    struct manifest_entry copy = *from;
-    int r = add(b, path, TREE_FILE, NULL, err);
+    struct manifest_entry copy = b->v.v[i - 1];
+    r = add(b, path, TREE_FILE, NULL, err);
     if (r < 0)
         return r;
     struct manifest_entry *x = &b->v.v[b->v.len - 1];
     x->offset = copy.offset;
     x->e.size_bytes = copy.e.size_bytes;
     x->e.executable = copy.e.executable;
+    return 0;
+}
+
+int tree_remove(struct tree_builder *b, const char *path, struct err *err)
+{
+    ASSERT(!b->in_file);
+    int r = need_index(b, err);
+    if (r < 0)
+        return r;
+    size_t i = (size_t)map_get(&b->by_path, path), last = b->v.len;
+    if (!i)
+        return err_set(err, ERR_NOT_FOUND, "no %.200s in the tree", path);
+    if (i != last) { /* the last one takes its place */
+        r = map_set(&b->by_path, b->v.v[last - 1].e.path, (void *)i) ? 0 : err_nomem(err);
+        if (r < 0)
+            return r;
+        b->v.v[i - 1] = b->v.v[last - 1];
+    }
+    (void)map_remove(&b->by_path, path);
+    b->v.len--;
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* Folders and single files into the store, and out of it as workspaces. */
-#include "../store/lab.h"
+#include "fixture.h"
 
-#include "ingest/ingest.h"
 #include "store/workspace.h"
 
 #include <fcntl.h>
@@ -9,58 +8,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-struct fixture {
-    char *dir, *target;
-    struct store *s;
-    struct ingest_options o;
-    struct ingest_result res;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    f->dir = lab_dir();
-    f->target = os_path_join(f->dir, "target");
-    assert_int_equal(mkdir(f->target, 0755), 0);
-    _cleanup_free_ char *store = os_path_join(f->dir, "store");
-    assert_ok(store_open_local(store, &f->s, err));
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    ingest_result_release(&f->res);
-    store_free(f->s);
-    lab_dir_free(&f->dir);
-    free(f->target);
-    free(f);
-    return 0;
-}
-
-static void take(struct fixture *f, const char *spec)
-{
-    ingest_result_release(&f->res);
-    assert_ok(ingest(f->s, spec, &f->o, &f->res, err));
-}
-
-static const struct ingest_notice *notice_for(const struct fixture *f, const char *path)
-{
-    for (size_t i = 0; i < f->res.notices_count; i++)
-        if (strcmp(f->res.notices[i].path, path) == 0)
-            return &f->res.notices[i];
-    return NULL;
-}
-
-static void assert_notice(const struct fixture *f, const char *path, enum ingest_notice_kind kind)
-{
-    const struct ingest_notice *n = notice_for(f, path);
-    if (!n)
-        fail_msg("no notice for %s", path);
-    assert_int_equal(n->kind, kind);
-}
 
 static void make_dir(struct fixture *f, const char *path)
 {
@@ -72,14 +19,6 @@ static void make_link(struct fixture *f, const char *path, const char *target)
 {
     _cleanup_free_ char *p = os_path_join(f->target, path);
     assert_int_equal(symlink(target, p), 0);
-}
-
-static const struct tree_entry *entry(struct tree *t, const char *path)
-{
-    for (size_t i = 0; i < tree_count(t); i++)
-        if (strcmp(tree_entry_at(t, i)->path, path) == 0)
-            return tree_entry_at(t, i);
-    return NULL;
 }
 
 static void test_odd_things(void **state)
@@ -255,8 +194,6 @@ static void test_stable(void **state)
     take(f, moved);
     assert_string_equal(first.text, f->res.tree.text);
 }
-
-#define CASE(t) {#t, t, setup, teardown, NULL}
 
 int main(void)
 {

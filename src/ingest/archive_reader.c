@@ -1,0 +1,133 @@
+/* Inside the sandbox: reads an archive from standard input by libarchive, and tells its members as frames.
+ *
+ * Only formats and filters that libarchive reads itself are allowed: none that would start a program. Nothing is
+ * judged here; whoever takes this process over can say no more than the frames allow. */
+#include "ingest/entry_stream.h"
+#include "ingest/readers.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DATA_MAX ((size_t)128 << 10)
+#define OUT STDOUT_FILENO
+
+static int allow(struct archive *a)
+{
+    int (*const each[])(struct archive *) = {
+        archive_read_support_format_tar,     archive_read_support_format_gnutar,
+        archive_read_support_format_zip,     archive_read_support_filter_gzip,
+        archive_read_support_filter_bzip2,   archive_read_support_filter_xz,
+        archive_read_support_filter_lzma,    archive_read_support_filter_zstd,
+        archive_read_support_filter_lz4,     archive_read_support_filter_compress,
+    };
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++)
+        if (each[i](a) < ARCHIVE_WARN) /* a warning: by an outside program, which there is none of in here */
+            return -1;
+    return 0;
+}
+
+static const char *why(struct archive *a)
+{
+    const char *s = archive_error_string(a);
+    return s && *s ? s : "damaged";
+}
+
+/* The bytes of one file. */
+static int tell_data(struct archive *a, char *buf)
+{
+    for (;;) {
+        la_ssize_t n = archive_read_data(a, buf, DATA_MAX);
+        uint8_t head[8];
+        if (n == ARCHIVE_RETRY)
+            continue;
+        if (n < 0) {
+            const char *text = why(a);
+            return frame_write(OUT, FRAME_FILE_END, "\1", 1, text, strlen(text));
+        }
+        if (n == 0)
+            return frame_write(OUT, FRAME_FILE_END, "\0", 1, NULL, 0);
+        la_int64_t read_so_far = archive_filter_bytes(a, -1);
+        for (int i = 0; i < 8; i++)
+            head[i] = (uint8_t)((uint64_t)read_so_far >> (8 * i));
+        int r = frame_write(OUT, FRAME_DATA, head, 8, buf, (size_t)n);
+        if (r < 0)
+            return r;
+    }
+}
+
+static const char *either(const char *a, const char *b)
+{
+    return a ? a : b;
+}
+
+static int tell_member(struct archive *a, struct archive_entry *e, char *buf)
+{
+    const char *path = either(archive_entry_pathname(e), archive_entry_pathname_utf8(e));
+    const char *hard = either(archive_entry_hardlink(e), archive_entry_hardlink_utf8(e));
+    const char *link = either(archive_entry_symlink(e), archive_entry_symlink_utf8(e));
+    if (!path)
+        return frame_write_pair(OUT, FRAME_UNREADABLE, "", "a member whose name cannot be read");
+    if (hard)
+        return frame_write_pair(OUT, FRAME_HARDLINK, path, hard);
+    if (archive_entry_is_encrypted(e))
+        return frame_write_pair(OUT, FRAME_UNREADABLE, path, "encrypted");
+    uint8_t executable = (archive_entry_perm(e) & 0111) != 0;
+    switch (archive_entry_filetype(e)) {
+    case AE_IFDIR: return frame_write(OUT, FRAME_DIR, path, strlen(path), NULL, 0);
+    case AE_IFLNK: return frame_write_pair(OUT, FRAME_SYMLINK, path, link ? link : "");
+    case AE_IFREG:
+    case 0: break;
+    default: return frame_write(OUT, FRAME_ODD, path, strlen(path), NULL, 0);
+    }
+    int r = frame_write(OUT, FRAME_FILE, &executable, 1, path, strlen(path));
+    return r < 0 ? r : tell_data(a, buf);
+}
+
+static int tell_all(struct archive *a, char *buf)
+{
+    size_t members = 0;
+    for (;;) {
+        struct archive_entry *e;
+        int r = archive_read_next_header(a, &e);
+        if (r == ARCHIVE_RETRY)
+            continue;
+        if (r == ARCHIVE_EOF)
+            return members || archive_format(a) ? frame_write(OUT, FRAME_DONE, NULL, 0, NULL, 0)
+                                                : frame_write(OUT, FRAME_NOT_ONE, NULL, 0, NULL, 0);
+        if (r < ARCHIVE_WARN) {
+            if (!members && !archive_format(a))
+                return frame_write(OUT, FRAME_NOT_ONE, NULL, 0, NULL, 0);
+            return frame_write(OUT, FRAME_DAMAGED, why(a), strlen(why(a)), NULL, 0);
+        }
+        members++;
+        r = tell_member(a, e, buf);
+        if (r < 0)
+            return r;
+    }
+}
+
+int archive_reader_main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    /* Names in Unicode are turned into the locale's text; others come as they are. */
+    if (!setlocale(LC_CTYPE, "C.UTF-8"))
+        setlocale(LC_CTYPE, "en_US.UTF-8");
+    struct archive *a = archive_read_new();
+    char *buf = malloc(DATA_MAX);
+    int r = -1;
+    if (a && buf && allow(a) == 0) {
+        if (archive_read_open_fd(a, STDIN_FILENO, 64 << 10) == ARCHIVE_OK)
+            r = tell_all(a, buf);
+        else
+            r = frame_write(OUT, FRAME_NOT_ONE, NULL, 0, NULL, 0);
+    }
+    archive_read_free(a);
+    free(buf);
+    return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,37 @@
+/* The programs that run inside the sandbox, and the side of the parent that judges what they say. */
+#ifndef FF_INGEST_READERS_H
+#define FF_INGEST_READERS_H
+
+#include "ingest/entry_stream.h"
+#include "ingest/ingest_internal.h"
+
+/* Inside. Exit statuses. */
+int archive_reader_main(void);
+int git_reader_main(void);
+
+/* How a stream of frames ended. */
+enum members_end {
+    MEMBERS_DONE,
+    MEMBERS_STOPPED, /* refused, over a bound: nothing more is wanted */
+    MEMBERS_NOT_ONE, /* the input is no archive; nothing was added */
+};
+
+struct members_options {
+    uint64_t input_bytes; /* of the archive; 0: no ratio to look at */
+    uint64_t entries_max, bytes_max, ratio_max;
+};
+
+/* Takes frames from fd into the tree of the job. Unsafe members are skipped with a notice; what breaks off leaves what came
+ * before. Errors are only ours (memory, the store, cancellation). */
+int members_take(struct ingest_job *j, int fd, const struct members_options *o,
+                 enum members_end *ret, struct err *err);
+
+/* Runs a reader in the sandbox: plan's builtin with the input as its standard input, and takes what it says. */
+int reader_run(struct ingest_job *j, const struct sandbox_plan *plan, int input_fd,
+               const struct members_options *o, enum members_end *ret, struct err *err);
+
+/* Is the file an archive, by its first bytes or by its name? *ret_named: by the name at least. */
+bool looks_like_archive(int fd, const char *name, bool *ret_named);
+int ingest_archive(struct ingest_job *j, int fd, bool named, enum members_end *ret, struct err *err);
+
+#endif
