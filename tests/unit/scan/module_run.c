@@ -24,12 +24,14 @@ static void take(struct module_run *r, json_t *j)
         r->result = json_incref(j);
 }
 
+const char *module_run_objects;
+
 struct module_run module_run(const struct module *m, const char *workspace, const char *scratch, json_t *input)
 {
     struct module_run r = {.findings = json_array(), .logs = json_array()};
-    json_t *request = json_pack("{s:i,s:s,s:s,s:i,s:o,s:s,s:s,s:n}", "protocol", 1, "module", m->name, "run_id", "t",
+    json_t *request = json_pack("{s:i,s:s,s:s,s:i,s:o,s:s,s:s,s:s?,s:n}", "protocol", 1, "module", m->name, "run_id", "t",
                                 "attempt", 1, "input", input ? input : json_object(), "workspace", workspace, "scratch",
-                                scratch, "checkpoint");
+                                scratch, "objects", module_run_objects, "checkpoint");
     char *text = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     int in = memfd_create("request", 0), out = memfd_create("messages", 0);

@@ -14,6 +14,8 @@ struct module_run {
     char *raw;        /* all of it, as text */
 };
 
+/* The folder of input objects that the next runs are told of; NULL: none. */
+extern const char *module_run_objects;
 struct module_run module_run(const struct module *m, const char *workspace, const char *scratch, json_t *input);
 void module_run_release(struct module_run *r);
 /* The only finding, or the only one in that file, of that rule; fails the test if there are none or several. */
