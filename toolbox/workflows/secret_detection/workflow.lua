@@ -1,0 +1,27 @@
+-- Looks for secrets and makes a report of them.
+
+return function(input)
+  ff.progress("looking for secrets")
+  local found = ff.activity("secret_detection", {}, {timeout = "2h"})
+
+  ff.progress("making the report")
+  local notices = {}
+  if found.status == "partial" then
+    notices[1] = {level = "warning", kind = "partial", module = "secret_detection", text = found.error or "incomplete"}
+  end
+  local report = ff.activity("sarif_reporter", {
+    findings = ff.array{found.findings},
+    config = input.parameters.reporter_config,
+    run = input.run,
+    target = {name = input.target.name},
+    notifications = ff.array(notices),
+  }, {timeout = "30m"})
+
+  local summary = {secret_detection = found.summary}
+  for key, value in pairs(report.summary) do summary[key] = value end
+  local sarif
+  for name, ref in pairs(report.artifacts) do
+    if name:sub(-6) == ".sarif" then sarif = ref end
+  end
+  return {summary = summary, findings = report.findings, sarif = sarif}
+end
