@@ -14,7 +14,7 @@
 #define MODULE_LINE_MAX ((size_t)1 << 20) /* bytes of one message */
 #define MODULE_REQUEST_MAX ((size_t)8 << 20) /* bytes of the request */
 #define MODULE_FINDINGS_MAX 1000000       /* of one activity */
-#define MODULE_ARTIFACTS_MAX 10000        /* of one activity */
+#define MODULE_ARTIFACTS_MAX 256          /* of one activity */
 #define MODULE_TEXT_MAX 8192              /* bytes of a log or progress text; the rest is cut off */
 
 struct module_request {
@@ -59,5 +59,9 @@ int module_reader_feed(struct module_reader *r, const void *data, size_t len, st
  * borrowed from the reader. */
 int module_reader_finish(struct module_reader *r, enum module_status *ret_status, const json_t **ret_summary,
                          const char **ret_error, struct err *err);
+
+/* Opens an artifact for reading: a regular file below the scratch folder, whatever the module says; no link on the way is
+ * followed. path: as the module gave it, "/scratch/x" or "x". */
+int module_artifact_open(int scratch_fd, const char *path, int *ret_fd, struct err *err);
 
 #endif

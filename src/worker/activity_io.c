@@ -11,11 +11,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define REQUEST_MAX ((size_t)64 << 20)
@@ -263,26 +261,6 @@ static const char *media_type_of(const char *name)
     return "application/octet-stream";
 }
 
-/* An artifact's path is the module's word: it is opened below the scratch folder, no link on the way followed. */
-static int open_artifact(int scratch_fd, const char *path, int *ret_fd, struct err *err)
-{
-    const char *rel = strncmp(path, "/scratch/", 9) == 0 ? path + 9 : path;
-    while (*rel == '/')
-        rel++;
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-    int fd = (int)syscall(SYS_openat2, scratch_fd, rel, &how, sizeof how);
-    if (fd < 0)
-        return err_sys(err, errno, "artifact %s", path);
-    struct stat st;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return err_set(err, ERR_INVALID, "artifact %s is no regular file", path);
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
 static int store_artifacts(struct activity *a, json_t *ret)
 {
     if (!a->artifacts.len)
@@ -298,7 +276,7 @@ static int store_artifacts(struct activity *a, json_t *ret)
         uint64_t size;
         const char *type = media_type_of(f->name);
         if (r == 0)
-            r = open_artifact(dir, f->path, &fd, &a->err);
+            r = module_artifact_open(dir, f->path, &fd, &a->err);
         if (r == 0)
             r = store_put_fd(a->worker->o.store, fd, ARTIFACT_MAX, type, &ref, &size, &a->err);
         if (r < 0)
