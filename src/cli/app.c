@@ -313,7 +313,7 @@ int app_open(struct app *app, unsigned parts, struct err *err)
         parts |= APP_SPAWNER | APP_STORE | APP_ENGINE;
     if ((parts & APP_SPAWNER) && !app->spawner)
         r = open_spawner(app, err);
-    if (r == 0)
+    if (r == 0 && (parts & (APP_STORE | APP_ENGINE)))
         r = os_mkdirs(app->state_dir, 0700, err);
     if (r == 0 && (parts & APP_ENGINE) && !app->engine)
         r = open_engine(app, err);

@@ -223,6 +223,30 @@ int config_trust(const char *dir, struct err *err)
     return all ? os_write_file_atomic(file, all, strlen(all), 0600, err) : err_nomem(err);
 }
 
+int config_distrust(const char *dir, struct err *err)
+{
+    _cleanup_free_ char *file = NULL, *text = NULL, *real = NULL;
+    size_t len;
+    if (trusted_file(&file) < 0)
+        return err_nomem(err);
+    int r = os_real_path(dir, &real, err);
+    if (r < 0 || !config_is_trusted(real))
+        return r;
+    r = os_read_file(file, CONFIG_FILE_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
+    struct strbuf left = STRBUF_INIT;
+    char *save = NULL;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        if (strcmp(line, real) != 0)
+            strbuf_printf(&left, "%s\n", line);
+    r = strbuf_check(&left, err);
+    if (r == 0)
+        r = os_write_file_atomic(file, strbuf_str(&left), left.len, 0600, err);
+    strbuf_release(&left);
+    return r;
+}
+
 int config_load(struct config *c, const char *file, struct err *err)
 {
     *c = (struct config){0};

@@ -53,5 +53,6 @@ char *config_user_dir(const char *xdg, const char *fallback);
 /* Trusted project folders: <user config>/trusted, one absolute path a line. */
 int config_trust(const char *dir, struct err *err);
 bool config_is_trusted(const char *dir);
+int config_distrust(const char *dir, struct err *err); /* one that is not trusted is fine */
 
 #endif

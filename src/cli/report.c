@@ -239,7 +239,7 @@ static void print_finding(const struct finding *f)
     print_snippet(f->snippet);
 }
 
-static void print_findings(const struct findings *f, bool compared)
+void findings_print(const struct findings *f, bool compared)
 {
     struct findings_counts c = findings_count(f);
     for (size_t i = 0; i < f->len; i++)
@@ -291,7 +291,7 @@ int run_report(struct app *app, const struct run_info *run)
     if (app->json) {
         app_print_json(app, run_document(run, &f, &v));
     } else {
-        print_findings(&f, run->gate.baseline != NULL);
+        findings_print(&f, run->gate.baseline != NULL);
         run_print_head(run);
         if (run->incomplete)
             printf("%sincomplete%s: not all of the target was examined\n", term_yellow(), term_off());

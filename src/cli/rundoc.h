@@ -58,6 +58,8 @@ json_t *run_document(const struct run_info *run, const struct findings *f, const
 /* Exports and prints a closed run's results; gives the exit status. */
 int run_report(struct app *app, const struct run_info *run);
 
+/* Each finding, then the counts. compared: against a baseline. */
+void findings_print(const struct findings *f, bool compared);
 
 /* Parts of what `ff runs show` prints. */
 void run_print_head(const struct run_info *run);

@@ -1,0 +1,401 @@
+/* ff workflow: what workflows there are, what they take, whether they are right; running is cmd_run.c's. */
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "base/units.h"
+#include "cli/cmd_run.h"
+#include "cli/schema_table.h"
+#include "cli/table.h"
+#include "cli/term.h"
+#include "cli/workflow_test.h"
+#include "codec/json.h"
+#include "os/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- list ------------------------------------------------------------------------------------------------- */
+
+static json_t *strings_json(char *const *v)
+{
+    json_t *j = json_array();
+    for (; v && *v; v++)
+        json_array_append_new(j, json_string(*v));
+    return j;
+}
+
+static json_t *head_json(const struct workflow_def *d)
+{
+    if (d->broken)
+        return json_pack("{s:s, s:s?, s:s, s:s?}", "name", d->name, "folder", d->dir, "broken", d->broken, "shadowed_by",
+                         d->shadowed_by);
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:s?, s:s?}", "name", d->name, "version", d->version,
+                     "description", d->description, "author", d->author, "vertical", d->vertical, "tags",
+                     strings_json(d->tags), "folder", d->dir, "shadowed_by", d->shadowed_by);
+}
+
+static void add_row(struct table *t, const struct workflow_def *d)
+{
+    table_add(t, d->broken ? term_red() : d->shadowed_by ? term_dim() : "", d->name);
+    table_add(t, NULL, d->version);
+    table_add(t, NULL, d->broken ? "broken" : d->vertical);
+    if (d->broken)
+        table_add(t, NULL, d->broken);
+    else if (d->shadowed_by)
+        table_addf(t, term_dim(), "(not used: %s comes first) %s", d->shadowed_by, d->description ? d->description : "");
+    else
+        table_add(t, NULL, d->description);
+}
+
+static int list(struct app *app, const struct args *a)
+{
+    static const char *const heads[] = {"NAME", "VERSION", "VERTICAL", "DESCRIPTION", NULL};
+    struct err err = {0};
+    struct workflow_def *d = NULL;
+    size_t n = 0;
+    if (app_open_toolbox(app, &err) < 0 || toolbox_list(app->toolbox, &d, &n, &err) < 0)
+        return app_fail(app, &err);
+    struct table t;
+    table_init(&t, heads);
+    json_t *all = json_array();
+    for (size_t i = 0; i < n; i++) {
+        if (app->json)
+            json_array_append_new(all, head_json(&d[i]));
+        else
+            add_row(&t, &d[i]);
+        workflow_def_release(&d[i]);
+    }
+    free(d);
+    if (app->json)
+        app_print_json(app, json_pack("{s:O}", "workflows", all));
+    else
+        table_print(&t);
+    if (n == 0 && !app->json && !app->quiet)
+        fprintf(stderr, "ff: no workflows here; 'make install' puts some there, 'ff workflow new NAME' makes one\n");
+    json_decref(all);
+    return EXIT_OK;
+}
+
+/* --- info and params -------------------------------------------------------------------------------------- */
+
+static int find(struct app *app, const struct args *a, struct workflow_def *ret, struct err *err)
+{
+    int r = app_open_toolbox(app, err);
+    return r < 0 ? r : toolbox_find(app->toolbox, args_pos(a, 0), ret, err);
+}
+
+static json_t *or_null(json_t *j)
+{
+    return j ? json_incref(j) : json_null();
+}
+
+static json_t *info_json(const struct workflow_def *d)
+{
+    json_t *j = head_json(d);
+    if (!j)
+        return NULL;
+    json_object_set_new(j, "workspace_isolation", json_string(d->isolation ? d->isolation : "isolated"));
+    json_object_set_new(j, "network", json_string(d->network ? d->network : "none"));
+    json_object_set_new(j, "timeout_ms", d->timeout_ms ? json_integer(d->timeout_ms) : json_null());
+    json_object_set_new(j, "schedule", d->schedule ? json_string(d->schedule) : json_null());
+    json_object_set_new(j, "resources", or_null(d->resources));
+    json_object_set_new(j, "required_modules", strings_json(d->required_modules));
+    json_object_set_new(j, "parameters", or_null(d->parameters));
+    json_object_set_new(j, "default_parameters", or_null(d->default_parameters));
+    json_object_set_new(j, "output_schema", or_null(d->output_schema));
+    return j;
+}
+
+static void print_line(const char *what, const char *text)
+{
+    if (!text || !*text)
+        return;
+    printf("  %-12s ", what);
+    term_text(stdout, text);
+    putchar('\n');
+}
+
+static void print_list(const char *what, char *const *v)
+{
+    struct strbuf b = STRBUF_INIT;
+    for (char *const *p = v; p && *p; p++)
+        strbuf_printf(&b, "%s%s", p == v ? "" : ", ", *p);
+    print_line(what, strbuf_str(&b));
+    strbuf_release(&b);
+}
+
+static void print_info(const struct workflow_def *d)
+{
+    char timeout[32] = "";
+    struct strbuf resources = STRBUF_INIT;
+    if (d->timeout_ms)
+        units_format_duration(d->timeout_ms, timeout, sizeof timeout);
+    if (json_object_size(d->resources))
+        json_write(d->resources, &resources, NULL);
+    printf("%s%s%s %s\n", term_bold(), d->name, term_off(), d->version);
+    print_line("description", d->description);
+    print_line("author", d->author);
+    print_list("tags", d->tags);
+    print_line("vertical", d->vertical);
+    print_line("isolation", d->isolation);
+    print_line("network", d->network);
+    print_line("timeout", timeout);
+    print_line("resources", strbuf_str(&resources));
+    print_line("schedule", d->schedule);
+    print_list("modules", d->required_modules);
+    print_line("folder", d->dir);
+    printf("\n%sParameters%s\n", term_bold(), term_off());
+    schema_table_print(d->parameters, d->default_parameters);
+    strbuf_release(&resources);
+}
+
+static int info(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    struct workflow_def d;
+    if (find(app, a, &d, &err) < 0)
+        return app_fail(app, &err);
+    if (app->json)
+        app_print_json(app, info_json(&d));
+    else
+        print_info(&d);
+    workflow_def_release(&d);
+    return EXIT_OK;
+}
+
+static int params(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    struct workflow_def d;
+    if (find(app, a, &d, &err) < 0)
+        return app_fail(app, &err);
+    if (app->json) {
+        json_t *required = json_object_get(d.parameters, "required");
+        app_print_json(app, json_pack("{s:s, s:o, s:o, s:o}", "workflow", d.name, "parameters", or_null(d.parameters),
+                                      "default_parameters", or_null(d.default_parameters), "required_parameters",
+                                      json_is_array(required) ? json_incref(required) : json_array()));
+    } else {
+        schema_table_print(d.parameters, d.default_parameters);
+    }
+    workflow_def_release(&d);
+    return EXIT_OK;
+}
+
+/* --- validate --------------------------------------------------------------------------------------------- */
+
+/* Modules that the workflow says it needs and that are not there. It is right all the same: they may come later. */
+static json_t *missing_modules(struct app *app, const struct workflow_def *d)
+{
+    json_t *missing = json_array();
+    for (char **m = d->required_modules; m && *m; m++) {
+        struct module_def def;
+        struct err err = {0};
+        if (module_registry_find(app->modules, *m, &def, &err) == 0)
+            module_def_release(&def);
+        else
+            json_array_append_new(missing, json_pack("{s:s, s:s, s:s?}", "module", *m, "reason", err.msg, "hint",
+                                                     err.hint[0] ? err.hint : NULL));
+    }
+    return missing;
+}
+
+static void report_right(struct app *app, const struct workflow_def *d, json_t *list)
+{
+    json_t *missing = missing_modules(app, d), *m;
+    size_t i;
+    if (app->json) {
+        json_array_append_new(list, json_pack("{s:s, s:b, s:s?, s:O}", "name", d->name, "valid", 1, "folder", d->dir,
+                                              "missing_modules", missing));
+    } else {
+        printf("%sok%s      %s\n", term_green(), term_off(), d->name);
+        json_array_foreach(missing, i, m)
+            printf("%swarning%s %s: needs module '%s', which is not there\n", term_yellow(), term_off(), d->name,
+                   json_str(m, "module", ""));
+    }
+    json_decref(missing);
+}
+
+static void report_broken(struct app *app, const char *name, const char *reason, const char *hint, json_t *list)
+{
+    if (app->json) {
+        json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s?}", "name", name, "valid", 0, "reason", reason, "hint",
+                                              hint && *hint ? hint : NULL));
+        return;
+    }
+    printf("%sbroken%s  ", term_red(), term_off());
+    term_text(stdout, name);
+    printf("\n    ");
+    term_text(stdout, reason);
+    putchar('\n');
+    if (hint && *hint) {
+        printf("    ");
+        term_text(stdout, hint);
+        putchar('\n');
+    }
+}
+
+/* A name, or a folder with a metadata.yaml. */
+static int validate_one(struct app *app, const char *what, json_t *list, struct err *err)
+{
+    struct workflow_def d;
+    bool folder = strchr(what, '/') || strcmp(what, ".") == 0;
+    int r = folder ? toolbox_validate_dir(what, &d, err) : toolbox_find(app->toolbox, what, &d, err);
+    if (r == 0) {
+        report_right(app, &d, list);
+        workflow_def_release(&d);
+    } else if (r == -ERR_INVALID) {
+        report_broken(app, what, err->msg, err->hint, list);
+    }
+    return r;
+}
+
+static int validate_all(struct app *app, json_t *list, struct err *err)
+{
+    struct workflow_def *d = NULL;
+    size_t n = 0;
+    int r = toolbox_list(app->toolbox, &d, &n, err), broken = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (d[i].broken)
+            report_broken(app, d[i].name, d[i].broken, NULL, list);
+        else
+            report_right(app, &d[i], list);
+        broken += d[i].broken != NULL;
+        workflow_def_release(&d[i]);
+    }
+    free(d);
+    return r < 0 ? r : broken ? err_set(err, ERR_INVALID, "%d broken", broken) : 0;
+}
+
+static int validate(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    json_t *list = json_array();
+    int r = app_open_toolbox(app, &err);
+    bool told = r == 0;
+    if (r == 0 && a->positional.len == 0)
+        r = validate_all(app, list, &err);
+    for (size_t i = 0; told && i < a->positional.len; i++) {
+        struct err e = {0};
+        int one = validate_one(app, a->positional.v[i], list, &e);
+        if (one < 0 && (r == 0 || one != -ERR_INVALID)) {
+            r = one;
+            err = e;
+        }
+    }
+    if (r < 0 && r != -ERR_INVALID) {
+        json_decref(list);
+        return app_fail(app, &err);
+    }
+    if (app->json)
+        app_print_json(app, json_pack("{s:b, s:O}", "valid", r == 0, "workflows", list));
+    json_decref(list);
+    return r < 0 ? err_exit_status(r) : EXIT_OK;
+}
+
+/* --- new -------------------------------------------------------------------------------------------------- */
+
+/* Where a new workflow goes: the folder asked for, the first --toolbox, the project. */
+static char *new_parent(struct app *app, const struct args *a, struct err *err)
+{
+    const char *toolbox = args_nth(a, "toolbox", 0);
+    char *p = args_pos(a, 1)                                          ? mem_strdup(args_pos(a, 1))
+              : toolbox                                               ? os_path_join(toolbox, "workflows")
+              : app->config.project && app->config.project_trusted ? os_path_join(app->config.project, "workflows")
+                                                                      : NULL;
+    if (p)
+        return p;
+    err_set(err, ERR_USAGE, "where is it to go? There is no trusted project here");
+    err_hint(err, "'ff init' makes one; or name a folder: ff workflow new %s DIR", args_pos(a, 0));
+    return NULL;
+}
+
+static int write_in(const char *dir, const char *name, const struct strbuf *text, struct err *err)
+{
+    _cleanup_free_ char *path = os_path_join(dir, name);
+    return path ? os_write_file_atomic(path, strbuf_str(text), text->len, 0644, err) : err_nomem(err);
+}
+
+static int make(const char *parent, const char *name, char **ret_dir, struct err *err)
+{
+    struct strbuf metadata = STRBUF_INIT, script = STRBUF_INIT;
+    struct workflow_def d;
+    int r = toolbox_skeleton(name, &metadata, &script, err);
+    *ret_dir = os_path_join(parent, name);
+    if (r == 0 && !*ret_dir)
+        r = err_nomem(err);
+    if (r == 0 && os_exists(*ret_dir)) {
+        err_set(err, ERR_EXISTS, "%s is there already", *ret_dir);
+        r = err_hint(err, "choose another name, or remove it first");
+    }
+    if (r == 0)
+        r = os_mkdirs(*ret_dir, 0755, err);
+    if (r == 0)
+        r = write_in(*ret_dir, "metadata.yaml", &metadata, err);
+    if (r == 0)
+        r = write_in(*ret_dir, "workflow.lua", &script, err);
+    if (r == 0 && (r = toolbox_validate_dir(*ret_dir, &d, err)) == 0)
+        workflow_def_release(&d);
+    strbuf_release(&metadata);
+    strbuf_release(&script);
+    return r;
+}
+
+static int new_workflow(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    const char *name = args_pos(a, 0);
+    _cleanup_free_ char *parent = new_parent(app, a, &err), *dir = NULL;
+    if (!parent || make(parent, name, &dir, &err) < 0)
+        return app_fail(app, &err);
+    if (app->json) {
+        app_print_json(app, json_pack("{s:s, s:s}", "name", name, "folder", dir));
+        return EXIT_OK;
+    }
+    printf("made ");
+    term_text(stdout, dir);
+    putchar('\n');
+    if (!app->quiet)
+        printf("  metadata.yaml  what it is and what it takes\n  workflow.lua   what it does\n"
+               "It works as it is: ff run %s TARGET\n", name);
+    return EXIT_OK;
+}
+
+/* --- the table -------------------------------------------------------------------------------------------- */
+
+static const struct command c_list = {
+    .name = "list", .aliases = "ls", .summary = "List the workflows", .usage = "",
+    .details = "Broken ones are listed with file, line and reason; of two with one name the first found is used.",
+    .examples = "  ff workflow list\n  ff --toolbox my workflow list", .run = list,
+};
+static const struct command c_info = {
+    .name = "info", .aliases = "show", .summary = "Show what a workflow is and takes", .usage = "WORKFLOW",
+    .examples = "  ff workflow info security_assessment", .min_args = 1, .max_args = 1, .run = info,
+};
+static const struct command c_params = {
+    .name = "params", .aliases = "parameters", .summary = "Show the parameters of a workflow", .usage = "WORKFLOW",
+    .examples = "  ff workflow params security_assessment\n"
+                "  ff --json workflow params security_assessment | jq .default_parameters",
+    .min_args = 1, .max_args = 1, .run = params,
+};
+static const struct command c_validate = {
+    .name = "validate", .aliases = "check", .summary = "Check workflows without running them", .usage = "[WORKFLOW|DIR...]",
+    .details = "A folder is named by a path with a '/'. Without arguments all are checked. Exit status 2 if one is broken.",
+    .examples = "  ff workflow validate\n  ff workflow validate ./my/workflows/nightly",
+    .max_args = -1, .run = validate,
+};
+static const struct command c_new = {
+    .name = "new", .summary = "Make a workflow that works as it is", .usage = "NAME [DIR]",
+    .details = "It goes into DIR/NAME; without DIR into the first --toolbox, or into the project's .fuzzforge/workflows.",
+    .examples = "  ff workflow new nightly\n  ff workflow new nightly ./my/workflows",
+    .min_args = 1, .max_args = 2, .run = new_workflow,
+};
+
+const struct command cmd_workflow = {
+    .name = "workflow",
+    .aliases = "workflows",
+    .summary = "The workflows: list, describe, check, make, test",
+    .details = "How to write one is in docs/workflows.md.",
+    .examples = "  ff workflow list\n  ff workflow info security_assessment\n  ff workflow new nightly",
+    .subs = (const struct command *const[]){&c_list, &c_info, &c_params, &c_validate, &c_new, &cmd_workflow_test,
+                                            &cmd_workflow_run, NULL},
+};

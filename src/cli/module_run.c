@@ -1,0 +1,601 @@
+#include "cli/module_run.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "cli/rundoc.h"
+#include "cli/term.h"
+#include "codec/json.h"
+#include "codec/yaml.h"
+#include "ingest/ingest.h"
+#include "module/protocol.h"
+#include "os/clock.h"
+#include "os/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define INPUT_FILE_MAX ((size_t)1 << 20)
+#define OUTPUT_MAX ((uint64_t)256 << 20)
+#define NO_TARGET "-"
+#define STDERR_LINE_MAX ((size_t)4096)
+
+struct artifact {
+    char *name, *path; /* path as the module gave it */
+};
+
+struct trial {
+    struct app *app;
+    const struct args *args;
+    struct module_def module;
+    json_t *input;
+    char id[27];
+    enum isolation isolation;
+    enum sandbox_network network;
+    struct sandbox_limits limits;
+    struct ingest_result target;
+    struct workspace *workspace;
+    char *dir; /* host folder with scratch/ */
+    /* While it runs. */
+    int in_fd, out_fd, err_fd;
+    struct sandbox_proc *proc;
+    bool ended;
+    struct sandbox_result end;
+    struct module_reader *reader;
+    uint64_t output_bytes;
+    struct strbuf err_line;
+    /* What came out. */
+    struct findings findings;
+    VEC(struct artifact) artifacts;
+    json_t *stats;
+    const char *status; /* success, partial, failed */
+    const json_t *summary;
+    const char *error;
+    struct err failure;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    if (++interrupted >= 2)
+        _exit(EXIT_INTERRUPTED);
+}
+
+static void release(struct trial *t)
+{
+    workspace_release(t->workspace);
+    if (t->app->workspaces)
+        workspaces_forget(t->app->workspaces, t->id, NULL);
+    if (t->dir)
+        os_remove_tree(t->dir, NULL);
+    free(t->dir);
+    module_def_release(&t->module);
+    json_decref(t->input);
+    json_decref(t->stats);
+    ingest_result_release(&t->target);
+    module_reader_free(t->reader);
+    strbuf_release(&t->err_line);
+    findings_release(&t->findings);
+    VEC_EACH(&t->artifacts, f) {
+        free(f->name);
+        free(f->path);
+    }
+    VEC_RELEASE(&t->artifacts);
+    for (int i = 0; i < 3; i++) {
+        int fd = i == 0 ? t->in_fd : i == 1 ? t->out_fd : t->err_fd;
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+/* --- what the user asked for ------------------------------------------------------------------------------ */
+
+static int parse_network(const char *text, enum sandbox_network *ret, struct err *err)
+{
+    static const char *const names[] = {"none", "loopback", "full"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum sandbox_network)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_USAGE, "--network is none, loopback or full, not '%.40s'", text);
+}
+
+static int read_limits(struct trial *t, struct err *err)
+{
+    const char *timeout = args_get(t->args, "timeout"), *memory = args_get(t->args, "memory");
+    const char *isolation = args_get(t->args, "isolation"), *network = args_get(t->args, "network");
+    int r = timeout ? units_parse_duration_ms(timeout, &t->limits.wall_ms, err) : 0;
+    if (r < 0)
+        return err_wrap(err, "--timeout");
+    r = memory ? units_parse_size(memory, &t->limits.memory_bytes, err) : 0;
+    if (r < 0)
+        return err_wrap(err, "--memory");
+    r = isolation_parse(isolation ? isolation : "shared", &t->isolation, err);
+    return r < 0 ? err_wrap(err, "--isolation") : parse_network(network ? network : "none", &t->network, err);
+}
+
+/* The value of "key=value" where no schema says what it is. */
+static json_t *loose_value(const char *text)
+{
+    json_t *j = NULL;
+    if ((text[0] == '{' || text[0] == '[') && json_parse(text, strlen(text), INPUT_FILE_MAX, &j, NULL) == 0)
+        return j;
+    return yaml_scalar(text, strlen(text));
+}
+
+static int add_loose(json_t *object, const char *text, struct err *err)
+{
+    const char *eq = strchr(text, '=');
+    if (!eq || eq == text) {
+        err_set(err, ERR_USAGE, "'%.100s' is not key=value", text);
+        return -ERR_USAGE;
+    }
+    _cleanup_free_ char *key = mem_strndup(text, (size_t)(eq - text));
+    if (!key || json_object_set_new(object, key, loose_value(eq + 1)) < 0)
+        return err_nomem(err);
+    return 0;
+}
+
+static int read_input_file(const char *file, json_t **ret, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len;
+    int r = os_read_file(file, INPUT_FILE_MAX, &text, &len, err);
+    if (r == 0)
+        r = yaml_parse(text, len, NULL, ret, NULL, err);
+    if (r < 0)
+        return err_wrap(err, "input %s", file);
+    return json_is_object(*ret) ? 0 : err_set(err, ERR_INVALID, "input %s: not a mapping", file);
+}
+
+/* The module's schema is used as a workflow's parameters are. */
+static int read_input(struct trial *t, struct err *err)
+{
+    struct workflow_def as_workflow = {.name = t->module.name, .parameters = t->module.input_schema};
+    const char *file = args_get(t->args, "file");
+    _cleanup_json_ json_t *given = NULL;
+    int r = file ? read_input_file(file, &given, err) : 0;
+    if (r == 0 && !given && !(given = json_object()))
+        r = err_nomem(err);
+    for (size_t i = 2; r == 0 && i < t->args->positional.len; i++)
+        r = t->module.input_schema ? toolbox_parameter_text(&as_workflow, t->args->positional.v[i], given, err)
+                                   : add_loose(given, t->args->positional.v[i], err);
+    if (r == 0 && t->module.input_schema)
+        return toolbox_parameters(&as_workflow, given, &t->input, err);
+    t->input = TAKE_PTR(given);
+    return r;
+}
+
+/* --- before ----------------------------------------------------------------------------------------------- */
+
+/* Removes what a trial left that was killed. */
+static void sweep(const char *parent)
+{
+    DIR *d = opendir(parent);
+    const struct dirent *e;
+    while (d && (e = readdir(d))) {
+        int pid = atoi(e->d_name);
+        _cleanup_free_ char *path = pid > 0 && kill(pid, 0) < 0 && errno == ESRCH ? os_path_join(parent, e->d_name) : NULL;
+        if (path)
+            os_remove_tree(path, NULL);
+    }
+    if (d)
+        closedir(d);
+}
+
+static int make_folders(struct trial *t, struct err *err)
+{
+    char name[48];
+    _cleanup_free_ char *parent = os_path_join(t->app->state_dir, "trials");
+    snprintf(name, sizeof name, "%d-%s", (int)getpid(), t->id);
+    if (!parent || !(t->dir = os_path_join(parent, name)))
+        return err_nomem(err);
+    sweep(parent);
+    _cleanup_free_ char *scratch = os_path_join(t->dir, "scratch");
+    return scratch ? os_mkdirs(scratch, 0755, err) : err_nomem(err);
+}
+
+static bool stop_asked(void *arg)
+{
+    (void)arg;
+    return interrupted > 0;
+}
+
+static int take_target(struct trial *t, const char *spec, struct err *err)
+{
+    struct ingest_options o = {.spawner = t->app->spawner, .cancelled = stop_asked};
+    int r = ingest(t->app->store, spec, &o, &t->target, err);
+    if (r < 0)
+        return err_wrap(err, "target");
+    for (size_t i = 0; i < t->target.notices_count && !t->app->quiet; i++)
+        log_warn("%s: %s", t->target.notices[i].path, t->target.notices[i].text);
+    return workspace_acquire(t->app->workspaces, t->target.tree.text, t->isolation, t->id, &t->workspace, err);
+}
+
+static int write_request(struct trial *t, struct err *err)
+{
+    struct module_request q = {
+        .module = t->module.name,
+        .run_id = t->id,
+        .attempt = 1,
+        .input = t->input,
+        .workspace = t->workspace ? "/workspace" : NULL,
+        .scratch = "/scratch",
+    };
+    struct strbuf text = STRBUF_INIT_MAX(2 * MODULE_REQUEST_MAX);
+    int r = module_request_write(&q, &text, err);
+    if (r == 0 && (t->in_fd = memfd_create("ff-request", MFD_CLOEXEC)) < 0)
+        r = err_sys(err, errno, "make the request");
+    if (r == 0)
+        r = os_write_full(t->in_fd, text.s, text.len, err);
+    if (r == 0 && lseek(t->in_fd, 0, SEEK_SET) < 0)
+        r = err_sys(err, errno, "make the request");
+    strbuf_release(&text);
+    return r;
+}
+
+/* --- while it runs ---------------------------------------------------------------------------------------- */
+
+static void on_log(void *arg, const char *level, const char *message)
+{
+    struct trial *t = arg;
+    enum log_level l = strcmp(level, "error") == 0     ? LOG_ERROR
+                       : strcmp(level, "warning") == 0 ? LOG_WARN
+                       : strcmp(level, "debug") == 0   ? LOG_DEBUG
+                                                       : LOG_INFO;
+    if (l == LOG_INFO && !t->app->quiet)
+        l = LOG_WARN; /* whoever tries a module out wants to see what it says */
+    log_msg(l, "%s: %s", t->module.name, message);
+}
+
+static void on_progress(void *arg, uint64_t done, uint64_t total, const char *message)
+{
+    struct trial *t = arg;
+    if (!t->app->quiet)
+        term_status("%s  %llu of %llu  %s", t->module.name, (unsigned long long)done, (unsigned long long)total, message);
+}
+
+static void on_finding(void *arg, struct finding *f)
+{
+    struct trial *t = arg;
+    struct finding mine;
+    struct err err = {0};
+    if (!f->module)
+        f->module = mem_strdup(t->module.name);
+    if (finding_copy(f, &mine, &err) < 0 || findings_add(&t->findings, &mine, &err) < 0)
+        t->failure = err;
+}
+
+static void on_stats(void *arg, const json_t *stats)
+{
+    struct trial *t = arg;
+    json_decref(t->stats);
+    t->stats = json_deep_copy(stats);
+}
+
+static void on_artifact(void *arg, const char *path, const char *name)
+{
+    struct trial *t = arg;
+    struct artifact f = {mem_strdup(name), mem_strdup(path)};
+    if (f.name && f.path && VEC_PUSH(&t->artifacts, f))
+        return;
+    free(f.name);
+    free(f.path);
+    err_nomem(&t->failure);
+}
+
+static const struct module_reader_ops reader_ops = {
+    .log = on_log, .progress = on_progress, .finding = on_finding, .stats = on_stats, .artifact = on_artifact,
+};
+
+static void on_end(void *arg, const struct sandbox_result *result)
+{
+    struct trial *t = arg;
+    t->proc = NULL;
+    t->ended = true;
+    t->end = *result;
+}
+
+static void close_fd(int *fd)
+{
+    close(*fd);
+    *fd = -1;
+}
+
+static void read_output(struct trial *t)
+{
+    static char buf[64 << 10];
+    ssize_t n = read(t->out_fd, buf, sizeof buf);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        close_fd(&t->out_fd);
+        return;
+    }
+    t->output_bytes += (uint64_t)n;
+    if (t->output_bytes > OUTPUT_MAX && t->proc)
+        sandbox_kill(t->proc, "output");
+    else if ((module_reader_feed(t->reader, buf, (size_t)n, NULL) < 0 || t->failure.code) && t->proc)
+        sandbox_kill(t->proc, NULL);
+}
+
+static void print_err_line(struct trial *t)
+{
+    if (t->err_line.len > 0)
+        log_warn("%s (stderr): %s", t->module.name, t->err_line.s);
+    strbuf_clear(&t->err_line);
+}
+
+static void read_errors(struct trial *t)
+{
+    char buf[4096];
+    ssize_t n = read(t->err_fd, buf, sizeof buf);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    for (ssize_t i = 0; i < n; i++) {
+        if (buf[i] == '\n' || t->err_line.len >= STDERR_LINE_MAX)
+            print_err_line(t);
+        if (buf[i] != '\n')
+            strbuf_putc(&t->err_line, buf[i] ? buf[i] : '?');
+    }
+    if (n <= 0) {
+        print_err_line(t);
+        close_fd(&t->err_fd);
+    }
+}
+
+static int follow(struct trial *t, struct err *err)
+{
+    struct spawner *s = t->app->spawner;
+    while (!t->ended || t->out_fd >= 0 || t->err_fd >= 0) {
+        struct pollfd p[3] = {{.fd = spawner_fd(s), .events = POLLIN},
+                              {.fd = t->out_fd, .events = POLLIN},
+                              {.fd = t->err_fd, .events = POLLIN}};
+        int n = poll(p, 3, -1);
+        if (interrupted && t->proc)
+            sandbox_kill(t->proc, NULL);
+        if (n < 0 && errno != EINTR)
+            return err_sys(err, errno, "poll");
+        if (n <= 0)
+            continue;
+        if (p[1].revents)
+            read_output(t);
+        if (p[2].revents)
+            read_errors(t);
+        if (p[0].revents && spawner_dispatch(s, err) < 0)
+            return -err->code;
+    }
+    return 0;
+}
+
+static int start(struct trial *t, struct err *err)
+{
+    int out[2] = {-1, -1}, errs[2] = {-1, -1};
+    _cleanup_free_ char *scratch = os_path_join(t->dir, "scratch");
+    struct sandbox_mount mounts[2];
+    size_t n = 0;
+    if (t->workspace)
+        mounts[n++] = (struct sandbox_mount){.kind = workspace_upper(t->workspace) ? MOUNT_OVERLAY : MOUNT_BIND,
+                                             .source = workspace_lower(t->workspace),
+                                             .upper = workspace_upper(t->workspace),
+                                             .work = workspace_work(t->workspace),
+                                             .target = "/workspace",
+                                             .writable = !workspace_read_only(t->workspace)};
+    if (t->module.dir)
+        mounts[n++] = (struct sandbox_mount){.source = t->module.dir, .target = "/module"};
+    struct sandbox_plan plan = {.name = t->module.name,
+                                .builtin = t->module.entry,
+                                .argv = (const char *const *)t->module.argv,
+                                .cwd = t->workspace ? "/workspace" : "/scratch",
+                                .mounts = mounts,
+                                .mounts_count = n,
+                                .network = t->network,
+                                .limits = t->limits,
+                                .scratch = scratch};
+    int r = scratch ? module_reader_new(&reader_ops, t, &t->reader, err) : err_nomem(err);
+    if (r == 0 && (pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0))
+        r = err_sys(err, errno, "make a pipe");
+    t->out_fd = out[0];
+    t->err_fd = errs[0];
+    if (r == 0)
+        r = sandbox_start(t->app->spawner, &plan, t->in_fd, out[1], errs[1], on_end, t, &t->proc, err);
+    if (out[1] >= 0)
+        close(out[1]);
+    if (errs[1] >= 0)
+        close(errs[1]);
+    return r;
+}
+
+/* --- after ------------------------------------------------------------------------------------------------ */
+
+/* How it ended, as a failure's text if it was not well. */
+static void judge(struct trial *t)
+{
+    enum module_status status;
+    struct err protocol = {0};
+    int r = module_reader_finish(t->reader, &status, &t->summary, &t->error, &protocol);
+    const struct sandbox_result *e = &t->end;
+    if (t->failure.code)
+        ; /* said already */
+    else if (e->end == SANDBOX_SETUP_FAILED)
+        t->failure = e->err;
+    else if (e->end == SANDBOX_LIMIT)
+        err_set(&t->failure, ERR_LIMIT, "over its limit of %s", e->limit);
+    else if (interrupted)
+        err_set(&t->failure, ERR_CANCELLED, "interrupted");
+    else if (e->end == SANDBOX_SIGNALLED)
+        err_set(&t->failure, ERR_FAILED, "ended by signal %d (%s)", e->status, strsignal(e->status));
+    else if (r < 0)
+        t->failure = protocol;
+    else if (e->end == SANDBOX_EXITED && e->status != 0)
+        err_set(&t->failure, ERR_FAILED, "exit status %d", e->status);
+    else if (status == MODULE_FAILED)
+        err_set(&t->failure, ERR_FAILED, "%s", t->error ? t->error : "the module gave no reason");
+    t->status = t->failure.code ? "failed" : module_status_name(status);
+    if (t->failure.code)
+        t->error = t->failure.msg;
+}
+
+static int copy_artifact(struct trial *t, int scratch, const char *to_dir, const struct artifact *f, struct err *err)
+{
+    static char buf[64 << 10];
+    _cleanup_close_ int from = -1, to = -1;
+    _cleanup_free_ char *path = os_path_join(to_dir, f->name);
+    int r = path ? module_artifact_open(scratch, f->path, &from, err) : err_nomem(err);
+    if (r == 0)
+        r = os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644, &to, err);
+    size_t n = sizeof buf;
+    while (r == 0 && n == sizeof buf) {
+        r = os_read_full(from, buf, sizeof buf, &n, err);
+        if (r == 0)
+            r = os_write_full(to, buf, n, err);
+    }
+    return r;
+}
+
+static int copy_artifacts(struct trial *t, struct err *err)
+{
+    const char *to = args_get(t->args, "artifacts");
+    if (!to || !t->artifacts.len)
+        return 0;
+    _cleanup_free_ char *scratch = os_path_join(t->dir, "scratch");
+    _cleanup_close_ int fd = -1;
+    int r = scratch ? os_open(scratch, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, err) : err_nomem(err);
+    if (r == 0)
+        r = os_mkdirs(to, 0755, err);
+    VEC_EACH(&t->artifacts, f)
+        if (r == 0)
+            r = copy_artifact(t, fd, to, f, err);
+    return r;
+}
+
+static json_t *document(struct trial *t)
+{
+    struct findings_counts c = findings_count(&t->findings);
+    json_t *list = json_array(), *files = json_array();
+    for (size_t i = 0; i < t->findings.len; i++)
+        json_array_append_new(list, finding_to_json(&t->findings.v[i]));
+    VEC_EACH(&t->artifacts, f)
+        json_array_append_new(files, json_string(f->name));
+    return json_pack("{s:s, s:s, s:s?, s:O?, s:O?, s:I, s:I, s:o, s:o, s:o}", "module", t->module.name, "status", t->status,
+                     "error", t->error, "summary", t->summary, "stats", t->stats, "duration_ms",
+                     (json_int_t)(t->end.wall_ns / NS_PER_MS), "memory_peak_bytes", (json_int_t)t->end.memory_peak_bytes,
+                     "findings_count", findings_counts_json(&c), "findings", list, "artifacts", files);
+}
+
+static void print(struct trial *t)
+{
+    char took[32];
+    bool ok = strcmp(t->status, "success") == 0;
+    findings_print(&t->findings, false);
+    if (json_object_size(t->summary)) {
+        struct strbuf b = STRBUF_INIT;
+        if (json_write_pretty(t->summary, &b, NULL) == 0)
+            printf("summary: %s\n", b.s);
+        strbuf_release(&b);
+    }
+    VEC_EACH(&t->artifacts, f) {
+        printf("artifact: ");
+        term_text(stdout, f->name);
+        printf("%s\n", args_has(t->args, "artifacts") ? "" : "  (--artifacts DIR keeps it)");
+    }
+    printf("%s%s%s  %s%s%s  %s", term_bold(), t->module.name, term_off(), ok ? term_green() : term_red(), t->status,
+           term_off(), units_format_duration(t->end.wall_ns / NS_PER_MS, took, sizeof took));
+    if (t->error) {
+        printf("  ");
+        term_text(stdout, t->error);
+    }
+    putchar('\n');
+}
+
+static int prepare(struct trial *t, struct err *err)
+{
+    const char *target = args_pos(t->args, 1);
+    int r = read_limits(t, err);
+    if (r == 0)
+        r = app_open_toolbox(t->app, err);
+    if (r == 0)
+        r = module_registry_find(t->app->modules, args_pos(t->args, 0), &t->module, err);
+    if (r == 0)
+        r = read_input(t, err);
+    if (r == 0 && strcmp(target, NO_TARGET) == 0 && t->module.requires_workspace)
+        r = err_set(err, ERR_USAGE, "module '%s' needs a target", t->module.name);
+    if (r == 0)
+        r = app_open(t->app, APP_SPAWNER | APP_STORE, err);
+    if (r == 0)
+        r = make_folders(t, err);
+    if (r == 0 && strcmp(target, NO_TARGET) != 0)
+        r = take_target(t, target, err);
+    return r < 0 ? r : write_request(t, err);
+}
+
+static int run(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    struct trial t = {.app = app, .args = a, .in_fd = -1, .out_fd = -1, .err_fd = -1};
+    struct sigaction sa = {.sa_handler = on_signal};
+    os_ulid(t.id);
+    strbuf_init(&t.err_line, 2 * STDERR_LINE_MAX);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    int r = prepare(&t, &err);
+    if (r == 0)
+        r = start(&t, &err);
+    if (r == 0)
+        r = follow(&t, &err);
+    term_status_clear();
+    if (r == 0) {
+        judge(&t);
+        r = findings_merge(&t.findings, &err);
+    }
+    if (r == 0)
+        r = copy_artifacts(&t, &err);
+    int status;
+    if (r < 0) {
+        status = interrupted ? EXIT_CANCELLED : app_fail(app, &err);
+    } else {
+        if (app->json)
+            app_print_json(app, document(&t));
+        else
+            print(&t);
+        status = interrupted ? EXIT_CANCELLED : t.failure.code ? EXIT_RUN_FAILED : EXIT_OK;
+    }
+    release(&t);
+    return status;
+}
+
+static const struct opt options[] = {
+    {"file", 'f', "FILE", "the input from a JSON or YAML file"},
+    {"timeout", 't', "TIME", "stop it after this long (90s, 10m)"},
+    {"memory", 0, "SIZE", "its limit of memory (256M, 2G)"},
+    {"isolation", 0, "MODE", "shared (read-only, the default), isolated or copy-on-write"},
+    {"network", 0, "KIND", "none (the default), loopback or full"},
+    {"artifacts", 0, "DIR", "copy the files that it gives there"},
+    {NULL, 0, NULL, NULL},
+};
+
+const struct command cmd_module_run = {
+    .name = "run",
+    .summary = "Run one module alone, in its sandbox",
+    .usage = "MODULE TARGET [key=value...] [options]",
+    .details = "TARGET is what 'ff run' takes; - stands for none. Values are read as the module's schema wants them. Nothing\n"
+               "is recorded: this is for trying a module out. What it logs and prints goes to stderr. Exit status 3 if it\n"
+               "failed.",
+    .examples = "  ff module run security_analyzer ./shop\n"
+                "  ff --toolbox my module run todo . word=FIXME --artifacts out -t 30s",
+    .opts = options,
+    .min_args = 2,
+    .max_args = -1,
+    .run = run,
+};
