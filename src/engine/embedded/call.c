@@ -1,6 +1,7 @@
 /* One call: its dispatch, its waiting, its answer. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/pbx.h"
 #include "engine/embedded/calls.h"
 #include "engine/embedded/match.h"
@@ -121,13 +122,12 @@ void call_park(struct eng *e, struct call *c, int64_t def_ms)
     int64_t ms = c->timeout_ms > 0 ? c->timeout_ms : def_ms;
     ASSERT(!c->parked);
     c->parked = true;
-    c->timer.kind = HEAP_CALL;
     c->prev_parked = NULL;
     c->next_parked = e->parked_head;
     if (e->parked_head)
         e->parked_head->prev_parked = c;
     e->parked_head = c;
-    if (!heap_set(&e->heap, &c->timer, e->now + ms * 1000000))
+    if (!heap_set(&e->waits, &c->timer, e->mono_ns + ms * NS_PER_MS))
         eng_nomem(e);
 }
 
@@ -135,7 +135,7 @@ void call_unpark(struct eng *e, struct call *c)
 {
     ASSERT(c->parked);
     c->parked = false;
-    heap_remove(&e->heap, &c->timer);
+    heap_remove(&e->waits, &c->timer);
     if (c->prev_parked)
         c->prev_parked->next_parked = c->next_parked;
     else

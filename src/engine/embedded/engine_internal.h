@@ -25,8 +25,6 @@ struct eng;
 struct queue;
 struct run;
 
-enum heap_kind { HEAP_RUN, HEAP_CALL };
-
 /* One call, from engine_call() until its answer. */
 struct call {
     struct call *next;           /* in the queue, among the answers */
@@ -159,7 +157,8 @@ struct eng {
     struct run lru;              /* head of the ring of runs with state, most recently used next */
     size_t cache_bytes;
     struct run *dirty;
-    struct heap heap;
+    struct heap heap;            /* runs, by engine time */
+    struct heap waits;           /* parked calls, by the monotonic clock */
     struct map queues;
     struct queue *ready;
     size_t parked_polls;

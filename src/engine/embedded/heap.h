@@ -9,7 +9,6 @@
 struct heap_entry {
     int64_t due_ns;
     size_t pos; /* index + 1; 0: not in the heap */
-    int kind;   /* tells the caller what it is a member of */
 };
 
 struct heap {

@@ -54,7 +54,7 @@ static int busy(pid_t pid, const char *path, struct err *err)
 static struct lockfile **find_held(dev_t dev, ino_t ino)
 {
     struct lockfile **p = &held;
-    while (*p && ((*p)->dev != dev || (*p)->ino != ino))
+    while (*p && ((*p)->dev != dev || (*p)->ino != ino || (*p)->pid != getpid()))
         p = &(*p)->next;
     return p;
 }
@@ -76,7 +76,7 @@ static int try_take(struct lockfile *l, const char *name, pid_t *ret_pid, struct
         goto out;
     struct flock f = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(fd, F_SETLK, &f) == 0 && fstat(fd, &st) == 0) {
-        *l = (struct lockfile){.fd = fd, .dev = st.st_dev, .ino = st.st_ino, .next = held};
+        *l = (struct lockfile){.fd = fd, .dev = st.st_dev, .ino = st.st_ino, .pid = getpid(), .next = held};
         held = l;
         r = 1;
         goto out;

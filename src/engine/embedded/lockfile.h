@@ -11,6 +11,7 @@ struct lockfile {
     int fd; /* -1: not held */
     dev_t dev;
     ino_t ino;
+    pid_t pid; /* whose lock it is: a forked child has a copy of this, but not the lock */
     struct lockfile *next; /* of this process's */
 };
 

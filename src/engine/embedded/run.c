@@ -162,7 +162,6 @@ static struct run *add_shell(struct eng *e, int64_t key, int64_t ns, struct err 
     if (run) {
         run->key = key;
         run->ns = ns;
-        run->timer.kind = HEAP_RUN;
     }
     if (!run || !map_setn(&e->runs, &key, sizeof key, run, NULL)) {
         free(run);
@@ -413,4 +412,5 @@ void runs_release(struct eng *e)
     map_release(&e->runs);
     map_release(&e->current);
     heap_release(&e->heap);
+    heap_release(&e->waits);
 }
