@@ -129,11 +129,34 @@ static void parse_retry(lua_State *L, int idx, struct activity_opts *o)
     lua_pop(L, 1);
 }
 
+/* The table of resources at idx, as a new table on top: sizes in bytes, the rest as numbers. */
+static void push_resources(lua_State *L, int idx)
+{
+    static const char *const known[] = {"memory", "cpu", "pids", "disk", "files", NULL};
+    luaL_argexpected(L, lua_istable(L, idx), 3, "resources = {...}");
+    idx = lua_absindex(L, idx);
+    check_keys(L, idx, "resources", known);
+    lua_createtable(L, 0, 5);
+    for (size_t i = 0; known[i]; i++) {
+        uint64_t bytes;
+        bool size = i == 0 || i == 3;
+        if (!field(L, idx, known[i]))
+            continue;
+        if (size && lua_type(L, -1) == LUA_TSTRING && units_parse_size(lua_tostring(L, -1), &bytes, NULL) == 0 &&
+            bytes < INT64_MAX) {
+            lua_pop(L, 1);
+            lua_pushinteger(L, (lua_Integer)bytes);
+        }
+        if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) > 0) || (i != 1 && !lua_isinteger(L, -1)))
+            luaL_error(L, "resources: %s must be a %s", known[i], size ? "size such as \"256M\"" : "number above 0");
+        lua_setfield(L, -2, known[i]);
+    }
+}
+
 void options_activity(lua_State *L, int idx, struct activity_opts *o)
 {
     static const char *const known[] = {"timeout", "queue_timeout", "heartbeat", "retry",
                                         "vertical", "resources", "network", NULL};
-    static const char *const resources[] = {"memory", "cpu", "pids", "disk", "files", NULL};
     *o = (struct activity_opts){.timeout_ms = TIMEOUT_DEFAULT_MS, .retry_max = RETRY_MAX_DEFAULT,
                                 .retry_initial_ms = 1000, .retry_backoff = 2};
     if (lua_isnoneornil(L, idx))
@@ -156,11 +179,10 @@ void options_activity(lua_State *L, int idx, struct activity_opts *o)
         lua_pop(L, 1);
     }
     if (field(L, idx, "resources")) {
-        luaL_argexpected(L, lua_istable(L, -1), idx, "resources = {...}");
-        check_keys(L, -1, "resources", resources);
+        push_resources(L, -1);
         value_write(L, -1, &workflow_of(L)->text[1], "resources", 65536);
         o->has_resources = true;
-        lua_pop(L, 1);
+        lua_pop(L, 2);
     }
 }
 

@@ -4,6 +4,8 @@
  * marked is an object. JSON null is ff.null, a light userdata. Objects are written with sorted keys. */
 #include "workflow/workflow_internal.h"
 
+#include "codec/utf8.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,38 +52,16 @@ __attribute__((noreturn)) static void refuse(struct writer *w, const char *why)
     __builtin_unreachable();
 }
 
-static bool valid_utf8(const unsigned char *s, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        unsigned c = s[i];
-        if (c < 0x80) {
-            i++;
-            continue;
-        }
-        size_t more = c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 0;
-        if (!more || n - i <= more)
-            return false;
-        unsigned low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        if (s[i + 1] < low || s[i + 1] > high)
-            return false;
-        for (size_t k = 2; k <= more; k++)
-            if ((s[i + k] & 0xc0) != 0x80)
-                return false;
-        i += more + 1;
-    }
-    return true;
-}
-
 void value_check_text(lua_State *L, const char *s, size_t n, const char *what)
 {
-    if (!valid_utf8((const unsigned char *)s, n))
+    if (!utf8_valid(s, n))
         luaL_error(L, "%s: a string that is not UTF-8 text", what);
 }
 
 static void write_string(struct writer *w, const char *s, size_t n)
 {
     static const char hex[] = "0123456789abcdef";
-    if (!valid_utf8((const unsigned char *)s, n))
+    if (!utf8_valid(s, n))
         refuse(w, "a string that is not UTF-8 text");
     strbuf_putc(w->out, '"');
     size_t done = 0;

@@ -186,14 +186,14 @@ static void test_context(void **state)
     struct server s;
     server_start(&s,
                  "return function(i) ff.activity('a', nil, {vertical = 'rust', network = 'full', "
-                 "resources = {cpu = 2}, queue_timeout = 5, heartbeat = '10s', retry = {non_retryable = {'Bad'}}}) end",
+                 "resources = {cpu = 2, disk = '2M'}, queue_timeout = 5, heartbeat = '10s', retry = {non_retryable = {'Bad'}}}) end",
                  NULL, "{\"vertical\":\"python\",\"resources\":{\"memory\":\"1G\"},\"network\":\"none\"}");
     server_task(&s);
     const Pb__ScheduleActivityTaskCommandAttributes *c = s.result.commands[0]->schedule_activity_task_command_attributes;
     const Pb__Payload *p = c->header->fields[0]->value;
     char text[300];
     snprintf(text, sizeof text, "%.*s", (int)p->data.len, (char *)p->data.data);
-    assert_string_equal(text, "{\"vertical\":\"rust\",\"resources\":{\"memory\":\"1G\",\"cpu\":2},\"network\":\"full\"}");
+    assert_string_equal(text, "{\"vertical\":\"rust\",\"resources\":{\"memory\":\"1G\",\"cpu\":2,\"disk\":2097152},\"network\":\"full\"}");
     assert_string_equal(c->task_queue->name, "rust-queue");
     assert_int_equal(c->schedule_to_start_timeout->seconds, 5);
     assert_int_equal(c->heartbeat_timeout->seconds, 10);
@@ -201,6 +201,7 @@ static void test_context(void **state)
     server_release(&s);
     expect_failure("ff.activity('a', {}, {timout = '1s'})", "ScriptError", "unknown option 'timout': did you mean 'timeout'?");
     expect_failure("ff.activity('a', {}, {timeout = 'soon'})", "ScriptError", "is no time");
+    expect_failure("ff.activity('a', {}, {resources = {memory = 'much'}})", "ScriptError", "resources: memory must be a size");
     expect_failure("ff.activity('a', {x = 1/0})", "ScriptError", "input.x: infinity");
 }
 
