@@ -1,0 +1,3 @@
+#include "scan/builtin.h"
+
+const struct module *const builtin_modules[] = {&file_scanner_module, &secret_detection_module, &sarif_reporter_module, NULL};
