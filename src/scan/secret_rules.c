@@ -24,7 +24,7 @@ struct secret_rule {
     enum confidence confidence;
     double entropy;
     unsigned before, after, group;
-    bool at_match, generic, runs, check_github;
+    bool at_match, generic, random, runs, check_github;
     json_t *files; /* array or NULL */
     pcre2_code *code;
 };
@@ -110,6 +110,7 @@ static int fill_rule(struct secret_rule *r, const json_t *j, struct err *err)
     r->entropy = json_num(j, "entropy", ENTROPY_DEFAULT);
     r->at_match = json_flag(j, "at_match", false);
     r->generic = json_flag(j, "generic", false);
+    r->random = r->generic || json_flag(j, "random", false);
     r->runs = json_flag(j, "runs", false);
     r->id = mem_printf("secret/%s", id);
     r->title = mem_strdup(json_str(j, "title", id));
@@ -243,7 +244,7 @@ static bool judge(const struct secret_rule *r, const char *secret, size_t n, str
     enum secret_look look = secret_look(secret, n, r->runs);
     if (look == SECRET_PLACEHOLDER || secret_entropy(secret, n) < r->entropy)
         return false;
-    if (r->generic && (look == SECRET_EXAMPLE || !secret_looks_random(secret, n)))
+    if ((r->generic && look == SECRET_EXAMPLE) || (r->random && !secret_looks_random(secret, n)))
         return false;
     m->severity = r->severity;
     m->confidence = r->confidence;
