@@ -8,7 +8,8 @@
  *         return err_wrap(err, "read rules");
  *
  * gives "read rules: open /x/rules.yaml: permission denied". err may be NULL: then only the code is
- * given. Library code never prints and never exits; only the edges (cli, api, worker loop) do. */
+ * given. Only the return value tells whether there is an error: after success err may hold what a step met and got
+ * over. Library code never prints and never exits; only the edges (cli, api, worker loop) do. */
 #ifndef FF_BASE_ERR_H
 #define FF_BASE_ERR_H
 

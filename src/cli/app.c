@@ -6,6 +6,7 @@
 #include "cli/term.h"
 #include "codec/json.h"
 #include "engine/embedded/embedded.h"
+#include "ingest/ingest.h"
 #include "os/file.h"
 #include "scan/builtin.h"
 
@@ -39,6 +40,22 @@ static int flag(struct app *app, const char *name, enum config_key k, struct err
     return config_set(&app->config, k, *v ? v : "true", source, err);
 }
 
+/* Absolute: what is mounted in a sandbox is named so. */
+static int state_dir(struct app *app, struct err *err)
+{
+    _cleanup_free_ char *dir = NULL;
+    int r = config_state_dir(&app->config, &dir, err);
+    if (r < 0)
+        return r;
+    if (dir[0] == '/')
+        app->state_dir = TAKE_PTR(dir);
+    else {
+        _cleanup_free_ char *cwd = getcwd(NULL, 0);
+        app->state_dir = cwd ? os_path_join(cwd, dir) : NULL;
+    }
+    return app->state_dir ? 0 : err_nomem(err);
+}
+
 int app_configure(struct app *app, struct err *err)
 {
     int r = config_load(&app->config, args_get(app->args, "config"), err);
@@ -53,7 +70,7 @@ int app_configure(struct app *app, struct err *err)
     if (r == 0)
         r = flag(app, "require-sandbox", CONFIG_sandbox_require, err);
     if (r == 0)
-        r = config_state_dir(&app->config, &app->state_dir, err);
+        r = state_dir(app, err);
     if (r == 0 && app->config.project_ignored)
         log_warn("%s is not trusted: its settings are left aside ('ff trust %s' if it is yours)",
                  app->config.project, app->config.project);
@@ -95,6 +112,15 @@ static int add_dir(dir_list *l, char *dir, struct err *err)
     return 0;
 }
 
+/* Absolute, for the same reason. A folder that is not there stays as it is written. */
+static int add_real_dir(dir_list *l, const char *dir, struct err *err)
+{
+    char *real = NULL;
+    if (os_real_path(dir, &real, NULL) < 0)
+        real = mem_strdup(dir);
+    return add_dir(l, real, err);
+}
+
 /* The installed toolbox: beside the program when it runs from its build folder. */
 static char *installed_toolbox(void)
 {
@@ -127,14 +153,14 @@ static int list_dirs(struct app *app, dir_list *l, struct err *err)
             err_set(err, ERR_NOT_FOUND, "--toolbox %s: no such folder", d);
             return -ERR_NOT_FOUND;
         }
-        r = add_dir(l, mem_strdup(d), err);
+        r = add_real_dir(l, d, err);
     }
     if (r == 0 && app->config.project && app->config.project_trusted)
-        r = add_dir(l, mem_strdup(app->config.project), err);
+        r = add_real_dir(l, app->config.project, err);
     _cleanup_free_ char *path = mem_strdup(config_get(&app->config, CONFIG_toolbox));
     char *save = NULL;
     for (char *p = path ? strtok_r(path, ":", &save) : NULL; r == 0 && p; p = strtok_r(NULL, ":", &save))
-        r = add_dir(l, mem_strdup(p), err);
+        r = add_real_dir(l, p, err);
     if (r == 0)
         r = add_dir(l, installed_toolbox(), err);
     return r;
@@ -196,9 +222,9 @@ int app_open_toolbox(struct app *app, struct err *err)
 /* In the spawner's child, inside the sandbox. */
 static int run_builtin(const char *name, void *arg)
 {
-    struct app *app = arg;
-    const struct module *m = module_registry_builtin(app->modules, name);
-    return m ? module_serve(m, STDIN_FILENO, STDOUT_FILENO) : 127;
+    (void)arg;
+    int status = ingest_builtin(name);
+    return status >= 0 ? status : module_entry_run(builtin_modules, name, STDIN_FILENO, STDOUT_FILENO);
 }
 
 static int open_spawner(struct app *app, struct err *err)
@@ -224,7 +250,12 @@ static int open_store(struct app *app, struct err *err)
                                      : os_path_join(app->state_dir, "cache");
     if (!dir || !cache)
         return err_nomem(err);
-    struct workspaces_options wo = {.dir = cache};
+    /* Private folders are the sandboxed user's; without a spawner nobody asks for any. */
+    struct workspaces_options wo = {.dir = cache,
+                                    .overlay = app->spawner && spawner_protection(app->spawner)->overlayfs,
+                                    .set_owner = geteuid() == 0,
+                                    .owner_uid = sandbox_host_uid(),
+                                    .owner_gid = sandbox_host_uid()};
     int r = config_size(&app->config, CONFIG_cache_max_size, &wo.max_bytes, err);
     if (r == 0)
         r = config_duration_ms(&app->config, CONFIG_cache_ttl, &wo.ttl_ms, err);

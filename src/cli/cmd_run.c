@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/ask.h"
 #include "cli/follow.h"
 #include "cli/rundoc.h"
 #include "cli/term.h"
@@ -60,7 +61,7 @@ static int read_parameters_file(const char *file, json_t **ret, struct err *err)
     return json_is_object(*ret) ? 0 : err_set(err, ERR_INVALID, "parameters %s: not a mapping", file);
 }
 
-static int read_parameters(struct app *app, const struct args *a, struct run_request *q, struct err *err)
+static int read_parameters(const struct args *a, struct run_request *q, struct err *err)
 {
     _cleanup_json_ json_t *given = NULL;
     const char *file = args_get(a, "file");
@@ -69,7 +70,8 @@ static int read_parameters(struct app *app, const struct args *a, struct run_req
         given = json_object();
     for (size_t i = 2; r == 0 && i < a->positional.len; i++)
         r = toolbox_parameter_text(&q->def, a->positional.v[i], given, err);
-    (void)app;
+    if (r == 0 && args_has(a, "interactive"))
+        r = ask_parameters(&q->def, given, err);
     return r < 0 ? r : toolbox_parameters(&q->def, given, &q->parameters, err);
 }
 
@@ -135,7 +137,7 @@ static int read_request(struct app *app, const struct args *a, struct run_reques
     if (r == 0)
         r = read_gate(a, &q->gate, err);
     if (r == 0)
-        r = read_parameters(app, a, q, err);
+        r = read_parameters(a, q, err);
     if (r == 0 && timeout)
         r = units_parse_duration_ms(timeout, &q->timeout_ms, err);
     else
@@ -191,7 +193,8 @@ static int upload(struct app *app, struct run_request *q, struct err *err)
     struct ingest_options o = {.spawner = app->spawner,
                                .progress = on_ingest,
                                .arg = app,
-                               .cancelled = ingest_cancelled};
+                               .cancelled = ingest_cancelled,
+                               .exclude_dir = app->state_dir};
     int r = ingest(app->store, q->target, &o, &q->ingested, err);
     if (r < 0)
         return err_wrap(err, "target");
@@ -377,6 +380,7 @@ static const struct opt options[] = {
     {"detach", 'd', NULL, "start it and leave; a holder in the background carries it on"},
     {"live", 'l', NULL, "print findings and logs as they come"},
     {"wait", 0, NULL, "follow to the end (the default)"},
+    {"interactive", 'i', NULL, "ask for the parameters that are not given"},
     {"no-interactive", 0, NULL, "never ask (the default)"},
     {"fail-on", 0, "LEVEL", "exit 1 if a finding is that bad or worse: critical high medium low info error warning note"},
     {"strict", 0, NULL, "with --fail-on: also fail for files that a filter left out"},

@@ -412,7 +412,7 @@ const struct command cmd_runs = {
     .name = "runs",
     .summary = "List, show, follow and steer runs",
     .subs = (const struct command *const[]){&c_list, &c_show, &c_events, &c_wait, &c_cancel, &c_terminate, &c_signal,
-                                            &c_query, &c_export, NULL},
+                                            &c_query, &cmd_runs_retry, &c_export, NULL},
 };
 
 const struct command *const runs_aliases[] = {&c_show, &c_events, &c_list};

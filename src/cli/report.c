@@ -9,6 +9,7 @@
 #include "codec/sarif.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "version.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -269,6 +270,8 @@ static int export_sarif(struct app *app, const struct run_info *run, const struc
                               .finished_ns = run->finished_ns,
                               .successful = strcmp(run->status, "COMPLETED") == 0 && !run->incomplete,
                               .notices = json_object_get(run->target, "notices"),
+                              .version = FF_VERSION,
+                              .compared = run->gate.baseline != NULL,
                               .include_code_flows = true};
     int r = sarif_write(f, &o, &out, err);
     if (r == 0)

@@ -93,7 +93,7 @@ static void take_done(struct spawner *s, const struct wire_done *d)
             continue;
         p->result = (struct sandbox_result){.end = (enum sandbox_end)d->end,
                                             .status = d->status,
-                                            .limit = limit_name((enum limit_kind)d->limit),
+                                            .limit = sandbox_limit_name((enum limit_kind)d->limit),
                                             .wall_ns = d->wall_ns,
                                             .cpu_ns = d->cpu_ns,
                                             .memory_peak_bytes = d->memory_peak_bytes,

@@ -36,7 +36,7 @@ enum limit_kind {
     LIMIT_NONE, LIMIT_MEMORY, LIMIT_CPU, LIMIT_PIDS, LIMIT_DISK, LIMIT_OUTPUT, LIMIT_TIME,
     LIMIT_COUNT_
 };
-const char *limit_name(enum limit_kind k); /* NULL for LIMIT_NONE */
+const char *sandbox_limit_name(enum limit_kind k); /* NULL for LIMIT_NONE */
 /* NULL: LIMIT_NONE. An unknown name is a bug. */
 enum limit_kind limit_from_name(const char *name);
 

@@ -53,7 +53,7 @@ static const char *const limit_names[LIMIT_COUNT_] = {
     [LIMIT_DISK] = "disk",     [LIMIT_OUTPUT] = "output", [LIMIT_TIME] = "time",
 };
 
-const char *limit_name(enum limit_kind k)
+const char *sandbox_limit_name(enum limit_kind k)
 {
     return k < LIMIT_COUNT_ ? limit_names[k] : NULL;
 }

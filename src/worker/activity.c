@@ -130,7 +130,7 @@ static void finish(struct activity *a)
     } else if (a->cancelled) {
         answer_cancelled(a);
         emit(a, "cancelled", NULL);
-    } else if (a->err.code) {
+    } else if (a->failed) {
         _cleanup_json_ json_t *data = json_pack("{s:s}", "message", a->err.msg);
         answer_failed(a);
         emit(a, "failed", data);
@@ -176,7 +176,7 @@ static void heartbeat_answered(void *arg, ProtobufCMessage *resp, const struct e
     atomic_fetch_sub(&w->calls_out, 1);
 }
 
-void activity_heartbeat_answered(struct activity *a)
+void worker_activity_heartbeat_answered(struct activity *a)
 {
     a->heartbeat_out = false;
     if (a->told_to_cancel)
@@ -271,8 +271,8 @@ static void on_artifact(void *arg, const char *path, const char *name)
     if (a->artifacts.len >= ACTIVITY_ARTIFACTS_MAX || !f.name || !f.path || !VEC_PUSH(&a->artifacts, f)) {
         free(f.name);
         free(f.path);
-        if (!a->err.code)
-            err_set(&a->err, ERR_LIMIT, "more than %d artifacts", ACTIVITY_ARTIFACTS_MAX);
+        err_set(&a->err, ERR_LIMIT, "more than %d artifacts", ACTIVITY_ARTIFACTS_MAX);
+        worker_activity_fail(a, "LimitExceeded", false);
     }
 }
 
@@ -359,7 +359,7 @@ static void on_stderr(uv_poll_t *p, int status, int events)
 
 static void do_collect(uv_work_t *work)
 {
-    activity_collect(work->data);
+    worker_activity_collect(work->data);
 }
 
 static void collected(uv_work_t *work, int status)
@@ -449,16 +449,17 @@ static int spawn(struct activity *a, int out_w, int err_w)
 static void launch(struct activity *a)
 {
     int out[2] = {-1, -1}, errs[2] = {-1, -1};
-    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0) {
-        err_sys(&a->err, errno, "make a pipe");
-    } else if (module_reader_new(&reader_ops, a, &a->reader, &a->err) == 0) {
-        spawn(a, out[1], errs[1]);
-    }
+    int r = pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0 ? err_sys(&a->err, errno, "make a pipe") : 0;
+    if (r == 0)
+        r = module_reader_new(&reader_ops, a, &a->reader, &a->err);
+    if (r == 0)
+        r = spawn(a, out[1], errs[1]);
     close(a->in_fd);
     close(out[1]);
     close(errs[1]);
     a->in_fd = -1;
-    if (a->err.code) {
+    if (r < 0) {
+        worker_activity_fail(a, "SandboxError", false);
         close(out[0]);
         close(errs[0]);
         a->proc_done = true;
@@ -484,14 +485,14 @@ static void launch(struct activity *a)
 
 static void do_prepare(uv_work_t *work)
 {
-    activity_prepare(work->data);
+    worker_activity_prepare(work->data);
 }
 
 static void prepared(uv_work_t *work, int status)
 {
     (void)status;
     struct activity *a = work->data;
-    if (a->err.code || a->abandoned) {
+    if (a->failed || a->abandoned) {
         a->proc_done = true;
         collect(a);
     } else {
@@ -499,7 +500,7 @@ static void prepared(uv_work_t *work, int status)
     }
 }
 
-void activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueueResponse *task)
+void worker_activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueueResponse *task)
 {
     struct activity_runner *r = w->activities;
     struct activity *a = mem_zalloc(sizeof *a);
@@ -522,7 +523,7 @@ void activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueu
     uv_queue_work(&r->loop, &a->work, do_prepare, prepared);
 }
 
-void activity_abandon(struct activity *a)
+void worker_activity_abandon(struct activity *a)
 {
     a->abandoned = true;
     if (a->proc)

@@ -56,7 +56,8 @@ struct activity {
     json_t *stats, *progress;
     VEC(struct artifact) artifacts;
     json_t *answer; /* of a success */
-    struct err err; /* of a failure */
+    bool failed;    /* err, failure_type and non_retryable say why */
+    struct err err;
     char failure_type[32];
     bool non_retryable;
 };
@@ -76,16 +77,17 @@ struct activity_runner {
 };
 
 /* activity.c: the loop thread. Takes the task. */
-void activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueueResponse *task);
-void activity_abandon(struct activity *a);
-void activity_heartbeat_answered(struct activity *a);
+void worker_activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueueResponse *task);
+void worker_activity_abandon(struct activity *a);
+void worker_activity_heartbeat_answered(struct activity *a);
+/* Marks it as failed, for the reason in a->err. Returns -code of it. */
+int worker_activity_fail(struct activity *a, const char *type, bool non_retryable);
 /* The poller is free again: activity_runner.c. */
 void activity_runner_over(struct activity *a);
 
 /* activity_io.c: may block; run by the pool, one at a time for one activity. */
-void activity_prepare(struct activity *a);
-void activity_collect(struct activity *a);
-int activity_parse(struct activity *a, struct err *err);
-const char *activity_vertical_context(const struct activity *a);
+void worker_activity_prepare(struct activity *a);
+void worker_activity_collect(struct activity *a);
+
 
 #endif

@@ -19,9 +19,11 @@
 #define REQUEST_MAX ((size_t)64 << 20)
 #define ARTIFACT_MAX ((uint64_t)4 << 30)
 #define INPUT_DEPTH_MAX 64
+#define WORKER_PIN_OWNER_MAX (ENGINE_ID_MAX + 8)
 
-static int fail(struct activity *a, const char *type, bool non_retryable)
+int worker_activity_fail(struct activity *a, const char *type, bool non_retryable)
 {
+    a->failed = true;
     snprintf(a->failure_type, sizeof a->failure_type, "%s", type);
     a->non_retryable = non_retryable;
     return -a->err.code;
@@ -72,11 +74,13 @@ static int read_limits(struct activity *a, struct err *err)
     l->cpu_ms = (uint64_t)cpu_ms;
     l->pids = (uint32_t)pids;
     l->files = (uint32_t)files;
-    l->wall_ms = pbx_duration_ns(a->task->start_to_close_timeout) / NS_PER_MS;
+    /* A little before the engine's own clock, so that the answer says what was going on. */
+    int64_t allowed = pbx_duration_ns(a->task->start_to_close_timeout) / NS_PER_MS;
+    l->wall_ms = allowed - (allowed / 20 < 250 ? allowed / 20 : 250);
     return r;
 }
 
-int activity_parse(struct activity *a, struct err *err)
+static int parse_task(struct activity *a, struct err *err)
 {
     int r = pbx_payloads_json(a->task->input, 0, &a->input, err);
     if (r == 0 && json_is_null(a->input)) {
@@ -223,19 +227,19 @@ static int write_request(struct activity *a)
     return r;
 }
 
-void activity_prepare(struct activity *a)
+void worker_activity_prepare(struct activity *a)
 {
     struct worker *w = a->worker;
-    if (activity_parse(a, &a->err) < 0) {
-        fail(a, "BadInput", true);
+    if (parse_task(a, &a->err) < 0) {
+        worker_activity_fail(a, "BadInput", true);
         return;
     }
     if (module_registry_find(w->o.modules, a->task->activity_type->name, &a->module, &a->err) < 0) {
-        fail(a, "ModuleNotFound", true);
+        worker_activity_fail(a, "ModuleNotFound", true);
         return;
     }
     if (make_folders(a) < 0 || acquire_workspace(a) < 0 || write_request(a) < 0)
-        fail(a, "WorkspaceError", a->err.code == ERR_INVALID || a->err.code == ERR_NOT_FOUND);
+        worker_activity_fail(a, "WorkspaceError", a->err.code == ERR_INVALID || a->err.code == ERR_NOT_FOUND);
 }
 
 /* --- after ------------------------------------------------------------------------------------------------ */
@@ -261,6 +265,14 @@ static const char *media_type_of(const char *name)
     return "application/octet-stream";
 }
 
+/* What a run produced is kept as long as the run. */
+static int pin(struct activity *a, const struct store_ref *ref)
+{
+    char owner[WORKER_PIN_OWNER_MAX];
+    snprintf(owner, sizeof owner, "run/%s", a->task->workflow_execution->workflow_id);
+    return store_pin(a->worker->o.store, owner, ref->text, 0, &a->err);
+}
+
 static int store_artifacts(struct activity *a, json_t *ret)
 {
     if (!a->artifacts.len)
@@ -279,6 +291,8 @@ static int store_artifacts(struct activity *a, json_t *ret)
             r = module_artifact_open(dir, f->path, &fd, &a->err);
         if (r == 0)
             r = store_put_fd(a->worker->o.store, fd, ARTIFACT_MAX, type, &ref, &size, &a->err);
+        if (r == 0)
+            r = pin(a, &ref);
         if (r < 0)
             return r;
         if (json_object_set_new(ret, f->name, ref_json(&ref, size, type)) < 0)
@@ -295,6 +309,8 @@ static int store_findings(struct activity *a, json_t **ret)
     struct store_ref ref;
     static const char type[] = "application/x-ndjson";
     r = store_put(a->worker->o.store, strbuf_str(&a->findings), a->findings.len, type, &ref, &a->err);
+    if (r == 0)
+        r = pin(a, &ref);
     if (r < 0)
         return r;
     *ret = ref_json(&ref, a->findings.len, type);
@@ -316,21 +332,21 @@ static int judge_end(struct activity *a)
     case SANDBOX_SETUP_FAILED:
         err_copy(&a->err, &res->err);
         err_wrap(&a->err, "module '%s': sandbox", name);
-        return fail(a, "SandboxError", false);
+        return worker_activity_fail(a, "SandboxError", false);
     case SANDBOX_LIMIT:
         err_set(&a->err, ERR_LIMIT, "module '%s' went over its limit of %s and was stopped", name,
                 res->limit ? res->limit : "resources");
-        return fail(a, strcmp(res->limit ? res->limit : "", "time") == 0 ? "Timeout" : "LimitExceeded", false);
+        return worker_activity_fail(a, strcmp(res->limit ? res->limit : "", "time") == 0 ? "Timeout" : "LimitExceeded", false);
     case SANDBOX_SIGNALLED:
         err_set(&a->err, ERR_FAILED, "module '%s' was killed by signal %d (%s)%s%s", name, res->status,
                 strsignal(res->status), *tail ? ": " : "", tail);
-        return fail(a, "ModuleFailed", false);
+        return worker_activity_fail(a, "ModuleFailed", false);
     case SANDBOX_EXITED:
         if (res->status == 0)
             return 0;
         err_set(&a->err, ERR_FAILED, "module '%s' exited with status %d%s%s", name, res->status,
                 *tail ? ": " : "", tail);
-        return fail(a, "ModuleFailed", false);
+        return worker_activity_fail(a, "ModuleFailed", false);
     default:
         return 0; /* killed by us: the output tells why */
     }
@@ -347,20 +363,17 @@ static int build_answer(struct activity *a, enum module_status status, const jso
     if (r == 0)
         r = store_findings(a, &findings);
     if (r < 0)
-        return fail(a, "ResultError", false);
+        return worker_activity_fail(a, "ResultError", false);
     a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s?}", "status", module_status_name(status), "summary",
                           summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
                           "artifacts", artifacts, "error", error);
-    return a->answer ? 0 : err_nomem(&a->err);
+    return a->answer ? 0 : (err_nomem(&a->err), worker_activity_fail(a, "ResultError", false));
 }
 
 static void judge(struct activity *a)
 {
-    if (a->err.code) {
-        if (!a->failure_type[0])
-            fail(a, "ModuleFailed", false);
+    if (a->failed)
         return;
-    }
     enum module_status status = MODULE_FAILED;
     const json_t *summary = NULL;
     const char *error = NULL;
@@ -371,18 +384,18 @@ static void judge(struct activity *a)
     if (r < 0) {
         err_copy(&a->err, &protocol);
         err_wrap(&a->err, "module '%s': output", a->module.name);
-        fail(a, "BadOutput", false);
+        worker_activity_fail(a, "BadOutput", false);
         return;
     }
     if (status == MODULE_FAILED) {
         err_set(&a->err, ERR_FAILED, "module '%s' failed: %s", a->module.name, error ? error : "it gave no reason");
-        fail(a, "ModuleFailed", false);
+        worker_activity_fail(a, "ModuleFailed", false);
         return;
     }
     build_answer(a, status, summary, error);
 }
 
-void activity_collect(struct activity *a)
+void worker_activity_collect(struct activity *a)
 {
     if (!a->abandoned && !a->cancelled)
         judge(a);

@@ -30,7 +30,7 @@ static void handle_answer(struct worker *w, struct poller *p)
         os_sleep_ms(100);
     }
     if (task && task->task_token.len && !w->activities->stopping) {
-        activity_begin(w, p, task);
+        worker_activity_begin(w, p, task);
         return;
     }
     engine_free_message(task ? &task->base : NULL);
@@ -65,7 +65,7 @@ static void on_wake(uv_async_t *handle)
         r->stopping = true;
         for (struct activity *a = r->first, *next; a; a = next) {
             next = a->next;
-            activity_abandon(a);
+            worker_activity_abandon(a);
         }
     }
     for (;;) {
@@ -74,7 +74,7 @@ static void on_wake(uv_async_t *handle)
         pthread_mutex_unlock(&r->lock);
         if (!a)
             break;
-        activity_heartbeat_answered(a);
+        worker_activity_heartbeat_answered(a);
     }
     struct poller *p = inbox_take(&r->inbox, false);
     while (p) {

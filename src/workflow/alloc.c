@@ -159,7 +159,7 @@ void *heap_realloc(void *ud, void *ptr, size_t osize, size_t nsize)
     return p;
 }
 
-void heap_release(struct heap *h)
+void lua_heap_release(struct heap *h)
 {
     while (h->large) {
         struct heap_large *l = h->large;

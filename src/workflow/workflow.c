@@ -63,7 +63,7 @@ static void drop_run(struct workflow *w)
     command_clear(w);
     VEC_RELEASE(&w->commands);
     fiber_release(w);
-    heap_release(&w->heap); /* nothing in the state owns anything outside it: no lua_close() */
+    lua_heap_release(&w->heap); /* nothing in the state owns anything outside it: no lua_close() */
     free(w->cancel_cause);
     free(w->workflow_id);
     free(w->run_id);

@@ -54,7 +54,7 @@ struct heap_header { /* in front of every block */
 
 struct workflow;
 void *heap_realloc(void *ud, void *ptr, size_t osize, size_t nsize); /* a lua_Alloc; ud: struct workflow */
-void heap_release(struct heap *h);
+void lua_heap_release(struct heap *h);
 static inline struct heap_header *heap_header(const void *block)
 {
     return (struct heap_header *)block - 1;

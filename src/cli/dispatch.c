@@ -1,4 +1,4 @@
-/* ff: the table of commands, dispatch, and nothing else. */
+/* The table of commands, and the way from argv to one of them. */
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/suggest.h"
@@ -165,9 +165,4 @@ int cli_main(int argc, char **argv)
     app_release(&app);
     args_release(&args);
     return status;
-}
-
-int main(int argc, char **argv)
-{
-    return cli_main(argc, argv);
 }

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# The command line: exit codes, documents, following, cancelling, detaching, gates that stay with a run.
+import pathlib, signal, sys, time
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from accept import *
+
+SLEEPER = 'import sys, time\nsys.stdin.readline()\nprint(\'{"type":"progress","done":1,"total":2}\', flush=True)\ntime.sleep(60)\n'
+FINDER = '''
+import sys, json
+req = json.loads(sys.stdin.readline())
+for i in range(req["input"].get("n", 2)):
+    print(json.dumps({"type": "finding", "rule_id": "bar/f%d" % i, "title": "t%d" % i, "severity": ["high", "low"][i % 2], "file": "a.py", "line": i + 1}))
+print(json.dumps({"type": "result", "status": req["input"].get("status", "success"), "summary": {"x": 1}, "error": "why" if req["input"].get("status") else None}))
+'''
+
+
+def expect(cond, what):
+    if not cond:
+        fail(what)
+
+
+with Lab() as lab:
+    t = lab.target({"a.py": "x = 1\n" * 5})
+    lab.module("sleeper", SLEEPER)
+    lab.module("finder", FINDER)
+    one = 'return function(i) local r = ff.activity("%s", i.parameters, {retry={max=1}, timeout="%s"}) return {summary=r.summary, findings=r.findings} end'
+    params = 'parameters:\n  type: object\n  properties:\n    n: {type: integer}\n    status: {type: string}\n'
+    lab.workflow("sleep", one % ("sleeper", "90s"))
+    lab.workflow("short", one % ("sleeper", "1s"))
+    lab.workflow("find", one % ("finder", "30s"), params)
+    lab.workflow("asks", '''
+return function(i)
+  local got
+  ff.on_query("state", function() return {got = got or "nothing"} end)
+  got = ff.wait_signal("go")
+  return {summary = {got = got}}
+end''')
+    tb = ["--toolbox", lab.toolbox()]
+
+    # help and usage
+    for args in (["--help"], ["run", "--help"], ["runs", "--help"], ["runs", "list", "--help"]):
+        p = lab.ff(*args, check=0)
+        expect("Usage" in p.stdout or "usage" in p.stdout, f"{args}: no usage")
+    expect("did you mean" in lab.ff("rnu", check=2).stderr, "no suggestion for a command")
+    expect("did you mean" in lab.ff("run", "--fail-onn", "high", "a", "b", check=2).stderr, "no suggestion for an option")
+    expect(lab.json("runs", "show", "nope")["error"]["code"] == "NOT_FOUND", "unknown run as JSON")
+    lab.ff("runs", "show", "nope", check=2)
+    expect("\033" not in lab.ff("--help").stdout, "colour without a terminal")
+
+    # documents and gates
+    d = lab.json(*tb, "run", "find", t, "n=3", "--name", "f1")
+    for k in ("run_id", "workflow", "status", "target", "started_at", "finished_at", "duration_ms", "summary", "findings_count", "gate", "findings", "result"):
+        expect(k in d, f"no {k} in the document")
+    expect(d["run_id"] == "f1" and d["status"] == "COMPLETED" and len(d["findings"]) == 3, f"run document: {d}")
+    expect(d["findings_count"] == {"critical": 0, "high": 2, "medium": 0, "low": 1, "info": 0}, f"counts {d['findings_count']}")
+    expect(all(f["fingerprint"] and f["id"] for f in d["findings"]), "finding without id or fingerprint")
+    lab.ff(*tb, "run", "find", t, "--fail-on", "high", check=1)
+    lab.ff(*tb, "run", "find", t, "--fail-on", "critical", check=0)
+    lab.ff(*tb, "run", "find", t, "status=failed", check=3)
+    lab.ff(*tb, "run", "find", t, "n=0", "status=partial", check=0)
+    lab.ff(*tb, "run", "find", t, "n=0", "status=partial", "--fail-on", "high", check=3)
+    lab.ff(*tb, "run", "find", t, "--name", "f1", check=2)
+    lab.ff(*tb, "run", "find", t, "n=x", check=2)
+    lab.ff(*tb, "run", "short", t, check=3)
+    base = lab.dir / "base.sarif"
+    lab.ff(*tb, "run", "find", t, "n=2", "--export-sarif", base, check=0)
+    s = json.loads(base.read_text())
+    expect(s["version"] == "2.1.0" and len(s["runs"][0]["results"]) == 2, "SARIF")
+    lab.ff(*tb, "run", "find", t, "n=2", "--baseline", base, "--fail-on", "low", check=0)
+    lab.ff(*tb, "run", "find", t, "n=3", "--baseline", base, "--fail-on", "low", check=1)
+    lab.ff(*tb, "run", "find", t, "n=3", "--baseline", "f1", "--fail-on", "low", check=0)
+    lab.ff(*tb, "runs", "wait", "f1", check=0)
+
+    # what ran
+    runs = lab.json("runs", "list")["runs"]
+    expect(len(runs) >= 8 and runs[-1]["run_id"] == "f1", "runs list")
+    failed = lab.json("runs", "list", "--status", "failed")["runs"]
+    expect(failed and all(r["status"] == "FAILED" for r in failed), "runs list --status")
+    p = lab.ff("runs", "events", "f1", check=0)
+    expect("ActivityTaskCompleted" in p.stdout and "finder" in p.stdout, "timeline")
+    lines = [json.loads(x) for x in lab.ff("--json", "runs", "events", "f1", check=0).stdout.splitlines()]
+    expect([int(e["eventId"]) for e in lines] == list(range(1, len(lines) + 1)), "event ids")
+
+    # Ctrl-C cancels
+    p = lab.popen(*tb, "run", "sleep", t, "--name", "c1", stderr=subprocess.PIPE)
+    time.sleep(1.5)
+    p.send_signal(signal.SIGINT)
+    expect(p.wait(20) == 4, f"Ctrl-C: exit {p.returncode}, wanted 4")
+    expect(lab.json("runs", "show", "c1")["status"] == "CANCELLED", "not cancelled")
+    # SIGTERM leaves the run to go on; terminate ends it
+    p = lab.popen(*tb, "run", "sleep", t, "--name", "c2")
+    time.sleep(1.5)
+    p.send_signal(signal.SIGTERM)
+    p.wait(20)
+    expect(lab.json("runs", "show", "c2")["status"] == "RUNNING", "SIGTERM ended the run")
+    lab.ff("runs", "terminate", "c2", check=0)
+    expect(lab.json("runs", "show", "c2")["status"] == "TERMINATED", "not terminated")
+    lab.ff("runs", "wait", "c2", check=4)
+
+    # signals and queries
+    p = lab.popen(*tb, "run", "asks", t, "--name", "q1")
+    time.sleep(1.0)
+    p.kill(); p.wait()
+    expect(lab.json(*tb, "runs", "query", "q1", "state")["got"] == "nothing", "query")
+    lab.ff("runs", "signal", "q1", "go", '"now"', check=0)
+    d = lab.json(*tb, "runs", "wait", "q")
+    expect(d["result"]["summary"]["got"] == "now", f"signal: {d}")
+    expect(lab.json(*tb, "runs", "query", "q1", "state")["got"] == "now", "query of a closed run")
+
+    # a second process is told who holds the state
+    p = lab.popen(*tb, "run", "sleep", t, "--name", "h1")
+    time.sleep(1.5)
+    q = lab.ff("runs", "list", check=5, timeout=20)
+    expect(str(p.pid) in q.stderr, f"does not name the holder: {q.stderr}")
+    p.kill(); p.wait()
+    lab.ff("runs", "terminate", "h1", check=0)
+
+    # detached
+    d = lab.json(*tb, "run", "find", t, "-d", "--name", "d1")
+    expect(d == {"run_id": "d1", "status": "RUNNING"}, f"detached: {d}")
+    expect(lab.json(*tb, "runs", "wait", "d1")["status"] == "COMPLETED", "the detached run")
+    lab.ff(*tb, "run", "find", t, "-d", "--no-auto-start", check=5)
+    time.sleep(1)
+    left = children_of_state(lab.state)
+    expect(not left, f"processes left: {left}")
+    ok("usage, documents, gates, cancel, signals, queries, holders")
