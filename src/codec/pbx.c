@@ -160,10 +160,8 @@ static void split(int64_t ns, bool floor, int64_t *s, int32_t *nanos)
 
 static int64_t join(int64_t s, int32_t nanos)
 {
-    int64_t v;
-    if (__builtin_mul_overflow(s, NS_PER_S, &v) || __builtin_add_overflow(v, (int64_t)nanos, &v))
-        return s < 0 ? INT64_MIN : INT64_MAX;
-    return v;
+    __int128 v = (__int128)s * NS_PER_S + nanos;
+    return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
 }
 
 Pb__Timestamp *pbx_timestamp(int64_t unix_ns)
