@@ -3,6 +3,7 @@
  * usage: assessment_bench TOOLBOX [FOLDER [COUNT [IN_FLIGHT]]] */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "engine/embedded/embedded.h"
 #include "ingest/ingest.h"
 #include "load.h"
@@ -54,7 +55,7 @@ int main(int argc, char **argv)
     const char *base = argc > 2 ? argv[2] : "/tmp";
     int count = argc > 3 ? atoi(argv[3]) : 500, flight = argc > 4 ? atoi(argv[4]) : 50;
     struct err err = {0};
-    _cleanup_free_ char *dir = NULL, *flows = os_path_join(argv[1], "workflows");
+    _cleanup_free_ char *dir = NULL;
     if (os_temp_dir(base, "ff-bench-", &dir, &err) < 0)
         load_die("folder", &err);
     _cleanup_free_ char *db = os_path_join(dir, "state.db"), *objects = os_path_join(dir, "store");
@@ -63,11 +64,12 @@ int main(int argc, char **argv)
     make_project(project);
     os_mkdir(tmp, 0700, false, NULL);
 
-    const char *none[] = {NULL}, *dirs[] = {flows, NULL};
+    const char *none[] = {NULL};
+    struct toolbox_options to = {.installed_dir = argv[1]};
     struct module_registry *modules;
     struct toolbox *toolbox;
-    struct workflow_def def;
-    if (module_registry_new(builtin_modules, none, &modules, &err) < 0 || toolbox_new(dirs, &toolbox, &err) < 0 ||
+    struct workflow_def *def;
+    if (module_registry_new(builtin_modules, none, &modules, &err) < 0 || toolbox_open(&to, &toolbox, &err) < 0 ||
         toolbox_find(toolbox, "security_assessment", &def, &err) < 0)
         load_die("toolbox", &err);
     struct spawner_options so = {.builtin = builtin, .builtin_arg = modules};
@@ -84,9 +86,9 @@ int main(int argc, char **argv)
     struct store_ref ref;
     if (engine_embedded_open(&eo, &engine, &err) < 0 || store_open_local(objects, &store, &err) < 0 ||
         workspaces_open(store, &wo, &workspaces, &err) < 0 || ingest(store, project, &io, &target, &err) < 0 ||
-        store_put(store, def.script, def.script_len, "text/x-lua", &ref, &err) < 0)
+        store_put(store, def->script, def->script_len, "text/x-lua", &ref, &err) < 0)
         load_die("state", &err);
-    const char *const verticals[] = {def.vertical, NULL};
+    const char *const verticals[] = {def->vertical, NULL};
     struct worker_options wk = {.engine = engine,
                                 .store = store,
                                 .workspaces = workspaces,
@@ -99,16 +101,16 @@ int main(int argc, char **argv)
     if (worker_start(&wk, &worker, &err) < 0)
         load_die("worker", &err);
     json_t *parameters;
-    if (toolbox_parameters(&def, NULL, &parameters, &err) < 0)
+    if (workflow_def_parameters(def, NULL, &parameters, &err) < 0)
         load_die("parameters", &err);
-    _cleanup_free_ char *queue = worker_queue_name(def.vertical);
+    _cleanup_free_ char *queue = worker_queue_name(def->vertical);
     struct load load = {
         .engine = engine,
-        .workflow_type = def.name,
+        .workflow_type = def->name,
         .queue = queue,
         .input = json_pack("{s:{s:s, s:s}, s:o, s:{s:s}}", "target", "ref", target.tree.text, "name", "project",
                            "parameters", parameters, "run", "id", "bench"),
-        .context = json_pack("{s:s, s:s, s:{s:s}, s:s}", "vertical", def.vertical, "isolation", def.isolation, "target",
+        .context = json_pack("{s:s, s:s, s:{s:s}, s:s}", "vertical", def->vertical, "isolation", def->isolation, "target",
                              "ref", target.tree.text, "network", "none"),
         .script_ref = ref.text,
     };
@@ -122,7 +124,7 @@ int main(int argc, char **argv)
     workspaces_free(workspaces);
     store_free(store);
     spawner_free(spawner);
-    workflow_def_release(&def);
+    workflow_def_free(def);
     toolbox_free(toolbox);
     module_registry_free(modules);
     json_decref(load.input);

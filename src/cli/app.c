@@ -91,9 +91,6 @@ void app_release(struct app *app)
     app_close_state(app);
     toolbox_free(app->toolbox);
     module_registry_free(app->modules);
-    for (char **d = app->toolbox_dirs; d && *d; d++)
-        free(*d);
-    free(app->toolbox_dirs);
     free(app->state_dir);
     free(app->tmp_dir);
     config_release(&app->config);
@@ -110,6 +107,13 @@ static int add_dir(dir_list *l, char *dir, struct err *err)
         return err_nomem(err);
     }
     return 0;
+}
+
+static void free_dirs(dir_list *l)
+{
+    VEC_EACH(l, d)
+        free(*d);
+    VEC_RELEASE(l);
 }
 
 /* Absolute, for the same reason. A folder that is not there stays as it is written. */
@@ -133,87 +137,65 @@ static char *installed_toolbox(void)
             break;
         *slash = 0;
         n = slash - exe;
-        if (up == 1) {
-            char *p = os_path_join(exe, "toolbox");
-            _cleanup_free_ char *mark = p ? os_path_join(p, "workflows/security_assessment") : NULL;
-            if (mark && os_is_dir(mark))
-                return p;
-            free(p);
-        }
     }
-    return mem_strdup(FF_DATADIR "/toolbox");
+    _cleanup_free_ char *beside = n > 0 ? os_path_join(exe, "toolbox") : NULL;
+    _cleanup_free_ char *mark = beside ? os_path_join(beside, "workflows/security_assessment") : NULL;
+    return mark && os_is_dir(mark) ? TAKE_PTR(beside) : mem_strdup(FF_DATADIR "/toolbox");
 }
 
-static int list_dirs(struct app *app, dir_list *l, struct err *err)
+/* What the user names: --toolbox, then the setting. NULL-terminated. */
+static int named_dirs(struct app *app, dir_list *l, struct err *err)
 {
     int r = 0;
     const char *d;
-    for (size_t i = 0; r == 0 && (d = args_nth(app->args, "toolbox", i)); i++) {
-        if (!os_is_dir(d)) {
-            err_set(err, ERR_NOT_FOUND, "--toolbox %s: no such folder", d);
-            return -ERR_NOT_FOUND;
-        }
-        r = add_real_dir(l, d, err);
-    }
-    if (r == 0 && app->config.project && app->config.project_trusted)
-        r = add_real_dir(l, app->config.project, err);
+    for (size_t i = 0; r == 0 && (d = args_nth(app->args, "toolbox", i)); i++)
+        r = os_is_dir(d) ? add_real_dir(l, d, err)
+                         : err_set(err, ERR_NOT_FOUND, "--toolbox %s: no such folder", d);
     _cleanup_free_ char *path = mem_strdup(config_get(&app->config, CONFIG_toolbox));
     char *save = NULL;
     for (char *p = path ? strtok_r(path, ":", &save) : NULL; r == 0 && p; p = strtok_r(NULL, ":", &save))
         r = add_real_dir(l, p, err);
-    if (r == 0)
-        r = add_dir(l, installed_toolbox(), err);
+    if (r == 0 && !VEC_PUSH(l, NULL))
+        r = err_nomem(err);
     return r;
 }
 
-/* "<dir>/<sub>" of each folder, NULL-terminated. */
-static char **with_sub(char *const *dirs, const char *sub)
+/* Where module folders are: as workflows, but never those of a project that is not trusted. */
+static int open_modules(struct app *app, char *const *named, const char *installed, struct err *err)
 {
     dir_list l = {0};
-    for (; *dirs; dirs++)
-        if (add_dir(&l, os_path_join(*dirs, sub), NULL) < 0)
-            goto fail;
-    if (VEC_PUSH(&l, NULL))
-        return l.v;
-fail:
-    VEC_EACH(&l, d)
-        free(*d);
-    VEC_RELEASE(&l);
-    return NULL;
-}
-
-static void free_list(char **l)
-{
-    for (char **p = l; p && *p; p++)
-        free(*p);
-    free(l);
+    int r = 0;
+    if (app->config.project && app->config.project_trusted)
+        r = add_dir(&l, os_path_join(app->config.project, "modules"), err);
+    for (; r == 0 && *named; named++)
+        r = add_dir(&l, os_path_join(*named, "modules"), err);
+    if (r == 0)
+        r = add_dir(&l, os_path_join(installed, "modules"), err);
+    if (r == 0 && !VEC_PUSH(&l, NULL))
+        r = err_nomem(err);
+    if (r == 0)
+        r = module_registry_new(builtin_modules, (const char *const *)l.v, &app->modules, err);
+    free_dirs(&l);
+    return r;
 }
 
 int app_open_toolbox(struct app *app, struct err *err)
 {
     if (app->toolbox)
         return 0;
-    dir_list l = {0};
-    int r = list_dirs(app, &l, err);
-    if (r == 0 && !VEC_PUSH(&l, NULL))
-        r = err_nomem(err);
-    app->toolbox_dirs = l.v;
-    if (r < 0) {
-        for (size_t i = 0; i < l.len; i++)
-            free(l.v[i]);
-        free(l.v);
-        app->toolbox_dirs = NULL;
-        return r;
+    dir_list named = {0};
+    _cleanup_free_ char *installed = installed_toolbox();
+    int r = installed ? named_dirs(app, &named, err) : err_nomem(err);
+    if (r == 0) {
+        struct toolbox_options o = {.project_dir = app->config.project,
+                                    .project_trusted = app->config.project_trusted,
+                                    .dirs = (const char *const *)named.v,
+                                    .installed_dir = installed};
+        r = open_modules(app, named.v, installed, err);
+        if (r == 0)
+            r = toolbox_open(&o, &app->toolbox, err);
     }
-    char **workflows = with_sub(app->toolbox_dirs, "workflows"), **modules = with_sub(app->toolbox_dirs, "modules");
-    if (!workflows || !modules)
-        r = err_nomem(err);
-    if (r == 0)
-        r = toolbox_new((const char *const *)workflows, &app->toolbox, err);
-    if (r == 0)
-        r = module_registry_new(builtin_modules, (const char *const *)modules, &app->modules, err);
-    free_list(workflows);
-    free_list(modules);
+    free_dirs(&named);
     return r;
 }
 
@@ -281,13 +263,13 @@ static int open_engine(struct app *app, struct err *err)
 static int find_script(void *arg, const char *type, char **ret_script, size_t *ret_len, struct err *err)
 {
     struct app *app = arg;
-    struct workflow_def d;
+    struct workflow_def *d;
     int r = toolbox_find(app->toolbox, type, &d, err);
     if (r < 0)
         return r;
-    *ret_script = TAKE_PTR(d.script);
-    *ret_len = d.script_len;
-    workflow_def_release(&d);
+    *ret_script = TAKE_PTR(d->script);
+    *ret_len = d->script_len;
+    workflow_def_free(d);
     return 0;
 }
 
@@ -324,16 +306,14 @@ static int open_worker(struct app *app, struct err *err)
         .on_event_arg = app->on_event_arg,
     };
     r = worker_start(&o, &app->worker, err);
-    struct workflow_def *defs = NULL;
+    struct workflow_def **defs = NULL;
     size_t n = 0;
     if (r == 0)
         r = toolbox_list(app->toolbox, &defs, &n, err);
-    for (size_t i = 0; i < n; i++) {
-        if (r == 0 && defs[i].vertical)
-            r = worker_add_vertical(app->worker, defs[i].vertical, err);
-        workflow_def_release(&defs[i]);
-    }
-    free(defs);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (!defs[i]->broken)
+            r = worker_add_vertical(app->worker, defs[i]->vertical, err);
+    toolbox_list_free(defs, n);
     return r;
 }
 

@@ -26,7 +26,6 @@ struct app {
     int verbose;
     struct config config;
     char *state_dir, *tmp_dir;
-    char **toolbox_dirs; /* NULL-terminated; folders with workflows/ and modules/, in order */
     struct spawner *spawner;
     struct store *store;
     struct workspaces *workspaces;

@@ -39,8 +39,8 @@ static int ask_one(const struct workflow_def *def, const char *name, const json_
         _cleanup_json_ json_t *checked = NULL;
         if (!pair)
             return err_nomem(err);
-        if (toolbox_parameter_text(def, pair, io_given, err) == 0 &&
-            toolbox_parameters(def, io_given, &checked, err) == 0)
+        if (workflow_def_set_text(def, io_given, pair, err) == 0 &&
+            workflow_def_parameters(def, io_given, &checked, err) == 0)
             return 0;
         json_object_del(io_given, name);
         term_text(stderr, err->msg);

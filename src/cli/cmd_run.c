@@ -25,7 +25,7 @@
 
 /* All that is known before anything is started. */
 struct run_request {
-    struct workflow_def def;
+    struct workflow_def *def;
     json_t *parameters;
     struct gate_options gate;
     int64_t timeout_ms;
@@ -37,7 +37,7 @@ struct run_request {
 
 static void release(struct run_request *q)
 {
-    workflow_def_release(&q->def);
+    workflow_def_free(q->def);
     json_decref(q->parameters);
     gate_options_release(&q->gate);
     ingest_result_release(&q->ingested);
@@ -69,10 +69,10 @@ static int read_parameters(const struct args *a, struct run_request *q, struct e
     if (r == 0 && !given)
         given = json_object();
     for (size_t i = 2; r == 0 && i < a->positional.len; i++)
-        r = toolbox_parameter_text(&q->def, a->positional.v[i], given, err);
+        r = workflow_def_set_text(q->def, given, a->positional.v[i], err);
     if (r == 0 && args_has(a, "interactive"))
-        r = ask_parameters(&q->def, given, err);
-    return r < 0 ? r : toolbox_parameters(&q->def, given, &q->parameters, err);
+        r = ask_parameters(q->def, given, err);
+    return r < 0 ? r : workflow_def_parameters(q->def, given, &q->parameters, err);
 }
 
 static int absolute_path(const char *path, char **ret, struct err *err)
@@ -141,7 +141,7 @@ static int read_request(struct app *app, const struct args *a, struct run_reques
     if (r == 0 && timeout)
         r = units_parse_duration_ms(timeout, &q->timeout_ms, err);
     else
-        q->timeout_ms = q->def.timeout_ms;
+        q->timeout_ms = q->def->timeout_ms;
     if (r == 0 && !is_url(q->target) && !os_exists(q->target))
         r = err_set(err, ERR_USAGE, "target '%s' does not exist", q->target);
     if (r == 0 && name) {
@@ -200,7 +200,7 @@ static int upload(struct app *app, struct run_request *q, struct err *err)
         return err_wrap(err, "target");
     char owner[ENGINE_ID_MAX + 8];
     snprintf(owner, sizeof owner, "run/%s", q->id);
-    r = store_put(app->store, q->def.script, q->def.script_len, "text/x-lua", &q->script, err);
+    r = store_put(app->store, q->def->script, q->def->script_len, "text/x-lua", &q->script, err);
     if (r == 0)
         r = store_pin(app->store, owner, q->script.text, 0, err);
     if (r == 0)
@@ -210,15 +210,15 @@ static int upload(struct app *app, struct run_request *q, struct err *err)
 
 static json_t *run_json(const struct run_request *q)
 {
-    return json_pack("{s:s, s:s, s:s}", "id", q->id, "workflow", q->def.name, "version", q->def.version);
+    return json_pack("{s:s, s:s, s:s}", "id", q->id, "workflow", q->def->name, "version", q->def->version);
 }
 
 /* What each activity of the run needs to know beside its input. */
 static json_t *context_json(const struct run_request *q)
 {
-    return json_pack("{s:s, s:s, s:o, s:O?, s:s, s:o}", "vertical", q->def.vertical, "isolation", q->def.isolation,
+    return json_pack("{s:s, s:s, s:o, s:O?, s:s, s:o}", "vertical", q->def->vertical, "isolation", q->def->isolation,
                      "target", json_pack("{s:s, s:s}", "ref", q->ingested.tree.text, "name", q->ingested.name),
-                     "resources", q->def.resources, "network", q->def.network ? q->def.network : "none", "run",
+                     "resources", q->def->resources, "network", q->def->network ? q->def->network : "none", "run",
                      run_json(q));
 }
 
@@ -249,7 +249,7 @@ static Pb__Memo *build_memo(const struct run_request *q)
     if (!m->fields || add_memo(m, WORKER_MEMO_SCRIPT, json_string(q->script.text)) < 0 ||
         add_memo(m, MEMO_TARGET, target_json(q, NOTICES_IN_MEMO)) < 0 ||
         add_memo(m, MEMO_GATE, gate_options_json(&q->gate)) < 0 ||
-        add_memo(m, MEMO_VERSION, json_string(q->def.version)) < 0) {
+        add_memo(m, MEMO_VERSION, json_string(q->def->version)) < 0) {
         pb__memo__free_unpacked(m, NULL);
         return NULL;
     }
@@ -304,8 +304,8 @@ static int start(struct app *app, struct run_request *q, struct err *err)
     pb__start_workflow_execution_request__init(req);
     pb__workflow_type__init(type);
     pb__task_queue__init(queue);
-    type->name = mem_strdup(q->def.name);
-    queue->name = worker_queue_name(q->def.vertical);
+    type->name = mem_strdup(q->def->name);
+    queue->name = worker_queue_name(q->def->vertical);
     req->namespace_ = mem_strdup("default");
     req->workflow_id = mem_strdup(q->id);
     req->request_id = mem_strdup(request_id);
