@@ -78,6 +78,18 @@ static void add_history(struct eng *e, const struct dispatch *d, Pb__PollWorkflo
     }
 }
 
+/* The answer of a completion that asked for the next task. */
+static ProtobufCMessage *wrap(struct eng *e, Pb__PollWorkflowTaskQueueResponse *task)
+{
+    Pb__RespondWorkflowTaskCompletedResponse *r = NEW(
+        e, Pb__RespondWorkflowTaskCompletedResponse, pb__respond_workflow_task_completed_response);
+    if (r)
+        r->workflow_task = task;
+    else
+        engine_free_message(&task->base);
+    return (ProtobufCMessage *)r;
+}
+
 static void finish(struct eng *e, const struct dispatch *d)
 {
     Pb__EmbeddedRun *s = d->run->s;
@@ -116,7 +128,9 @@ static void finish(struct eng *e, const struct dispatch *d)
         query_fill_own_task(e, d->run, d->query_id, r);
     else
         query_fill_task(e, d->run, r);
-    call_answer(e, d->call, &r->base);
+    call_answer(e, d->call, d->call->method == ENGINE_COMPLETE_WORKFLOW_TASK
+                                ? wrap(e, r)
+                                : &r->base);
 }
 
 void dispatch_finish(struct eng *e)

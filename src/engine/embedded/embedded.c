@@ -16,15 +16,20 @@
 #define WAIT_DEFAULT_MS 5000
 #define LOST_FREE_DEFAULT 16
 
-static void enqueue(struct eng *e, struct call *c)
+static void enqueue_locked(struct eng *e, struct call *c)
 {
-    pthread_mutex_lock(&e->mutex);
     ASSERT(!e->stop);
     bool was_empty = !e->queue_head;
     *e->queue_tail = c;
     e->queue_tail = &c->next;
     if (was_empty)
         pthread_cond_signal(&e->wake);
+}
+
+static void enqueue(struct eng *e, struct call *c)
+{
+    pthread_mutex_lock(&e->mutex);
+    enqueue_locked(e, c);
     pthread_mutex_unlock(&e->mutex);
 }
 
@@ -51,8 +56,9 @@ static void op_drain(struct engine *base)
 {
     struct eng *e = (struct eng *)base;
     pthread_mutex_lock(&e->mutex);
+    if (!e->drain_asked)
+        enqueue_locked(e, &e->drain_call);
     e->drain_asked = true;
-    pthread_cond_signal(&e->wake);
     pthread_mutex_unlock(&e->mutex);
 }
 

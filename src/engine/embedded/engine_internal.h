@@ -141,11 +141,12 @@ struct eng {
     bool in_memory;
 
     pthread_t thread;
-    pthread_mutex_t mutex; /* guards the next five */
+    pthread_mutex_t mutex; /* guards what follows up to drain_call */
     pthread_cond_t wake;
     struct call *queue_head, **queue_tail;
     bool stop;
     bool drain_asked;
+    struct call drain_call;      /* stands in the queue where drain was asked for */
 
     /* The writer's alone: */
     int64_t now, mono_ns;        /* engine time of this batch; the monotonic clock when it was read */

@@ -234,15 +234,13 @@ static void tick_done(struct eng *e, struct call *c)
     call_free(c);
 }
 
-static void run_batch(struct eng *e, struct call *list, bool drain_asked)
+static void run_batch(struct eng *e, struct call *list)
 {
     struct err err = {0};
     struct call *next, *ticks = NULL;
     e->fault.code = 0;
     e->namespaces_changed = false;
     eng_read_clock(e);
-    if (drain_asked)
-        drain(e);
     expire_calls(e);
     if (e->mono_ns >= e->retry_at)
         fire_timers(e);
@@ -254,7 +252,10 @@ static void run_batch(struct eng *e, struct call *list, bool drain_asked)
             ticks = c;
             continue;
         }
-        call_dispatch(e, c);
+        if (c == &e->drain_call)
+            drain(e);
+        else
+            call_dispatch(e, c);
         effects_run(e);
     }
     match_ready(e);
@@ -289,7 +290,7 @@ static int64_t wake_at(struct eng *e)
 
 static bool wait_for_work(struct eng *e, int64_t until)
 {
-    while (!e->queue_head && !e->stop && !e->drain_asked) {
+    while (!e->queue_head && !e->stop) {
         if (until == INT64_MAX) {
             pthread_cond_wait(&e->wake, &e->mutex);
             continue;
@@ -315,11 +316,9 @@ void *eng_thread(void *arg)
         *last = NULL;
         if (!e->queue_head)
             e->queue_tail = &e->queue_head;
-        bool drain_asked = e->drain_asked;
-        e->drain_asked = false;
         pthread_mutex_unlock(&e->mutex);
         if (!go_on)
             return NULL;
-        run_batch(e, list, drain_asked);
+        run_batch(e, list);
     }
 }
