@@ -28,7 +28,7 @@ static inline void cleanup_close_(int *fd)
 
 /* Defines name_cleanup_(T *p), which calls f(*p) if *p is not NULL: for _cleanup_(name_cleanup_). */
 #define DEFINE_CLEANUP(T, f)                                                                       \
-    static inline void f##_cleanup_(T *p)                                                          \
+    static inline __attribute__((unused)) void f##_cleanup_(T *p)                                                          \
     {                                                                                              \
         if (*p)                                                                                    \
             f(*p);                                                                                 \

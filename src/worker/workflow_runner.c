@@ -33,8 +33,6 @@ struct workflow_runner {
     struct scripts scripts;
 };
 
-DEFINE_CLEANUP(ProtobufCMessage *, engine_free_message)
-
 /* The further pages of a history, in order. */
 struct pages {
     VEC(ProtobufCMessage *) answers; /* GetWorkflowExecutionHistoryResponse */
