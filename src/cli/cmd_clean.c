@@ -105,7 +105,7 @@ static int remove_run(struct app *app, const struct old_run *run, struct err *er
         return err_nomem(err);
     int r = store_unpin_owner(app->store, owner, err);
     if (r == 0)
-        r = workspaces_forget(app->workspaces, run->id, err);
+        r = workspaces_forget(app->workspaces, run->execution_id, err);
     if (r < 0)
         return r;
     Pb__DeleteWorkflowExecutionRequest req = PB__DELETE_WORKFLOW_EXECUTION_REQUEST__INIT;

@@ -109,16 +109,14 @@ static void offer_options(const struct completing *c, const struct opt *table)
 
 static void offer_workflows(const struct completing *c)
 {
-    struct workflow_def *w = NULL;
+    struct workflow_def **w = NULL;
     size_t n = 0;
     if (app_open_toolbox(c->app, NULL) < 0 || toolbox_list(c->app->toolbox, &w, &n, NULL) < 0)
         return;
-    for (size_t i = 0; i < n; i++) {
-        if (!w[i].broken && !w[i].shadowed_by)
-            offer(c, w[i].name, w[i].description);
-        workflow_def_release(&w[i]);
-    }
-    free(w);
+    for (size_t i = 0; i < n; i++)
+        if (!w[i]->broken)
+            offer(c, w[i]->name, w[i]->description);
+    toolbox_list_free(w, n);
 }
 
 static void offer_modules(const struct completing *c)
@@ -149,13 +147,13 @@ static void offer_properties(const struct completing *c, const json_t *schema)
 
 static void offer_parameters(const struct completing *c, const struct command *cmd, const char *name)
 {
-    struct workflow_def w;
+    struct workflow_def *w;
     struct module_def m;
     if (app_open_toolbox(c->app, NULL) < 0)
         return;
     if (strncmp(cmd->usage, "WORKFLOW", 8) == 0 && toolbox_find(c->app->toolbox, name, &w, NULL) == 0) {
-        offer_properties(c, w.parameters);
-        workflow_def_release(&w);
+        offer_properties(c, w->parameters);
+        workflow_def_free(w);
     } else if (strncmp(cmd->usage, "MODULE", 6) == 0 && module_registry_find(c->app->modules, name, &m, NULL) == 0) {
         offer_properties(c, m.input_schema);
         module_def_release(&m);

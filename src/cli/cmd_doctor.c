@@ -165,21 +165,20 @@ static void check_modules(struct doctor *d)
 static void check_workflows(struct doctor *d)
 {
     struct err err = {0};
-    struct workflow_def *w = NULL;
+    struct workflow_def **w = NULL;
     size_t n = 0, broken = 0;
     if (toolbox_list(d->app->toolbox, &w, &n, &err) < 0) {
         add(d, "toolbox", "workflows", GRADE_BAD, NULL, "%s", err.msg);
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        if (w[i].broken) {
-            broken++;
-            add(d, "toolbox", w[i].name, GRADE_MISSING, "mend it; 'ff workflow validate' tells when it is right", "%s",
-                w[i].broken);
-        }
-        workflow_def_release(&w[i]);
+        if (workflow_def_error(w[i], &err) == 0)
+            continue;
+        broken++;
+        add(d, "toolbox", w[i]->name, GRADE_MISSING, "mend it; 'ff workflow validate' tells when it is right", "%s",
+            err.msg);
     }
-    free(w);
+    toolbox_list_free(w, n);
     add(d, "toolbox", "workflows", n > broken ? GRADE_OK : GRADE_BAD,
         "make install, or name a folder with workflows/ in FF_TOOLBOX", "%zu, %zu of them broken", n, broken);
 }

@@ -140,7 +140,7 @@ static int read_request(struct app *app, const struct args *a, struct run_reques
         r = read_parameters(a, q, err);
     if (r == 0 && timeout)
         r = units_parse_duration_ms(timeout, &q->timeout_ms, err);
-    else
+    else if (r == 0)
         q->timeout_ms = q->def->timeout_ms;
     if (r == 0 && !is_url(q->target) && !os_exists(q->target))
         r = err_set(err, ERR_USAGE, "target '%s' does not exist", q->target);

@@ -4,11 +4,9 @@
 
 #include "cli/app.h"
 
-/* "ff workflow run": the same in the form that users of the former tool type. */
-extern const struct command cmd_workflow_run;
+/* "ff workflow run", "status", "history": the same in the form that users of the former tool type. */
+extern const struct command cmd_workflow_run, cmd_workflow_status, cmd_workflow_history;
 extern const struct command cmd_runs_retry;
-/* show, events and list of ff runs: "ff workflow status", "history" ... */
-extern const struct command *const runs_aliases[];
 
 /* Starts a process that holds the engine and carries on all unfinished runs, then leaves. The state must be closed
  * here. Returns when it holds the engine. */

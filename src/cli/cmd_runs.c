@@ -415,4 +415,24 @@ const struct command cmd_runs = {
                                             &c_query, &cmd_runs_retry, &c_export, NULL},
 };
 
-const struct command *const runs_aliases[] = {&c_show, &c_events, &c_list};
+/* --- the form that users of the former tool type ----------------------------------------------------------- */
+
+static int history(struct app *app, const struct args *a)
+{
+    return args_pos(a, 0) ? events(app, a) : list(app, a);
+}
+
+const struct command cmd_workflow_status = {.name = "status",
+                                            .summary = "Show a run (the same as 'ff runs show')",
+                                            .usage = "ID",
+                                            .examples = "  ff workflow status 01K9ABCDEF",
+                                            .min_args = 1,
+                                            .max_args = 1,
+                                            .run = show};
+const struct command cmd_workflow_history = {.name = "history",
+                                             .summary = "List runs, or show the history of one (as 'ff runs list' and 'events')",
+                                             .usage = "[ID] [options]",
+                                             .examples = "  ff workflow history\n  ff workflow history 01K9ABCDEF",
+                                             .opts = list_options,
+                                             .max_args = 1,
+                                             .run = history};

@@ -13,8 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OWNER "user" /* of the pins that `ff store put` makes */
+#define OWNER_MAX (STORE_REF_LEN + 8)
 #define GRACE_DEFAULT "1h"
+
+/* The owner of the pin that `ff store put` makes: one an object, so that it can be taken back alone. */
+static void pin_owner(const char *ref, char buf[OWNER_MAX])
+{
+    snprintf(buf, OWNER_MAX, "user/%s", ref);
+}
 
 /* Opens the store and checks the reference that the first argument gives. */
 static int open_ref(struct app *app, const struct args *a, const char **ret_ref, struct err *err)
@@ -58,8 +64,11 @@ static int put(struct app *app, const struct args *a)
         r = app_open(app, APP_STORE, &err);
     if (r == 0)
         r = store_put_fd(app->store, fd, UINT64_MAX, type ? type : "application/octet-stream", &ref, &size, &err);
-    if (r == 0)
-        r = store_pin(app->store, OWNER, ref.text, 0, &err);
+    if (r == 0) {
+        char owner[OWNER_MAX];
+        pin_owner(ref.text, owner);
+        r = store_pin(app->store, owner, ref.text, 0, &err);
+    }
     if (r < 0)
         return app_fail(app, &err);
     if (app->json)
@@ -172,8 +181,15 @@ static int rm(struct app *app, const struct args *a)
     struct err err = {0};
     const char *ref;
     int r = open_ref(app, a, &ref, &err);
+    if (r == 0) {
+        char owner[OWNER_MAX];
+        pin_owner(ref, owner);
+        r = store_unpin_owner(app->store, owner, &err);
+    }
     if (r == 0)
         r = store_remove(app->store, ref, &err);
+    if (r == -ERR_STATE || r == -ERR_BUSY)
+        err_hint(&err, "'ff clean' removes old runs, and what only they keep with them");
     if (r < 0)
         return app_fail(app, &err);
     if (app->json)
@@ -248,8 +264,7 @@ static int verify(struct app *app, const struct args *a)
                (unsigned long long)v.chunks, units_format_size(v.bytes, size, sizeof size),
                v.bad_objects ? term_red() : term_green(), (unsigned long long)v.bad_objects, term_off());
         if (v.bad_objects)
-            fprintf(stderr, "    what is damaged cannot be mended: 'ff store rm REF' drops it, putting the same bytes "
-                            "again restores it\n");
+            fprintf(stderr, "    damaged bytes cannot be mended, but putting the same ones again restores an object\n");
     }
     json_decref(d.list);
     if (r < 0)
@@ -293,8 +308,8 @@ static const struct command c_stat = {
     .min_args = 1, .max_args = 1, .run = show,
 };
 static const struct command c_rm = {
-    .name = "rm", .aliases = "remove", .summary = "Remove an object, pinned or not", .usage = "REF",
-    .details = "Runs that refer to it can no longer show it. To make room, 'ff clean' and 'ff store gc' are safer.",
+    .name = "rm", .aliases = "remove", .summary = "Remove an object that was put here by hand", .usage = "REF",
+    .details = "What a run keeps is not removed: 'ff clean' removes old runs.",
     .examples = "  ff store rm sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     .min_args = 1, .max_args = 1, .run = rm,
 };

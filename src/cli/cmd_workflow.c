@@ -16,33 +16,40 @@
 
 /* --- list ------------------------------------------------------------------------------------------------- */
 
-static json_t *strings_json(char *const *v)
+/* "FILE:LINE: reason" of a broken one; "" of another. */
+static const char *broken_text(const struct workflow_def *d, struct err *buf)
 {
-    json_t *j = json_array();
-    for (; v && *v; v++)
-        json_array_append_new(j, json_string(*v));
-    return j;
+    *buf = (struct err){0};
+    workflow_def_error(d, buf);
+    return buf->msg;
+}
+
+static json_t *or_null(json_t *j)
+{
+    return j ? json_incref(j) : json_null();
 }
 
 static json_t *head_json(const struct workflow_def *d)
 {
+    struct err why;
     if (d->broken)
-        return json_pack("{s:s, s:s?, s:s, s:s?}", "name", d->name, "folder", d->dir, "broken", d->broken, "shadowed_by",
-                         d->shadowed_by);
-    return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:s?, s:s?}", "name", d->name, "version", d->version,
-                     "description", d->description, "author", d->author, "vertical", d->vertical, "tags",
-                     strings_json(d->tags), "folder", d->dir, "shadowed_by", d->shadowed_by);
+        return json_pack("{s:s, s:s?, s:s, s:s?, s:i}", "name", d->name, "folder", d->dir, "broken", broken_text(d, &why),
+                         "file", d->broken_file, "line", d->broken_line);
+    return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:s?, s:b}", "name", d->name, "version", d->version,
+                     "description", d->description, "author", d->author, "vertical", d->vertical, "tags", or_null(d->tags),
+                     "folder", d->dir, "untrusted", d->untrusted);
 }
 
 static void add_row(struct table *t, const struct workflow_def *d)
 {
-    table_add(t, d->broken ? term_red() : d->shadowed_by ? term_dim() : "", d->name);
+    struct err why;
+    table_add(t, d->broken ? term_red() : "", d->name);
     table_add(t, NULL, d->version);
     table_add(t, NULL, d->broken ? "broken" : d->vertical);
     if (d->broken)
-        table_add(t, NULL, d->broken);
-    else if (d->shadowed_by)
-        table_addf(t, term_dim(), "(not used: %s comes first) %s", d->shadowed_by, d->description ? d->description : "");
+        table_add(t, NULL, broken_text(d, &why));
+    else if (d->untrusted)
+        table_addf(t, NULL, "(of a project that is not trusted) %s", d->description ? d->description : "");
     else
         table_add(t, NULL, d->description);
 }
@@ -51,7 +58,7 @@ static int list(struct app *app, const struct args *a)
 {
     static const char *const heads[] = {"NAME", "VERSION", "VERTICAL", "DESCRIPTION", NULL};
     struct err err = {0};
-    struct workflow_def *d = NULL;
+    struct workflow_def **d = NULL;
     size_t n = 0;
     if (app_open_toolbox(app, &err) < 0 || toolbox_list(app->toolbox, &d, &n, &err) < 0)
         return app_fail(app, &err);
@@ -60,12 +67,11 @@ static int list(struct app *app, const struct args *a)
     json_t *all = json_array();
     for (size_t i = 0; i < n; i++) {
         if (app->json)
-            json_array_append_new(all, head_json(&d[i]));
+            json_array_append_new(all, head_json(d[i]));
         else
-            add_row(&t, &d[i]);
-        workflow_def_release(&d[i]);
+            add_row(&t, d[i]);
     }
-    free(d);
+    toolbox_list_free(d, n);
     if (app->json)
         app_print_json(app, json_pack("{s:O}", "workflows", all));
     else
@@ -78,15 +84,10 @@ static int list(struct app *app, const struct args *a)
 
 /* --- info and params -------------------------------------------------------------------------------------- */
 
-static int find(struct app *app, const struct args *a, struct workflow_def *ret, struct err *err)
+static int find(struct app *app, const struct args *a, struct workflow_def **ret, struct err *err)
 {
     int r = app_open_toolbox(app, err);
     return r < 0 ? r : toolbox_find(app->toolbox, args_pos(a, 0), ret, err);
-}
-
-static json_t *or_null(json_t *j)
-{
-    return j ? json_incref(j) : json_null();
 }
 
 static json_t *info_json(const struct workflow_def *d)
@@ -98,8 +99,9 @@ static json_t *info_json(const struct workflow_def *d)
     json_object_set_new(j, "network", json_string(d->network ? d->network : "none"));
     json_object_set_new(j, "timeout_ms", d->timeout_ms ? json_integer(d->timeout_ms) : json_null());
     json_object_set_new(j, "schedule", d->schedule ? json_string(d->schedule) : json_null());
+    json_object_set_new(j, "script_ref", json_string(d->script_ref));
     json_object_set_new(j, "resources", or_null(d->resources));
-    json_object_set_new(j, "required_modules", strings_json(d->required_modules));
+    json_object_set_new(j, "required_modules", or_null(d->required_modules));
     json_object_set_new(j, "parameters", or_null(d->parameters));
     json_object_set_new(j, "default_parameters", or_null(d->default_parameters));
     json_object_set_new(j, "output_schema", or_null(d->output_schema));
@@ -115,11 +117,13 @@ static void print_line(const char *what, const char *text)
     putchar('\n');
 }
 
-static void print_list(const char *what, char *const *v)
+static void print_list(const char *what, const json_t *list)
 {
     struct strbuf b = STRBUF_INIT;
-    for (char *const *p = v; p && *p; p++)
-        strbuf_printf(&b, "%s%s", p == v ? "" : ", ", *p);
+    size_t i;
+    json_t *v;
+    json_array_foreach((json_t *)(uintptr_t)list, i, v)
+        strbuf_printf(&b, "%s%s", i ? ", " : "", json_is_string(v) ? json_string_value(v) : "?");
     print_line(what, strbuf_str(&b));
     strbuf_release(&b);
 }
@@ -152,32 +156,32 @@ static void print_info(const struct workflow_def *d)
 static int info(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    struct workflow_def d;
+    struct workflow_def *d;
     if (find(app, a, &d, &err) < 0)
         return app_fail(app, &err);
     if (app->json)
-        app_print_json(app, info_json(&d));
+        app_print_json(app, info_json(d));
     else
-        print_info(&d);
-    workflow_def_release(&d);
+        print_info(d);
+    workflow_def_free(d);
     return EXIT_OK;
 }
 
 static int params(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    struct workflow_def d;
+    struct workflow_def *d;
     if (find(app, a, &d, &err) < 0)
         return app_fail(app, &err);
     if (app->json) {
-        json_t *required = json_object_get(d.parameters, "required");
-        app_print_json(app, json_pack("{s:s, s:o, s:o, s:o}", "workflow", d.name, "parameters", or_null(d.parameters),
-                                      "default_parameters", or_null(d.default_parameters), "required_parameters",
+        json_t *required = json_object_get(d->parameters, "required");
+        app_print_json(app, json_pack("{s:s, s:o, s:o, s:o}", "workflow", d->name, "parameters", or_null(d->parameters),
+                                      "default_parameters", or_null(d->default_parameters), "required_parameters",
                                       json_is_array(required) ? json_incref(required) : json_array()));
     } else {
-        schema_table_print(d.parameters, d.default_parameters);
+        schema_table_print(d->parameters, d->default_parameters);
     }
-    workflow_def_release(&d);
+    workflow_def_free(d);
     return EXIT_OK;
 }
 
@@ -187,13 +191,16 @@ static int params(struct app *app, const struct args *a)
 static json_t *missing_modules(struct app *app, const struct workflow_def *d)
 {
     json_t *missing = json_array();
-    for (char **m = d->required_modules; m && *m; m++) {
+    size_t i;
+    json_t *m;
+    json_array_foreach(d->required_modules, i, m) {
         struct module_def def;
         struct err err = {0};
-        if (module_registry_find(app->modules, *m, &def, &err) == 0)
+        const char *name = json_is_string(m) ? json_string_value(m) : "";
+        if (module_registry_find(app->modules, name, &def, &err) == 0)
             module_def_release(&def);
         else
-            json_array_append_new(missing, json_pack("{s:s, s:s, s:s?}", "module", *m, "reason", err.msg, "hint",
+            json_array_append_new(missing, json_pack("{s:s, s:s, s:s?}", "module", name, "reason", err.msg, "hint",
                                                      err.hint[0] ? err.hint : NULL));
     }
     return missing;
@@ -237,32 +244,33 @@ static void report_broken(struct app *app, const char *name, const char *reason,
 /* A name, or a folder with a metadata.yaml. */
 static int validate_one(struct app *app, const char *what, json_t *list, struct err *err)
 {
-    struct workflow_def d;
+    struct workflow_def *d = NULL;
     bool folder = strchr(what, '/') || strcmp(what, ".") == 0;
-    int r = folder ? toolbox_validate_dir(what, &d, err) : toolbox_find(app->toolbox, what, &d, err);
-    if (r == 0) {
-        report_right(app, &d, list);
-        workflow_def_release(&d);
-    } else if (r == -ERR_INVALID) {
+    int r = folder ? toolbox_load_dir(what, &d, err) : toolbox_find(app->toolbox, what, &d, err);
+    if (r == 0 && folder)
+        r = workflow_def_error(d, err);
+    if (r == 0)
+        report_right(app, d, list);
+    else if (r == -ERR_INVALID)
         report_broken(app, what, err->msg, err->hint, list);
-    }
+    workflow_def_free(d);
     return r;
 }
 
 static int validate_all(struct app *app, json_t *list, struct err *err)
 {
-    struct workflow_def *d = NULL;
+    struct workflow_def **d = NULL;
+    struct err why;
     size_t n = 0;
     int r = toolbox_list(app->toolbox, &d, &n, err), broken = 0;
     for (size_t i = 0; i < n; i++) {
-        if (d[i].broken)
-            report_broken(app, d[i].name, d[i].broken, NULL, list);
+        if (d[i]->broken)
+            report_broken(app, d[i]->name, broken_text(d[i], &why), NULL, list);
         else
-            report_right(app, &d[i], list);
-        broken += d[i].broken != NULL;
-        workflow_def_release(&d[i]);
+            report_right(app, d[i], list);
+        broken += d[i]->broken;
     }
-    free(d);
+    toolbox_list_free(d, n);
     return r < 0 ? r : broken ? err_set(err, ERR_INVALID, "%d broken", broken) : 0;
 }
 
@@ -309,16 +317,16 @@ static char *new_parent(struct app *app, const struct args *a, struct err *err)
     return NULL;
 }
 
-static int write_in(const char *dir, const char *name, const struct strbuf *text, struct err *err)
+static int write_in(const char *dir, const char *name, const char *text, struct err *err)
 {
     _cleanup_free_ char *path = os_path_join(dir, name);
-    return path ? os_write_file_atomic(path, strbuf_str(text), text->len, 0644, err) : err_nomem(err);
+    return path ? os_write_file_atomic(path, text, strlen(text), 0644, err) : err_nomem(err);
 }
 
 static int make(const char *parent, const char *name, char **ret_dir, struct err *err)
 {
-    struct strbuf metadata = STRBUF_INIT, script = STRBUF_INIT;
-    struct workflow_def d;
+    _cleanup_free_ char *metadata = NULL, *script = NULL;
+    struct workflow_def *d = NULL;
     int r = toolbox_skeleton(name, &metadata, &script, err);
     *ret_dir = os_path_join(parent, name);
     if (r == 0 && !*ret_dir)
@@ -330,13 +338,12 @@ static int make(const char *parent, const char *name, char **ret_dir, struct err
     if (r == 0)
         r = os_mkdirs(*ret_dir, 0755, err);
     if (r == 0)
-        r = write_in(*ret_dir, "metadata.yaml", &metadata, err);
+        r = write_in(*ret_dir, "metadata.yaml", metadata, err);
     if (r == 0)
-        r = write_in(*ret_dir, "workflow.lua", &script, err);
-    if (r == 0 && (r = toolbox_validate_dir(*ret_dir, &d, err)) == 0)
-        workflow_def_release(&d);
-    strbuf_release(&metadata);
-    strbuf_release(&script);
+        r = write_in(*ret_dir, "workflow.lua", script, err);
+    if (r == 0 && (r = toolbox_load_dir(*ret_dir, &d, err)) == 0)
+        r = workflow_def_error(d, err);
+    workflow_def_free(d);
     return r;
 }
 
@@ -397,5 +404,6 @@ const struct command cmd_workflow = {
     .details = "How to write one is in docs/workflows.md.",
     .examples = "  ff workflow list\n  ff workflow info security_assessment\n  ff workflow new nightly",
     .subs = (const struct command *const[]){&c_list, &c_info, &c_params, &c_validate, &c_new, &cmd_workflow_test,
-                                            &cmd_workflow_run, NULL},
+                                            &cmd_workflow_run, &cmd_workflow_status, &cmd_workflow_history,
+                                            &cmd_runs_retry, NULL},
 };

@@ -29,8 +29,9 @@ const struct opt global_opts[] = {
 
 #define LIST(...) (const struct command *const[]){__VA_ARGS__, NULL}
 const struct command_group command_groups[] = {
-    {"Run", LIST(&cmd_run, &cmd_runs)},
-    {"Set-up", LIST(&cmd_version, &cmd_hold)},
+    {"Run", LIST(&cmd_run, &cmd_workflow, &cmd_runs, &cmd_module)},
+    {"Data", LIST(&cmd_store, &cmd_clean)},
+    {"Set-up", LIST(&cmd_init, &cmd_trust, &cmd_config, &cmd_doctor, &cmd_completion, &cmd_complete, &cmd_version, &cmd_hold)},
     {NULL, NULL},
 };
 

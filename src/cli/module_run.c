@@ -162,17 +162,17 @@ static int read_input_file(const char *file, json_t **ret, struct err *err)
 /* The module's schema is used as a workflow's parameters are. */
 static int read_input(struct trial *t, struct err *err)
 {
-    struct workflow_def as_workflow = {.name = t->module.name, .parameters = t->module.input_schema};
+    const struct workflow_def as_workflow = {.name = t->module.name, .parameters = t->module.input_schema};
     const char *file = args_get(t->args, "file");
     _cleanup_json_ json_t *given = NULL;
     int r = file ? read_input_file(file, &given, err) : 0;
     if (r == 0 && !given && !(given = json_object()))
         r = err_nomem(err);
     for (size_t i = 2; r == 0 && i < t->args->positional.len; i++)
-        r = t->module.input_schema ? toolbox_parameter_text(&as_workflow, t->args->positional.v[i], given, err)
+        r = t->module.input_schema ? workflow_def_set_text(&as_workflow, given, t->args->positional.v[i], err)
                                    : add_loose(given, t->args->positional.v[i], err);
     if (r == 0 && t->module.input_schema)
-        return toolbox_parameters(&as_workflow, given, &t->input, err);
+        return workflow_def_parameters(&as_workflow, given, &t->input, err);
     t->input = TAKE_PTR(given);
     return r;
 }

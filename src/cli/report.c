@@ -249,10 +249,14 @@ void findings_print(const struct findings *f, bool compared)
     if (c.total)
         putchar('\n');
     printf("%s%zu finding%s%s", term_bold(), c.total, c.total == 1 ? "" : "s", term_off());
-    for (int s = SEVERITY_CRITICAL; s >= SEVERITY_INFO; s--)
-        if (c.by_severity[s])
-            printf("%s %s%zu %s%s", s == SEVERITY_CRITICAL || c.total == 0 ? ":" : "", term_severity((enum severity)s),
-                   c.by_severity[s], severity_name((enum severity)s), term_off());
+    const char *before = ":";
+    for (int s = SEVERITY_CRITICAL; s >= SEVERITY_INFO; s--) {
+        if (!c.by_severity[s])
+            continue;
+        printf("%s %s%zu %s%s", before, term_severity((enum severity)s), c.by_severity[s],
+               severity_name((enum severity)s), term_off());
+        before = ",";
+    }
     if (c.suppressed)
         printf("  (%zu suppressed)", c.suppressed);
     if (compared)

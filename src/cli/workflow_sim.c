@@ -62,7 +62,7 @@ void sim_result_release(struct sim_result *r)
 static int find_script(void *arg, const char *type, char **ret_script, size_t *ret_len, struct err *err)
 {
     struct sim *s = arg;
-    struct workflow_def d;
+    struct workflow_def *d;
     if (strcmp(type, s->def->name) == 0) {
         *ret_script = mem_dup(s->def->script, s->def->script_len);
         *ret_len = s->def->script_len;
@@ -71,23 +71,21 @@ static int find_script(void *arg, const char *type, char **ret_script, size_t *r
     int r = toolbox_find(s->app->toolbox, type, &d, err);
     if (r < 0)
         return r;
-    *ret_script = TAKE_PTR(d.script);
-    *ret_len = d.script_len;
-    workflow_def_release(&d);
+    *ret_script = TAKE_PTR(d->script);
+    *ret_len = d->script_len;
+    workflow_def_free(d);
     return 0;
 }
 
 static int add_verticals(struct sim *s, struct err *err)
 {
-    struct workflow_def *d = NULL;
+    struct workflow_def **d = NULL;
     size_t n = 0;
     int r = toolbox_list(s->app->toolbox, &d, &n, err);
-    for (size_t i = 0; i < n; i++) {
-        if (r == 0 && d[i].vertical)
-            r = worker_add_vertical(s->worker, d[i].vertical, err);
-        workflow_def_release(&d[i]);
-    }
-    free(d);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (!d[i]->broken && d[i]->vertical)
+            r = worker_add_vertical(s->worker, d[i]->vertical, err);
+    toolbox_list_free(d, n);
     return r;
 }
 
@@ -251,7 +249,8 @@ static int answer(struct sim *s, const Pb__PollActivityTaskQueueResponse *task, 
     if (r < 0)
         return r;
     const char *module = task->activity_type->name;
-    const json_t *a = next_answer(s, module), *error = json_object_get(a, "error");
+    const json_t *a = next_answer(s, module);
+    const json_t *error = json_object_get(a, "status") ? NULL : json_object_get(a, "error");
     if (!a) {
         if (!s->ret->unanswered)
             s->ret->unanswered = mem_strdup(module);

@@ -232,7 +232,7 @@ static int run_case(struct app *app, const struct workflow_def *d, const json_t 
                           .problems = json_array()};
     if (!v->name || !v->problems || !target || (more && json_object_update(target, (json_t *)(uintptr_t)more) < 0))
         return err_nomem(err);
-    int r = toolbox_parameters(d, given, &parameters, err);
+    int r = workflow_def_parameters(d, given, &parameters, err);
     if (r == 0)
         r = sim_play(app, d, parameters, target, json_object_get(c, "activities"), json_object_get(c, "signals"), &v->sim,
                      err);
@@ -292,33 +292,36 @@ static int run_all(struct app *app, const struct workflow_def *d, const json_t *
 }
 
 /* A name, or a path to a folder with a '/'. */
-static int find_workflow(struct app *app, const char *what, struct workflow_def *ret, struct err *err)
+static int find_workflow(struct app *app, const char *what, struct workflow_def **ret, struct err *err)
 {
     int r = app_open_toolbox(app, err);
     if (r < 0)
         return r;
-    return strchr(what, '/') ? toolbox_validate_dir(what, ret, err) : toolbox_find(app->toolbox, what, ret, err);
+    if (!strchr(what, '/'))
+        return toolbox_find(app->toolbox, what, ret, err);
+    r = toolbox_load_dir(what, ret, err);
+    return r < 0 ? r : workflow_def_error(*ret, err);
 }
 
 static int test(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    struct workflow_def d = {0};
+    struct workflow_def *d = NULL;
     _cleanup_json_ json_t *cases = NULL, *list = json_array();
     size_t failed = 0;
     int r = find_workflow(app, args_pos(a, 0), &d, &err);
-    _cleanup_free_ char *beside = r == 0 ? os_path_join(d.dir, TEST_FILE) : NULL;
+    _cleanup_free_ char *beside = r == 0 ? os_path_join(d->dir, TEST_FILE) : NULL;
     const char *file = args_pos(a, 1) ? args_pos(a, 1) : beside;
     if (r == 0 && !file)
         r = err_nomem(&err);
     if (r == 0 && (r = read_cases(file, &cases, &err)) == -ERR_NOT_FOUND)
         err_hint(&err, "docs/workflows.md says what a test file looks like");
     if (r == 0)
-        r = run_all(app, &d, cases, &failed, list, &err);
+        r = run_all(app, d, cases, &failed, list, &err);
     if (r == 0 && app->json)
-        app_print_json(app, json_pack("{s:s, s:b, s:I, s:O}", "workflow", d.name, "passed", failed == 0, "failed",
+        app_print_json(app, json_pack("{s:s, s:b, s:I, s:O}", "workflow", d->name, "passed", failed == 0, "failed",
                                       (json_int_t)failed, "cases", list));
-    workflow_def_release(&d);
+    workflow_def_free(d);
     if (r < 0)
         return app_fail(app, &err);
     return failed ? EXIT_GATE : EXIT_OK;
