@@ -66,6 +66,11 @@ struct store_ops {
      * processes. Not recursive. A back end without it (a shared bucket) relies on the grace time. */
     int (*gate_enter)(struct store_backend *be, bool exclusive, struct err *err);
     void (*gate_leave)(struct store_backend *be, bool exclusive);
+    /* Collection goes on in parts, and says so (in the exclusive gate, before the first): until it is over, who finds a blob
+     * whose stamp is before this must touch it to rely on it. collecting_before() is asked in the gate; 0: no collection was
+     * ever told of. */
+    int (*collecting_set)(struct store_backend *be, int64_t before_ns, struct err *err);
+    int (*collecting_before)(struct store_backend *be, int64_t *ret_ns, struct err *err);
     /* Long uploads announce themselves: blobs whose stamp is later than their start (less SESSION_SLACK_NS) stay.
      * *ret_start is the time from which on they do. */
     int (*session_begin)(struct store_backend *be, int64_t *ret_start_ns, struct err *err);
@@ -82,7 +87,7 @@ struct store_backend {
     const struct store_ops *ops;
 };
 
-/* How old a stamp may be at the start of a session to need no touch. */
+/* How old a stamp may be at the start of a session to need no touch, if no collection goes on. */
 #define SESSION_SLACK_NS (INT64_C(60) * 1000000000)
 
 /* Sessions of one process: the starts of those that are open. */

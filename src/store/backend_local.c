@@ -537,6 +537,16 @@ static void local_gate_leave_(struct store_backend *be, bool exclusive)
     local_gate_leave(local_of(be)->gate, exclusive);
 }
 
+static int collecting_set(struct store_backend *be, int64_t before_ns, struct err *err)
+{
+    return local_collecting_set(local_of(be)->gate, before_ns, err);
+}
+
+static int collecting_before(struct store_backend *be, int64_t *ret_ns, struct err *err)
+{
+    return local_collecting_before(local_of(be)->gate, ret_ns, err);
+}
+
 static int session_begin(struct store_backend *be, int64_t *ret_start_ns, struct err *err)
 {
     return local_session_begin(local_of(be)->gate, ret_start_ns, err);
@@ -621,6 +631,8 @@ static const struct store_ops local_ops = {
     .list = local_list,
     .gate_enter = local_gate_enter_,
     .gate_leave = local_gate_leave_,
+    .collecting_set = collecting_set,
+    .collecting_before = collecting_before,
     .session_begin = session_begin,
     .session_end = session_end,
     .session_oldest = session_oldest,

@@ -23,6 +23,7 @@ struct memory {
     pthread_rwlock_t gate;
     pthread_mutex_t lock;
     struct map blobs; /* name -> struct blob * */
+    int64_t collecting_ns; /* guarded by gate */
     int64_t starts[SESSIONS_MAX];
     size_t starts_count;
 };
@@ -269,6 +270,18 @@ static void gate_leave(struct store_backend *be, bool exclusive)
     pthread_rwlock_unlock(&memory_of(be)->gate);
 }
 
+static int collecting_set(struct store_backend *be, int64_t before_ns, struct err *err)
+{
+    memory_of(be)->collecting_ns = before_ns;
+    return 0;
+}
+
+static int collecting_before(struct store_backend *be, int64_t *ret_ns, struct err *err)
+{
+    *ret_ns = memory_of(be)->collecting_ns;
+    return 0;
+}
+
 static int session_begin(struct store_backend *be, int64_t *ret_start_ns, struct err *err)
 {
     struct memory *m = memory_of(be);
@@ -340,6 +353,8 @@ static const struct store_ops memory_ops = {
     .list = memory_list,
     .gate_enter = gate_enter,
     .gate_leave = gate_leave,
+    .collecting_set = collecting_set,
+    .collecting_before = collecting_before,
     .session_begin = session_begin,
     .session_end = session_end,
     .session_oldest = session_oldest,

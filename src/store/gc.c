@@ -2,8 +2,8 @@
  *
  * First without the gate: mark from pins and from records newer than the limit. Then, in the exclusive gate: mark what came since,
  * and remove the records that stay unmarked and are older than the limit. From then on no record refers to an
- * unmarked chunk, and who wants to use one must touch it first; so chunks are removed in small parts, the gate left in between,
- * each looked at once more. The limit is now less the grace time, but never after the start of an upload that goes on
+ * unmarked chunk older than the limit, and who wants to rely on one must touch it first (collecting_set tells them); so
+ * chunks are removed in small parts, the gate left in between, each looked at once more. The limit is now less the grace time, but never after the start of an upload that goes on
  * (backend.h: sessions). */
 #include "store/store_internal.h"
 
@@ -164,6 +164,15 @@ static size_t part_of(const struct gc *g, size_t from)
     return g->dead.len - from < PART ? g->dead.len - from : PART;
 }
 
+/* Only ever raised: another collection may be in its parts. */
+static int tell_limit(struct gc *g, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    int64_t told;
+    int r = ops->collecting_before(g->s->be, &told, err);
+    return r < 0 || told >= g->limit_ns ? r : ops->collecting_set(g->s->be, g->limit_ns, err);
+}
+
 /* Sets the limit by who is uploading, marks once more, and removes records. In the gate. */
 static int collect_objects(struct gc *g, struct err *err)
 {
@@ -173,6 +182,8 @@ static int collect_objects(struct gc *g, struct err *err)
     int r = ops->session_oldest(g->s->be, &oldest, err);
     if (r == 0 && oldest != INT64_MAX && oldest - SESSION_SLACK_NS < g->limit_ns)
         g->limit_ns = oldest - SESSION_SLACK_NS;
+    if (r == 0)
+        r = tell_limit(g, err);
     if (r == 0)
         r = mark(g, err);
     if (r == 0)

@@ -285,9 +285,19 @@ int local_db_write(struct local_db *db, struct db_op *ops, size_t n, bool durabl
     return me.r;
 }
 
+/* The seam for tests: reading fails. */
+static int read_fault(struct err *err)
+{
+    int e = os_fault("sqlite");
+    return e ? err_sys(err, e, "index of the store") : 0;
+}
+
 int local_db_get(struct local_db *db, const char *name, size_t max, char **ret, size_t *ret_len,
                  struct err *err)
 {
+    int fault = read_fault(err);
+    if (fault < 0)
+        return fault;
     pthread_mutex_lock(&db->read_lock);
     sqlite3_stmt *st = db->rs[R_GET];
     sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
@@ -319,6 +329,9 @@ int local_db_get(struct local_db *db, const char *name, size_t max, char **ret, 
 
 int local_db_stat(struct local_db *db, const char *name, struct blob_info *ret, struct err *err)
 {
+    int fault = read_fault(err);
+    if (fault < 0)
+        return fault;
     pthread_mutex_lock(&db->read_lock);
     sqlite3_stmt *st = db->rs[R_STAT];
     sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
@@ -341,6 +354,10 @@ int local_db_page(struct local_db *db, const char *prefix, const char *after, st
                   size_t max, size_t *ret_n, struct err *err)
 {
     char end[BLOB_NAME_MAX + 2];
+    int fault = read_fault(err);
+    *ret_n = 0;
+    if (fault < 0)
+        return fault;
     snprintf(end, sizeof end, "%s\x7f", prefix); /* names are ASCII below it */
     pthread_mutex_lock(&db->read_lock);
     sqlite3_stmt *st = db->rs[R_PAGE];

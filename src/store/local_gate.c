@@ -152,6 +152,26 @@ void local_gate_leave(struct local_gate *g, bool exclusive)
     pthread_rwlock_unlock(&g->threads);
 }
 
+/* The time is kept in the gate's file: read and written only with it locked. What a crashed collection leaves there only
+ * makes others touch more. */
+int local_collecting_set(struct local_gate *g, int64_t before_ns, struct err *err)
+{
+    int e = os_fault("write");
+    if (e || pwrite(g->gate_fd, &before_ns, sizeof before_ns, 0) != (ssize_t)sizeof before_ns)
+        return err_sys(err, e ? e : errno, "write the gate of the store");
+    return 0;
+}
+
+int local_collecting_before(struct local_gate *g, int64_t *ret_ns, struct err *err)
+{
+    size_t n;
+    *ret_ns = 0;
+    int r = os_pread_full(g->gate_fd, ret_ns, sizeof *ret_ns, 0, &n, err);
+    if (r == 0 && n != sizeof *ret_ns)
+        *ret_ns = 0;
+    return r;
+}
+
 /* The file is made under the shared gate, so that collection never sees it unlocked; by a descriptor of its own,
  * because locking gate_fd again would weaken an exclusive lock that this process holds. */
 static int make_session(struct local_gate *g, struct err *err)

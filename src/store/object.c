@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "store/blob.h"
@@ -10,6 +11,9 @@
 #include "store/upload.h"
 
 #include <string.h>
+
+/* A record that is put again is touched if its stamp is older: grace times are right to within this. */
+#define TOUCH_AFTER_NS NS_PER_S
 
 DEFINE_CLEANUP(struct upload *, upload_free)
 
@@ -93,7 +97,7 @@ int object_known(struct store *s, const struct digest *d, bool as_tree, struct e
         return 0; /* to be written (again) */
     struct blob_name name = blob_name_of('o', d);
     r = ops->stat(s->be, name.s, &info, err);
-    if (r == 0 && info.stamp_ns < os_now_ns() - SESSION_SLACK_NS)
+    if (r == 0 && info.stamp_ns < os_now_ns() - TOUCH_AFTER_NS)
         r = ops->touch(s->be, name.s, err);
     return r == 0 ? 1 : r == -ERR_NOT_FOUND ? 0 : r;
 }

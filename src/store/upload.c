@@ -129,8 +129,13 @@ static int chunk_known(struct upload *u, const char *name, size_t *ret_stored, s
     int r = ops->gate_enter(u->s->be, false, err);
     if (r < 0)
         return r;
-    r = ops->stat(u->s->be, name, &info, err);
-    if (r == 0 && info.stamp_ns < u->session_ns - SESSION_SLACK_NS)
+    int64_t before = 0;
+    r = ops->collecting_before(u->s->be, &before, err);
+    if (before < u->session_ns - SESSION_SLACK_NS)
+        before = u->session_ns - SESSION_SLACK_NS;
+    if (r == 0)
+        r = ops->stat(u->s->be, name, &info, err);
+    if (r == 0 && info.stamp_ns < before)
         r = ops->touch(u->s->be, name, err);
     ops->gate_leave(u->s->be, false);
     *ret_stored = info.size_bytes;

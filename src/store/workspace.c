@@ -190,9 +190,9 @@ static void cached_release(struct cached_list *l)
     VEC_RELEASE(&l->v);
 }
 
-/* All slots of "shared" or "private": each has a lock file. */
-static int scan_folder(struct workspaces *w, const char *which, struct cached_list *l,
-                       struct err *err)
+/* The slots of "shared" or "private" whose names begin with prefix: each has a lock file. */
+static int scan_folder(struct workspaces *w, const char *which, const char *prefix,
+                       struct cached_list *l, struct err *err)
 {
     _cleanup_free_ char *dir = in_folder(w->dir, which);
     if (!dir)
@@ -204,7 +204,8 @@ static int scan_folder(struct workspaces *w, const char *which, struct cached_li
     int r = 0;
     while (r == 0 && (e = readdir(d))) {
         size_t n = strlen(e->d_name);
-        if (n < 6 || strcmp(e->d_name + n - 5, ".lock") != 0)
+        if (n < 6 || strcmp(e->d_name + n - 5, ".lock") != 0 ||
+            strncmp(e->d_name, prefix, strlen(prefix)) != 0)
             continue;
         struct cached c = {mem_printf("%s/%.*s", dir, (int)(n - 5), e->d_name), 0, 0, which[0] == 's'};
         _cleanup_free_ char *ready = c.path ? in_folder(c.path, "ready") : NULL;
@@ -239,9 +240,9 @@ static int by_use(const void *a, const void *b)
 static int evict(struct workspaces *w, struct err *err)
 {
     struct cached_list l = {0};
-    int r = scan_folder(w, "shared", &l, err);
+    int r = scan_folder(w, "shared", "", &l, err);
     if (r == 0)
-        r = scan_folder(w, "private", &l, err);
+        r = scan_folder(w, "private", "", &l, err);
     uint64_t bytes = 0;
     VEC_EACH(&l.v, c)
         bytes += c->shared ? c->bytes : 0;
@@ -522,12 +523,12 @@ int workspaces_forget(struct workspaces *w, const char *key, struct err *err)
     struct cached_list l = {0};
     int r = key_prefix(key, prefix, err);
     if (r == 0)
-        r = scan_folder(w, "private", &l, err);
+        r = scan_folder(w, "private", prefix, &l, err);
     bool busy = false;
     VEC_EACH(&l.v, c)
     {
-        if (r < 0 || strncmp(strrchr(c->path, '/') + 1, prefix, 33) != 0)
-            continue;
+        if (r < 0)
+            break;
         r = remove_unused(w, c->path, err);
         busy = busy || r == 0;
         r = r < 0 ? r : 0;

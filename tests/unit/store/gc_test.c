@@ -1,0 +1,433 @@
+/* Pins, collection, verification, damage: for each back end where it can be done there. */
+#include "lab.h"
+
+#include "base/units.h"
+#include "os/clock.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct fixture {
+    bool local;
+    char *dir;
+    struct store *s;
+};
+
+static int setup(void **state, bool local)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    f->local = local;
+    f->dir = lab_dir();
+    if (local)
+        assert_ok(store_open_local(f->dir, &f->s, err));
+    else
+        assert_ok(store_open_memory(&f->s, err));
+    *state = f;
+    return 0;
+}
+
+static int setup_local(void **state)
+{
+    return setup(state, true);
+}
+
+static int setup_memory(void **state)
+{
+    return setup(state, false);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    store_free(f->s);
+    lab_dir_free(&f->dir);
+    free(f);
+    return 0;
+}
+
+static bool there(struct store *s, const char *ref)
+{
+    struct store_object_info info;
+    return store_stat(s, ref, &info, NULL) == 0;
+}
+
+static struct store_ref make_tree(struct store *s, uint64_t seed, size_t len)
+{
+    struct tree_builder *b;
+    struct store_ref ref;
+    _cleanup_free_ char *data = lab_noise(len, seed), *same = lab_noise(500000, 4711);
+    assert_ok(tree_builder_new(s, &b, err));
+    assert_ok(tree_file_begin(b, "own", false, err));
+    assert_ok(tree_file_data(b, data, len, err));
+    assert_ok(tree_file_end(b, err));
+    assert_ok(tree_file_begin(b, "same", false, err));
+    assert_ok(tree_file_data(b, same, 500000, err));
+    assert_ok(tree_file_end(b, err));
+    assert_ok(tree_builder_finish(b, &ref, err));
+    tree_builder_free(b);
+    return ref;
+}
+
+static void check_tree(struct store *s, const char *ref, uint64_t seed, size_t len)
+{
+    struct tree *t;
+    _cleanup_free_ char *want = lab_noise(len, seed), *same = lab_noise(500000, 4711), *got = NULL, *got2 = NULL;
+    assert_ok(tree_open(s, ref, &t, err));
+    assert_ok(tree_read_file(t, "own", len, &got, NULL, err));
+    assert_memory_equal(got, want, len);
+    assert_ok(tree_read_file(t, "same", 500000, &got2, NULL, err));
+    assert_memory_equal(got2, same, 500000);
+    tree_free(t);
+}
+
+static struct store_gc_result gc(struct store *s, int64_t grace_ms, bool dry)
+{
+    struct store_gc_result res;
+    assert_ok(store_gc(s, grace_ms, dry, &res, err));
+    return res;
+}
+
+static void test_collect(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref small, big, a, b;
+    _cleanup_free_ char *noise = lab_noise(300000, 1);
+    assert_ok(store_put(f->s, "small", 5, NULL, &small, err));
+    assert_ok(store_put(f->s, noise, 300000, NULL, &big, err));
+    a = make_tree(f->s, 10, 200000);
+    b = make_tree(f->s, 11, 200000);
+    assert_ok(store_pin(f->s, "run/1", a.text, 0, err));
+    assert_ok(store_pin(f->s, "run/2", small.text, os_now_ns() + 3600 * NS_PER_S, err));
+    assert_int_equal(gc(f->s, 3600 * 1000, false).objects_removed, 0);
+
+    struct store_gc_result dry = gc(f->s, 0, true);
+    assert_int_equal(dry.objects_kept, 2);
+    assert_int_equal(dry.objects_removed, 2);
+    assert_true(dry.bytes_freed > 400000);
+    assert_true(there(f->s, big.text) && there(f->s, b.text));
+    struct store_gc_result res = gc(f->s, 0, false);
+    assert_memory_equal(&res, &dry, sizeof res);
+    assert_false(there(f->s, big.text));
+    assert_false(there(f->s, b.text));
+    assert_true(there(f->s, small.text));
+    check_tree(f->s, a.text, 10, 200000);
+
+    b = make_tree(f->s, 11, 200000); /* comes back whole, sharing what stayed */
+    assert_ok(store_pin(f->s, "run/2", b.text, 0, err));
+    assert_ok(store_pin(f->s, "run/2", b.text, 0, err)); /* one pin a pair */
+    assert_ok(store_unpin_owner(f->s, "run/1", err));
+    assert_ok(store_unpin_owner(f->s, "run/1", err));
+    gc(f->s, 0, false);
+    assert_false(there(f->s, a.text));
+    check_tree(f->s, b.text, 11, 200000);
+    assert_ok(store_unpin_owner(f->s, "run/2", err));
+    assert_int_equal(gc(f->s, 0, false).objects_kept, 0);
+    assert_int_equal(gc(f->s, 0, false).chunks_removed, 0);
+}
+
+static void test_expiry(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref;
+    assert_ok(store_put(f->s, "x", 1, NULL, &ref, err));
+    assert_ok(store_pin(f->s, "run/1", ref.text, os_now_ns() + 50 * NS_PER_MS, err));
+    gc(f->s, 0, false);
+    assert_true(there(f->s, ref.text));
+    os_sleep_ms(60);
+    gc(f->s, 0, false);
+    assert_false(there(f->s, ref.text));
+    assert_int_equal(store_pin(f->s, "run/1", ref.text, 0, NULL), -ERR_NOT_FOUND);
+    assert_int_equal(store_pin(f->s, "", ref.text, 0, NULL), -ERR_INVALID);
+}
+
+static int age_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    struct timespec old[2] = {{.tv_sec = st->st_mtim.tv_sec - 86400}, {.tv_sec = st->st_mtim.tv_sec - 86400}};
+    if (type == FTW_F)
+        utimensat(AT_FDCWD, path, old, 0);
+    return 0;
+}
+
+static void sql(struct fixture *f, const char *text)
+{
+    _cleanup_free_ char *path = os_path_join(f->dir, "index.db");
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* As if all had been written a day ago. */
+static void age(struct fixture *f)
+{
+    _cleanup_free_ char *files = os_path_join(f->dir, "files");
+    nftw(files, age_file, 16, FTW_PHYS);
+    sql(f, "UPDATE blob SET stamp = stamp - 86400000000000");
+}
+
+/* What an upload relies on stays while it goes on, also if it was there before and nothing else keeps it. */
+static void test_upload_going_on(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *noise = lab_noise(400000, 21), *text = lab_text(3000, 22);
+    struct store_ref old, ref;
+    assert_ok(store_put(f->s, noise, 400000, NULL, &old, err));
+    if (f->local)
+        age(f);
+    struct tree_builder *b;
+    assert_ok(tree_builder_new(f->s, &b, err));
+    assert_ok(tree_file_begin(b, "f", false, err));
+    assert_ok(tree_file_data(b, noise, 400000, err)); /* the same chunks: found there */
+    gc(f->s, 0, false);
+    assert_ok(tree_file_data(b, text, 3000, err));
+    assert_ok(tree_file_end(b, err));
+    gc(f->s, 0, false);
+    assert_ok(tree_builder_finish(b, &ref, err));
+    tree_builder_free(b);
+    assert_ok(store_pin(f->s, "x", ref.text, 0, err));
+    gc(f->s, 0, false);
+    struct tree *t;
+    _cleanup_free_ char *got = NULL;
+    assert_ok(tree_open(f->s, ref.text, &t, err));
+    assert_ok(tree_read_file(t, "f", 1 << 20, &got, NULL, err));
+    assert_memory_equal(got, noise, 400000);
+    tree_free(t);
+}
+
+/* Putting again what is old makes it young. */
+static void test_put_again_keeps(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref refs[3];
+    _cleanup_free_ char *noise = lab_noise(300000, 31), *mid = lab_noise(30000, 32);
+    for (int round = 0; round < 2; round++) {
+        assert_ok(store_put(f->s, "tiny", 4, NULL, &refs[0], err));
+        assert_ok(store_put(f->s, mid, 30000, NULL, &refs[1], err));
+        assert_ok(store_put(f->s, noise, 300000, NULL, &refs[2], err));
+        if (round == 0)
+            age(f);
+    }
+    assert_int_equal(gc(f->s, 3600 * 1000, false).objects_removed, 0);
+    for (int i = 0; i < 3; i++) {
+        _cleanup_free_ char *got = NULL;
+        assert_ok(store_get(f->s, refs[i].text, 1 << 20, &got, NULL, err));
+    }
+    age(f);
+    assert_int_equal(gc(f->s, 3600 * 1000, false).objects_removed, 3);
+}
+
+/* --- beside readers and writers --- */
+
+struct busy {
+    struct store *s;
+    int n;
+    atomic_bool *stop;
+    pthread_t id;
+    int rounds;
+};
+
+static void *put_pin_check(void *arg)
+{
+    struct busy *b = arg;
+    uint64_t seed = (uint64_t)b->n;
+    for (; !atomic_load(b->stop); b->rounds++) {
+        /* Few different contents: so that what one lets go another finds and relies on. */
+        size_t len = 1000 + lab_random(&seed) % 4 * 60000;
+        _cleanup_free_ char *data = lab_noise(len, lab_random(&seed) % 6), *got = NULL;
+        struct store_ref ref;
+        char owner[32];
+        snprintf(owner, sizeof owner, "run/%d/%d", b->n, b->rounds);
+        struct err e = {0};
+        if (store_put(b->s, data, len, NULL, &ref, &e) < 0)
+            return strdup(e.msg);
+        int r = store_pin(b->s, owner, ref.text, 0, &e);
+        if (r == -ERR_NOT_FOUND) /* grace is 0: collected in between */
+            continue;
+        size_t n;
+        if (r < 0 || store_get(b->s, ref.text, len, &got, &n, &e) < 0 || n != len || memcmp(got, data, len) != 0)
+            return strdup(*e.msg ? e.msg : "other bytes");
+        if (store_unpin_owner(b->s, owner, &e) < 0)
+            return strdup(e.msg);
+    }
+    return NULL;
+}
+
+static void test_beside_others(void **state)
+{
+    struct fixture *f = *state;
+    struct busy b[3];
+    atomic_bool stop = false;
+    pid_t child = -1;
+    if (f->local) /* SQLite must not be open across a fork */
+        store_free(f->s);
+    if (f->local && (child = fork()) == 0) { /* collection of another process */
+        struct store *s;
+        struct store_gc_result res;
+        if (store_open_local(f->dir, &s, NULL) < 0)
+            _exit(1);
+        for (;;)
+            if (store_gc(s, 0, false, &res, NULL) < 0)
+                _exit(2);
+    }
+    if (f->local)
+        assert_ok(store_open_local(f->dir, &f->s, err));
+    for (int i = 0; i < 3; i++) {
+        b[i] = (struct busy){.s = f->s, .n = i, .stop = &stop};
+        pthread_create(&b[i].id, NULL, put_pin_check, &b[i]);
+    }
+    int64_t end = os_mono_ns() + 1500 * NS_PER_MS;
+    while (os_mono_ns() < end) {
+        gc(f->s, 0, false);
+        os_sleep_ms(2);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 3; i++) {
+        void *failed;
+        pthread_join(b[i].id, &failed);
+        if (failed)
+            fail_msg("%s", (char *)failed);
+        assert_true(b[i].rounds > 5);
+    }
+    if (child > 0) {
+        int status;
+        assert_int_equal(waitpid(child, &status, WNOHANG), 0); /* it never failed */
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+    }
+}
+
+/* --- damage --- */
+
+struct bad_list {
+    int n;
+    char refs[16][STORE_REF_LEN + 1];
+};
+
+static void note_bad(void *arg, const char *ref, const char *why)
+{
+    struct bad_list *l = arg;
+    assert_true(strlen(why) > 3);
+    if (l->n < 16)
+        memcpy(l->refs[l->n], ref, STORE_REF_LEN + 1);
+    l->n++;
+}
+
+static int damage_how;
+static int damaged;
+
+static int damage_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    if (type != FTW_F || damaged)
+        return 0;
+    damaged = 1;
+    if (damage_how == 0)
+        return unlink(path);
+    if (damage_how == 1)
+        return truncate(path, st->st_size / 2);
+    if (damage_how == 2)
+        return truncate(path, 0);
+    int fd = open(path, O_RDWR);
+    uint8_t c;
+    off_t at = damage_how == 3 ? st->st_size / 2 : damage_how - 4;
+    assert_int_equal(pread(fd, &c, 1, at), 1);
+    c ^= 0x10;
+    assert_int_equal(pwrite(fd, &c, 1, at), 1);
+    close(fd);
+    return 0;
+}
+
+static void test_damage(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *files = os_path_join(f->dir, "files"), *noise = lab_noise(90000, 51);
+    _cleanup_free_ char *in = os_path_join(f->dir, "out");
+    for (damage_how = 0; damage_how < 9; damage_how++) {
+        struct store_ref ref, again, fine;
+        struct store_verify_result res;
+        struct bad_list bad = {0};
+        assert_ok(store_put(f->s, "fine", 4, NULL, &fine, err));
+        assert_ok(store_put(f->s, noise, 90000, NULL, &ref, err));
+        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_int_equal(bad.n, 0);
+        assert_int_equal(res.objects, 2);
+        assert_true(res.bytes >= 90004);
+        damaged = 0;
+        nftw(files, damage_file, 16, FTW_PHYS);
+        assert_true(damaged);
+        char *got = NULL;
+        assert_int_equal(store_get(f->s, ref.text, 1 << 20, &got, NULL, NULL), -ERR_CORRUPT);
+        assert_null(got);
+        int fd = open(in, O_RDWR | O_CREAT | O_TRUNC, 0600);
+        assert_int_equal(store_get_fd(f->s, ref.text, fd, NULL, NULL), -ERR_CORRUPT);
+        assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+        close(fd);
+        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_int_equal(bad.n, 1);
+        assert_int_equal(res.bad_objects, 1);
+        assert_string_equal(bad.refs[0], ref.text);
+        assert_ok(store_put(f->s, noise, 90000, NULL, &again, err)); /* mends it */
+        assert_ok(store_get(f->s, ref.text, 1 << 20, &got, NULL, err));
+        assert_memory_equal(got, noise, 90000);
+        free(got);
+        bad.n = 0;
+        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_int_equal(bad.n, 0);
+    }
+}
+
+static void test_damaged_index(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const damages[] = {
+        "UPDATE blob SET data = zeroblob(length(data))",
+        "UPDATE blob SET data = substr(data, 1, length(data) / 2)",
+        "UPDATE blob SET data = x''",
+        "UPDATE blob SET data = CAST(substr(data, 1, 40) || x'ff' || substr(data, 42) AS BLOB)",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+        struct store_ref ref;
+        struct store_verify_result res;
+        struct bad_list bad = {0};
+        _cleanup_free_ char *text = lab_text(5000, 60);
+        char *got = NULL;
+        assert_ok(store_put(f->s, text, 5000, NULL, &ref, err));
+        sql(f, damages[i]);
+        assert_int_equal(store_get(f->s, ref.text, 1 << 20, &got, NULL, NULL), -ERR_CORRUPT);
+        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_int_equal(bad.n, 1);
+        assert_ok(store_put(f->s, text, 5000, NULL, &ref, err));
+        assert_ok(store_get(f->s, ref.text, 1 << 20, &got, NULL, err));
+        assert_memory_equal(got, text, 5000);
+        free(got);
+    }
+    /* The whole file. */
+    store_free(f->s);
+    f->s = NULL;
+    _cleanup_free_ char *db = os_path_join(f->dir, "index.db");
+    FILE *out = fopen(db, "r+");
+    for (int i = 0; i < 4096; i++)
+        fputc(i * 7, out);
+    fclose(out);
+    struct err e = {0};
+    assert_int_equal(store_open_local(f->dir, &f->s, &e), -ERR_CORRUPT);
+    assert_non_null(strstr(e.msg, f->dir));
+}
+
+#define BOTH(t)                                                                                    \
+    {#t "/local", t, setup_local, teardown, NULL}, {#t "/memory", t, setup_memory, teardown, NULL}
+#define LOCAL(t) {#t, t, setup_local, teardown, NULL}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(test_collect),  BOTH(test_expiry),           BOTH(test_upload_going_on), LOCAL(test_put_again_keeps),
+        LOCAL(test_damage),  LOCAL(test_damaged_index),   BOTH(test_beside_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
