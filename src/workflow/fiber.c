@@ -81,18 +81,33 @@ struct future *event_map_take(struct event_map *m, int64_t key)
 
 /* ---- fibers ---- */
 
-static void make_ready(struct workflow *w, struct fiber *f)
+/* Signals go before all else that a task brings: a run that ends in this task has seen them. */
+static void make_ready(struct workflow *w, struct fiber *f, bool signal)
 {
+    struct ready_queue *q = signal ? &w->ready_signals : &w->ready;
     ASSERT(!f->ready);
     f->ready = true;
     f->wait = WAIT_NONE;
     f->token = ++w->next_token; /* whoever else would wake it finds a stale token */
     f->next_ready = NULL;
-    if (w->ready_tail)
-        w->ready_tail->next_ready = f;
+    if (q->tail)
+        q->tail->next_ready = f;
     else
-        w->ready_head = f;
-    w->ready_tail = f;
+        q->head = f;
+    q->tail = f;
+}
+
+static struct fiber *next_ready(struct workflow *w)
+{
+    struct ready_queue *q = w->ready_signals.head ? &w->ready_signals : &w->ready;
+    struct fiber *f = q->head;
+    if (f) {
+        q->head = f->next_ready;
+        if (!q->head)
+            q->tail = NULL;
+        f->ready = false;
+    }
+    return f;
 }
 
 static struct fiber *take_idle(struct workflow *w, lua_State *L)
@@ -140,7 +155,7 @@ struct fiber *fiber_spawn(struct workflow *w, lua_State *L, int nargs, bool is_m
     w->last_fiber = f;
     if (is_main)
         w->main_fiber = f;
-    make_ready(w, f);
+    make_ready(w, f, !is_main);
     return f;
 }
 
@@ -194,12 +209,10 @@ static void on_error(struct workflow *w, lua_State *L, struct fiber *f, int stat
 
 void fiber_run(struct workflow *w, lua_State *L)
 {
-    while (w->ready_head && w->closing == CLOSING_NOT && w->failed == 0) {
-        struct fiber *f = w->ready_head;
-        w->ready_head = f->next_ready;
-        if (!w->ready_head)
-            w->ready_tail = NULL;
-        f->ready = false;
+    while (w->closing == CLOSING_NOT && w->failed == 0) {
+        struct fiber *f = next_ready(w);
+        if (!f)
+            return;
         w->current = f;
         w->base = f->co;
         w->shield = thread_extra(f->co)->shield;
@@ -294,7 +307,7 @@ static void wake_waiters(struct workflow *w, struct future *f, bool ok)
         if (fb->token == n->token && fb->wait != WAIT_NONE &&
             (fb->wait != WAIT_ALL || !ok || --fb->remaining == 0)) {
             fb->decider = f;
-            make_ready(w, fb);
+            make_ready(w, fb, false);
         }
         n->next = w->idle_waiters;
         w->idle_waiters = n;
@@ -644,7 +657,7 @@ void fiber_signal(struct workflow *w, lua_State *L, const char *name)
         lua_xmove(L, first->co, 1);
         first->nargs = 1;
         first->signalled = true;
-        make_ready(w, first);
+        make_ready(w, first, true);
         return;
     }
     lua_rawgetp(L, LUA_REGISTRYINDEX, &signal_queues_key);
@@ -738,11 +751,9 @@ void future_cancel(struct workflow *w, lua_State *L, struct future *f)
     future_resolve(w, L, f, false);
 }
 
-void fiber_cancel_all(struct workflow *w, lua_State *L, const char *cause)
+void fiber_cancel_all(struct workflow *w, lua_State *L)
 {
     w->cancelled = true;
-    free(w->cancel_cause);
-    w->cancel_cause = mem_strdup(cause);
     for (struct future *f = w->pending_head, *next; f; f = next) {
         next = f->next;
         if (!f->shielded)
@@ -751,7 +762,7 @@ void fiber_cancel_all(struct workflow *w, lua_State *L, const char *cause)
     for (struct fiber *f = w->fibers; f; f = f->next)
         if (f->wait != WAIT_NONE && f->shield == 0) {
             f->interrupted = true;
-            make_ready(w, f);
+            make_ready(w, f, false);
         }
 }
 

@@ -475,8 +475,11 @@ static void apply(struct workflow *w, lua_State *L, event e)
         on_signaled(w, L, e);
         return;
     case PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
-        if (!w->cancelled)
-            fiber_cancel_all(w, L, e->workflow_execution_cancel_requested_event_attributes->cause);
+        if (w->cancel_cause)
+            return;
+        w->cancel_cause = mem_strdup(e->workflow_execution_cancel_requested_event_attributes->cause);
+        if (!w->cancel_cause)
+            w->failed = err_nomem(&w->err);
         return;
     case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
     case PB__EVENT_TYPE__EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
@@ -523,6 +526,8 @@ static void run_task(struct workflow *w, lua_State *L, event e)
     w->last_started_id = e->event_id;
     if (w->closing != CLOSING_NOT)
         return;
+    if (w->cancel_cause && !w->cancelled) /* now that all events are applied: what has ended is not cancelled */
+        fiber_cancel_all(w, L);
     limits_begin(w, w->limits.instructions);
     fiber_run(w, L);
     limits_end(w);

@@ -21,7 +21,7 @@ int strlib_rep(lua_State *L)
     luaL_checklstring(L, 1, &len);
     lua_Integer n = luaL_checkinteger(L, 2);
     if (n > 0 && (len > 0 || lua_rawlen(L, 3) > 0))
-        limits_charge(L, (uint64_t)n);
+        limits_charge(L, (uint64_t)n / 4);
     return sandbox_string_rep(L); /* the allocator bounds the result */
 }
 

@@ -116,6 +116,10 @@ struct fiber {
     uint32_t shield;         /* while it is suspended: open shielded scopes of its whole chain */
 };
 
+struct ready_queue {
+    struct fiber *head, *tail;
+};
+
 /* ---- commands ---- */
 
 enum command_kind {
@@ -194,7 +198,7 @@ struct workflow {
 
     /* the scheduler */
     struct fiber *fibers, *last_fiber, *idle, *main_fiber, *current;
-    struct fiber *ready_head, *ready_tail;
+    struct ready_queue ready, ready_signals;
     uint64_t next_token;
     uint32_t shield; /* of the chain of threads that runs */
     bool blocked;    /* the yield that is under way is ours, not coroutine.yield() */
@@ -205,7 +209,7 @@ struct workflow {
 
     /* the run */
     bool started, cancelled, incomplete, replaying, in_query, broken;
-    char *cancel_cause;
+    char *cancel_cause; /* set by the event; the script learns of it when its fibers run */
     char *workflow_id, *run_id, *type, *task_queue;
     Pb__Header *header;
     Pb__Memo *memo;
@@ -330,7 +334,7 @@ int fiber_wait_signal(lua_State *L);
 void fiber_check(lua_State *L, const char *what, bool will_wait);
 void fiber_signal(struct workflow *w, lua_State *L, const char *name); /* value on top of L, popped */
 void fiber_flush_signals(struct workflow *w, lua_State *L, const char *name);
-void fiber_cancel_all(struct workflow *w, lua_State *L, const char *cause);
+void fiber_cancel_all(struct workflow *w, lua_State *L);
 void future_cancel(struct workflow *w, lua_State *L, struct future *f);
 void fiber_release(struct workflow *w);
 bool event_map_set(struct event_map *m, int64_t key, struct future *f);

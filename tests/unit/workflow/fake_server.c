@@ -178,9 +178,10 @@ static void on_cancel_timer(struct server *s, const Pb__CancelTimerCommandAttrib
 {
     EVENT(e, a, TIMER_CANCELED, TimerCanceled, timer_canceled)
     set(&a->timer_id, c->timer_id);
-    struct pending *p = server_find(s, c->timer_id);
-    while (p && p->kind != PENDING_TIMER)
-        p++;
+    struct pending *p = NULL;
+    VEC_EACH(&s->pending, q)
+        if (q->kind == PENDING_TIMER && strcmp(q->id, c->timer_id) == 0)
+            p = q;
     assert_non_null(p);
     a->started_event_id = p->event_id;
     drop(s, p);
@@ -364,7 +365,8 @@ static void compare_with_fresh(struct server *s)
     describe(&a, &s->result);
     describe(&b, &r);
     assert_string_equal(strbuf_str(&a), strbuf_str(&b));
-    assert_int_equal(workflow_last_event_id(w), s->events.len);
+    if (r.outcome == WORKFLOW_TASK_COMPLETED)
+        assert_int_equal(workflow_last_event_id(w), s->events.len);
     strbuf_release(&a);
     strbuf_release(&b);
     workflow_result_release(&r);
