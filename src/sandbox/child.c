@@ -88,7 +88,10 @@ static int prepare_root(struct job *j, struct err *err)
 
 static int enter_root(struct job *j, struct err *err)
 {
-    return j->host->root_built ? root_enter(j->host, j->own_ns, j->plan, err) : 0;
+    if (j->host->root_built)
+        return root_enter(j->host, j->own_ns, j->plan, err);
+    int r = plain_adapt(j, err);
+    return r < 0 ? r : root_hand_over(j->host, j->plan, err);
 }
 
 /* The way of an interface: lo exists in every network namespace, down at first. */

@@ -24,6 +24,9 @@ static inline int setgroups_none(void)
     return setgroups(0, NULL);
 }
 
+/* plain.c: paths of the plan become the host's. */
+int plain_adapt(struct job *j, struct err *err);
+
 /* landlock.c */
 int landlock_restrict(const struct host *h, const struct sandbox_plan *p, struct err *err);
 

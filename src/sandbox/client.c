@@ -133,6 +133,8 @@ static void take_message(struct spawner *s, const char *data, size_t len)
         s->failure = ready.err;
         s->ready = true;
         pthread_cond_broadcast(&s->changed);
+        if (s->failure.code) /* it is on its way out */
+            take_gone(s);
     } else if (h.type == WIRE_DONE && len == sizeof done) {
         memcpy(&done, data, sizeof done);
         take_done(s, &done);

@@ -62,6 +62,8 @@ __attribute__((noreturn)) static void run_activity(struct job *j, int fail_fd)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
+    if (!j->host->protection.pid_ns)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     environ = (char **)make_env(j->plan);
     if (j->plan->builtin) {
         close(fail_fd);
@@ -121,7 +123,7 @@ static enum limit_kind watch_activity(struct watch *w, pid_t pid, int *ret_statu
 }
 
 /* Kills what is left and waits for it: when the end is told, nothing runs any more. Without a pid namespace
- * "everything" would be more than ours. */
+ * "everything" would be more than ours: there the spawner does it, as long as this process holds the tree together. */
 static void kill_rest(const struct host *h)
 {
     if (!h->protection.pid_ns)
@@ -149,6 +151,8 @@ __attribute__((noreturn)) static void tell_end(struct job *j, enum slot_state st
     uint64_t one = 1;
     __atomic_store_n(&j->slot->state, state, __ATOMIC_RELEASE);
     (void)!write(INIT_ENDED_FD, &one, sizeof one);
+    while (!j->host->protection.pid_ns)
+        pause();
     _exit(0);
 }
 
@@ -192,6 +196,8 @@ void init_run(struct job *j)
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
+    if (!j->host->protection.pid_ns)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
     watch_init(&w, j->host, j->slot, j->plan);
     pid_t pid = fork_activity(j, &fail_fd);
     for (int fd = 0; fd < 3; fd++)

@@ -90,7 +90,7 @@ static int allow_inside(const struct ruleset *rs, const struct sandbox_plan *p, 
 /* On the host's own root, where no namespaces can be had: this is the first wall then. */
 static int allow_host(const struct ruleset *rs, const struct sandbox_plan *p, struct err *err)
 {
-    static const char *const readable[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/proc/self", "/etc/ld.so.cache",
+    static const char *const readable[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache",
                                            "/etc/alternatives", "/etc/ssl/certs", "/etc/passwd", "/etc/group",
                                            "/etc/nsswitch.conf", "/etc/localtime"};
     static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};

@@ -45,6 +45,19 @@ static int hand_over(int dirfd, const char *name, uid_t uid, gid_t gid, int dept
     return r;
 }
 
+int root_hand_over(const struct host *h, const struct sandbox_plan *p, struct err *err)
+{
+    int r = 0;
+    if (!h->privileged)
+        return 0;
+    if (p->scratch)
+        r = hand_over(AT_FDCWD, p->scratch, h->uid, h->gid, 0, err);
+    for (size_t i = 0; r == 0 && i < p->mounts_count; i++)
+        if (p->mounts[i].writable)
+            r = hand_over(AT_FDCWD, p->mounts[i].source, h->uid, h->gid, 0, err);
+    return r;
+}
+
 /* The namespace that shows files of this owner as the activity's own. -1: no such mapping. */
 static int idmap_for(const struct host *h, const struct stat *st, bool *ret_mine)
 {

@@ -131,6 +131,8 @@ int root_build(struct host *h, struct err *err);
 
 /* mounts.c, in an init: a copy of the template with what needs no plan; the process stays where it shows the host. */
 int root_prepare(const struct host *h, int *ret_ns, struct err *err);
+/* Gives the writable folders of a plan to the activity's user by chown: what mapped ids do otherwise. */
+int root_hand_over(const struct host *h, const struct sandbox_plan *plan, struct err *err);
 /* Makes the mounts of a plan and enters that copy with them. */
 int root_enter(const struct host *h, int own_ns, const struct sandbox_plan *plan, struct err *err);
 
@@ -140,6 +142,9 @@ int ids_map_self(int proc_fd, uid_t inside_uid, uid_t outside_uid, gid_t inside_
 /* A descriptor of a user namespace that maps the two ids; for idmapped mounts. */
 int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid, int *ret_fd,
                  struct err *err);
+
+/* tree.c: kills a process and all below it. */
+void tree_kill(int proc_fd, pid_t pid);
 
 /* seccomp.c: builds the program once. */
 int filter_build(struct sock_fprog *ret, struct err *err);

@@ -217,9 +217,13 @@ static int send_plan(const struct child *c, const char *plan, size_t len, const 
     return n < 0 ? err_sys(err, errno, "hand the plan over") : 0;
 }
 
-static void kill_child(struct child *c)
+/* With its init all of a pid namespace dies. */
+static void kill_child(const struct spawner_state *s, const struct child *c)
 {
-    kill(c->pid, SIGKILL);
+    if (s->host.protection.pid_ns)
+        kill(c->pid, SIGKILL);
+    else
+        tree_kill(s->host.proc_fd, c->pid);
 }
 
 /* Gives the plan to one of the pool, or to a new one. Those of the pool that died unnoticed are skipped. */
@@ -232,7 +236,7 @@ static int place(struct spawner_state *s, const char *plan, size_t len, const in
             *ret = c;
             return 0;
         }
-        kill_child(c);
+        kill_child(s, c);
         leave_pool(s, c, CHILD_ANSWERED);
     }
     int r = prepare_child(s, &c, err);
@@ -265,13 +269,13 @@ static void start(struct spawner_state *s, uint64_t id, const char *plan, size_t
     c->deadline_ns = wall_ms ? now + wall_ms * 1000000 : 0;
 }
 
-static void end_by_limit(struct child *c, enum limit_kind limit)
+static void end_by_limit(const struct spawner_state *s, struct child *c, enum limit_kind limit)
 {
     if (!c->kill_asked) {
         c->kill_asked = true;
         c->kill_limit = limit;
     }
-    kill_child(c);
+    kill_child(s, c);
 }
 
 static void ask_kill(struct spawner_state *s, uint64_t id, enum limit_kind limit)
@@ -280,7 +284,7 @@ static void ask_kill(struct spawner_state *s, uint64_t id, enum limit_kind limit
         struct child *c = &s->children[i];
         if (c->state != CHILD_RUNNING || c->id != id)
             continue;
-        end_by_limit(c, limit);
+        end_by_limit(s, c, limit);
         return;
     }
 }
@@ -298,7 +302,10 @@ static void judge(const struct child *c, const struct slot *slot, const struct g
                   struct wire_done *d)
 {
     enum limit_kind cause = group_cause(c, usage);
-    if (slot->state == SLOT_ENDED) {
+    /* Without a pid namespace our kill reaches the activity first, and its init may still tell of it. */
+    bool by_us = c->kill_asked && slot->limit == LIMIT_NONE && WIFSIGNALED(slot->wait_status) &&
+                 WTERMSIG(slot->wait_status) == SIGKILL;
+    if (slot->state == SLOT_ENDED && !by_us) {
         bool well = WIFEXITED(slot->wait_status) && WEXITSTATUS(slot->wait_status) == 0;
         d->end = WIFSIGNALED(slot->wait_status) ? SANDBOX_SIGNALLED : SANDBOX_EXITED;
         d->status = WIFSIGNALED(slot->wait_status) ? WTERMSIG(slot->wait_status) : WEXITSTATUS(slot->wait_status);
@@ -347,8 +354,11 @@ static void conclude_ended(struct spawner_state *s)
     for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
         struct child *c = &s->children[i];
         int state = __atomic_load_n(&slot_of(s, c)->state, __ATOMIC_ACQUIRE);
-        if (c->state == CHILD_RUNNING && (state == SLOT_ENDED || state == SLOT_FAILED))
-            conclude(s, c, 0, 0);
+        if (c->state != CHILD_RUNNING || (state != SLOT_ENDED && state != SLOT_FAILED))
+            continue;
+        if (!s->host.protection.pid_ns) /* the init waits for this: it holds its orphans together */
+            kill_child(s, c);
+        conclude(s, c, 0, 0);
     }
 }
 
@@ -389,7 +399,7 @@ static void kill_all(struct spawner_state *s)
     for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++)
         if (s->children[i].state != CHILD_FREE) {
             s->children[i].kill_asked = true;
-            kill_child(&s->children[i]);
+            kill_child(s, &s->children[i]);
         }
 }
 
@@ -404,7 +414,7 @@ static void check_memory(struct spawner_state *s)
             continue;
         groups_read(&s->host, i, &now);
         if (now.oom_kills > c->before.oom_kills)
-            end_by_limit(c, LIMIT_MEMORY);
+            end_by_limit(s, c, LIMIT_MEMORY);
     }
 }
 
@@ -422,7 +432,7 @@ static int check_deadlines(struct spawner_state *s)
         if (c->state != CHILD_RUNNING || !c->deadline_ns || c->kill_asked)
             continue;
         if (now >= c->deadline_ns) {
-            end_by_limit(c, LIMIT_TIME);
+            end_by_limit(s, c, LIMIT_TIME);
         } else if (!next || c->deadline_ns < next) {
             next = c->deadline_ns;
         }

@@ -84,6 +84,9 @@ static int run_suite(int (*suite)(void))
     }
     fprintf(stderr, "as user %u: protection %s%s\n", (unsigned)geteuid(),
             spawner_protection(spawner)->complete ? "complete" : "lacks ", spawner_protection(spawner)->missing);
+    const char *filter = getenv("SANDBOX_TEST_FILTER"); /* one test alone */
+    if (filter)
+        cmocka_set_test_filter(filter);
     int failed = suite();
     spawner_free(spawner);
     os_remove_tree(test_dir, NULL);
