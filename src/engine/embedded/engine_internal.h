@@ -137,6 +137,7 @@ struct eng {
     struct engine_clock clock;
     enum engine_lost_tasks lost_tasks;
     int32_t lost_attempts_free;
+    unsigned untrimmed; /* batches since the cache of runs was looked at */
     size_t cache_max;
     bool in_memory;
 

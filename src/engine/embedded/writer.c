@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define TRIM_EVERY 32 /* batches */
+
 #define CALLS_PER_BATCH 2000
 #define TIMERS_PER_BATCH 2000
 #define RETRY_AFTER_FAULT_NS (200 * NS_PER_MS)
@@ -268,7 +270,10 @@ static void run_batch(struct eng *e, struct call *list)
         undo(e);
     send_answers(e);
     arena_clear(&e->arena);
-    runs_trim(e);
+    if (++e->untrimmed >= TRIM_EVERY) { /* it walks all cached runs: not after each batch */
+        e->untrimmed = 0;
+        runs_trim(e);
+    }
     for (; ticks; ticks = next) {
         next = ticks->next;
         tick_done(e, ticks);
