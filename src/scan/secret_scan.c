@@ -134,8 +134,10 @@ static char *make_snippet(const struct secret_scan *s, const struct secret_match
     struct strbuf b = STRBUF_INIT_MAX(512);
     if (m->at_match) {
         const char *head = s->buf + m->begin;
-        size_t n = strcspn(head, "\r\n\\\"'");
-        strbuf_append(&b, head, n < 80 ? n : 80);
+        size_t n = 0, most = m->secret_begin - m->begin < 80 ? m->secret_begin - m->begin : 80;
+        while (n < most && !strchr("\r\n\\\"'", head[n]))
+            n++;
+        utf8_append_clean(&b, head, n);
         strbuf_putc(&b, ' ');
     } else {
         while (p > start && secret - p < 80 && strchr("\"'`=:>(, \t", p[-1]))
@@ -149,7 +151,10 @@ static char *make_snippet(const struct secret_scan *s, const struct secret_match
             p = s->buf + m->begin;
         utf8_append_clean(&b, p, (size_t)(secret - p));
     }
-    secret_redact(&b, secret, m->secret_end - m->secret_begin);
+    size_t n = m->secret_end - m->secret_begin;
+    if (b.s && memmem(b.s, b.len, secret, n)) /* the name says it, too */
+        strbuf_clear(&b);
+    secret_redact(&b, secret, n);
     return strbuf_take(&b, NULL);
 }
 
