@@ -214,8 +214,8 @@ static void a_secret_leaves_only_in_part(void **state)
 {
     struct module_run r;
     run_on("a/b.py", "x = 1\ntoken = \"" TOKEN_A "\"  # and " TOKEN_B "\nagain = '" TOKEN_A "'\n", &r);
-    assert_null(strstr(r.raw, TOKEN_A + 10));
-    assert_null(strstr(r.raw, TOKEN_B + 10));
+    assert_null(strstr(r.raw, &TOKEN_A[10]));
+    assert_null(strstr(r.raw, &TOKEN_B[10]));
     assert_int_equal(json_array_size(r.findings), 3); /* the provider's rule, not the variable's name as well */
     const json_t *first = json_array_get(r.findings, 0), *second = json_array_get(r.findings, 1),
                  *third = json_array_get(r.findings, 2);
