@@ -17,6 +17,7 @@
 #define START_NS (INT64_C(1767225600) * NS_PER_S) /* 2026-01-01: the same for every test */
 #define REAL_TIME_MAX_MS 60000
 #define CALLS_MAX 100000
+#define IDLE_LOOKS 20
 #define EXECUTIONS_MAX 1000
 
 struct sim {
@@ -362,7 +363,21 @@ static int look_at_activities(struct sim *s, const Pb__DescribeWorkflowExecution
     return 0;
 }
 
-static int look_at(struct sim *s, Pb__WorkflowExecution *e, struct round *round, struct err *err)
+/* A child that is not among the running ones is about to start, or its end is on the way to the parent. */
+static bool child_in_transit(const Pb__DescribeWorkflowExecutionResponse *d, const Pb__ListWorkflowExecutionsResponse *l)
+{
+    for (size_t i = 0; i < d->n_pending_children; i++) {
+        bool running = false;
+        for (size_t k = 0; k < l->n_executions && !running; k++)
+            running = strcmp(l->executions[k]->execution->workflow_id, d->pending_children[i]->workflow_id) == 0;
+        if (!running)
+            return true;
+    }
+    return false;
+}
+
+static int look_at(struct sim *s, Pb__WorkflowExecution *e, const Pb__ListWorkflowExecutionsResponse *l,
+                   struct round *round, struct err *err)
 {
     Pb__DescribeWorkflowExecutionRequest req = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
     Pb__GetWorkflowExecutionHistoryResponse *h = NULL;
@@ -375,13 +390,31 @@ static int look_at(struct sim *s, Pb__WorkflowExecution *e, struct round *round,
     const Pb__DescribeWorkflowExecutionResponse *d = (Pb__DescribeWorkflowExecutionResponse *)m;
     if (d->workflow_extended_info)
         due(round, pbx_timestamp_ns(d->workflow_extended_info->run_expiration_time));
-    if (d->pending_workflow_task) {
+    if (d->pending_workflow_task || child_in_transit(d, l)) {
         round->busy = true;
     } else if ((r = history_of(s, e, &h, err)) == 0 && h->history) {
         look_at_timers(h->history, round);
         r = look_at_activities(s, d, h->history, round, err);
     }
     engine_free_message(h ? &h->base : NULL);
+    engine_free_message(m);
+    return r;
+}
+
+/* The list of running executions may be a moment behind; this is not. */
+static int has_ended(struct sim *s, bool *ret, struct err *err)
+{
+    Pb__DescribeWorkflowExecutionRequest req = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution e = PB__WORKFLOW_EXECUTION__INIT;
+    ProtobufCMessage *m = NULL;
+    e.workflow_id = (char *)(uintptr_t)RUN_ID;
+    req.namespace_ = ns_name();
+    req.execution = &e;
+    int r = engine_call_sync(s->engine, ENGINE_DESCRIBE, &req.base, 0, &m, err);
+    const Pb__WorkflowExecutionInfo *i = r == 0 ? ((Pb__DescribeWorkflowExecutionResponse *)m)->workflow_execution_info
+                                                : NULL;
+    *ret = i && i->status != PB__WORKFLOW_EXECUTION_STATUS__WORKFLOW_EXECUTION_STATUS_RUNNING &&
+           i->status != PB__WORKFLOW_EXECUTION_STATUS__WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW;
     engine_free_message(m);
     return r;
 }
@@ -400,9 +433,13 @@ static int look(struct sim *s, struct round *round, struct err *err)
         Pb__WorkflowExecution *e = l->executions[i]->execution;
         if (strcmp(e->workflow_id, RUN_ID) == 0)
             round->closed = false;
-        r = look_at(s, e, round, err);
+        r = look_at(s, e, l, round, err);
     }
     engine_free_message(m);
+    if (r == 0 && round->closed) {
+        r = has_ended(s, &round->closed, err);
+        round->busy = !round->closed;
+    }
     return r == -ERR_NOT_FOUND ? 0 : r; /* it closed meanwhile */
 }
 
@@ -476,7 +513,7 @@ static int read_end(struct sim *s, struct err *err)
 static int play(struct sim *s, struct err *err)
 {
     int64_t give_up = os_mono_ns() + REAL_TIME_MAX_MS * NS_PER_MS;
-    for (;;) {
+    for (int idle = 0;;) {
         struct round round;
         int r = look(s, &round, err);
         if (r < 0)
@@ -486,15 +523,21 @@ static int play(struct sim *s, struct err *err)
         if (os_mono_ns() > give_up)
             return err_set(err, ERR_TIMEOUT, "the test did not end in %d seconds", REAL_TIME_MAX_MS / 1000);
         if (round.busy) {
+            idle = 0;
             os_sleep_ms(1);
             continue;
         }
         int64_t signal = signal_due(s), now = atomic_load(&s->now_ns);
         int64_t next = signal < round.next_ns ? signal : round.next_ns;
         if (next == INT64_MAX) {
+            if (++idle < IDLE_LOOKS) { /* what one execution tells another may be on its way */
+                os_sleep_ms(1);
+                continue;
+            }
             s->ret->status = "STUCK";
             return 0;
         }
+        idle = 0;
         if (next > now)
             atomic_store(&s->now_ns, next);
         engine_embedded_tick(s->engine);
