@@ -81,15 +81,12 @@ static const char *timeout_name(Pb__TimeoutType t)
 
 static void push_details(lua_State *L, const Pb__Payloads *details)
 {
-    struct workflow *w = workflow_of(L);
-    json_decref(w->tmp_json);
-    w->tmp_json = NULL;
-    if (!details || pbx_payloads_json(details, 0, &w->tmp_json, NULL) < 0)
+    if (!details)
         return;
-    value_push(L, w->tmp_json);
-    lua_setfield(L, -2, "details");
-    json_decref(w->tmp_json);
-    w->tmp_json = NULL;
+    if (value_read_payload(L, details))
+        lua_setfield(L, -2, "details");
+    else
+        lua_pop(L, 1);
 }
 
 void failure_push_pb(lua_State *L, const Pb__Failure *f, const char *field, const char *name, const char *verb)

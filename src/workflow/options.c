@@ -10,6 +10,17 @@
 #define TIMEOUT_DEFAULT_MS (10 * 60 * 1000)
 #define RETRY_MAX_DEFAULT 3
 
+static void unknown_option(lua_State *L, const char *what, const char *key, const char *const *known)
+{
+    struct suggest s;
+    suggest_init(&s, key);
+    for (size_t k = 0; known[k]; k++)
+        suggest_offer(&s, known[k]);
+    if (s.best)
+        luaL_error(L, "%s: unknown option '%s': did you mean '%s'?", what, key, s.best);
+    luaL_error(L, "%s: unknown option '%s'", what, key);
+}
+
 static void check_keys(lua_State *L, int idx, const char *what, const char *const *known)
 {
     idx = lua_absindex(L, idx);
@@ -19,17 +30,11 @@ static void check_keys(lua_State *L, int idx, const char *what, const char *cons
         if (lua_type(L, -1) != LUA_TSTRING)
             luaL_error(L, "%s: options have names", what);
         const char *key = lua_tostring(L, -1);
-        struct suggest s;
-        suggest_init(&s, key);
-        bool found = false;
-        for (size_t k = 0; known[k] && !found; k++) {
-            found = strcmp(known[k], key) == 0;
-            suggest_offer(&s, known[k]);
-        }
-        if (!found && s.best)
-            luaL_error(L, "%s: unknown option '%s': did you mean '%s'?", what, key, s.best);
-        if (!found)
-            luaL_error(L, "%s: unknown option '%s'", what, key);
+        size_t k = 0;
+        while (known[k] && strcmp(known[k], key) != 0)
+            k++;
+        if (!known[k])
+            unknown_option(L, what, key, known);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);

@@ -56,7 +56,6 @@ static void push_unknown(lua_State *L, const char *name)
 /* Arguments: light userdata of the query. Runs protected. */
 static int dispatch(lua_State *L)
 {
-    struct workflow *w = workflow_of(L);
     const Pb__WorkflowQuery *q = lua_touserdata(L, 1);
     if (strcmp(q->query_type, "__progress") == 0)
         return show_progress(L);
@@ -68,12 +67,8 @@ static int dispatch(lua_State *L)
         push_unknown(L, q->query_type);
         return lua_error(L);
     }
-    struct err err;
-    json_decref(w->tmp_json);
-    w->tmp_json = NULL;
-    if (pbx_payloads_json(q->query_args, 0, &w->tmp_json, &err) < 0)
-        return luaL_error(L, "%s", err.msg);
-    value_push(L, w->tmp_json);
+    if (!value_read_payload(L, q->query_args))
+        return lua_error(L);
     lua_call(L, 2, 0);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "codec/pbx.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -111,19 +112,28 @@ static void describe_event(event e, char *buf, size_t size)
              name ? " '" : "", name ? name : "", name ? "'" : "", id ? " with id " : "", id ? id : "");
 }
 
+/* Is the text this number, as it is written in commands? */
+static bool same_seq(const char *text, uint64_t seq)
+{
+    uint64_t v = 0;
+    if (*text < '1' || *text > '9' || strlen(text) > 19)
+        return false;
+    for (; *text >= '0' && *text <= '9'; text++)
+        v = v * 10 + (uint64_t)(*text - '0');
+    return !*text && v == seq;
+}
+
 static bool same(const struct command *c, event e)
 {
     const char *name, *id;
-    char seq[24];
     if (command_of(e, &name, &id) != c->kind)
         return false;
-    snprintf(seq, sizeof seq, "%llu", (unsigned long long)c->seq);
     switch (c->kind) {
     case COMMAND_ACTIVITY:
-        return name && strcmp(name, c->name) == 0 && strcmp(id, seq) == 0;
+        return name && strcmp(name, c->name) == 0 && same_seq(id, c->seq);
     case COMMAND_TIMER:
     case COMMAND_CANCEL_TIMER:
-        return strcmp(id, seq) == 0;
+        return same_seq(id, c->seq);
     case COMMAND_CANCEL_ACTIVITY:
         return e->activity_task_cancel_requested_event_attributes->scheduled_event_id == c->event_id;
     case COMMAND_CHILD:
@@ -212,37 +222,45 @@ static void match_command(struct workflow *w, event e)
 
 /* ---- events that tell the script something ---- */
 
-/* Decodes payload 0 and pushes its value; false: an error table is pushed instead. */
-static bool push_payload(struct workflow *w, lua_State *L, const Pb__Payloads *p)
+/* Pushes the value of payload 0; false: an error table is pushed instead. */
+static bool push_payload(lua_State *L, const Pb__Payloads *p)
 {
-    struct err err;
-    json_decref(w->tmp_json);
-    w->tmp_json = NULL;
-    if (pbx_payloads_json(p, 0, &w->tmp_json, &err) < 0) {
-        failure_push(L, "BadPayload", err.msg, false);
-        return false;
-    }
-    value_push(L, w->tmp_json);
-    return true;
+    if (value_read_payload(L, p))
+        return true;
+    failure_push(L, "BadPayload", lua_tostring(L, -1), false);
+    lua_remove(L, -2);
+    return false;
+}
+
+/* The field of the table on top, pushed; its string, or NULL. */
+static const char *field_of(lua_State *L, const char *key)
+{
+    lua_pushstring(L, key);
+    lua_rawget(L, -2);
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
 static void activity_completed(struct workflow *w, lua_State *L, struct future *f, const Pb__Payloads *result)
 {
-    bool ok = push_payload(w, L, result);
-    const char *status = json_str(w->tmp_json, "status", "");
-    if (ok && strcmp(status, "partial") == 0)
-        w->incomplete = true;
-    if (ok && strcmp(status, "failed") == 0) {
-        failure_push(L, "ActivityFailed", json_str(w->tmp_json, "error", "the module reports failure"), false);
+    bool ok = push_payload(L, result);
+    if (!ok || lua_type(L, -1) != LUA_TTABLE) {
+        future_resolve(w, L, f, ok);
+        return;
+    }
+    const char *status = field_of(L, "status");
+    w->incomplete |= status && strcmp(status, "partial") == 0;
+    bool failed = status && strcmp(status, "failed") == 0;
+    lua_pop(L, 1);
+    if (failed) {
+        const char *why = field_of(L, "error");
+        failure_push(L, "ActivityFailed", why ? why : "the module reports failure", false);
+        lua_remove(L, -2);
         lua_pushstring(L, f->name);
         lua_setfield(L, -2, "activity");
         lua_insert(L, -2);
         lua_setfield(L, -2, "details");
-        ok = false;
     }
-    json_decref(w->tmp_json);
-    w->tmp_json = NULL;
-    future_resolve(w, L, f, ok);
+    future_resolve(w, L, f, !failed);
 }
 
 static void fail_future(struct workflow *w, lua_State *L, struct future *f, const Pb__Failure *why, const char *verb)
@@ -315,11 +333,12 @@ static void on_child_event(struct workflow *w, lua_State *L, event e)
             e->child_workflow_execution_completed_event_attributes;
         if (!(f = event_map_take(&w->by_event, a->initiated_event_id)))
             return;
-        bool ok = push_payload(w, L, a->result);
-        if (ok && json_flag(w->tmp_json, "incomplete", false))
-            w->incomplete = true; /* what a part of the run left out, the run left out */
-        json_decref(w->tmp_json);
-        w->tmp_json = NULL;
+        bool ok = push_payload(L, a->result);
+        if (ok && lua_type(L, -1) == LUA_TTABLE) {
+            field_of(L, "incomplete");
+            w->incomplete |= lua_toboolean(L, -1); /* what a part of the run left out, the run left out */
+            lua_pop(L, 1);
+        }
         future_resolve(w, L, f, ok);
         return;
     }
@@ -426,29 +445,37 @@ static void on_started(struct workflow *w, lua_State *L, event e)
 static void on_signaled(struct workflow *w, lua_State *L, event e)
 {
     const Pb__WorkflowExecutionSignaledEventAttributes *a = e->workflow_execution_signaled_event_attributes;
-    push_payload(w, L, a->input);
-    json_decref(w->tmp_json);
-    w->tmp_json = NULL;
+    push_payload(L, a->input);
     fiber_signal(w, L, a->signal_name);
 }
 
-/* Has the event its attributes, so that the handlers may look at them? */
+#define EVENT_TYPES 64
+static unsigned attributes_of_type[EVENT_TYPES]; /* the oneof case that belongs to a type; 0: none */
+static pthread_once_t attributes_once = PTHREAD_ONCE_INIT;
+
+/* The members' names follow the types' names; their numbers follow no rule. */
+static void find_attributes(void)
+{
+    const ProtobufCMessageDescriptor *d = &pb__history_event__descriptor;
+    for (int type = 1; type < EVENT_TYPES; type++) {
+        const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(&pb__event_type__descriptor, type);
+        char name[120];
+        if (!v)
+            continue;
+        snprintf(name, sizeof name, "%s_event_attributes", v->name + strlen("EVENT_TYPE_"));
+        for (char *p = name; *p; p++)
+            *p = (char)tolower((unsigned char)*p);
+        const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(d, name);
+        if (f)
+            attributes_of_type[type] = f->id;
+    }
+}
+
+/* Has the event the attributes of its type, so that the handlers may look at them? */
 static bool has_attributes(event e)
 {
-    /* Oneof members are pointers at one place; an event without attributes has a case of zero. Field numbers of attributes
-     * follow no rule, so the member's name is compared with the type's. */
-    const ProtobufCFieldDescriptor *f =
-        e->attributes_case ? protobuf_c_message_descriptor_get_field(&pb__history_event__descriptor,
-                                                                     (unsigned)e->attributes_case)
-                           : NULL;
-    const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(&pb__event_type__descriptor, (int)e->event_type);
-    if (!f || !v)
-        return false;
-    const char *p = v->name + strlen("EVENT_TYPE_"), *q = f->name;
-    for (; *p && *q; p++, q++)
-        if (tolower((unsigned char)*p) != *q)
-            return false;
-    return !*p && strcmp(q, "_event_attributes") == 0;
+    return e->event_type > 0 && e->event_type < EVENT_TYPES && e->attributes_case &&
+           attributes_of_type[e->event_type] == (unsigned)e->attributes_case;
 }
 
 static void apply(struct workflow *w, lua_State *L, event e)
@@ -606,6 +633,7 @@ static void one_event(struct workflow *w, lua_State *L, const Pb__HistoryEvent *
 
 void replay_task(struct workflow *w, lua_State *L, const Pb__HistoryEvent *const *events, size_t count, bool query_only)
 {
+    pthread_once(&attributes_once, find_attributes);
     size_t replayed = 0; /* events before this one belong to tasks that were completed */
     for (size_t i = 0; i < count; i++)
         if (events[i]->event_type == PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_COMPLETED)

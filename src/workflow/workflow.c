@@ -81,7 +81,6 @@ static void drop_run(struct workflow *w)
     json_decref(w->start_input);
     json_decref(w->patches);
     json_decref(w->recorded_patches);
-    json_decref(w->tmp_json);
     strbuf_release(&w->text[0]);
     strbuf_release(&w->text[1]);
     struct workflow keep = {.limits = w->limits, .script = w->script, .chunk_name = w->chunk_name,
@@ -308,8 +307,6 @@ static int run(struct task *t, struct workflow_result *ret, struct err *err)
     if (status != LUA_OK)
         drive_failed(w, status);
     w->result = NULL;
-    json_decref(w->tmp_json);
-    w->tmp_json = NULL;
     if (w->failed) {
         w->broken = true;
         return w->err.code ? err_copy(err, &w->err) : err_nomem(err);

@@ -5,7 +5,7 @@
  *   sandbox.c  the globals a script sees; base functions; coroutines
  *   order.c    pairs, next, tostring: the same in every state
  *   pattern.c  string matching with a bound; strlib.c, tablib.c: the rest of string and table
- *   value.c    JSON text <-> Lua values
+ *   value.c    Lua values -> JSON text; value_read.c: the way back
  *   fiber.c    the scheduler: fibers, futures, waiting, cancellation
  *   api.c      ff.*; options.c: the options of activities and children
  *   command.c  commands to be sent; replay.c: history in, matching of commands; failure.c: failures <-> ff.error
@@ -238,7 +238,6 @@ struct workflow {
 
     /* scratch: what a longjmp must not lose */
     struct strbuf text[2];
-    json_t *tmp_json;
     struct err err;
 };
 
@@ -301,6 +300,10 @@ void value_open(lua_State *L);
  * value in messages. max: bytes. */
 void value_write(lua_State *L, int idx, struct strbuf *out, const char *what, size_t max);
 void value_push(lua_State *L, const json_t *j); /* raises */
+/* Pushes the value of a JSON text, or of payload 0 (null if there is none). false: a message is pushed instead. Raises for memory
+ * alone; text[1] is used. */
+bool value_read(lua_State *L, const char *text, size_t len);
+bool value_read_payload(lua_State *L, const Pb__Payloads *p);
 /* Raises unless the text is UTF-8. */
 void value_check_text(lua_State *L, const char *s, size_t n, const char *what);
 int value_array(lua_State *L); /* ff.array */
