@@ -76,7 +76,7 @@ const struct command *cli_find(const char *name);
 extern const struct opt global_opts[];
 
 /* One file a command. */
-extern const struct command cmd_run, cmd_workflow, cmd_runs, cmd_module, cmd_store, cmd_clean, cmd_init, cmd_trust, cmd_config,
-    cmd_doctor, cmd_completion, cmd_complete, cmd_version, cmd_hold;
+extern const struct command cmd_run, cmd_workflow, cmd_runs, cmd_module, cmd_findings, cmd_finding,
+    cmd_store, cmd_clean, cmd_init, cmd_trust, cmd_config, cmd_doctor, cmd_completion, cmd_complete, cmd_version, cmd_hold;
 
 #endif

@@ -30,6 +30,7 @@ const struct opt global_opts[] = {
 #define LIST(...) (const struct command *const[]){__VA_ARGS__, NULL}
 const struct command_group command_groups[] = {
     {"Run", LIST(&cmd_run, &cmd_workflow, &cmd_runs, &cmd_module)},
+    {"Findings", LIST(&cmd_findings, &cmd_finding)},
     {"Data", LIST(&cmd_store, &cmd_clean)},
     {"Set-up", LIST(&cmd_init, &cmd_trust, &cmd_config, &cmd_doctor, &cmd_completion, &cmd_complete, &cmd_version, &cmd_hold)},
     {NULL, NULL},

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/rundoc.h"
+#include "cli/suppressions.h"
 #include "cli/term.h"
 #include "codec/json.h"
 #include "codec/sarif.h"
@@ -80,6 +81,8 @@ int run_findings(struct app *app, const struct run_info *run, struct findings *r
         r = findings_merge(ret, err);
     if (r == 0)
         r = findings_assign_ids(ret, run->run_id, (uint64_t)(run->started_ns / NS_PER_MS), err);
+    if (r == 0)
+        r = suppressions_apply(app, ret, err);
     if (r == 0 && run->gate.baseline) {
         struct findings base = {0};
         r = read_baseline(app, run->gate.baseline, &base, err);
@@ -264,19 +267,28 @@ void findings_print(const struct findings *f, bool compared)
     putchar('\n');
 }
 
+void run_report_facts(const struct run_info *run, struct sarif_options *ret)
+{
+    int64_t shown = (int64_t)json_array_size(json_object_get(run->target, "notices"));
+    int64_t total = json_i64(run->target, "notices_total", shown);
+    *ret = (struct sarif_options){.target_name = json_str(run->target, "name", NULL),
+                                  .run_id = run->run_id,
+                                  .workflow = run->workflow,
+                                  .started_ns = run->started_ns,
+                                  .finished_ns = run->finished_ns,
+                                  .successful = run->status && strcmp(run->status, "COMPLETED") == 0 && !run->incomplete,
+                                  .notices = json_object_get(run->target, "notices"),
+                                  .notices_left_out = total > shown ? total - shown : 0,
+                                  .version = FF_VERSION,
+                                  .compared = run->gate.baseline != NULL,
+                                  .include_code_flows = true};
+}
+
 static int export_sarif(struct app *app, const struct run_info *run, const struct findings *f, struct err *err)
 {
     struct strbuf out = STRBUF_INIT_MAX(SARIF_BYTES_MAX);
-    struct sarif_options o = {.target_name = json_str(run->target, "name", NULL),
-                              .run_id = run->run_id,
-                              .workflow = run->workflow,
-                              .started_ns = run->started_ns,
-                              .finished_ns = run->finished_ns,
-                              .successful = strcmp(run->status, "COMPLETED") == 0 && !run->incomplete,
-                              .notices = json_object_get(run->target, "notices"),
-                              .version = FF_VERSION,
-                              .compared = run->gate.baseline != NULL,
-                              .include_code_flows = true};
+    struct sarif_options o;
+    run_report_facts(run, &o);
     int r = sarif_write(f, &o, &out, err);
     if (r == 0)
         r = os_write_file_atomic(run->gate.export_sarif, out.s, out.len, 0644, err);

@@ -4,6 +4,7 @@
 
 #include "cli/app.h"
 #include "codec/findings.h"
+#include "codec/sarif.h"
 
 /* How a run is judged; kept in its memo, so that it holds for whoever waits. */
 struct gate_options {
@@ -54,6 +55,9 @@ int run_exit_status(const struct run_info *run, const struct gate_verdict *v);
 
 /* {run_id, workflow, status, target, ..., findings, result}; new reference, NULL when memory is out. */
 json_t *run_document(const struct run_info *run, const struct findings *f, const struct gate_verdict *v);
+
+/* What reports say of a run beside its findings; borrows from it. */
+void run_report_facts(const struct run_info *run, struct sarif_options *ret);
 
 /* Exports and prints a closed run's results; gives the exit status. */
 int run_report(struct app *app, const struct run_info *run);

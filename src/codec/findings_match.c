@@ -176,11 +176,11 @@ static int append_absent(struct findings *now, const struct findings *base, cons
     return 0;
 }
 
-static bool index_fingerprints(const struct findings *list, struct map *ret)
+static bool index_fingerprints(const struct findings *list, bool with_absent, struct map *ret)
 {
     for (size_t i = 0; i < list->len; i++) {
         struct finding *f = &list->v[i];
-        if (f->fingerprint && f->status != FINDING_ABSENT && !map_set(ret, f->fingerprint, f))
+        if (f->fingerprint && (with_absent || f->status != FINDING_ABSENT) && !map_set(ret, f->fingerprint, f))
             return false;
     }
     return true;
@@ -189,7 +189,7 @@ static bool index_fingerprints(const struct findings *list, struct map *ret)
 int findings_compare(struct findings *now, const struct findings *base, bool keep_absent, struct err *err)
 {
     _cleanup_(map_release) struct map before = {0}, after = {0};
-    if (!index_fingerprints(base, &before) || (keep_absent && !index_fingerprints(now, &after)))
+    if (!index_fingerprints(base, false, &before) || (keep_absent && !index_fingerprints(now, true, &after)))
         return err_nomem(err);
     for (size_t i = 0; i < now->len; i++) {
         struct finding *f = &now->v[i];

@@ -263,6 +263,9 @@ static void test_baseline(void **state)
     assert_string_equal(now.v[1].rule_id, "c/z");
     assert_int_equal(now.v[1].status, FINDING_ABSENT);
     assert_int_equal(now.v[2].status, FINDING_NEW);
+    /* a second comparison adds nothing twice */
+    assert_int_equal(findings_compare(&now, &base, true, NULL), 0);
+    assert_int_equal(now.len, 3);
     /* with it as the next baseline, what is absent in it is no part of it */
     struct findings later = {0};
     read_ok(&later, lines[5]);

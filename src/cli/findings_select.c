@@ -1,0 +1,303 @@
+#include "cli/findings_select.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/sarif.h"
+#include "os/file.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PAGE 200
+#define SEARCH_RUNS_MAX 1000 /* how far back a finding is looked for */
+#define FILE_BYTES_MAX ((size_t)1 << 30)
+#define ID_MIN 4
+
+void run_list_release(struct run_list *l)
+{
+    run_info_release(&l->run);
+    findings_release(&l->list);
+}
+
+/* --- runs ------------------------------------------------------------------------------------------------- */
+
+int findings_each_run(struct app *app, size_t max, int (*one)(void *arg, const char *run_id, struct err *err),
+                      void *arg, struct err *err)
+{
+    Pb__ListWorkflowExecutionsRequest req = PB__LIST_WORKFLOW_EXECUTIONS_REQUEST__INIT;
+    ProtobufCBinaryData token = {0};
+    size_t seen = 0;
+    int r;
+    req.namespace_ = (char *)"default";
+    req.page_size = PAGE;
+    do {
+        ProtobufCMessage *m;
+        req.next_page_token = token;
+        r = engine_call_sync(app->engine, ENGINE_LIST, &req.base, 0, &m, err);
+        free(token.data);
+        token = (ProtobufCBinaryData){0};
+        if (r < 0)
+            return r;
+        Pb__ListWorkflowExecutionsResponse *l = (Pb__ListWorkflowExecutionsResponse *)m;
+        for (size_t i = 0; r == 0 && i < l->n_executions && seen < max; i++, seen++)
+            r = one(arg, l->executions[i]->execution->workflow_id, err);
+        token = l->next_page_token;
+        l->next_page_token = (ProtobufCBinaryData){0};
+        engine_free_message(m);
+    } while (r == 0 && token.len && seen < max);
+    free(token.data);
+    return r < 0 ? r : 0;
+}
+
+static int open_run(struct app *app, const char *run_id, struct run_list *ret, struct err *err)
+{
+    *ret = (struct run_list){0};
+    int r = run_read(app, run_id, &ret->run, err);
+    if (r < 0)
+        return r;
+    r = run_findings(app, &ret->run, &ret->list, err);
+    if (r < 0)
+        run_list_release(ret);
+    return r;
+}
+
+struct latest {
+    struct app *app;
+    char *run_id;
+};
+
+static int take_if_closed(void *arg, const char *run_id, struct err *err)
+{
+    struct latest *l = arg;
+    struct run_info info;
+    int r = run_read(l->app, run_id, &info, err);
+    if (r < 0)
+        return r;
+    if (info.closed && info.result && !(l->run_id = mem_strdup(run_id)))
+        r = err_nomem(err);
+    run_info_release(&info);
+    return r < 0 ? r : l->run_id != NULL;
+}
+
+int run_list_open(struct app *app, const char *id, struct run_list *ret, struct err *err)
+{
+    _cleanup_free_ char *run_id = NULL;
+    int r;
+    if (id && strcmp(id, "latest") != 0) {
+        r = run_resolve(app, id, &run_id, err);
+    } else {
+        struct latest l = {.app = app};
+        r = findings_each_run(app, SEARCH_RUNS_MAX, take_if_closed, &l, err);
+        run_id = l.run_id;
+        if (r == 0 && !run_id) {
+            err_set(err, ERR_NOT_FOUND, "no run has ended yet");
+            return err_hint(err, "'ff run security_assessment FOLDER' makes one");
+        }
+    }
+    return r < 0 ? r : open_run(app, run_id, ret, err);
+}
+
+static int open_file(const char *path, struct run_list *ret, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len;
+    *ret = (struct run_list){0};
+    int r = os_read_file(path, FILE_BYTES_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
+    if (sarif_looks_like(text, len))
+        r = sarif_read(text, len, &ret->list, err);
+    else if ((r = findings_read(&ret->list, text, len, err)) == 0)
+        r = findings_merge(&ret->list, err);
+    for (size_t i = 0; r == 0 && i < ret->list.len; i++)
+        if (!ret->list.v[i].fingerprint) /* of a tool that gives none */
+            r = findings_fingerprint(&ret->list, err);
+    if (r == 0)
+        return 0;
+    run_list_release(ret);
+    return err_wrap(err, "%s", path);
+}
+
+int run_list_open_any(struct app *app, const char *id, struct run_list *ret, struct err *err)
+{
+    if (os_exists(id) && !os_is_dir(id))
+        return open_file(id, ret, err);
+    int r = app->engine ? 0 : app_open(app, APP_STORE | APP_ENGINE, err);
+    return r < 0 ? r : run_list_open(app, id, ret, err);
+}
+
+/* --- one finding ------------------------------------------------------------------------------------------ */
+
+struct search {
+    struct app *app;
+    const char *id;
+    struct run_list *ret;
+    size_t *ret_index;
+    bool found;
+};
+
+static bool begins(const char *text, const char *with)
+{
+    return text && strncasecmp(text, with, strlen(with)) == 0;
+}
+
+/* The finding that id means in the list: an exact one, else the only one that begins so. */
+static int find_in(const struct findings *list, const char *id, size_t *ret_index, struct err *err)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < list->len; i++) {
+        const struct finding *f = &list->v[i];
+        if (!begins(f->id, id) && !begins(f->fingerprint, id))
+            continue;
+        bool exact = strlen(id) == 26 || strlen(id) == FINDINGS_FINGERPRINT_HEX;
+        *ret_index = i;
+        found++;
+        if (exact)
+            return 1;
+    }
+    if (found > 1) {
+        err_set(err, ERR_USAGE, "'%s' is the beginning of %zu findings", id, found);
+        return err_hint(err, "write more of it");
+    }
+    return (int)found;
+}
+
+static int search_run(void *arg, const char *run_id, struct err *err)
+{
+    struct search *s = arg;
+    struct run_list l;
+    int r = open_run(s->app, run_id, &l, err);
+    if (r < 0)
+        return r;
+    r = find_in(&l.list, s->id, s->ret_index, err);
+    if (r == 1) {
+        *s->ret = l;
+        s->found = true;
+        return 1;
+    }
+    run_list_release(&l);
+    return r;
+}
+
+int run_list_find(struct app *app, const char *run_id, const char *id, struct run_list *ret, size_t *ret_index,
+                  struct err *err)
+{
+    struct search s = {.app = app, .id = id, .ret = ret, .ret_index = ret_index};
+    int r = 0;
+    if (strlen(id) < ID_MIN)
+        return err_set(err, ERR_USAGE, "'%s' is too short for the id of a finding", id);
+    if (run_id) {
+        _cleanup_free_ char *full = NULL;
+        r = run_resolve(app, run_id, &full, err);
+        if (r == 0)
+            r = search_run(&s, full, err);
+    } else {
+        r = findings_each_run(app, SEARCH_RUNS_MAX, search_run, &s, err);
+    }
+    if (r < 0 || s.found)
+        return r < 0 ? r : 0;
+    err_set(err, ERR_NOT_FOUND, "finding '%.64s' not found", id);
+    return err_hint(err, "'ff findings list' shows the findings of the last run with their ids");
+}
+
+/* --- filters ---------------------------------------------------------------------------------------------- */
+
+struct filter {
+    bool severities[SEVERITY_CRITICAL + 1];
+    const char *rule, *path, *module;
+    bool fresh, unchanged, absent, suppressed; /* which are let through */
+};
+
+static int read_severities(const char *text, struct filter *f, struct err *err)
+{
+    bool list = strchr(text, ',') != NULL;
+    memset(f->severities, 0, sizeof f->severities);
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, ",");
+        _cleanup_free_ char *word = mem_strndup(p, n);
+        enum severity s;
+        if (!word)
+            return err_nomem(err);
+        int r = severity_parse(word, &s, err);
+        if (r < 0)
+            return err_wrap(err, "--severity");
+        for (int k = (int)s; k <= (list ? (int)s : SEVERITY_CRITICAL); k++)
+            f->severities[k] = true;
+        p += n + (p[n] == ',');
+    }
+    return 0;
+}
+
+static int read_status(const char *text, struct filter *f, struct err *err)
+{
+    f->fresh = f->unchanged = f->absent = f->suppressed = false;
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, ",");
+        bool active = n == 6 && strncmp(p, "active", n) == 0;
+        if (active || (n == 3 && strncmp(p, "new", n) == 0))
+            f->fresh = true;
+        if (active || (n == 9 && strncmp(p, "unchanged", n) == 0))
+            f->unchanged = true;
+        else if (n == 6 && strncmp(p, "absent", n) == 0)
+            f->absent = true;
+        else if (n == 10 && strncmp(p, "suppressed", n) == 0)
+            f->suppressed = true;
+        else if (!active && !(n == 3 && strncmp(p, "new", n) == 0))
+            return err_set(err, ERR_USAGE, "--status '%.*s': one of new unchanged absent suppressed active", (int)n, p);
+        p += n + (p[n] == ',');
+    }
+    return 0;
+}
+
+/* A glob, or the beginning up to a slash. */
+static bool fits(const char *pattern, const char *text)
+{
+    size_t n = strlen(pattern);
+    while (n > 0 && pattern[n - 1] == '/')
+        n--;
+    if (!text)
+        return false;
+    return fnmatch(pattern, text, 0) == 0 || (strncmp(pattern, text, n) == 0 && (text[n] == '/' || !text[n]));
+}
+
+static bool passes(const struct filter *w, const struct finding *f)
+{
+    bool state = f->status == FINDING_ABSENT      ? w->absent
+                 : f->suppressed                  ? w->suppressed
+                 : f->status == FINDING_UNCHANGED ? w->unchanged
+                                                  : w->fresh;
+    return state && w->severities[f->severity] && (!w->rule || fits(w->rule, f->rule_id)) &&
+           (!w->path || fits(w->path, f->file)) &&
+           (!w->module || (f->module && strcmp(w->module, f->module) == 0));
+}
+
+int findings_filter(const struct args *a, struct findings *list, struct err *err)
+{
+    struct filter w = {.rule = args_get(a, "rule"), .path = args_get(a, "path"), .module = args_get(a, "module"),
+                       .fresh = true, .unchanged = true, .suppressed = true};
+    const char *severity = args_get(a, "severity"), *status = args_get(a, "status");
+    memset(w.severities, 1, sizeof w.severities);
+    if (w.path && strncmp(w.path, "./", 2) == 0)
+        w.path += 2;
+    int r = severity ? read_severities(severity, &w, err) : 0;
+    if (r == 0 && status)
+        r = read_status(status, &w, err);
+    if (r < 0)
+        return r;
+    size_t kept = 0;
+    for (size_t i = 0; i < list->len; i++) {
+        if (!passes(&w, &list->v[i])) {
+            finding_release(&list->v[i]);
+            continue;
+        }
+        if (kept != i) {
+            list->v[kept] = list->v[i];
+            list->v[i] = (struct finding){0};
+        }
+        kept++;
+    }
+    list->len = kept;
+    return 0;
+}
