@@ -296,7 +296,6 @@ static int count_dirs(const char *cache, const char *which)
 static void test_eviction(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_free_ char *text = lab_text(100000, 1);
     f->o.max_bytes = 400000;
     open_cache(f);
     struct store_ref trees[6];
