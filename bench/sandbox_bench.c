@@ -5,6 +5,7 @@
 #include "sandbox/sandbox.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,54 @@ static double bench(struct spawner *s, const char *what, const struct sandbox_pl
     return p50;
 }
 
+struct crowd {
+    int left, to_start, null;
+    struct spawner *spawner;
+    const struct sandbox_plan *plan;
+};
+
+static void start_one(struct crowd *c);
+
+static void one_done(void *arg, const struct sandbox_result *r)
+{
+    struct crowd *c = arg;
+    if (r->end != SANDBOX_EXITED)
+        exit(1);
+    c->left--;
+    if (c->to_start > 0)
+        start_one(c);
+}
+
+static void start_one(struct crowd *c)
+{
+    struct sandbox_proc *p;
+    struct err e = {0};
+    c->to_start--;
+    if (sandbox_start(c->spawner, c->plan, c->null, c->null, c->null, one_done, c, &p, &e) < 0) {
+        fprintf(stderr, "start: %s\n", e.msg);
+        exit(1);
+    }
+}
+
+/* Many at a time: how many a second. */
+static void bench_rate(struct spawner *s, const char *what, const struct sandbox_plan *plan, int n, int at_a_time)
+{
+    struct crowd c = {.left = n, .to_start = n, .spawner = s, .plan = plan,
+                      .null = open("/dev/null", O_RDWR | O_CLOEXEC)};
+    int64_t t = os_mono_ns();
+    for (int i = 0; i < at_a_time && c.to_start > 0; i++)
+        start_one(&c);
+    while (c.left > 0) {
+        struct pollfd p = {.fd = spawner_fd(s), .events = POLLIN};
+        struct err e = {0};
+        poll(&p, 1, -1);
+        if (spawner_dispatch(s, &e) < 0)
+            exit(1);
+    }
+    printf("%-34s %.0f a second (%d runs)\n", what, n / ((double)(os_mono_ns() - t) / 1e9), n);
+    close(c.null);
+}
+
 static double bench_command(const char *what, const char *const argv[], int n)
 {
     int64_t *ns = mem_calloc((size_t)n, sizeof *ns);
@@ -98,6 +147,7 @@ int main(int argc, char **argv)
     bench(s, "built-in no-op, back to back", &noop, n, 0);
     double ours = bench(s, "/bin/true, back to back", &prog, n, 0);
     bench(s, "built-in no-op, 5 ms between", &noop, n / 4 + 1, 5);
+    bench_rate(s, "built-in no-op, 20 at a time", &noop, n * 2, 20);
     bench_command("fork and exec /bin/true, no walls", (const char *const[]){"/bin/true", NULL}, n);
     double peer = bench_command("bwrap --unshare-all /bin/true",
                                 (const char *const[]){"bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true", NULL}, n / 4 + 1);

@@ -219,7 +219,7 @@ static int close_others(struct job *j, struct err *err)
 
 static int add_seccomp(struct job *j, struct err *err)
 {
-    return filter_load(&j->host->filter, err);
+    return filter_last(&j->host->filter, err);
 }
 
 static const struct step {

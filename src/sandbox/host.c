@@ -113,9 +113,9 @@ void host_discover(struct host *h)
     p->landlock_abi = abi > 0 ? (int)abi : 0;
     if (!p->landlock_abi)
         lacks(p, "Landlock");
-    p->seccomp = filter_build(&h->filter, &e) == 0;
+    groups_discover(h);
+    p->seccomp = filter_first(&h->filter, &e) == 0;
     if (!p->seccomp)
         lacks(p, "seccomp");
-    groups_discover(h);
     p->complete = p->missing[0] == 0;
 }

@@ -118,7 +118,7 @@ struct host {
     uid_t idmap_uid;  /* that owner */
     gid_t idmap_gid;
     int clone_flags;  /* CLONE_NEW* that work here, without CLONE_NEWNS and CLONE_NEWUSER */
-    struct sock_fprog filter; /* len 0: no seccomp */
+    struct sock_fprog filter; /* what an activity loads; len 0: no seccomp */
     union slot_page *slots;   /* SPAWNER_CHILDREN_MAX of them, shared with the inits */
     int ended_fd;             /* eventfd: an init writes to it when it has filled in its slot's end */
     int host_ns_fd;           /* mount namespace that shows the host; the spawner's own */
@@ -146,9 +146,10 @@ int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_
 /* tree.c: kills a process and all below it. */
 void tree_kill(int proc_fd, pid_t pid);
 
-/* seccomp.c: builds the program once. */
-int filter_build(struct sock_fprog *ret, struct err *err);
-int filter_load(const struct sock_fprog *p, struct err *err);
+/* seccomp.c: restricts the spawner itself to what it and activities may do, and gives the program that activities load
+ * besides. */
+int filter_first(struct sock_fprog *ret_last, struct err *err);
+int filter_last(const struct sock_fprog *last, struct err *err);
 
 /* groups.c */
 struct group_usage {

@@ -353,8 +353,10 @@ static void conclude_ended(struct spawner_state *s)
     (void)!read(s->host.ended_fd, &n, sizeof n);
     for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
         struct child *c = &s->children[i];
+        if (c->state != CHILD_RUNNING)
+            continue;
         int state = __atomic_load_n(&slot_of(s, c)->state, __ATOMIC_ACQUIRE);
-        if (c->state != CHILD_RUNNING || (state != SLOT_ENDED && state != SLOT_FAILED))
+        if (state != SLOT_ENDED && state != SLOT_FAILED)
             continue;
         if (!s->host.protection.pid_ns) /* the init waits for this: it holds its orphans together */
             kill_child(s, c);
