@@ -1,5 +1,5 @@
-/* ff-secrets DIR: runs secret_detection on a folder, without sandbox or engine, and prints its messages: for work on the
- * rules. */
+/* ff-secrets DIR: runs secret_detection on a folder, without sandbox or engine, and prints its messages: for work
+ * on the rules. */
 #include "codec/json.h"
 #include "os/file.h"
 #include "scan/builtin.h"

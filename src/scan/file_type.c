@@ -82,8 +82,8 @@ const char *file_class_name(enum file_class c)
     return class_names[c];
 }
 
-/* ELF's e_type (gabi, "ELF Header"): 1 relocatable, 2 executable, 3 shared, 4 core. A shared object is as able to run as
- * a program. */
+/* ELF's e_type (gabi, "ELF Header"): 1 relocatable, 2 executable, 3 shared, 4 core. A shared object is as able to
+ * run as a program. */
 static struct file_type elf_type(const unsigned char *p, size_t len)
 {
     unsigned type = len < 18 ? 0 : p[5] == 2 ? (unsigned)p[16] << 8 | p[17] : (unsigned)p[17] << 8 | p[16];

@@ -20,8 +20,8 @@ struct file_type {
 struct file_type file_type_detect(const void *head, size_t len);
 const char *file_class_name(enum file_class c);
 
-/* The language of a text by its name, or by its "#!" line; NULL when it is none that is known. name is the last part of the
- * path. */
+/* The language of a text by its name, or by its "#!" line; NULL when it is none that is known. name is the last
+ * part of the path. */
 const char *file_language(const char *name, const void *head, size_t len);
 
 #endif

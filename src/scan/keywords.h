@@ -22,8 +22,8 @@ struct keywords_state {
     uint32_t node;
 };
 
-/* Calls found(index of the word, offset behind its last byte, arg) for each occurrence, by its end. Offsets count from the
- * start of this piece. A negative return ends the search and is returned. */
+/* Calls found(index of the word, offset behind its last byte, arg) for each occurrence, by its end. Offsets count
+ * from the start of this piece. A negative return ends the search and is returned. */
 int keywords_search(const struct keywords *k, struct keywords_state *st, const void *text, size_t len,
                     int (*found)(size_t word, size_t end, void *arg), void *arg);
 

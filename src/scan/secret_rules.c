@@ -68,7 +68,10 @@ void secret_rules_free(struct secret_rules *s)
 
 static enum confidence parse_confidence(const char *text)
 {
-    return strcmp(text, "low") == 0 ? CONFIDENCE_LOW : strcmp(text, "medium") == 0 ? CONFIDENCE_MEDIUM : CONFIDENCE_HIGH;
+    for (int c = CONFIDENCE_LOW; c < CONFIDENCE_HIGH; c++)
+        if (strcmp(text, confidence_name((enum confidence)c)) == 0)
+            return (enum confidence)c;
+    return CONFIDENCE_HIGH;
 }
 
 static int add_keywords(struct secret_rules *s, const json_t *list, size_t rule, struct err *err)

@@ -42,8 +42,8 @@ struct secret_match {
     enum confidence confidence;
 };
 
-/* Tries the rule where one of its keywords stands at [keyword, keyword_end) of the text, not before from. 1: a secret; 0: none;
- * a regular expression that gives up at its limit is none, too. */
+/* Tries the rule where one of its keywords stands at [keyword, keyword_end) of the text, not before from. 1: a
+ * secret; 0: none; a regular expression that gives up at its limit is none, too. */
 int secret_rule_try(struct secret_rules *set, size_t rule, const char *text, size_t len, size_t from, size_t keyword,
                     size_t keyword_end, struct secret_match *ret, struct err *err);
 

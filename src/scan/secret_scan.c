@@ -126,8 +126,8 @@ static void place(const struct secret_scan *s, const struct secret_match *m, str
     h->end_column = end_column < INT_MAX ? (int)end_column : INT_MAX;
 }
 
-/* What stands before the secret on its line, if it is no more than a name and a sign; the secret redacted. What else the
- * line holds may be another secret, so it is left out. */
+/* What stands before the secret on its line, if it is no more than a name and a sign; the secret redacted. What
+ * else the line holds may be another secret, so it is left out. */
 static char *make_snippet(const struct secret_scan *s, const struct secret_match *m)
 {
     const char *secret = s->buf + m->secret_begin, *start = line_start(s, secret), *p = secret;
@@ -277,8 +277,8 @@ static int work(struct secret_scan *s, bool last, struct err *err)
     if (to <= s->scanned)
         return 0;
     s->err = err;
-    int r = keywords_search(secret_rules_keywords(s->rules), &s->state, s->buf + s->scanned, to - s->scanned, on_keyword,
-                            s);
+    int r = keywords_search(secret_rules_keywords(s->rules), &s->state, s->buf + s->scanned, to - s->scanned,
+                            on_keyword, s);
     if (r < 0)
         return r;
     s->scanned = to;

@@ -1,8 +1,11 @@
 /* The module secret_detection: secrets in the files of a workspace.
  *
  * A secret leaves this module as its first and last few characters and as a keyed hash, truncated: enough to tell
- * two apart and to know one again in the next run, too little to get it back. Input, all optional: patterns (globs of
- * files), max_file_size (bytes or "10M"), generic (rules that go by the name of a variable), fingerprint_key. */
+ * two apart and to know one again in the next run, too little to get it back.
+ *
+ * Input, all optional: patterns (globs of files), max_file_size (bytes or "10M"), generic (rules that go by the name
+ * of a variable), generic_code (those in source code too: off where security_analyzer runs beside, which knows code
+ * better), fingerprint_key. */
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "codec/findings.h"
@@ -11,6 +14,7 @@
 #include "module/module.h"
 #include "os/file.h"
 #include "scan/builtin.h"
+#include "scan/file_type.h"
 #include "scan/scan_input.h"
 #include "scan/secret_scan.h"
 #include "scan/walk.h"
@@ -22,8 +26,8 @@
 #define HASH_BYTES 8 /* of the keyed hash */
 #define KEY_MAX 64   /* bytes: the block of SHA-256 */
 #define NAMED_MAX 100 /* files left out that are named in the summary */
-/* Public, so that the same secret has the same fingerprint on every machine; a key of one's own keeps others from trying
- * out guesses. */
+/* Public, so that the same secret has the same fingerprint on every machine; a key of one's own keeps others from
+ * trying out guesses. */
 #define PUBLIC_KEY "fuzzforge secret fingerprint 1"
 
 struct detection {
@@ -32,7 +36,7 @@ struct detection {
     struct secret_scan *scan;
     struct scan_patterns patterns;
     uint64_t max_file_size;
-    bool generic;
+    bool generic, generic_code;
     const char *key;
     struct sha256 sha;
     char *buf;
@@ -68,10 +72,21 @@ static int keyed_hash(struct detection *d, const struct secret_hit *h, char out[
     return 0;
 }
 
+/* Is the file in a language in which security_analyzer looks for credentials itself? */
+static bool analysed(const char *name)
+{
+    static const char *const languages[] = {"Python", "JavaScript", "TypeScript", "Java", "Go", "Ruby", "PHP", "C"};
+    const char *language = file_language(name, NULL, 0);
+    for (size_t i = 0; language && i < ARRAY_LEN(languages); i++)
+        if (strcmp(language, languages[i]) == 0)
+            return true;
+    return false;
+}
+
 static int on_hit(const struct secret_hit *h, void *arg, struct err *err)
 {
     struct detection *d = arg;
-    if (!d->generic && secret_rule_generic(h->rule))
+    if (secret_rule_generic(h->rule) && (!d->generic || (!d->generic_code && analysed(d->entry->name))))
         return 0;
     char hash[2 * HASH_BYTES + 1], reason[256];
     int r = keyed_hash(d, h, hash, err);
@@ -113,8 +128,8 @@ static int leave_out(struct detection *d, const char *reason, struct err *err)
     return j && json_array_append_new(d->left_out, j) == 0 ? 0 : err_nomem(err);
 }
 
-/* UTF-16 with a mark (RFC 2781): each unit becomes its low byte, or "?" when it has more, so that secrets, which are ASCII,
- * are found, on their lines. A pair is cut in two if the piece ends in it: pieces are of even length. */
+/* UTF-16 with a mark (RFC 2781): each unit becomes its low byte, or "?" when it has more, so that secrets, which
+ * are ASCII, are found, on their lines. A pair is cut in two if the piece ends in it: pieces are of even length. */
 static size_t narrow(char *p, size_t n, bool big)
 {
     size_t out = 0;
@@ -137,7 +152,10 @@ static int scan_fd(struct detection *d, int fd, bool *ret_binary, struct err *er
             *ret_binary = walk_is_binary(d->buf, n);
             if (*ret_binary)
                 return 0;
-            wide = n >= 2 && memcmp(d->buf, "\xff\xfe", 2) == 0 ? 1 : n >= 2 && memcmp(d->buf, "\xfe\xff", 2) == 0 ? 2 : 0;
+            wide = n < 2                               ? 0
+                   : memcmp(d->buf, "\xff\xfe", 2) == 0 ? 1
+                   : memcmp(d->buf, "\xfe\xff", 2) == 0 ? 2
+                                                        : 0;
         }
         total += n;
         d->bytes += n;
@@ -234,6 +252,7 @@ static int run(struct module_ctx *ctx, struct err *err)
 {
     const json_t *in = module_input(ctx);
     struct detection d = {.ctx = ctx, .generic = json_flag(in, "generic", true),
+                          .generic_code = json_flag(in, "generic_code", true),
                           .key = json_str(in, "fingerprint_key", PUBLIC_KEY)};
     int r = scan_input_size(in, "max_file_size", SCAN_FILE_SIZE_DEFAULT, &d.max_file_size, err);
     if (r == 0 && (!*d.key || strlen(d.key) > KEY_MAX))
@@ -266,6 +285,8 @@ const struct module secret_detection_module = {
         "\"description\":\"bytes, or a size as 10M; larger files are left out and named\"},"
         "\"generic\":{\"type\":\"boolean\",\"default\":true,"
         "\"description\":\"also by the names of variables, not only by the form of known secrets\"},"
+        "\"generic_code\":{\"type\":\"boolean\",\"default\":true,"
+        "\"description\":\"these also in languages that security_analyzer examines\"},"
         "\"fingerprint_key\":{\"type\":\"string\",\"description\":\"key of the hash in fingerprints\"}}}",
     .output_schema =
         "{\"type\":\"object\",\"properties\":{\"files\":{\"type\":\"integer\"},\"secrets\":{\"type\":\"integer\"}}}",

@@ -189,8 +189,8 @@ static int inline_key(const struct content *c)
 #define DUMP "Remove it from the tree and its history; data of a running system does not belong beside its source."
 #define LEFT "Delete it; the version history keeps old states."
 
-/* The first that fits decides. A glob with a slash is matched against the whole path (behind any folder), one without against
- * the name; letters of either case. */
+/* The first that fits decides. A glob with a slash is matched against the whole path (behind any folder), one
+ * without against the name; letters of either case. */
 static const struct rule {
     const char *globs; /* blank-separated */
     const char *kind, *title, *advice;

@@ -16,8 +16,8 @@ struct sensitive {
     enum confidence confidence;
 };
 
-/* Is the file with this path (raw, relative) and these first bytes one? A name alone decides only where the content cannot
- * tell: a certificate, an empty .env or .env.example is none. */
+/* Is the file with this path (raw, relative) and these first bytes one? A name alone decides only where the
+ * content cannot tell: a certificate, an empty .env or .env.example is none. */
 bool sensitive_file(const char *path, const struct file_type *type, const char *head, size_t len,
                     struct sensitive *ret);
 

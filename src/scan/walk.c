@@ -14,8 +14,8 @@
 #define IGNORE_FILE ".ffignore"
 #define IGNORE_FILE_MAX (256 << 10)
 #define IGNORE_RULES_MAX 20000
-/* Descriptors of this many levels stay open; deeper folders are reopened from there when the walk comes back to them, so that 500
- * levels do not need 500 descriptors. */
+/* Descriptors of this many levels stay open; deeper folders are reopened from there when the walk comes back to
+ * them, so that 500 levels do not need 500 descriptors. */
 #define OPEN_LEVELS 48
 
 struct name {

@@ -2,12 +2,12 @@
  *
  *     score [--found X] [--youden X] [--false N] [--category NAME] [-v] (--run DIR | FINDINGS) TRUTH
  *
- * FINDINGS is NDJSON (lines of type finding) or a JSON document with "findings"; --run lets the built-in modules that look for
- * weaknesses and secrets scan DIR. A weakness is found when a finding stands on exactly its line and names one of its CWE
- * numbers. A safe place is flagged when a finding on its line does; a finding of another kind there does not count.
- * Youden's index of a category is the share found less the share flagged. Exits 1 when a floor is not reached:
- * --found (least share of weaknesses), --youden (least mean index), --false (most safe places flagged). --category
- * leaves out all others. -v names what was missed and flagged. */
+ * FINDINGS is NDJSON (lines of type finding) or a JSON document with "findings"; --run lets the built-in modules
+ * that look for weaknesses and secrets scan DIR. A weakness is found when a finding stands on exactly its line and
+ * names one of its CWE numbers. A safe place is flagged when a finding on its line does; a finding of another kind
+ * there does not count. Youden's index of a category is the share found less the share flagged. Exits 1 when a
+ * floor is not reached: --found (least share of weaknesses), --youden (least mean index), --false (most safe
+ * places flagged). --category leaves out all others. -v names what was missed and flagged. */
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/vec.h"
@@ -76,7 +76,8 @@ static int add_lines(struct score *s, const char *text, size_t len, struct err *
         if (!list && j && strcmp(json_str(j, "type", "finding"), "finding") == 0)
             json_array_append(s->findings, j);
         if (strcmp(json_str(j, "type", ""), "result") == 0 && strcmp(json_str(j, "status", ""), "success") != 0)
-            return err_set(err, ERR_FAILED, "a module ended %s: %s", json_str(j, "status", "?"), json_str(j, "error", ""));
+            return err_set(err, ERR_FAILED, "a module ended %s: %s", json_str(j, "status", "?"),
+                           json_str(j, "error", ""));
         p += n + 1;
     }
     return 0;
@@ -198,8 +199,9 @@ static int count(struct score *s, const char *key, bool weak, struct err *err)
         count_one(l, weak, f != NULL);
         count_one(&s->all, weak, f != NULL);
         if (s->verbose && weak != (f != NULL))
-            printf("%s %s:%lld %s (%s)%s%s\n", weak ? "missed " : "flagged", file, (long long)json_i64(place, "line", 0),
-                   category, json_str(place, "note", ""), f ? " by " : "", f ? json_str(f, "rule_id", "") : "");
+            printf("%s %s:%lld %s (%s)%s%s\n", weak ? "missed " : "flagged", file,
+                   (long long)json_i64(place, "line", 0), category, json_str(place, "note", ""), f ? " by " : "",
+                   f ? json_str(f, "rule_id", "") : "");
     }
     return 0;
 }
@@ -271,7 +273,8 @@ int main(int argc, char **argv)
             break;
     }
     if (argc - i != (run ? 1 : 2)) {
-        fprintf(stderr, "usage: score [--found X] [--youden X] [--false N] [--category NAME] [-v] (--run DIR | FINDINGS) TRUTH\n");
+        fprintf(stderr, "usage: score [--found X] [--youden X] [--false N] [--category NAME] [-v] (--run DIR | "
+                        "FINDINGS) TRUTH\n");
         return 2;
     }
     struct err err = {0};

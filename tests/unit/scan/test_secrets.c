@@ -309,6 +309,22 @@ static void what_is_no_text_is_left_out_and_counted(void **state)
     module_run_release(&r);
 }
 
+static void generic_rules_can_leave_code_to_the_analyzer(void **state)
+{
+    static const char text[] = "password = \"k9-Vw2!LqTz4\"\n";
+    lab_puts(&lab, "a.py", text);
+    lab_puts(&lab, "a.conf", text);
+    lab_puts(&lab, "b.py", TOKEN_A);
+    static const int want[][3] = {{true, true, 3}, {true, false, 2}, {false, true, 1}};
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        struct module_run r = module_run(&secret_detection_module, lab.workspace, lab.scratch,
+                                         json_pack("{s:b,s:b}", "generic", want[i][0], "generic_code", want[i][1]));
+        assert_int_equal(json_array_size(r.findings), want[i][2]);
+        assert_int_equal(module_run_count(&r, "b.py"), 1);
+        module_run_release(&r);
+    }
+}
+
 static void a_file_of_many_secrets_is_bounded(void **state)
 {
     struct strbuf b = STRBUF_INIT;
@@ -397,6 +413,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(the_fingerprint_key_matters, setup, teardown),
         cmocka_unit_test_setup_teardown(comments_suppress, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_text_is_left_out_and_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(generic_rules_can_leave_code_to_the_analyzer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_of_many_secrets_is_bounded, setup, teardown),
         cmocka_unit_test(looks),
         cmocka_unit_test_setup_teardown(survives_each_failing_allocation, setup, teardown),
