@@ -308,9 +308,36 @@ static void offer_commands(const struct completing *c, const struct command *par
                 offer(c, (*s)->name, (*s)->summary);
 }
 
+/* The folders that the line in hand names count for what it can be completed to. */
+static void take_folders(struct app *app, const struct args *words, struct args *ret)
+{
+    for (size_t i = 0; i < words->options.len; i++)
+        if (!VEC_PUSH(&ret->options, words->options.v[i]))
+            return;
+    for (size_t i = 0; i + 1 < words->positional.len; i++) {
+        const char *w = words->positional.v[i], *eq = strchr(w, '=');
+        size_t len = eq ? (size_t)(eq - w) : strlen(w);
+        bool toolbox = len == 9 && strncmp(w, "--toolbox", len) == 0, state = len == 7 && strncmp(w, "--state", len) == 0;
+        const char *value = eq ? eq + 1 : i + 2 < words->positional.len ? words->positional.v[i + 1] : NULL;
+        if (!value || (!toolbox && !state))
+            continue;
+        struct opt_value v = {find_opt(NULL, toolbox ? "--toolbox" : "--state"), value};
+        if (toolbox && os_is_dir(value) && !VEC_PUSH(&ret->options, v))
+            return;
+        char *dir = state ? mem_strdup(value) : NULL;
+        if (dir) {
+            free(app->state_dir);
+            app->state_dir = dir;
+        }
+    }
+    app->args = ret;
+}
+
 static int complete(struct app *app, const struct args *a)
 {
+    struct args with_folders = {0};
     size_t n = a->positional.len;
+    take_folders(app, a, &with_folders);
     struct completing c = {.app = app, .word = n ? a->positional.v[n - 1] : ""};
     struct position p = walk(a->positional.v, n ? n - 1 : 0);
     char kind[64];
@@ -324,6 +351,8 @@ static int complete(struct app *app, const struct args *a)
     } else if (usage_word(p.cmd->usage, p.positional, kind, sizeof kind)) {
         offer_kind(&c, kind, p.cmd, p.first);
     }
+    app->args = a;
+    VEC_RELEASE(&with_folders.options);
     return EXIT_OK;
 }
 

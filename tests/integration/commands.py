@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # The commands around runs: store, modules, workflows, project folder, settings, cleaning, health, completion.
-import os, pathlib, shutil, signal, subprocess, sys
+import os, pathlib, shutil, signal, subprocess, sys, time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -155,6 +155,10 @@ def check_modules(lab, tb):
     for name, word in words.items():
         p = lab.ff("--json", *tb, "module", "run", name, t, "-t", "2s", check=3)
         expect(word in (json.loads(p.stdout)["error"] or ""), f"{name}: {p.stdout}")
+    p = lab.popen(*tb, "module", "run", "sleeps", t)
+    time.sleep(1.5)
+    p.send_signal(signal.SIGINT)
+    same(p.wait(timeout=10), 4, "Ctrl-C")
     same(list((lab.state / "trials").iterdir()), [], "what trials left")
     same([x for x in (lab.state / "cache" / "private").iterdir()], [], "workspaces that trials left")
 
@@ -339,6 +343,10 @@ def check_completion(lab, tb):
     same(offers("config", "cache.m"), ["cache.max_size"], "a setting")
     same(offers("--state", ""), [":dirs"], "a folder")
     expect("alive" in offers("runs", "show", "a"), "a run")
+    plain = lambda *w: lab.ff("complete", "--", *w, check=0).stdout
+    expect("look" not in plain("run", "l") and "look" in plain("--toolbox", lab.toolbox(), "run", "l"), "the line's own --toolbox")
+    expect("look" in plain(f"--toolbox={lab.toolbox()}", "run", "l") and "alive" not in plain("--state", lab.dir / "x", "runs", "show", "a"),
+           "the line's own --state")
     for shell in ("bash", "zsh", "fish"):
         script = lab.ff("completion", shell, check=0).stdout
         expect("complete" in script, shell)
