@@ -11,6 +11,7 @@
 #include "codec/json.h"
 #include "codec/pbx.h"
 #include "fake_server.h"
+#include "story.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -191,34 +192,30 @@ static void test_not_accepted(void **state)
     server_release(&s);
 }
 
-/* Many random stories. The script uses everything; the server acts at random. */
-static const char story[] =
-    "local function work(n, tag)\n"
-    "  local t = {} for i = 1, n do t['k' .. (ff.random(1, 1000))] = i end\n"
-    "  local s = {} for k, v in pairs(t) do s[#s + 1] = k .. v end\n"
-    "  return ff.activity('w' .. tag, {s = s, id = tostring(t), u = ff.uuid(), now = ff.now()})\n"
-    "end\n"
-    "return function(input)\n"
-    "  local got, fails = 0, 0\n"
-    "  ff.on_signal('poke', function(v) got = got + v local ok = pcall(work, v, 'sig') if not ok then fails = fails + 1 end end)\n"
-    "  ff.on_query('got', function() return {got = got, fails = fails} end)\n"
-    "  for round = 1, 6 do\n"
-    "    local ok, e = pcall(function()\n"
-    "      local kind = ff.random(1, 7)\n"
-    "      if kind == 1 then work(5, 'a')\n"
-    "      elseif kind == 2 then ff.all{a = ff.start('x', {r = round}), b = ff.start('y'), c = ff.timer(3)}\n"
-    "      elseif kind == 3 then local f, t = ff.start('slow'), ff.timer(1) local _, k = ff.race{f, t} f:cancel() t:cancel()\n"
-    "      elseif kind == 4 then ff.wait_signal('go', '5s')\n"
-    "      elseif kind == 5 then ff.scope(function() ff.sleep(2) work(2, 'body') end, function(err) ff.activity('clean', {e = err and err.type}) end)\n"
-    "      elseif kind == 6 then ff.child('kid', {round = round})\n"
-    "      else local co = coroutine.wrap(function() for i = 1, 2 do coroutine.yield(ff.activity('co', {i = i})) end end) co() co() end\n"
-    "      if ff.patched('p' .. round) then ff.log('info', 'round', round, {}) ff.progress(round, 6) end\n"
-    "    end)\n"
-    "    if not ok then fails = fails + 1 if e.type == 'Cancelled' and ff.cancelled() then ff.scope(function() work(1, 'final') end) error(e) end end\n"
-    "  end\n"
-    "  return {got = got, fails = fails, t = tostring({}), r = ff.random()}\n"
-    "end\n";
+/* FF_WRITE_SEEDS=FOLDER: tasks of the stories become seeds of tests/fuzz/fuzz_history.c. */
+static void write_seed(struct server *s, unsigned seed, int tasks)
+{
+    const char *dir = getenv("FF_WRITE_SEEDS");
+    if (!dir || seed > 12 || tasks % 3)
+        return;
+    Pb__History h;
+    Pb__WorkflowExecution x;
+    Pb__PollWorkflowTaskQueueResponse task = task_of(s, &h, &x, 0);
+    while (h.n_events && h.events[h.n_events - 1]->event_type != PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_STARTED)
+        h.n_events--;
+    char path[300];
+    snprintf(path, sizeof path, "%s/story_%u_%d", dir, seed, tasks);
+    uint8_t *p;
+    size_t n;
+    assert_int_equal(pbx_pack(&task.base, &p, &n, NULL), 0);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(p, 1, n, f), n);
+    fclose(f);
+    free(p);
+}
 
+/* Many random stories. The script uses everything; the server acts at random. */
 static uint64_t rnd;
 static unsigned pick(unsigned n)
 {
@@ -259,6 +256,7 @@ static void test_stories(void **state)
                 if (server_task(&s) == WORKFLOW_TASK_FAILED)
                     fail_msg("seed %u: %s", seed, s.result.failure->message);
                 tasks++;
+                write_seed(&s, seed, tasks);
                 if (pick(4) == 0 && !s.closed)
                     free(server_query(&s, "got", NULL));
             } else {
