@@ -26,7 +26,8 @@ static void take(struct module_run *r, json_t *j)
 
 const char *module_run_objects;
 
-struct module_run module_run(const struct module *m, const char *workspace, const char *scratch, json_t *input)
+struct module_run module_run_faulted(const struct module *m, const char *workspace, const char *scratch,
+                                     json_t *input, long n_fault)
 {
     struct module_run r = {.findings = json_array(), .logs = json_array()};
     json_t *request = json_pack("{s:i,s:s,s:s,s:i,s:o,s:s,s:s,s:s?,s:n}", "protocol", 1, "module", m->name, "run_id", "t",
@@ -40,7 +41,10 @@ struct module_run module_run(const struct module *m, const char *workspace, cons
     assert_int_equal(os_write_full(in, "\n", 1, NULL), 0);
     free(text);
     lseek(in, 0, SEEK_SET);
+    mem_fault_set(n_fault, 0);
     r.exit_status = module_serve(m, in, out);
+    r.faulted = mem_fault_hit();
+    mem_fault_set(0, 0);
     off_t size = lseek(out, 0, SEEK_END);
     r.raw = malloc((size_t)size + 1);
     assert_int_equal(pread(out, r.raw, (size_t)size, 0), size); /* not by os/, where a test lets calls fail */
@@ -56,6 +60,37 @@ struct module_run module_run(const struct module *m, const char *workspace, cons
         json_decref(j);
     }
     return r;
+}
+
+struct module_run module_run(const struct module *m, const char *workspace, const char *scratch, json_t *input)
+{
+    return module_run_faulted(m, workspace, scratch, input, 0);
+}
+
+static int count_fds(void)
+{
+    int n = 0;
+    for (int i = 0; i < 256; i++)
+        n += fcntl(i, F_GETFD) >= 0;
+    return n;
+}
+
+int module_run_fault_loop(const struct module *m, const char *workspace, const char *scratch, size_t findings)
+{
+    int before = count_fds(), hits = 0;
+    for (long n = 1;; n++) {
+        struct module_run r = module_run_faulted(m, workspace, scratch, NULL, n);
+        bool hit = r.faulted, success = r.exit_status == 0 && strcmp(json_str(r.result, "status", ""), "success") == 0;
+        if (success && json_array_size(r.findings) != findings)
+            fail_msg("allocation %ld: %zu findings and success", n, json_array_size(r.findings));
+        if (!hit)
+            assert_true(success);
+        assert_int_equal(count_fds(), before);
+        module_run_release(&r);
+        if (!hit)
+            return hits;
+        hits++;
+    }
 }
 
 void module_run_release(struct module_run *r)

@@ -8,6 +8,7 @@
 
 struct module_run {
     int exit_status;
+    bool faulted;     /* the allocation that was to fail was asked for */
     json_t *findings; /* array */
     json_t *result;   /* the result message */
     json_t *logs;     /* array */
@@ -17,6 +18,11 @@ struct module_run {
 /* The folder of input objects that the next runs are told of; NULL: none. */
 extern const char *module_run_objects;
 struct module_run module_run(const struct module *m, const char *workspace, const char *scratch, json_t *input);
+/* The same, with the n-th allocation of the module failing. */
+struct module_run module_run_faulted(const struct module *m, const char *workspace, const char *scratch,
+                                     json_t *input, long n);
+/* Lets each allocation fail in turn: never a crash, a lost descriptor or a success that is none. Gives how many. */
+int module_run_fault_loop(const struct module *m, const char *workspace, const char *scratch, size_t findings);
 void module_run_release(struct module_run *r);
 /* The only finding, or the only one in that file, of that rule; fails the test if there are none or several. */
 const json_t *module_run_find(const struct module_run *r, const char *file, const char *rule);

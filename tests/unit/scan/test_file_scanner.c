@@ -143,6 +143,15 @@ static void goes_on_past_what_it_cannot_read(void **state)
     assert_true(partial >= 2);
 }
 
+static void survives_each_failing_allocation(void **state)
+{
+    lab_puts(&lab, "a/id_rsa", "abc");
+    lab_puts(&lab, ".ffignore", "b\n");
+    lab_puts(&lab, "b/.htpasswd", "a:b\n");
+    lab_puts(&lab, ".git/config", "url = https://a:" "b@c\n");
+    assert_true(module_run_fault_loop(&file_scanner_module, lab.workspace, lab.scratch, 3) > 25);
+}
+
 static void tells_types(void **state)
 {
     static const struct {
@@ -252,6 +261,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(obeys_its_input, setup, teardown),
         cmocka_unit_test_setup_teardown(reports_ignored_files_as_suppressed, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_on_past_what_it_cannot_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(survives_each_failing_allocation, setup, teardown),
         cmocka_unit_test(tells_types),
         cmocka_unit_test(tells_sensitive_files),
     };

@@ -401,6 +401,22 @@ static void survives_each_failing_allocation(void **state)
     assert_true(clean);
 }
 
+static void every_wrong_input_is_named(void **state)
+{
+    static const char *const bad[][2] = {
+        {"{\"max_file_size\": \"many\"}", "max_file_size"}, {"{\"max_file_size\": -1}", "max_file_size"},
+        {"{\"patterns\": \"*.py\"}", "patterns"},         {"{\"patterns\": [1]}", "patterns"},
+        {"{\"fingerprint_key\": \"\"}", "fingerprint_key"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct module_run r =
+            module_run(&secret_detection_module, lab.workspace, lab.scratch, json_loads(bad[i][0], 0, NULL));
+        assert_string_equal(json_str(r.result, "status", ""), "failed");
+        assert_non_null(strstr(json_str(r.result, "error", ""), bad[i][1]));
+        module_run_release(&r);
+    }
+}
+
 int main(int argc, char **argv)
 {
     assert_true(argc > 1);
@@ -416,6 +432,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(generic_rules_can_leave_code_to_the_analyzer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_of_many_secrets_is_bounded, setup, teardown),
         cmocka_unit_test(looks),
+        cmocka_unit_test_setup_teardown(every_wrong_input_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(survives_each_failing_allocation, setup, teardown),
     };
     return cmocka_run_group_tests_name("secrets", tests, NULL, NULL);
