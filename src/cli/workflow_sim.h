@@ -23,7 +23,8 @@ struct sim_result {
 void sim_result_release(struct sim_result *r);
 
 /* Plays one run of the workflow: parameters were checked. activities: {module: answer or list of answers}; an answer is the
- * object that ff.activity gives (members left out: success, empty), or a failure, {error: {type, message, retryable}} without a status; the n-th call
+ * object that ff.activity gives (members left out: success, empty), or a failure, {error: {type, message,
+ * retryable}} without a status; the n-th call
  * takes the n-th of a list, later ones the last. findings in an answer may be a list of findings. signals: [{name, input,
  * after}]; both may be NULL. */
 int sim_play(struct app *app, const struct workflow_def *def, const json_t *parameters, const json_t *target,

@@ -33,7 +33,8 @@ int module_request_write(const struct module_request *r, struct strbuf *out, str
 enum module_status { MODULE_SUCCESS, MODULE_PARTIAL, MODULE_FAILED };
 const char *module_status_name(enum module_status s); /* "success" ... */
 
-/* The levels that logging libraries have ("warn", "FATAL"), brought to the four: "debug" "info" "warning" "error"; NULL: no level. */
+/* The levels that logging libraries have ("warn", "FATAL"), brought to the four: "debug" "info" "warning"
+ * "error"; NULL: no level. */
 const char *module_log_level(const char *s);
 
 /* Called for each message, in order. JSON is borrowed. Any may be NULL. */
@@ -43,7 +44,8 @@ struct module_reader_ops {
     void (*progress)(void *arg, uint64_t done, uint64_t total, const char *message);
     void (*finding)(void *arg, struct finding *f); /* validated; released by the reader; may be changed */
     void (*stats)(void *arg, const json_t *stats);
-    void (*artifact)(void *arg, const char *path, const char *name); /* path as the module gave it: not trusted; name: one part of a path, printable */
+    /* path as the module gave it: not trusted; name: one part of a path, printable */
+    void (*artifact)(void *arg, const char *path, const char *name);
     void (*checkpoint)(void *arg, const json_t *data);
 };
 

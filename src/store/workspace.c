@@ -5,7 +5,8 @@
  *   <either>.lock                            flock(2): shared while in use, exclusive to make or to remove
  *   trash/                                   on its way out
  *
- * `ready` is written last, by rename; what lacks it is the rest of a crash and made anew. It holds the size in bytes, and its time
+ * `ready` is written last, by rename; what lacks it is the rest of a crash and made anew. It holds the size
+ * in bytes, and its time
  * is that of the last use. */
 #include "store/workspace.h"
 

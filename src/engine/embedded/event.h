@@ -4,7 +4,8 @@
 
 #include "engine/embedded/engine_internal.h"
 
-/* Declares, on the stack, an event ev and its attributes a: EVENT(ev, a, TIMER_FIRED, timer_fired, TimerFired). An event is packed
+/* Declares, on the stack, an event ev and its attributes a: EVENT(ev, a, TIMER_FIRED, timer_fired,
+ * TimerFired). An event is packed
  * when it is added, so what it points to is borrowed only until then. */
 #define EVENT(ev, a, UPPER, lower, Camel)                                                          \
     Pb__##Camel##EventAttributes a = PB__##UPPER##_EVENT_ATTRIBUTES__INIT;                         \
@@ -17,7 +18,8 @@
 
 /* Appends with the next id and the engine's time. Gives the id. */
 int64_t event_add(struct eng *e, struct run *run, Pb__HistoryEvent *ev);
-/* The same, but while a workflow task is started the event waits in the buffer until it has ended (EVENT_BUFFERED is given then). belongs:
+/* The same, but while a workflow task is started the event waits in the buffer until it has ended
+ * (EVENT_BUFFERED is given then). belongs:
  * the scheduled id of the activity or the initiated id of the child it is about, else 0. */
 int64_t event_post(struct eng *e, struct run *run, Pb__HistoryEvent *ev, int64_t belongs);
 /* Appends what was buffered: first what happened, then what ended, as Temporal orders it. */

@@ -1,6 +1,7 @@
 /* Queries of workflows. They live in memory only: whoever asks, waits.
  *
- * While a workflow task is pending (or none was ever completed) a query waits for it and rides in its `queries` map; when the run is
+ * While a workflow task is pending (or none was ever completed) a query waits for it and rides in its
+ * `queries` map; when the run is
  * idle or closed it becomes a task of its own. */
 #ifndef FF_ENGINE_QUERY_H
 #define FF_ENGINE_QUERY_H

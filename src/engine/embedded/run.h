@@ -11,7 +11,8 @@
 void run_id_make(int64_t key, char buf[RUN_ID_LEN + 1]);
 bool run_id_key(const char *run_id, int64_t *ret_key);
 
-/* With its state loaded. -ERR_NOT_FOUND when there is none, or what the database says. The pointer is good until the end of the batch, or
+/* With its state loaded. -ERR_NOT_FOUND when there is none, or what the database says. The pointer is good
+ * until the end of the batch, or
  * as long as the run is pinned. */
 int run_get(struct eng *e, int64_t key, struct run **ret, struct err *err);
 /* By workflow id and, if not empty, run id; otherwise the newest run of that workflow id. */

@@ -1,4 +1,5 @@
-/* Task and page tokens: opaque to callers, bound to what they are for, signed with the state's key (SipHash-2-4), so that one made
+/* Task and page tokens: opaque to callers, bound to what they are for, signed with the state's key
+ * (SipHash-2-4), so that one made
  * up by a caller is told from one that has grown stale. */
 #ifndef FF_ENGINE_TOKEN_H
 #define FF_ENGINE_TOKEN_H

@@ -23,7 +23,8 @@
 #define TIMERS_PER_BATCH 2000
 #define RETRY_AFTER_FAULT_NS (200 * NS_PER_MS)
 
-/* Engine time goes with the monotonic clock and follows the wall clock only forwards: a wall clock that was set back neither turns it back
+/* Engine time goes with the monotonic clock and follows the wall clock only forwards: a wall clock that was
+ * set back neither turns it back
  * nor stops it. */
 void eng_read_clock(struct eng *e)
 {

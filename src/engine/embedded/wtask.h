@@ -25,7 +25,8 @@ int64_t wtask_complete(struct eng *e, struct run *run,
 /* The started task ends in failure. failure may be NULL. Follow with wtask_schedule() if the run is still open. */
 void wtask_fail(struct eng *e, struct run *run, Pb__WorkflowTaskFailedCause cause,
                 const Pb__Failure *failure, const char *identity);
-/* Not answered in time, or (sticky) not fetched in time; schedules the next. lost: the worker's process ended, which is no attempt. */
+/* Not answered in time, or (sticky) not fetched in time; schedules the next. lost: the worker's process
+ * ended, which is no attempt. */
 void wtask_time_out(struct eng *e, struct run *run, Pb__TimeoutType type, bool lost);
 /* No task any more, without an event (the run is closed). */
 void wtask_clear(struct eng *e, struct run *run);
