@@ -79,13 +79,14 @@ struct detached {
     bool handed; /* its files are the activity's: by ids that are mapped, or because they are already */
 };
 
-/* The attributes of a mount: restrictions always, and ids as the activity sees them where the file system can. */
-static int restrict_mount(const struct host *h, struct detached *d, const char *source, bool writable,
+/* The attributes of a mount: restrictions always, and ids as the activity sees them where the file system can: the owner
+ * of `owned` becomes the activity's user. */
+static int restrict_mount(const struct host *h, struct detached *d, const char *source, const char *owned, bool writable,
                           bool recursive, struct err *err)
 {
     struct stat st;
-    if (fstat(d->fd, &st) < 0)
-        return err_sys(err, errno, "stat %s", source);
+    if (lstat(owned, &st) < 0)
+        return err_sys(err, errno, "stat %s", owned);
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
     struct mount_attr a = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (writable ? 0 : MOUNT_ATTR_RDONLY),
                            .propagation = MS_PRIVATE};
@@ -109,7 +110,8 @@ static int restrict_mount(const struct host *h, struct detached *d, const char *
 
 /* A detached copy of the mount at a host path. What else is mounted below it is left out, unless the kernel
  * insists (in a user namespace it does), then it is restricted with it. */
-static int clone_mount(const struct host *h, const char *source, bool writable, struct detached *ret, struct err *err)
+static int clone_mount(const struct host *h, const char *source, const char *owned, bool writable, struct detached *ret,
+                       struct err *err)
 {
     bool recursive = false;
     struct detached d = {.fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)};
@@ -120,7 +122,7 @@ static int clone_mount(const struct host *h, const char *source, bool writable, 
     if (d.fd < 0)
         return err_sys(err, errno, "open %s", source);
     *ret = d;
-    return restrict_mount(h, ret, source, writable, recursive, err);
+    return restrict_mount(h, ret, source, owned, writable, recursive, err);
 }
 
 static int new_proc(int *ret_fd, struct err *err)
@@ -230,9 +232,9 @@ static int prepare_layers(const struct host *h, const struct sandbox_mount *m, s
     if (r == 0)
         r = escape_layer(work, l->work, sizeof l->work, err);
     if (r == 0)
-        r = clone_mount(h, m->source, false, &l->lower_mount, err);
+        r = clone_mount(h, m->source, m->source, false, &l->lower_mount, err);
     if (r == 0)
-        r = clone_mount(h, parent, true, &l->upper_mount, err);
+        r = clone_mount(h, parent, m->upper, true, &l->upper_mount, err); /* whoever owns what lies between */
     /* Giving the layers away by chown would change what others use: lower is shared. */
     if (r == 0 && (!l->lower_mount.handed || !l->upper_mount.handed))
         r = err_set(err, ERR_UNIMPLEMENTED, "an overlay here needs idmapped mounts, which the file system of %s lacks",
@@ -281,7 +283,7 @@ static int stage(const struct host *h, const struct sandbox_mount *m, struct sta
 {
     if (m->kind == MOUNT_BIND) {
         struct detached d = {.fd = -1};
-        int r = clone_mount(h, m->source, m->writable, &d, err);
+        int r = clone_mount(h, m->source, m->source, m->writable, &d, err);
         if (r == 0 && m->writable && !d.handed)
             r = hand_over(AT_FDCWD, m->source, h->uid, h->gid, 0, err);
         s->fd = d.fd;

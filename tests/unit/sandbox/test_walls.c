@@ -558,34 +558,64 @@ static void test_usable(void **state)
     assert_non_null(strstr(r.out, "7 b'x\\n'"));
 }
 
+static void write_file(const char *folder, const char *name, const char *text, uid_t owner)
+{
+    char file[400];
+    snprintf(file, sizeof file, "%s/%s", folder, name);
+    assert_int_equal(os_write_file_atomic(file, text, strlen(text), 0644, NULL), 0);
+    if (geteuid() == 0)
+        assert_int_equal(lchown(file, owner, owner), 0);
+}
+
+static void check_file(const char *folder, const char *name, const char *text, uid_t owner)
+{
+    char file[400], *got;
+    size_t len;
+    struct stat st;
+    snprintf(file, sizeof file, "%s/%s", folder, name);
+    assert_int_equal(os_read_file(file, 100, &got, &len, NULL), 0);
+    assert_string_equal(got, text);
+    free(got);
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_uid, owner);
+}
+
+static void make_owned(char *path, size_t size, const char *name, int n, uid_t owner)
+{
+    snprintf(path, size, "%s/%s%d", test_dir, name, n);
+    assert_int_equal(mkdir(path, 0755), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(path, owner, owner), 0);
+}
+
+/* Layers may be ours or already the activity's, in every mixture; names may hold what parts options. */
 static void test_overlay(void **state)
 {
-    char lower[300], upper[300], work[300], file[320];
-    char *text;
-    size_t len;
+    const uid_t us = geteuid(), them = sandbox_host_uid();
     if (!spawner_protection(spawner)->overlayfs)
         skip();
-    snprintf(lower, sizeof lower, "%s/lo:w,er\\", test_dir);
-    snprintf(upper, sizeof upper, "%s/up:p,er\\", test_dir);
-    snprintf(work, sizeof work, "%s/work", test_dir);
-    assert_int_equal(mkdir(lower, 0755) | mkdir(upper, 0755) | mkdir(work, 0755), 0);
-    snprintf(file, sizeof file, "%s/a", lower);
-    assert_int_equal(os_write_file_atomic(file, "old\n", 4, 0644, NULL), 0);
-    const struct sandbox_mount m = {.kind = MOUNT_OVERLAY, .source = lower, .upper = upper, .work = work,
-                                    .target = "/workspace", .writable = true};
-    const char *const argv[] = {"/bin/sh", "-c", "cat a && echo new > a && echo b > b && cat a b && ls /.layers/lower", NULL};
-    const struct sandbox_plan plan = {.name = "sh", .argv = argv, .mounts = &m, .mounts_count = 1};
-    struct run r;
-    run_plan(&plan, &r);
-    if (strncmp(r.out, "old\nnew\nb\n", 10) != 0)
-        fail_msg("end %d: %s%s", r.result.end, r.result.err.msg, r.out);
-    assert_int_equal(os_read_file(file, 100, &text, &len, NULL), 0);
-    assert_string_equal(text, "old\n");
-    free(text);
-    snprintf(file, sizeof file, "%s/a", upper);
-    assert_int_equal(os_read_file(file, 100, &text, &len, NULL), 0);
-    assert_string_equal(text, "new\n");
-    free(text);
+    for (int i = 0; i < (us == them ? 1 : 4); i++) {
+        char lower[300], upper[300], work[300];
+        uid_t lower_owner = i & 1 ? them : us, upper_owner = i & 2 ? them : us;
+        make_owned(lower, sizeof lower, "lo:w,er\\", i, lower_owner);
+        make_owned(upper, sizeof upper, "up:p,er\\", i, upper_owner);
+        make_owned(work, sizeof work, "work", i, upper_owner);
+        write_file(lower, "a", "old\n", lower_owner);
+        write_file(lower, "gone", "x", lower_owner);
+        const struct sandbox_mount m = {.kind = MOUNT_OVERLAY, .source = lower, .upper = upper, .work = work,
+                                        .target = "/workspace", .writable = true};
+        const char *const argv[] = {"/bin/sh", "-c",
+                                    "cat a && echo new > a && echo b > b && rm gone && mkdir d && mv b d && cat a d/b && ls", NULL};
+        const struct sandbox_plan plan = {.name = "sh", .argv = argv, .mounts = &m, .mounts_count = 1};
+        struct run r;
+        run_plan(&plan, &r);
+        if (strcmp(r.out, "old\nnew\nb\na\nd\n") != 0)
+            fail_msg("mixture %d: end %d: %s%s", i, r.result.end, r.result.err.msg, r.out);
+        check_file(lower, "a", "old\n", lower_owner);
+        check_file(lower, "gone", "x", lower_owner);
+        check_file(upper, "a", "new\n", upper_owner);
+        check_file(upper, "d/b", "b\n", upper_owner);
+    }
 }
 
 static void test_bad_plans(void **state)
