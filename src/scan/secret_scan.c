@@ -144,11 +144,11 @@ static char *make_snippet(const struct secret_scan *s, const struct secret_match
             p--;
         while (p > start && secret - p < 80 && (isalnum((unsigned char)p[-1]) || strchr("_.-$/", p[-1])))
             p--;
-        if (p < s->buf + m->begin && m->begin < m->secret_begin)
-            p = s->buf + m->begin; /* the match tells enough */
-        if (m->begin < m->secret_begin && s->buf + m->begin < p && secret - (s->buf + m->begin) < 80 &&
-            s->buf + m->begin >= start)
-            p = s->buf + m->begin;
+        const char *begin = s->buf + m->begin; /* may lie before: the scheme and user of an address */
+        if (begin < p && begin >= start && secret - begin < 80)
+            p = begin;
+        while (p < secret && isspace((unsigned char)*p))
+            p++;
         utf8_append_clean(&b, p, (size_t)(secret - p));
     }
     size_t n = m->secret_end - m->secret_begin;
