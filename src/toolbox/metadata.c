@@ -129,6 +129,25 @@ static json_int_t resource_value(const char *key, const json_t *v)
     return -1;
 }
 
+/* CPU time: seconds, or a text such as "10m". A new reference; NULL: it is none. */
+static json_t *cpu_value(const json_t *v)
+{
+    int64_t ms;
+    if (json_is_number(v) && json_number_value(v) > 0)
+        return json_incref((json_t *)v);
+    if (json_is_string(v) && units_parse_duration_ms(json_string_value(v), &ms, NULL) == 0 && ms > 0)
+        return ms % 1000 ? json_real((double)ms / 1000) : json_integer(ms / 1000);
+    return NULL;
+}
+
+/* What to say of a resource that is none. */
+static const char *resource_wanted(const char *key)
+{
+    if (strcmp(key, "cpu") == 0)
+        return "a time such as 90s or 10m";
+    return strcmp(key, "memory") == 0 || strcmp(key, "disk") == 0 ? "a size such as 256M or 2G" : "a number above 0";
+}
+
 static int read_resources(struct reader *r)
 {
     static const char *const known[] = {"memory", "cpu", "pids", "disk", "files"};
@@ -155,15 +174,10 @@ static int read_resources(struct reader *r)
             return bad(r, at, "unknown key 'resources.%.60s': did you mean '%s'?", key, s.best);
         if (!found)
             return bad(r, at, "unknown key 'resources.%.60s'", key);
-        json_t *normal = strcmp(key, "cpu") == 0 && json_is_number(one) && json_number_value(one) > 0
-                             ? json_incref(one)
-                             : json_integer(resource_value(key, one));
-        if (json_is_integer(normal) && json_integer_value(normal) < 0) {
-            json_decref(normal);
-            return bad(r, at, strcmp(key, "memory") == 0 || strcmp(key, "disk") == 0
-                                  ? "'resources.%s' must be a size such as 256M or 2G"
-                                  : "'resources.%s' must be a number above 0", key);
-        }
+        json_int_t number = strcmp(key, "cpu") == 0 ? -1 : resource_value(key, one);
+        json_t *normal = strcmp(key, "cpu") == 0 ? cpu_value(one) : number > 0 ? json_integer(number) : NULL;
+        if (!normal)
+            return bad(r, at, "'resources.%s' must be %s", key, resource_wanted(key));
         if (json_object_set_new(r->d->resources, key, normal) < 0)
             return err_nomem(&r->why);
     }

@@ -22,7 +22,7 @@ struct workflow_def {
     json_t *output_schema;  /* or NULL */
     json_t *required_modules; /* array of strings */
     int64_t timeout_ms;     /* 0: none */
-    json_t *resources;      /* object: memory, disk in bytes; cpu, pids, files as numbers; only what is given */
+    json_t *resources;      /* object: memory, disk in bytes; cpu in seconds; pids, files; only what is given */
     char *network;          /* none, loopback, full; NULL: not given */
     char *schedule;         /* cron expression; NULL: none */
     char *script;           /* text of workflow.lua, 0-terminated */

@@ -134,7 +134,7 @@ static void parse_retry(lua_State *L, int idx, struct activity_opts *o)
     lua_pop(L, 1);
 }
 
-/* The table of resources at idx, as a new table on top: sizes in bytes, the rest as numbers. */
+/* The table of resources at idx, as a new table on top: sizes in bytes, CPU time in seconds. */
 static void push_resources(lua_State *L, int idx)
 {
     static const char *const known[] = {"memory", "cpu", "pids", "disk", "files", NULL};
@@ -144,7 +144,7 @@ static void push_resources(lua_State *L, int idx)
     lua_createtable(L, 0, 5);
     for (size_t i = 0; known[i]; i++) {
         uint64_t bytes;
-        bool size = i == 0 || i == 3;
+        bool size = i == 0 || i == 3, cpu = i == 1;
         if (!field(L, idx, known[i]))
             continue;
         if (size && lua_type(L, -1) == LUA_TSTRING && units_parse_size(lua_tostring(L, -1), &bytes, NULL) == 0 &&
@@ -152,8 +152,14 @@ static void push_resources(lua_State *L, int idx)
             lua_pop(L, 1);
             lua_pushinteger(L, (lua_Integer)bytes);
         }
-        if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) > 0) || (i != 1 && !lua_isinteger(L, -1)))
-            luaL_error(L, "resources: %s must be a %s", known[i], size ? "size such as \"256M\"" : "number above 0");
+        if (cpu && lua_type(L, -1) == LUA_TSTRING) {
+            lua_Number s = (lua_Number)options_duration_ms(L, -1, "resources: cpu") / 1000;
+            lua_pop(L, 1);
+            lua_pushnumber(L, s);
+        }
+        if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) > 0) || (!cpu && !lua_isinteger(L, -1)))
+            luaL_error(L, "resources: %s must be a %s", known[i],
+                       size ? "size such as \"256M\"" : cpu ? "time such as \"10m\"" : "number above 0");
         lua_setfield(L, -2, known[i]);
     }
 }

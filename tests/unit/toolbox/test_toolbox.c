@@ -59,7 +59,7 @@ static struct toolbox *open_at(const char *a, const char *b, const char *project
 static void test_find(void **state)
 {
     put("a", "scan", "name: scan\nversion: \"1.0.0\"\nvertical: python\ndescription: d\ntags: [x, y]\n"
-                     "workspace_isolation: shared\ntimeout: 10m\nresources: {memory: 256M, cpu: 1.5, pids: 10}\n"
+                     "workspace_isolation: shared\ntimeout: 10m\nresources: {memory: 256M, cpu: 10m, pids: 10}\n"
                      "network: loopback\nparameters:\n  type: object\n  properties:\n    depth: {type: integer, default: 3}\n"
                      "    names: {type: array, items: {type: string}}\n    deep: {type: object, properties: {x: {type: boolean}}}\n"
                      "default_parameters: {depth: 5}\n",
@@ -74,6 +74,7 @@ static void test_find(void **state)
     assert_string_equal(d->network, "loopback");
     assert_int_equal(d->timeout_ms, 600000);
     assert_int_equal(json_i64(d->resources, "memory", 0), 256 << 20);
+    assert_int_equal(json_i64(d->resources, "cpu", 0), 600);
     assert_string_equal(d->script, OK_SCRIPT);
     assert_int_equal(strlen(d->script_ref), 71);
     json_t *given = json_object(), *all = NULL;

@@ -186,14 +186,14 @@ static void test_context(void **state)
     struct server s;
     server_start(&s,
                  "return function(i) ff.activity('a', nil, {vertical = 'rust', network = 'full', "
-                 "resources = {cpu = 2, disk = '2M'}, queue_timeout = 5, heartbeat = '10s', retry = {non_retryable = {'Bad'}}}) end",
+                 "resources = {cpu = '1.5s', disk = '2M'}, queue_timeout = 5, heartbeat = '10s', retry = {non_retryable = {'Bad'}}}) end",
                  NULL, "{\"vertical\":\"python\",\"resources\":{\"memory\":\"1G\"},\"network\":\"none\"}");
     server_task(&s);
     const Pb__ScheduleActivityTaskCommandAttributes *c = s.result.commands[0]->schedule_activity_task_command_attributes;
     const Pb__Payload *p = c->header->fields[0]->value;
     char text[300];
     snprintf(text, sizeof text, "%.*s", (int)p->data.len, (char *)p->data.data);
-    assert_string_equal(text, "{\"vertical\":\"rust\",\"resources\":{\"memory\":\"1G\",\"cpu\":2,\"disk\":2097152},\"network\":\"full\"}");
+    assert_string_equal(text, "{\"vertical\":\"rust\",\"resources\":{\"memory\":\"1G\",\"cpu\":1.5,\"disk\":2097152},\"network\":\"full\"}");
     assert_string_equal(c->task_queue->name, "rust-queue");
     assert_int_equal(c->schedule_to_start_timeout->seconds, 5);
     assert_int_equal(c->heartbeat_timeout->seconds, 10);
