@@ -143,9 +143,14 @@ void dispatch_finish(struct eng *e)
             if (!e->fault.code)
                 eng_fault(e, &err);
             call_answer(e, d->call, NULL);
+            if (d->query_id)
+                queries_again(e, d->run);
             continue;
         }
-        finish(e, d);
+        if (d->query_id || wtask_state(d->run) == WTASK_STARTED)
+            finish(e, d);
+        else
+            call_answer_empty(e, d->call); /* a limit has ended the run meanwhile */
     }
     VEC_CLEAR(&e->dispatches);
 }

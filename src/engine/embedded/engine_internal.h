@@ -56,7 +56,7 @@ struct run {
     bool completing, want_task;  /* commands are being applied: a task that is needed waits until they are done */
     struct run *next_dirty;
     struct run *lru_prev, *lru_next;
-    size_t bytes;                /* packed size of s */
+    size_t bytes, cost;          /* packed size of s; what it is accounted for in the cache */
     /* Events in the form of a packed History message: [0, flushed) are in the database, the rest not yet. */
     struct strbuf tail;
     int64_t tail_first;          /* id of the first event in tail */

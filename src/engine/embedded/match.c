@@ -178,8 +178,10 @@ void match_poll(struct eng *e, struct call *c, enum queue_kind kind, const char 
                 const char *identity)
 {
     struct queue *q = get_queue(e, kind, c->ns, name);
-    if (!q)
+    if (!q) {
+        call_answer(e, c, NULL);
         return;
+    }
     remember_poller(e, q, identity);
     c->queue = q;
     c->next = NULL;

@@ -39,7 +39,7 @@ void query_add(struct eng *e, struct run *run, struct call *c)
 {
     struct query *q = mem_zalloc(sizeof *q);
     if (!q) {
-        eng_nomem(e);
+        call_answer(e, c, NULL);
         return;
     }
     q->id = ++e->last_query_id;
@@ -149,6 +149,13 @@ void queries_go_on(struct eng *e, struct run *run)
         if (!waits(run))
             match_add_query(e, run, q->id);
     }
+}
+
+void queries_again(struct eng *e, struct run *run)
+{
+    for (struct query *q = run->queries; q; q = q->next)
+        q->own_task = false;
+    queries_go_on(e, run);
 }
 
 void query_drop(struct eng *e, struct call *c)

@@ -22,6 +22,8 @@ void query_answer(struct eng *e, struct run *run, struct query *q,
                   const Pb__RespondQueryTaskCompletedRequest *req);
 /* After a workflow task ended: those that rode on it unanswered wait again; when the run is now idle, all become tasks. */
 void queries_go_on(struct eng *e, struct run *run);
+/* A batch was undone: what was sent in it, or may have been, is sent again. */
+void queries_again(struct eng *e, struct run *run);
 /* The caller has gone (its time is over). */
 void query_drop(struct eng *e, struct call *c);
 /* The run is gone. */

@@ -70,9 +70,12 @@ static void lru_touch(struct eng *e, struct run *run)
     e->lru.lru_next = run;
 }
 
-static size_t cost(const struct run *run)
+/* Keeps the sum of what is in memory right; when state came, changed or goes. */
+static void account(struct eng *e, struct run *run)
 {
-    return run->bytes * 3 + run->tail.cap + 512; /* decoded state takes about three times its packed size */
+    e->cache_bytes -= run->cost;
+    run->cost = run->s ? run->bytes * 3 + run->tail.cap + 512 : 0; /* decoded, about three times the packed size */
+    e->cache_bytes += run->cost;
 }
 
 static void drop_state(struct eng *e, struct run *run)
@@ -82,6 +85,7 @@ static void drop_state(struct eng *e, struct run *run)
     run->s = NULL;
     strbuf_release(&run->tail);
     lru_unlink(run);
+    account(e, run);
 }
 
 static void free_run(struct eng *e, struct run *run)
@@ -153,6 +157,7 @@ static int load_state(struct eng *e, struct run *run, struct err *err)
     run->flushed = 0;
     run->tail_first = run->flushed_next = run->s->next_event_id;
     lru_touch(e, run);
+    account(e, run);
     return 0;
 }
 
@@ -344,6 +349,7 @@ void runs_committed(struct eng *e)
             continue;
         }
         trim_tail(e, run);
+        account(e, run);
         if (run->open && !run_is_open(run)) {
             run->open = false;
             heap_remove(&e->heap, &run->timer);
@@ -366,6 +372,11 @@ int runs_undo(struct eng *e, struct err *err)
         unset_current(e, run);
         if (run->fresh) {
             queries_fail(e, run);
+            while (run->waiters) {
+                struct call *c = run->waiters;
+                call_unpark(e, c);
+                call_fail_err(e, c, &e->fault);
+            }
             run_forget(e, run);
             continue;
         }
@@ -381,6 +392,8 @@ int runs_undo(struct eng *e, struct err *err)
             set_current(e, run);
             run_requeue(e, run);
         }
+        if (q == 0)
+            queries_again(e, run);
         if (q < 0)
             r = q;
     }
@@ -389,14 +402,9 @@ int runs_undo(struct eng *e, struct err *err)
 
 void runs_trim(struct eng *e)
 {
-    size_t total = 0;
-    struct run *run = e->lru.lru_next, *next;
-    for (; run != &e->lru; run = next) {
-        next = run->lru_next;
-        total += cost(run);
-        if (total <= e->cache_max || run->dirty)
-            continue;
-        total -= cost(run);
+    struct run *run = e->lru.lru_prev, *before;
+    for (; e->cache_bytes > e->cache_max && run != &e->lru; run = before) {
+        before = run->lru_prev;
         bool forget = !run->open && !run->waiters && !run->queries;
         if (forget)
             run_forget(e, run);

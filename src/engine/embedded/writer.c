@@ -186,6 +186,7 @@ static void fire_timers(struct eng *e)
         heap_remove(&e->heap, t); /* set again when the run is written */
         if (run_get(e, run->key, &run, &err) < 0) {
             eng_fault(e, &err);
+            heap_set(&e->heap, t, e->now + RETRY_AFTER_FAULT_NS); /* there is room: it was just taken out */
             return;
         }
         run_dirty(e, run);
@@ -262,6 +263,8 @@ static void run_batch(struct eng *e, struct call *list)
         effects_run(e);
     }
     match_ready(e);
+    if (e->draining)
+        drain(e);
     if (!e->fault.code && eng_flush(e, &err) < 0)
         eng_fault(e, &err);
     dispatch_finish(e);
