@@ -64,7 +64,22 @@ static int ingest_file(struct ingest_job *j, int fd, struct err *err)
     return ingest_single(j, fd, err);
 }
 
-static int ingest_path(struct ingest_job *j, const char *spec, struct err *err)
+static int ingest_dir(struct ingest_job *j, int fd, const char *real, bool git, struct err *err)
+{
+    if (looks_like_bare_repository(fd)) {
+        j->res->kind = "git";
+        return ingest_git(j, real, err);
+    }
+    _cleanup_free_ char *inner = git ? os_path_join(real, ".git") : NULL;
+    if (git && (!inner || os_is_dir(inner))) { /* a URL means what is committed, not the work tree */
+        j->res->kind = "git";
+        return inner ? ingest_git(j, inner, err) : err_nomem(err);
+    }
+    j->res->kind = "folder";
+    return ingest_folder(j, fd, err);
+}
+
+static int ingest_path(struct ingest_job *j, const char *spec, bool git, struct err *err)
 {
     _cleanup_free_ char *real = NULL;
     _cleanup_close_ int fd = -1;
@@ -82,19 +97,28 @@ static int ingest_path(struct ingest_job *j, const char *spec, struct err *err)
         return WRAP(r, err, "target");
     if (fstat(fd, &st) < 0)
         return err_sys(err, errno, "stat %s", real);
-    if (S_ISDIR(st.st_mode)) {
-        j->res->kind = "folder";
-        return ingest_folder(j, fd, err);
-    }
+    if (S_ISDIR(st.st_mode))
+        return ingest_dir(j, fd, real, git, err);
     if (S_ISREG(st.st_mode))
         return ingest_file(j, fd, err);
     return err_set(err, ERR_INVALID, "%s is neither a file nor a folder", spec);
+}
+
+static int ingest_spec(struct ingest_job *j, const char *spec, struct err *err)
+{
+    if (!looks_like_url(spec) || os_exists(spec))
+        return ingest_path(j, spec, false, err);
+    _cleanup_free_ char *path = NULL;
+    int r = git_url_path(spec, &path, err);
+    return r < 0 ? r : ingest_path(j, path, true, err);
 }
 
 int ingest_builtin(const char *name)
 {
     if (strcmp(name, "ingest-archive") == 0)
         return archive_reader_main();
+    if (strcmp(name, "ingest-git") == 0)
+        return git_reader_main();
     return -1;
 }
 
@@ -106,7 +130,7 @@ int ingest(struct store *s, const char *spec, const struct ingest_options *o,
     j.buf = mem_alloc(COPY_BUFFER);
     int r = j.buf ? tree_builder_new(s, &j.b, err) : err_nomem(err);
     if (r == 0)
-        r = ingest_path(&j, spec, err);
+        r = ingest_spec(&j, spec, err);
     if (r == -ERR_NO_MEMORY)
         err_nomem(err);
     if (r == 0)

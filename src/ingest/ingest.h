@@ -1,4 +1,5 @@
-/* A target into the store: folder, single file, tar or zip (any libarchive filter), git repository.
+/* A target into the store: folder, single file, tar or zip (compressed in any usual way), git repository (HEAD of a bare
+ * one, or of any by a file:// URL; a work tree is a folder; others are not fetched yet: -ERR_UNIMPLEMENTED).
  *
  * Links that lead out, FIFOs, sockets, devices and unreadable files are skipped with a notice, never
  * followed. Archives and git repositories are parsed in a sandbox; only entries come out of it. */

@@ -32,6 +32,14 @@ int reader_run(struct ingest_job *j, const struct sandbox_plan *plan, int input_
 
 /* Is the file an archive, by its first bytes or by its name? *ret_named: by the name at least. */
 bool looks_like_archive(int fd, const char *name, bool *ret_named);
+/* Git: a URL of any kind? A folder that is a bare repository? The path that a file:// URL means (the caller's);
+ * -ERR_UNIMPLEMENTED for what would need the network. */
+bool looks_like_url(const char *spec);
+bool looks_like_bare_repository(int dirfd);
+int git_url_path(const char *url, char **ret, struct err *err);
+/* The files of the repository's HEAD. */
+int ingest_git(struct ingest_job *j, const char *path, struct err *err);
+
 int ingest_archive(struct ingest_job *j, int fd, bool named, enum members_end *ret, struct err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* The back end on local files.
  *
- *   index.db              small blobs (at most SMALL_MAX bytes): local_db.c
+ *   index.db              small blobs (SMALL_MAX, MIDDLE_MAX below): local_db.c
  *   files/<k>/<2>/<name>  the others, one file each; its time of change is the stamp
  *   tmp/<session>-<n>     on their way in
  *   sessions/ gate turnstile   local_gate.c
@@ -33,6 +33,10 @@
 #include <sys/file.h>
 
 #define SMALL_MAX ((size_t)8 << 10)
+/* Somewhat larger ones are rows too as long as a batch has few: then one transaction makes all of a small upload durable,
+ * where a file would need three more syncs. */
+#define MIDDLE_MAX ((size_t)128 << 10)
+#define MIDDLE_BUDGET ((size_t)256 << 10)
 #define ASIDE_KEEP_NS (INT64_C(7) * 24 * 3600 * NS_PER_S)
 
 struct local {
@@ -41,6 +45,7 @@ struct local {
     struct local_db *db;
     struct local_gate *gate;
     atomic_ullong next_temp;
+    atomic_bool bucket_synced[2][256]; /* the folder's own name is durable: chunks, records */
 };
 
 struct pending_file {
@@ -58,6 +63,7 @@ struct store_batch {
     VEC(struct pending_file) files;
     VEC(struct pending_row) rows;
     size_t bytes;
+    size_t middle_bytes; /* of rows over SMALL_MAX, since the batch was made */
 };
 
 static struct local *local_of(struct store_backend *be)
@@ -178,7 +184,14 @@ static int batch_add(struct store_batch *b, const char *name, const void *data, 
                      struct err *err)
 {
     ASSERT(strlen(name) > 4 && strlen(name) <= BLOB_NAME_MAX && name[1] == '/');
-    if (len <= SMALL_MAX || !may_be_file(name))
+    bool row = len <= SMALL_MAX || !may_be_file(name);
+    if (!row && len <= MIDDLE_MAX) {
+        pthread_mutex_lock(&b->lock);
+        row = b->middle_bytes + len <= MIDDLE_BUDGET;
+        b->middle_bytes += row ? len : 0;
+        pthread_mutex_unlock(&b->lock);
+    }
+    if (row)
         return add_row(b, name, data, len, err);
     return add_file(b, name, data, len, err);
 }
@@ -205,6 +218,12 @@ static int sync_files(struct store_batch *b, struct err *err)
     return 0;
 }
 
+static atomic_bool *bucket_of(struct local *l, const char *name)
+{
+    char hex[3] = {name[2], name[3], 0};
+    return &l->bucket_synced[name[0] == 'o'][strtoul(hex, NULL, 16) & 255];
+}
+
 /* Renames one file to its place; dirty collects the folders to sync. */
 static int place_file(struct local *l, struct pending_file *f, struct map *dirty, struct err *err)
 {
@@ -216,7 +235,8 @@ static int place_file(struct local *l, struct pending_file *f, struct map *dirty
     int r = os_is_dir(path) ? 0 : os_mkdir(path, 0755, true, err);
     if (r == 0 && !map_set(dirty, path, l))
         r = err_nomem(err);
-    if (r == 0) { /* its parent too: it may be new */
+    atomic_bool *synced = bucket_of(l, f->name);
+    if (r == 0 && !atomic_load(synced)) { /* its parent too: it may be new */
         char *up = strrchr(path, '/');
         *up = 0;
         if (!map_set(dirty, path, l))
@@ -250,6 +270,12 @@ static int place_files(struct local *l, struct store_batch *const *b, size_t n, 
             r = os_fsync_dir(e->key, err);
     }
     map_release(&dirty);
+    for (size_t i = 0; i < n && r == 0; i++)
+        VEC_EACH(&b[i]->files, f)
+        {
+            if (!f->temp)
+                atomic_store(bucket_of(l, f->name), true);
+        }
     return r;
 }
 
