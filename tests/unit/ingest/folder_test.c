@@ -33,7 +33,6 @@ static void test_odd_things(void **state)
     lab_write(f->target, "\xff\xfe name", "y", 1);
     lab_write(f->target, "run.sh", "#!/bin/sh\n", 10);
     _cleanup_free_ char *sh = os_path_join(f->target, "run.sh"), *fifo = os_path_join(f->target, "fifo");
-    _cleanup_free_ char *secret = os_path_join(f->dir, "secret");
     chmod(sh, 0755);
     mkfifo(fifo, 0644);
     lab_write(f->dir, "secret", "secret", 6);
