@@ -345,23 +345,23 @@ static int damage_file(const char *path, const struct stat *st, int type, struct
 static void test_damage(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_free_ char *files = os_path_join(f->dir, "files"), *noise = lab_noise(600000, 51);
+    _cleanup_free_ char *files = os_path_join(f->dir, "files"), *noise = lab_noise(2000000, 51);
     _cleanup_free_ char *in = os_path_join(f->dir, "out");
     for (damage_how = 0; damage_how < 9; damage_how++) {
         struct store_ref ref, again, fine;
         struct store_verify_result res;
         struct bad_list bad = {0};
         assert_ok(store_put(f->s, "fine", 4, NULL, &fine, err));
-        assert_ok(store_put(f->s, noise, 600000, NULL, &ref, err));
+        assert_ok(store_put(f->s, noise, 2000000, NULL, &ref, err));
         assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
         assert_int_equal(bad.n, 0);
         assert_int_equal(res.objects, 2);
-        assert_true(res.bytes >= 600004);
+        assert_true(res.bytes >= 2000004);
         damaged = 0;
         nftw(files, damage_file, 16, FTW_PHYS);
         assert_true(damaged);
         char *got = NULL;
-        assert_int_equal(store_get(f->s, ref.text, 1 << 20, &got, NULL, NULL), -ERR_CORRUPT);
+        assert_int_equal(store_get(f->s, ref.text, 1 << 22, &got, NULL, NULL), -ERR_CORRUPT);
         assert_null(got);
         int fd = open(in, O_RDWR | O_CREAT | O_TRUNC, 0600);
         assert_int_equal(store_get_fd(f->s, ref.text, fd, NULL, NULL), -ERR_CORRUPT);
@@ -371,9 +371,9 @@ static void test_damage(void **state)
         assert_int_equal(bad.n, 1);
         assert_int_equal(res.bad_objects, 1);
         assert_string_equal(bad.refs[0], ref.text);
-        assert_ok(store_put(f->s, noise, 600000, NULL, &again, err)); /* mends it */
-        assert_ok(store_get(f->s, ref.text, 1 << 20, &got, NULL, err));
-        assert_memory_equal(got, noise, 600000);
+        assert_ok(store_put(f->s, noise, 2000000, NULL, &again, err)); /* mends it */
+        assert_ok(store_get(f->s, ref.text, 1 << 22, &got, NULL, err));
+        assert_memory_equal(got, noise, 2000000);
         free(got);
         bad.n = 0;
         assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
