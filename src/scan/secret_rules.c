@@ -253,7 +253,7 @@ static bool judge(const struct secret_rule *r, const char *secret, size_t n, str
     m->confidence = r->confidence;
     if (r->check_github && !secret_github_checksum(secret, n) && m->confidence > CONFIDENCE_MEDIUM)
         m->confidence = CONFIDENCE_MEDIUM;
-    if (look == SECRET_EXAMPLE) { /* from someone's documentation: rarely real, but it may have been edited by half */
+    if (look != SECRET_LIKELY) { /* from someone's documentation: rarely real, but it may have been edited by half */
         m->confidence = CONFIDENCE_LOW;
         if (m->severity > SEVERITY_MEDIUM)
             m->severity = SEVERITY_MEDIUM;

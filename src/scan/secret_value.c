@@ -15,8 +15,8 @@ static const char *const marks[] = {"${", "$(", "{{", "}}", "<%", "%>", "%(", "#
 static const char *const example_words[] = {"example", "placeholder", "dummy", "changeme", "change_me", "change-me",
                                             "redacted", "replace", "your_", "your-", "yourkey", "yourtoken", "sample",
                                             "notreal", "not_a_", "not-a-", "insert", "fixme", "todo", "foobar",
-                                            "xxxxxx", "fake", "abcdefgh", "1234567890", "0123456789", "mysecret",
-                                            "my_secret", "my-secret", "mypassword", "testtest"};
+                                            "xxxxxx", "fake"};
+static const char *const sequences[] = {"abcdefgh", "1234567890", "0123456789", "9876543210", "testtest", "qwertyui"};
 /* The whole value. */
 static const char *const words[] = {"password", "passwd", "pass", "secret", "token", "username", "user", "admin",
                                     "root", "postgres", "mysql", "guest", "null", "none", "true", "false",
@@ -60,6 +60,9 @@ enum secret_look secret_look(const char *s, size_t n, bool runs)
     for (size_t i = 0; i < ARRAY_LEN(example_words); i++)
         if (contains(s, n, example_words[i]))
             return SECRET_EXAMPLE;
+    for (size_t i = 0; i < ARRAY_LEN(sequences); i++)
+        if (contains(s, n, sequences[i]))
+            return SECRET_SEQUENCE;
     return SECRET_LIKELY;
 }
 

@@ -9,6 +9,7 @@
 
 enum secret_look {
     SECRET_LIKELY,
+    SECRET_SEQUENCE,   /* holds "1234567890" or the like: made up, perhaps, and perhaps in use all the same */
     SECRET_EXAMPLE,    /* says itself that it is an example */
     SECRET_PLACEHOLDER /* a variable, a mark to be filled in, one character over and over, a word like "password" */
 };

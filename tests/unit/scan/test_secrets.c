@@ -351,6 +351,7 @@ static void looks(void **state)
         {"S3rvice!Acc0unt-2019", SECRET_LIKELY, true}, {"k9-Vw2!LqTz4", SECRET_LIKELY, true},
         {"accounts/password-reset", SECRET_LIKELY, false}, {"user_password_field", SECRET_LIKELY, false},
         {"/run/secrets/mail", SECRET_LIKELY, false}, {"p4rcelry-signing-key-7731", SECRET_LIKELY, true},
+        {"abcdef1234567890abcdef", SECRET_SEQUENCE, true},
         {"application/json", SECRET_LIKELY, false}, {"1234567891", SECRET_LIKELY, false},
         {"getSecret(name1)", SECRET_LIKELY, false}, {"resetPasswordToken", SECRET_LIKELY, false},
     };
