@@ -77,27 +77,28 @@ uid_t sandbox_host_uid(void)
     return uid;
 }
 
-/* Writes one small file below /proc/self or /proc/<pid>. */
-static int write_proc(int proc_fd, const char *who, const char *file, const char *text, struct err *err)
+static int write_proc(int dir, const char *file, const char *text, struct err *err)
 {
-    char path[64];
-    snprintf(path, sizeof path, "%s/%s", who, file);
-    _cleanup_close_ int fd = openat(proc_fd, path, O_WRONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_sys(err, errno, "open /proc/%s", path);
+        return err_sys(err, errno, "open %s", file);
     size_t n = strlen(text);
     if (write(fd, text, n) != (ssize_t)n)
-        return err_sys(err, errno, "write /proc/%s", path);
+        return err_sys(err, errno, "write %s", file);
     return 0;
 }
 
+/* Of the process that /proc calls `who`: its number, or "self". */
 static int write_maps(int proc_fd, const char *who, const char *uids, const char *gids, struct err *err)
 {
-    int r = write_proc(proc_fd, who, "setgroups", "deny", err);
+    _cleanup_close_ int dir = openat(proc_fd, who, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return err_sys(err, errno, "open /proc/%s", who);
+    int r = write_proc(dir, "setgroups", "deny", err);
     if (r == 0)
-        r = write_proc(proc_fd, who, "uid_map", uids, err);
+        r = write_proc(dir, "uid_map", uids, err);
     if (r == 0)
-        r = write_proc(proc_fd, who, "gid_map", gids, err);
+        r = write_proc(dir, "gid_map", gids, err);
     return r;
 }
 

@@ -44,7 +44,7 @@ struct child {
     bool kill_asked;
     enum limit_kind kill_limit;
     bool leaf_made;             /* of the control groups; stays from use to use */
-    struct group_usage before;  /* of that leaf */
+    struct group_usage before;  /* of that leaf, when the last run in it had ended */
 };
 
 /* An answer that did not fit into the socket. */
@@ -129,7 +129,9 @@ static int make_leaf(struct spawner_state *s, struct child *c, size_t index, str
 {
     if (!s->host.groups_version)
         return 0;
-    int r = c->leaf_made ? 0 : groups_make_leaf(&s->host, index, err);
+    if (c->leaf_made)
+        return 0;
+    int r = groups_make_leaf(&s->host, index, err);
     if (r < 0)
         return r;
     c->leaf_made = true;
@@ -344,6 +346,7 @@ static void conclude(struct spawner_state *s, struct child *c, int init_status, 
     d.cpu_ns = slot->cpu_ns ? slot->cpu_ns : cpu_ns;
     d.memory_peak_bytes = usage.memory_peak ? usage.memory_peak : slot->memory_peak_bytes;
     answer(s, &d, sizeof d);
+    c->before = usage; /* nothing of this run is alive to add to it */
     c->state = CHILD_ANSWERED;
 }
 
