@@ -11,6 +11,8 @@
 /* Reads dir/module.yaml, which describes the module that the folder is named after. ret->dir and ret->name are set by the
  * caller; the rest is filled in. -ERR_INVALID with "file:line: reason". */
 int module_yaml_read(struct module_def *ret, struct err *err);
+/* The same for a text that was read from path. */
+int module_yaml_parse(struct module_def *ret, const char *path, const char *text, size_t len, struct err *err);
 
 const struct module *module_of(const struct module_ctx *ctx);
 const char *module_run_id(const struct module_ctx *ctx);

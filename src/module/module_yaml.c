@@ -310,6 +310,19 @@ static int parse_error(const char *path, const struct err *e, struct err *err)
     return err_set(err, ERR_INVALID, "%s:%d: %s", path, line, e->msg + n);
 }
 
+int module_yaml_parse(struct module_def *ret, const char *path, const char *text, size_t len, struct err *err)
+{
+    struct err e = {0};
+    _cleanup_json_ json_t *j = NULL;
+    struct reading y = {.path = path, .def = ret};
+    ret->requires_workspace = true;
+    if (yaml_parse(text, len, NULL, &j, &y.marks, &e) < 0)
+        return parse_error(path, &e, err);
+    int r = read_fields(&y, j, err);
+    yaml_marks_free(y.marks);
+    return r;
+}
+
 int module_yaml_read(struct module_def *ret, struct err *err)
 {
     _cleanup_free_ char *path = os_path_join(ret->dir, "module.yaml");
@@ -325,12 +338,5 @@ int module_yaml_read(struct module_def *ret, struct err *err)
         return err_nomem(err);
     if (r < 0)
         return err_set(err, ERR_INVALID, "%s:1: %s", path, e.msg);
-    _cleanup_json_ json_t *j = NULL;
-    struct reading y = {.path = path, .def = ret};
-    ret->requires_workspace = true;
-    if (yaml_parse(text, len, NULL, &j, &y.marks, &e) < 0)
-        return parse_error(path, &e, err);
-    r = read_fields(&y, j, err);
-    yaml_marks_free(y.marks);
-    return r;
+    return module_yaml_parse(ret, path, text, len, err);
 }

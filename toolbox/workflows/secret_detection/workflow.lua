@@ -2,7 +2,7 @@
 
 return function(input)
   ff.progress("looking for secrets")
-  local found = ff.activity("secret_detection", {}, {timeout = "2h"})
+  local found = ff.activity("secret_detection", input.parameters.secrets_config, {timeout = "2h"})
 
   ff.progress("making the report")
   local notices = {}

@@ -29,7 +29,8 @@ return function(input)
   local futures = {ff.start("security_analyzer", analyzer, {timeout = "2h"})}
   if analyzer.check_secrets ~= false then
     modules[2] = "secret_detection"
-    futures[2] = ff.start("secret_detection", {}, {timeout = "2h"})
+    -- credentials in code are the analyzer's, which tells constants from variables
+    futures[2] = ff.start("secret_detection", {generic_code = false}, {timeout = "2h"})
   end
   local examined = ff.all(futures)
 
