@@ -109,7 +109,7 @@ static bool affordable(struct workflow *w, size_t total)
     }
     if (total > SMALL_MAX && w->running) {
         w->budget -= (int64_t)(total / 64);
-        if (total > 65536 && limits_mono_ns() > w->deadline_ns)
+        if (total > 65536 && limits_cpu_ns() > w->deadline_ns)
             w->budget = -1;
         return w->budget >= 0;
     }

@@ -347,6 +347,7 @@ static int ff_progress(lua_State *L)
     struct workflow *w = workflow_of(L);
     if (w->in_query)
         return luaL_error(L, "ff.progress: a query handler may only look");
+    limits_rethrow(L, LUA_OK); /* the run has ended: text[0] holds its last word */
     lua_settop(L, 3);
     if (lua_type(L, 1) != LUA_TTABLE) {
         lua_createtable(L, 0, 3);

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char future_key, pending_key, signal_handlers_key, signal_queues_key, main_key;
@@ -139,7 +140,7 @@ struct fiber *fiber_spawn(struct workflow *w, lua_State *L, int nargs, bool is_m
 {
     luaL_checkstack(L, 4, NULL);
     lua_State *co = lua_newthread(L);
-    *thread_extra(co) = (struct thread_extra){0};
+    *thread_extra(co) = (struct thread_extra){.blocked = 1}; /* for the scheduler alone */
     int ref = luaL_ref(L, LUA_REGISTRYINDEX);
     luaL_checkstack(co, nargs + 1, NULL);
     struct fiber *f = take_idle(w, L);
@@ -185,8 +186,10 @@ static void on_error(struct workflow *w, lua_State *L, struct fiber *f, int stat
         return;
     }
     if (w->limit_hit != LIMIT_NONE) {
-        char text[200];
+        char text[400];
         limit_message(w, text, sizeof text);
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, ", at %s:%d", w->chunk_name, sandbox_where(f->co));
         w->heap.limit += (size_t)256 << 10; /* for telling where */
         luaL_traceback(L, f->co, NULL, 0);
         failure_set(w, limit_name(w->limit_hit), text, lua_tostring(L, -1), true, NULL);

@@ -40,7 +40,7 @@ __attribute__((format(printf, 2, 3))) static void off_path(struct workflow *w, c
 {
     if (w->nondeterminism)
         return;
-    char text[1200];
+    char text[1600];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
@@ -188,9 +188,22 @@ static int waiting_line(const struct workflow *w)
     return w->main_fiber ? sandbox_where(w->main_fiber->co) : 0;
 }
 
+/* "the script at workflow.lua:3 asks for activity 1 'x'" */
+static const char *wish(const struct workflow *w, const struct command *c, char *buf, size_t size)
+{
+    char what[600], at[260] = "";
+    if (c->line > 0)
+        snprintf(at, sizeof at, " at %s:%d", w->chunk_name, c->line);
+    if (c->kind == COMMAND_FAIL && w->failure)
+        snprintf(buf, size, "the script fails there: %.400s", w->failure->message);
+    else
+        snprintf(buf, size, "the script%s asks for %s", at, command_describe(c, what, sizeof what));
+    return buf;
+}
+
 static void match_command(struct workflow *w, event e)
 {
-    char what[600], text[600];
+    char what[600], text[900];
     struct command *c = next_command(w);
     describe_event(e, what, sizeof what);
     if (!c) {
@@ -204,8 +217,7 @@ static void match_command(struct workflow *w, event e)
         return;
     }
     if (!same(c, e) || (c->kind == COMMAND_MARKER && !same_marker(c, e))) {
-        off_path(w, "%s, but the script at %s:%d asks for %s", what, w->chunk_name, c->line,
-                 command_describe(c, text, sizeof text));
+        off_path(w, "%s, but %s", what, wish(w, c, text, sizeof text));
         return;
     }
     if (c->future && c->future->state == FUTURE_PENDING) {
@@ -564,14 +576,15 @@ static void run_task(struct workflow *w, lua_State *L, event e)
 /* The events of a task's commands are over: has each command had its event? */
 static void end_matching(struct workflow *w, event e)
 {
-    char what[600], text[600];
+    char what[600], text[900];
     const struct command *left = w->matching ? next_command(w) : NULL;
+    if (w->matching && !left)
+        command_clear(w);
     w->matching = false;
     if (!left)
         return;
     describe_event(e, what, sizeof what);
-    off_path(w, "%s, but the script at %s:%d asks for %s, of which history knows nothing", what, w->chunk_name,
-             left->line, command_describe(left, text, sizeof text));
+    off_path(w, "%s, but %s, of which history knows nothing", what, wish(w, left, text, sizeof text));
 }
 
 static bool is_type(const Pb__HistoryEvent *const *events, size_t count, size_t i, Pb__EventType type)

@@ -239,7 +239,8 @@ static int drive(lua_State *L)
 static void drive_failed(struct workflow *w, int status)
 {
     const char *why = lua_type(w->L, -1) == LUA_TSTRING ? lua_tostring(w->L, -1) : "error without a message";
-    w->running = false;
+    w->running = w->in_query = false;
+    w->base = NULL;
     if (w->failed)
         return;
     if (w->heap.failed || status != LUA_ERRMEM) {

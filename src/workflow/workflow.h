@@ -16,7 +16,7 @@
 struct workflow_limits { /* 0: the default */
     uint64_t instructions; /* a task: 200,000,000 VM instructions */
     size_t memory_bytes;   /* of the Lua state: 64 MB */
-    int64_t time_ms;       /* a task, wall clock, the last resort: 10,000 */
+    int64_t time_ms;       /* a task, CPU time, the last resort: 10,000 */
 };
 
 /* Parses a script without running it. -ERR_INVALID with "workflow.lua:LINE: reason". Bytecode is refused. */

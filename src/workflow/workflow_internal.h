@@ -258,7 +258,7 @@ void limits_rethrow(lua_State *L, int status);
 bool limits_unwinding(const struct workflow *w);
 const char *limit_name(enum limit_kind k);
 void limit_message(const struct workflow *w, char *buf, size_t size);
-int64_t limits_mono_ns(void);
+int64_t limits_cpu_ns(void);
 
 /* sandbox.c: builds the globals of a fresh state. Raises. */
 void sandbox_open(lua_State *L);

@@ -47,7 +47,7 @@ static Pb__Payloads *payloads(const char *json)
 {
     if (!json)
         return NULL;
-    json_t *j = json_loads(json, JSON_DECODE_ANY, NULL);
+    json_t *j = json_loads(json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     ASSERT(j);
     Pb__Payloads *p = pbx_json_payloads(j);
     json_decref(j);

@@ -32,7 +32,7 @@ static void expect(const char *body, const char *want)
     s.compare = false;
     server_drain(&s, NULL);
     double took = seconds() - start;
-    const char *got = s.final ? "ok" : s.failure_type ? s.failure_type : "no end";
+    const char *got = s.close_type == PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW ? "continued" : s.final ? "ok" : s.failure_type ? s.failure_type : "no end";
     bool found = false;
     for (const char *p = want; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)
         found |= strncmp(p, got, strlen(got)) == 0 && (p[strlen(got)] == 0 || p[strlen(got)] == '|');
@@ -89,6 +89,12 @@ static void test_coroutines(void **state)
            "c = coroutine.status(co)}", "ok");
     expect("ff.on_signal('x', function() end) local co = coroutine.wrap(function() ff.sleep(1) end) co() return {}", "ok");
     expect("coroutine.yield()", "ScriptError");
+    /* the thread of one fiber in the hands of another */
+    expect("local main = coroutine.running() local s, ok, e, c ff.on_signal('x', function() s = coroutine.status(main) "
+           "ok, e = coroutine.resume(main) c = pcall(coroutine.close, main) end) ff.sleep(1) ff.sleep(1) "
+           "assert(s == nil or (s == 'normal' and ok == false and c == false)) return {}", "ok");
+    expect("pcall(function() local x <close> = setmetatable({}, {__close = function() pcall(ff.progress, 'late') pcall(ff.start, 'x') end}) "
+           "ff.continue_as_new{parameters = {n = 1}} end)", "continued");
     expect("for i = 1, 250 do local f = function() end for j = 1, i do local g = f f = function() return coroutine.wrap(g)() end end "
            "pcall(f) end return {}", "ok|InstructionLimit");
 }

@@ -52,7 +52,7 @@ static void test_off_path(void **state)
     expect_off_path(a, "return function()\n  ff.wait_signal('other')\nend",
                     "history event 5 is ActivityTaskScheduled 'a' with id 1, but the script asks for nothing there: it waits at workflow.lua:2");
     expect_off_path(a, "return function() return {} end",
-                    "history event 5 is ActivityTaskScheduled 'a' with id 1, but the script at workflow.lua:0 asks for the end of the run");
+                    "history event 5 is ActivityTaskScheduled 'a' with id 1, but the script asks for the end of the run");
     expect_off_path(a, "return function()\n  ff.start('a')\n  ff.activity('b')\nend",
                     "history event 6 is WorkflowExecutionSignaled, but the script at workflow.lua:3 asks for activity 2 'b', of which history knows nothing");
     expect_off_path("return function() ff.start('a') ff.activity('b') end", "return function() ff.activity('a') end",
@@ -61,8 +61,9 @@ static void test_off_path(void **state)
                     "history event 5 is StartChildWorkflowExecutionInitiated 'x' with id wf-5c1c9a52-1, but");
     expect_off_path("return function() ff.patched('p') ff.sleep(5) end", "return function() ff.sleep(5) end",
                     "history event 5 is MarkerRecorded, but the script at workflow.lua:1 asks for timer 1");
-    expect_off_path(a, "return function() while true do end end", "asks for the failure of the run");
-    expect_off_path(a, "return function() error('x') end", "asks for the failure of the run");
+    expect_off_path(a, "return function()\n while true do end end",
+                    "but the script fails there: the script ran more than 5000000 instructions without waiting, at workflow.lua:2");
+    expect_off_path(a, "return function() error('x') end", "but the script fails there: workflow.lua:1: x");
 }
 
 static void test_patched(void **state)
@@ -91,6 +92,35 @@ static void test_patched(void **state)
     assert_non_null(server_find(&s, "quick"));
     server_drain(&s, NULL);
     assert_true(json_flag(s.final, "p", false));
+    server_release(&s);
+}
+
+static Pb__PollWorkflowTaskQueueResponse task_of(struct server *s, Pb__History *h, Pb__WorkflowExecution *x, size_t from);
+
+/* What no script could have asked for in this order still ends in a message, and the instance can be used again. */
+static void test_broken_history(void **state)
+{
+    struct server s;
+    struct err err = {0};
+    struct workflow_result r;
+    Pb__History h;
+    Pb__WorkflowExecution x;
+    struct workflow *w;
+    server_start(&s, "return function() ff.activity('a') end", NULL, NULL);
+    server_task(&s);
+    server_complete(&s, "a", NULL);
+    s.events.v[2]->attributes_case = 0; /* WorkflowTaskStarted without its attributes */
+    assert_int_equal(workflow_new(s.script, strlen(s.script), "workflow.lua", NULL, &w, &err), 0);
+    Pb__PollWorkflowTaskQueueResponse task = task_of(&s, &h, &x, 0);
+    task.query = &(Pb__WorkflowQuery)PB__WORKFLOW_QUERY__INIT;
+    assert_int_equal(workflow_task(w, &task, NULL, 0, &r, &err), -ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "history event 3 (WorkflowTaskStarted) has no attributes of its type"));
+    s.events.v[2]->attributes_case = PB__HISTORY_EVENT__ATTRIBUTES_WORKFLOW_TASK_STARTED_EVENT_ATTRIBUTES;
+    task.query->query_type = (char *)"__progress";
+    assert_int_equal(workflow_task(w, &task, NULL, 0, &r, &err), 0);
+    assert_int_equal(r.query_result->result_type, PB__QUERY_RESULT_TYPE__QUERY_RESULT_TYPE_ANSWERED);
+    workflow_result_release(&r);
+    workflow_free(w);
     server_release(&s);
 }
 
@@ -317,7 +347,7 @@ static void test_memory_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_off_path), cmocka_unit_test(test_patched), cmocka_unit_test(test_misfit),
+        cmocka_unit_test(test_off_path), cmocka_unit_test(test_patched), cmocka_unit_test(test_misfit), cmocka_unit_test(test_broken_history),
         cmocka_unit_test(test_not_accepted), cmocka_unit_test(test_stories), cmocka_unit_test(test_memory_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -488,6 +488,124 @@ static void test_coroutines_wait(void **state)
     server_release(&s);
 }
 
+/* Signals reach a handler while the main function waits; its thread is nobody's to resume. Queries ride on a task. */
+static void test_fibers_apart(void **state)
+{
+    struct server s;
+    server_start(&s,
+                 "return function()\n"
+                 "  local main, seen = coroutine.running(), {}\n"
+                 "  ff.on_signal('x', function(v) seen[#seen + 1] = coroutine.status(main) seen[#seen + 1] = coroutine.resume(main) "
+                 "seen[#seen + 1] = pcall(coroutine.close, main) end)\n"
+                 "  ff.on_query('n', function() return {n = #seen} end)\n"
+                 "  ff.activity('a')\n"
+                 "  return {seen = seen}\n"
+                 "end", NULL, NULL);
+    server_task(&s);
+    server_signal(&s, "x", "1");
+    server_task(&s);
+    server_complete(&s, "a", "{}");
+    server_task(&s);
+    struct strbuf b = STRBUF_INIT;
+    json_write(s.final, &b, NULL);
+    assert_string_equal(strbuf_str(&b), "{\"seen\":[\"normal\",false,false]}");
+    strbuf_release(&b);
+    server_release(&s);
+}
+
+static void test_queries_on_task(void **state)
+{
+    static const char script[] = "return function() local n = 0 ff.on_query('n', function(x) return {n = n, x = x} end) n = n + 1 ff.sleep(1) end";
+    struct server s;
+    struct err err = {0};
+    struct workflow *w;
+    struct workflow_result r;
+    server_start(&s, script, NULL, NULL);
+    s.compare = false;
+    Pb__PollWorkflowTaskQueueResponse task;
+    Pb__WorkflowExecution x;
+    Pb__History h;
+    Pb__WorkflowQuery q[2];
+    Pb__PollWorkflowTaskQueueResponse__QueriesEntry entries[2], *list[] = {&entries[0], &entries[1]};
+    pb__poll_workflow_task_queue_response__init(&task);
+    pb__workflow_execution__init(&x);
+    pb__history__init(&h);
+    for (int i = 0; i < 2; i++) {
+        pb__workflow_query__init(&q[i]);
+        pb__poll_workflow_task_queue_response__queries_entry__init(&entries[i]);
+        q[i].query_type = (char *)(i ? "none" : "n");
+        entries[i].key = (char *)(i ? "k2" : "k1");
+        entries[i].value = &q[i];
+    }
+    Pb__HistoryEvent *e = server_event(&s, PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_STARTED);
+    e->workflow_task_started_event_attributes = malloc(sizeof *e->workflow_task_started_event_attributes);
+    pb__workflow_task_started_event_attributes__init(e->workflow_task_started_event_attributes);
+    e->attributes_case = PB__HISTORY_EVENT__ATTRIBUTES_WORKFLOW_TASK_STARTED_EVENT_ATTRIBUTES;
+    h.events = s.events.v;
+    h.n_events = s.events.len;
+    task.workflow_execution = &x;
+    task.history = &h;
+    task.queries = list;
+    task.n_queries = 2;
+    assert_int_equal(workflow_new(script, sizeof script - 1, "workflow.lua", NULL, &w, &err), 0);
+    assert_int_equal(workflow_task(w, &task, NULL, 0, &r, &err), 0);
+    assert_int_equal(r.commands_count, 1);
+    assert_int_equal(r.query_results_count, 2);
+    assert_string_equal(r.query_results[0]->key, "k1");
+    const Pb__Payload *p = r.query_results[0]->value->answer->payloads[0];
+    assert_int_equal(p->data.len, strlen("{\"n\":1,\"x\":null}"));
+    assert_memory_equal(p->data.data, "{\"n\":1,\"x\":null}", p->data.len);
+    assert_int_equal(r.query_results[1]->value->result_type, PB__QUERY_RESULT_TYPE__QUERY_RESULT_TYPE_FAILED);
+    assert_null(r.query_result);
+    workflow_result_release(&r);
+    workflow_free(w);
+    server_release(&s);
+}
+
+static void test_bad_payloads(void **state)
+{
+    struct server s;
+    server_start(&s,
+                 "return function() local ok, e = pcall(ff.activity, 'a') local ok2, e2 = pcall(ff.activity, 'b') "
+                 "return {t = e.type, m = e.message, t2 = e2.type, m2 = e2.message} end", NULL, NULL);
+    server_task(&s);
+    server_complete(&s, "a", "{}");
+    Pb__Payload *p = s.events.v[s.events.len - 2]->activity_task_completed_event_attributes->result->payloads[0];
+    p->data.len = 1; /* "{" */
+    server_task(&s);
+    server_complete(&s, "b", "{}");
+    p = s.events.v[s.events.len - 2]->activity_task_completed_event_attributes->result->payloads[0];
+    memcpy(p->metadata[0]->value.data, "protobuf!!", 10);
+    server_task(&s);
+    struct strbuf b = STRBUF_INIT;
+    json_write(s.final, &b, NULL);
+    assert_string_equal(strbuf_str(&b), "{\"m\":\"no valid JSON at byte 1: an object without a name in quotes\","
+                                        "\"m2\":\"payload encoding 'protobuf!!' is not json/plain\",\"t\":\"BadPayload\",\"t2\":\"BadPayload\"}");
+    strbuf_release(&b);
+    server_release(&s);
+}
+
+/* JSON that comes in goes out the same. */
+static void test_json_round_trip(void **state)
+{
+    static const char *const texts[] = {
+        "{\"a\":[],\"b\":{},\"c\":[[],{}],\"d\":null,\"e\":-0.5,\"f\":9223372036854775807,\"g\":\"\\u0000\\\"\\\\\"}",
+        "[1,2,3]", "\"\xc3\xa9\xf0\x9f\x98\x80\"", "true", "-1", "1.25", "null", "{\"\":{\"x y\":[true,false,null]}}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct server s;
+        server_start(&s, "return function() return {v = ff.activity('a')} end", NULL, NULL);
+        server_task(&s);
+        server_complete(&s, "a", texts[i]);
+        server_task(&s);
+        struct strbuf b = STRBUF_INIT;
+        json_write(json_object_get(s.final, "v"), &b, NULL);
+        assert_string_equal(strbuf_str(&b), texts[i]);
+        strbuf_release(&b);
+        server_release(&s);
+    }
+}
+
 static void test_logs_once(void **state)
 {
     struct server s;
@@ -510,7 +628,9 @@ int main(void)
         cmocka_unit_test(test_signals),    cmocka_unit_test(test_queries),
         cmocka_unit_test(test_children),   cmocka_unit_test(test_continue_as_new),
         cmocka_unit_test(test_cancellation), cmocka_unit_test(test_coroutines_wait),
-        cmocka_unit_test(test_logs_once),
+        cmocka_unit_test(test_logs_once),  cmocka_unit_test(test_fibers_apart),
+        cmocka_unit_test(test_queries_on_task), cmocka_unit_test(test_bad_payloads),
+        cmocka_unit_test(test_json_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
