@@ -295,9 +295,10 @@ static int limit_memory(const struct host *h, const char *leaf, uint64_t bytes, 
     /* Memory with swap may never be less than memory: whichever goes first depends on the values that were there. */
     int first = write_leaf_number(leaf, "memory.limit_in_bytes", bytes);
     write_leaf_number(leaf, "memory.memsw.limit_in_bytes", bytes);
-    if (first < 0 && write_leaf_number(leaf, "memory.limit_in_bytes", bytes) < 0)
-        return err_sys(err, errno, "limit memory");
-    return 0;
+    if (first == 0 || write_leaf_number(leaf, "memory.limit_in_bytes", bytes) == 0)
+        return 0;
+    write_leaf(leaf, "memory.force_empty", "0"); /* cached files of earlier runs */
+    return write_leaf_number(leaf, "memory.limit_in_bytes", bytes) < 0 ? err_sys(err, errno, "limit memory") : 0;
 }
 
 int groups_limit(const struct host *h, size_t index, const struct sandbox_limits *l, struct err *err)

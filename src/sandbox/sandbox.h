@@ -47,6 +47,10 @@ struct sandbox_limits { /* 0: the default in brackets */
     int64_t wall_ms;        /* [none] */
 };
 
+/* All paths are absolute, without "..". A target may not lie in /usr, /bin, /lib, /etc, /proc or /dev. At most 64
+ * mounts, 512 arguments, 256 variables; 32 KB a string, 96 KB in all: what is larger goes through stdin. Where
+ * spawner_protection() says that there is no mount_ns, mounts are not made: the working folder and TMPDIR are then
+ * the host's own folders (docs/sandbox.md). */
 struct sandbox_plan {
     const char *name;           /* of the module: for messages */
     const char *builtin;        /* run this entry of the spawner's table in the forked child, without exec; or NULL */
@@ -113,7 +117,9 @@ struct sandbox_proc;
 int sandbox_start(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
                   int stderr_fd, sandbox_done *done, void *arg, struct sandbox_proc **ret,
                   struct err *err);
-/* Kills everything in it. limit (may be NULL) makes the result SANDBOX_LIMIT with that name. */
+/* Kills everything in it. limit (may be NULL) makes the result SANDBOX_LIMIT with that name, one of those of
+ * sandbox_result. Any thread may call, as long as it knows that done was not called yet. When it ended by itself
+ * meanwhile, the result says so. */
 void sandbox_kill(struct sandbox_proc *p, const char *limit);
 /* Readable when spawner_dispatch() has something to do: for an event loop. */
 int spawner_fd(const struct spawner *s);
@@ -121,7 +127,8 @@ int spawner_fd(const struct spawner *s);
  * dead then, and each done was called). */
 int spawner_dispatch(struct spawner *s, struct err *err);
 
-/* Waits for one process, dispatching meanwhile: for callers without a loop. */
+/* Runs one to its end and waits for it: for callers without a loop. Any thread may call, several at a time, and while another
+ * one dispatches. It never calls done of what sandbox_start() began: that is left to spawner_dispatch(). */
 int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
                 int stderr_fd, struct sandbox_result *ret, struct err *err);
 

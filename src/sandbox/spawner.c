@@ -344,7 +344,9 @@ static void conclude(struct spawner_state *s, struct child *c, int init_status, 
     judge(c, slot, &usage, init_status, &d);
     d.wall_ns = os_mono_ns() - c->started_ns;
     d.cpu_ns = slot->cpu_ns ? slot->cpu_ns : cpu_ns;
-    d.memory_peak_bytes = usage.memory_peak ? usage.memory_peak : slot->memory_peak_bytes;
+    /* The peak of a v2 leaf is that of all its runs: it is this one's only when it rose. */
+    bool risen = s->host.groups_version == 1 || usage.memory_peak > c->before.memory_peak;
+    d.memory_peak_bytes = usage.memory_peak && risen ? usage.memory_peak : slot->memory_peak_bytes;
     answer(s, &d, sizeof d);
     c->before = usage; /* nothing of this run is alive to add to it */
     c->state = CHILD_ANSWERED;
