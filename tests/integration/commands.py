@@ -74,6 +74,13 @@ def check_help(lab):
         expect("Usage:" in text and "Exit status" in text, f"help of {name}")
         if name not in (("version",), ("runs",)):
             expect("Examples:" in text, f"no example in the help of {name}")
+    doc = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
+    for name in names:
+        line = next((l for l in doc.splitlines() if f"`ff {name[0]}" in l), "")
+        expect(line and (len(name) == 1 or name[1] in line), f"docs/cli.md does not have ff {' '.join(name)}")
+    for s in lab.json("config")["settings"]:
+        row = f"| `{s['key']}` | `{s['environment']}` |"
+        expect(row in doc and s["help"] in doc, f"docs/cli.md does not have the setting {s['key']} as it is")
     p = lab.ff("store", "vrify", check=2)
     expect("did you mean 'verify'" in p.stderr, f"no suggestion: {p.stderr}")
     same(sorted(lab.json("version")), ["build", "version"], "version")
