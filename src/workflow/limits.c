@@ -15,8 +15,8 @@
 
 const char metatables_key;
 
-/* CPU time of this thread: a script does nothing but compute, and a machine that is busy or was stopped for a while is no fault of
- * it. */
+/* CPU time of this thread: a script does nothing but compute, and it is not to blame for a machine that is busy or
+ * was stopped for a while. */
 int64_t limits_cpu_ns(void)
 {
     struct timespec t;

@@ -6,7 +6,7 @@
  *   order.c    pairs, next, tostring: the same in every state
  *   pattern.c  string matching with a bound; strlib.c, tablib.c: the rest of string and table
  *   value.c    Lua values -> JSON text; value_read.c: the way back
- *   fiber.c    the scheduler: fibers, futures, waiting, cancellation
+ *   fiber.c    the scheduler: fibers, futures, signals, cancellation; wait.c: what waits; event_map.c
  *   api.c      ff.*; options.c: the options of activities and children
  *   command.c  commands to be sent; replay.c: history in, matching of commands; failure.c: failures <-> ff.error
  *   query.c    queries; workflow.c: the public functions
@@ -336,6 +336,8 @@ int fiber_wait_signal(lua_State *L);
 /* Raises if nothing may be started or awaited now: in a query, where yielding is impossible, after cancellation. */
 void fiber_check(lua_State *L, const char *what, bool will_wait);
 void fiber_signal(struct workflow *w, lua_State *L, const char *name); /* value on top of L, popped */
+/* Pushes the oldest value that waits in the queue of a name; false: none, and nothing is pushed. */
+bool fiber_take_signal(lua_State *L, const char *name);
 void fiber_flush_signals(struct workflow *w, lua_State *L, const char *name);
 void fiber_cancel_all(struct workflow *w, lua_State *L);
 void future_cancel(struct workflow *w, lua_State *L, struct future *f);
