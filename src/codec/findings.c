@@ -256,6 +256,76 @@ static int absorb(struct finding *keep, struct finding *other, struct err *err)
     return ok ? 0 : err_nomem(err);
 }
 
+/* --- a credential that two kinds of rules see is one finding --- */
+
+static bool is_credential(const struct finding *f)
+{
+    for (size_t i = 0; i < f->cwe_count; i++)
+        if (f->cwe[i] == 798 || f->cwe[i] == 259 || f->cwe[i] == 321)
+            return f->file && f->line > 0;
+    return false;
+}
+
+/* Which speaks: a rule that knows whose secret it is, one that knows the code, one that goes by a variable's name. */
+static int credential_rank(const struct finding *f)
+{
+    if (strncmp(f->rule_id, "secret/generic", 14) == 0)
+        return 2;
+    return strncmp(f->rule_id, "secret/", 7) == 0 ? 0 : 1;
+}
+
+static int compare_place(const void *pa, const void *pb)
+{
+    const struct finding *a = pa, *b = pb;
+    bool ca = is_credential(a), cb = is_credential(b);
+    int c = compare_int(cb, ca);
+    if (!c && ca) {
+        c = compare_text(a->file, b->file);
+        if (!c)
+            c = compare_int(a->line, b->line);
+        if (!c)
+            c = compare_int(credential_rank(a), credential_rank(b));
+        if (!c)
+            c = compare_int(b->severity, a->severity);
+    }
+    return c ? c : compare_for_merge(a, b);
+}
+
+static bool same_category(const struct finding *a, const struct finding *b)
+{
+    size_t n = strcspn(a->rule_id, "/");
+    return n == strcspn(b->rule_id, "/") && memcmp(a->rule_id, b->rule_id, n) == 0;
+}
+
+/* Two secrets on one line, found by rules of one category, stay two. */
+static int merge_credentials(struct findings *list, struct err *err)
+{
+    if (list->len > 1)
+        qsort(list->v, list->len, sizeof *list->v, compare_place);
+    size_t kept = 0, first = 0; /* the first one kept of this line */
+    int r = 0;
+    for (size_t i = 0; i < list->len; i++) {
+        struct finding *f = &list->v[i], *lead = &list->v[first];
+        bool same_line = kept > 0 && is_credential(f) && is_credential(lead) && f->line == lead->line &&
+                         strcmp(f->file, lead->file) == 0;
+        if (same_line && !same_category(f, lead)) {
+            lead->severity = f->severity > lead->severity ? f->severity : lead->severity;
+            int e = absorb(lead, f, err);
+            r = r < 0 ? r : e;
+            continue;
+        }
+        if (!same_line)
+            first = kept;
+        if (kept != i) {
+            list->v[kept] = *f;
+            *f = (struct finding){0};
+        }
+        kept++;
+    }
+    list->len = kept;
+    return r;
+}
+
 int findings_merge(struct findings *list, struct err *err)
 {
     if (list->len > 1)
@@ -276,6 +346,8 @@ int findings_merge(struct findings *list, struct err *err)
         }
     }
     list->len = kept;
+    if (r == 0)
+        r = merge_credentials(list, err);
     if (r < 0)
         return r;
     findings_sort(list);

@@ -91,7 +91,7 @@ bool secret_looks_random(const char *s, size_t n)
         digit += isdigit((unsigned char)s[i]) != 0;
         other += !isalnum((unsigned char)s[i]);
     }
-    if (s[0] == '/' || s[0] == '.' || s[0] == '~' || s[0] == '[' || s[0] == '^' || memmem(s, n, "://", 3) || digit + other == n)
+    if (strchr("/.~[^", s[0]) || memmem(s, n, "://", 3) || digit + other == n)
         return false;
     if (n > 3 && strchr("([", s[n - 1]) == NULL && memchr(s, '(', n) && memchr(s, ')', n))
         return false; /* a call */

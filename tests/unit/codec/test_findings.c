@@ -151,6 +151,37 @@ static void test_merge_result(void **state)
     findings_release(&list);
 }
 
+static void test_one_credential_a_line(void **state)
+{
+    static const char *const told[] = {
+        "{\"rule_id\":\"credentials/password\",\"title\":\"P\",\"severity\":\"high\",\"file\":\"a\",\"line\":3,"
+        "\"cwe\":[259],\"module\":\"security_analyzer\"}",
+        "{\"rule_id\":\"secret/generic-quoted\",\"title\":\"G\",\"severity\":\"medium\",\"file\":\"a\",\"line\":3,"
+        "\"cwe\":[798],\"module\":\"secret_detection\"}",
+        "{\"rule_id\":\"credentials/password\",\"title\":\"P\",\"severity\":\"high\",\"file\":\"a\",\"line\":4,"
+        "\"cwe\":[798],\"module\":\"security_analyzer\"}",
+        "{\"rule_id\":\"secret/stripe\",\"title\":\"S\",\"severity\":\"medium\",\"file\":\"a\",\"line\":4,"
+        "\"cwe\":[798],\"module\":\"secret_detection\"}",
+        "{\"rule_id\":\"secret/slack\",\"title\":\"K\",\"severity\":\"low\",\"file\":\"a\",\"line\":4,"
+        "\"cwe\":[798],\"module\":\"secret_detection\"}",
+        "{\"rule_id\":\"sql/x\",\"title\":\"Q\",\"severity\":\"low\",\"file\":\"a\",\"line\":4,\"cwe\":[89]}",
+    };
+    for (int backwards = 0; backwards < 2; backwards++) {
+        struct findings list = {0};
+        for (int i = 0; i < 6; i++)
+            read_ok(&list, told[backwards ? 5 - i : i]);
+        assert_int_equal(findings_merge(&list, NULL), 0);
+        assert_int_equal(list.len, 4);
+        assert_string_equal(list.v[0].rule_id, "credentials/password"); /* before the name of a variable */
+        assert_int_equal(list.v[0].cwe_count, 2);
+        assert_string_equal(list.v[1].rule_id, "secret/stripe");
+        assert_int_equal(list.v[1].severity, SEVERITY_HIGH);
+        assert_string_equal(list.v[2].rule_id, "secret/slack"); /* another secret of the same line */
+        assert_string_equal(list.v[3].rule_id, "sql/x");
+        findings_release(&list);
+    }
+}
+
 static void test_fingerprints(void **state)
 {
     struct findings a = {0}, b = {0};
@@ -381,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read_forms),   cmocka_unit_test(test_read_bad),
         cmocka_unit_test(test_merge_any_order), cmocka_unit_test(test_merge_result),
+        cmocka_unit_test(test_one_credential_a_line),
         cmocka_unit_test(test_fingerprints), cmocka_unit_test(test_context),
         cmocka_unit_test(test_ids),          cmocka_unit_test(test_counts),
         cmocka_unit_test(test_baseline),     cmocka_unit_test(test_gate),
