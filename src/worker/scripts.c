@@ -72,11 +72,14 @@ static int pin_type(struct worker *w, const char *type, struct store_ref *ret, s
 }
 
 int scripts_for_run(struct scripts *s, struct worker *w,
-                    const Pb__WorkflowExecutionStartedEventAttributes *started,
+                    const Pb__WorkflowExecutionStartedEventAttributes *started, bool mended,
                     const struct script **ret, struct err *err)
 {
     const Pb__Payload *p = memo_field(started->memo, WORKER_MEMO_SCRIPT);
+    const char *type = started->workflow_type ? started->workflow_type->name : "";
     struct store_ref ref;
+    if (mended && pin_type(w, type, &ref, err) == 0)
+        return load(s, w, ref.text, ret, err);
     if (p) {
         _cleanup_json_ json_t *j = NULL;
         int r = pbx_payload_json(p, &j, err);
@@ -87,7 +90,7 @@ int scripts_for_run(struct scripts *s, struct worker *w,
             return err_set(err, ERR_CORRUPT, "the run's memo names no script");
         memcpy(ref.text, text, sizeof ref.text);
     } else { /* started by another client: the toolbox's script of that name */
-        int r = pin_type(w, started->workflow_type ? started->workflow_type->name : "", &ref, err);
+        int r = pin_type(w, type, &ref, err);
         if (r < 0)
             return r;
     }

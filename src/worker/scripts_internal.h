@@ -16,9 +16,10 @@ struct scripts {
     struct map by_ref; /* store reference -> struct script */
 };
 
-/* The script that a run was started with; borrowed until the next call. */
+/* The script that a run was started with, or with mended the one that the toolbox has now, if it has one; borrowed until the
+ * next call. */
 int scripts_for_run(struct scripts *s, struct worker *w,
-                    const Pb__WorkflowExecutionStartedEventAttributes *started,
+                    const Pb__WorkflowExecutionStartedEventAttributes *started, bool mended,
                     const struct script **ret, struct err *err);
 /* Pins the script that a child will run. */
 int scripts_pin_child(struct scripts *s, struct worker *w,

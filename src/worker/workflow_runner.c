@@ -15,6 +15,7 @@
 
 #define STICKY_TIMEOUT_NS (INT64_C(5) * 1000000000)
 #define HISTORY_PAGES_MAX 1024
+#define MISFITS_MAX 10000
 
 /* A run whose Lua state is kept between tasks. */
 struct cached {
@@ -31,6 +32,9 @@ struct workflow_runner {
     struct map cache;   /* run id -> struct cached */
     struct cached *newest, *oldest;
     struct scripts scripts;
+    /* Runs whose script did not fit their history: the next try is with what the toolbox has now, then in turn. Only a misfit
+     * lets a run leave the script that it started with; a task that was lost does not. */
+    struct map misfits; /* run id -> number of misfits */
 };
 
 /* The further pages of a history, in order. */
@@ -170,7 +174,8 @@ static int job_prepare(struct worker *w, struct job *j, struct err *err)
     if (!first || !first->workflow_execution_started_event_attributes)
         return err_set(err, ERR_CORRUPT, "the history does not begin with its start");
     const struct script *script;
-    int e = scripts_for_run(&r->scripts, w, first->workflow_execution_started_event_attributes, &script, err);
+    bool mended = (uintptr_t)map_get(&r->misfits, t->workflow_execution->run_id) % 2 == 1;
+    int e = scripts_for_run(&r->scripts, w, first->workflow_execution_started_event_attributes, mended, &script, err);
     if (e < 0)
         return e;
     struct workflow *wf;
@@ -334,6 +339,14 @@ static bool closes(const struct workflow_result *res)
     }
 }
 
+static void note_misfit(struct workflow_runner *r, const char *run_id)
+{
+    if (r->misfits.len > MISFITS_MAX)
+        map_clear(&r->misfits);
+    uintptr_t n = (uintptr_t)map_get(&r->misfits, run_id);
+    map_set(&r->misfits, run_id, (void *)(n + 1)); /* forgotten when memory is out: then the next one counts */
+}
+
 static void run_task(struct worker *w, struct job *j)
 {
     struct workflow_runner *r = w->workflows;
@@ -353,6 +366,7 @@ static void run_task(struct worker *w, struct job *j)
         answer_failed(w, t, PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
                       pbx_app_failure(err.msg, "WorkerError", false, NULL));
     } else if (res.outcome == WORKFLOW_TASK_FAILED) {
+        note_misfit(r, t->workflow_execution->run_id);
         answer_failed(w, t, res.cause, TAKE_PTR(res.failure));
     } else {
         emit_logs(w, t, &res);
@@ -449,6 +463,7 @@ void workflow_runner_stop(struct worker *w)
         pthread_join(r->thread, NULL);
     inbox_release(&r->inbox);
     map_release(&r->cache);
+    map_release(&r->misfits);
     scripts_release(&r->scripts);
     free(r);
     w->workflows = NULL;

@@ -147,6 +147,17 @@ static void on_event(void *arg, const struct worker_event *e)
         progress_seen++;
 }
 
+static _Atomic(const char *) folder_script; /* what the toolbox has */
+
+static int find_script(void *arg, const char *type, char **ret_script, size_t *ret_len, struct err *err)
+{
+    (void)arg;
+    (void)type;
+    *ret_script = mem_strdup(folder_script);
+    *ret_len = *ret_script ? strlen(*ret_script) : 0;
+    return *ret_script ? 0 : err_set(err, ERR_NOT_FOUND, "no workflow");
+}
+
 static void check(int r, const struct err *err)
 {
     if (r < 0)
@@ -171,7 +182,7 @@ static void start_worker(struct lab *l)
     check(os_mkdirs(scratch, 0700, &err), &err);
     struct worker_options o = {.engine = l->engine, .store = l->store, .workspaces = l->workspaces, .spawner = spawner,
                                .modules = l->registry, .verticals = verticals, .scratch_dir = scratch,
-                               .heartbeat_ms = 50, .activity_slots = 3, .on_event = on_event};
+                               .heartbeat_ms = 50, .activity_slots = 3, .on_event = on_event, .find_script = find_script};
     check(worker_start(&o, &l->worker, &err), &err);
 }
 
@@ -216,12 +227,13 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Starts a script as a run of that id. */
+/* Starts a script as a run of that id; NULL: one that is not pinned to a script. */
 static void start(struct lab *l, const char *id, const char *script)
 {
     struct err err = {0};
-    struct store_ref ref;
-    check(store_put(l->store, script, strlen(script), "text/x-lua", &ref, &err), &err);
+    struct store_ref ref = {0};
+    if (script)
+        check(store_put(l->store, script, strlen(script), "text/x-lua", &ref, &err), &err);
     Pb__StartWorkflowExecutionRequest r = PB__START_WORKFLOW_EXECUTION_REQUEST__INIT;
     Pb__WorkflowType type = PB__WORKFLOW_TYPE__INIT;
     Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
@@ -246,7 +258,7 @@ static void start(struct lab *l, const char *id, const char *script)
     r.workflow_id = r.request_id = (char *)id;
     r.workflow_type = &type;
     r.task_queue = &queue;
-    r.memo = &memo;
+    r.memo = script ? &memo : NULL;
     r.header = &header;
     check(engine_call_sync(l->engine, ENGINE_START_WORKFLOW, &r.base, 0, NULL, &err), &err);
     engine_free_message(&field.value->base);
@@ -416,6 +428,47 @@ static void test_many_at_once(void **state)
     assert_int_equal(json_i64(j, "sum", 0), 820);
 }
 
+static int task_attempt(struct lab *l, const char *id)
+{
+    struct err err = {0};
+    Pb__DescribeWorkflowExecutionRequest r = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
+    ProtobufCMessage *m;
+    r.namespace_ = (char *)"default";
+    ex.workflow_id = (char *)id;
+    r.execution = &ex;
+    check(engine_call_sync(l->engine, ENGINE_DESCRIBE, &r.base, 0, &m, &err), &err);
+    const Pb__PendingWorkflowTaskInfo *t = ((Pb__DescribeWorkflowExecutionResponse *)m)->pending_workflow_task;
+    int attempt = t ? t->attempt : 0;
+    engine_free_message(m);
+    return attempt;
+}
+
+/* A script that does not fit the history fails the task, again and again, but not the run; a mended one goes on. */
+static void test_mended_script(void **state)
+{
+    struct lab *l = *state;
+    int before = progress_seen;
+    folder_script = "return function() ff.activity('ok', {n = 1}) ff.sleep('300ms')\n"
+                    "  return {n = ff.activity('ok', {n = 2}).summary.got} end";
+    start(l, "mend", NULL);
+    for (int i = 0; i < 400 && progress_seen == before; i++)
+        os_sleep_ms(5);
+    worker_stop(l->worker);
+    engine_free(l->engine);
+    folder_script = "return function() ff.sleep('1h') return {} end";
+    open_engine(l);
+    start_worker(l);
+    for (int i = 0; i < 2000 && task_attempt(l, "mend") < 4; i++)
+        os_sleep_ms(10);
+    assert_true(task_attempt(l, "mend") >= 4);
+    folder_script = "return function() ff.activity('ok', {n = 1}) ff.sleep('300ms')\n"
+                    "  return {n = 10 + ff.activity('ok', {n = 3}).summary.got} end";
+    _cleanup_json_ json_t *j = result_of(l, "mend");
+    assert_int_equal(json_i64(j, "n", 0), 13);
+    folder_script = NULL;
+}
+
 /* A vertical that nobody named is polled as soon as a script asks for it. */
 static void test_new_vertical(void **state)
 {
@@ -440,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_checkpoint_survives_a_lost_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_reaches_the_module, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mended_script, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_vertical, setup, teardown),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
