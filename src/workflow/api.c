@@ -327,7 +327,7 @@ int api_print(lua_State *L)
     return say(L, 1, LOG_INFO);
 }
 
-static int ff_log(lua_State *L)
+int api_log(lua_State *L)
 {
     static const struct {
         const char *name;
@@ -380,7 +380,7 @@ static const struct {
     {"continue_as_new", ff_continue_as_new},
     {"error", failure_raise},
     {"info", ff_info},
-    {"log", ff_log},
+    {"log", api_log},
     {"new_error", failure_new},
     {"now", ff_now},
     {"on_query", ff_on_query},

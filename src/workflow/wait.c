@@ -240,7 +240,12 @@ static int cleanup_k(lua_State *L, int status, lua_KContext ctx)
     if (status != LUA_OK && status != LUA_YIELD) {
         if (ok)
             return lua_error(L);
-        lua_pop(L, 1); /* the body's error tells more than that of its cleanup */
+        lua_pushcfunction(L, api_log); /* the body's error tells more than that of its cleanup */
+        lua_pushliteral(L, "warn");
+        lua_pushliteral(L, "cleanup failed:");
+        lua_pushvalue(L, -4);
+        lua_call(L, 3, 0);
+        lua_pop(L, 1);
     }
     return ok ? lua_gettop(L) - 2 : lua_error(L);
 }

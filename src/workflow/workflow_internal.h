@@ -349,6 +349,7 @@ struct future *event_map_get(const struct event_map *m, int64_t key);
 /* api.c, options.c */
 void api_open(lua_State *L);
 int api_print(lua_State *L);
+int api_log(lua_State *L); /* ff.log */
 const char *api_function_name(lua_CFunction f, size_t *ret_index);
 void options_activity(lua_State *L, int idx, struct activity_opts *ret);
 void options_child(lua_State *L, int idx, struct child_opts *ret);

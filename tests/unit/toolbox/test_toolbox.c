@@ -202,11 +202,43 @@ static void test_skeleton(void **state)
     assert_int_equal(toolbox_load_dir("/nowhere/at/all", &d, &err), -ERR_NOT_FOUND);
 }
 
+/* Each allocation of ours fails in turn: an error each time, or all is read. */
+static void test_memory(void **state)
+{
+    put("m", "w", "name: w\nversion: \"1\"\ntags: [a]\nresources: {memory: 1G}\nparameters: {properties: {a: {type: integer}}}\n",
+        OK_SCRIPT);
+    put("m", "bad", "name: bad\nversoin: \"1\"\n", OK_SCRIPT);
+    for (long n = 1;; n++) {
+        struct toolbox *t = open_at("m", "none", "none");
+        struct workflow_def *d = NULL, **list = NULL;
+        size_t count = 0;
+        struct err err = {0};
+        mem_fault_set(n, 0);
+        int r = toolbox_list(t, &list, &count, &err);
+        if (r == 0 && !mem_fault_hit())
+            r = toolbox_find(t, "w", &d, &err);
+        bool hit = mem_fault_hit();
+        mem_fault_set(0, 0);
+        if (r < 0)
+            assert_int_equal(r, -ERR_NO_MEMORY);
+        else
+            assert_int_equal(count, 2);
+        toolbox_list_free(list, count);
+        workflow_def_free(d);
+        toolbox_free(t);
+        if (!hit) {
+            assert_int_equal(r, 0);
+            break;
+        }
+        assert_true(n < 5000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find), cmocka_unit_test(test_broken), cmocka_unit_test(test_precedence),
-        cmocka_unit_test(test_skeleton),
+        cmocka_unit_test(test_skeleton), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

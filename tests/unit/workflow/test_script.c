@@ -467,6 +467,20 @@ static void test_cancellation(void **state)
     server_release(&s);
 }
 
+static void test_failed_cleanup(void **state)
+{
+    struct server s;
+    server_start(&s, "return function() ff.scope(function() error('body', 0) end, function(e) error(e .. ' and cleanup', 0) end) end", NULL, NULL);
+    server_drain(&s, NULL);
+    assert_string_equal(s.failure_message, "body");
+    assert_string_equal(strbuf_str(&s.logs), "1:cleanup failed: body and cleanup\n");
+    server_release(&s);
+    expect_failure("return ff.scope(function() return {} end, function(e) error('cleanup', 0) end)", "ScriptError", "cleanup");
+    expect("return ff.scope(function() return {a = 1}, 2 end, function(e) assert(e == nil) end)", "{\"a\":1}");
+    expect("local t = {} pcall(ff.scope, function() ff.scope(function() error('x', 0) end, function() t[#t + 1] = 'in' end) end, "
+           "function(e) t[#t + 1] = e end) return {t = t}", "{\"t\":[\"in\",\"x\"]}");
+}
+
 static void test_coroutines_wait(void **state)
 {
     struct server s;
@@ -627,7 +641,7 @@ int main(void)
         cmocka_unit_test(test_errors),     cmocka_unit_test(test_timers_and_races),
         cmocka_unit_test(test_signals),    cmocka_unit_test(test_queries),
         cmocka_unit_test(test_children),   cmocka_unit_test(test_continue_as_new),
-        cmocka_unit_test(test_cancellation), cmocka_unit_test(test_coroutines_wait),
+        cmocka_unit_test(test_cancellation), cmocka_unit_test(test_coroutines_wait), cmocka_unit_test(test_failed_cleanup),
         cmocka_unit_test(test_logs_once),  cmocka_unit_test(test_fibers_apart),
         cmocka_unit_test(test_queries_on_task), cmocka_unit_test(test_bad_payloads),
         cmocka_unit_test(test_json_round_trip),
