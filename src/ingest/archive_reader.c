@@ -1,4 +1,4 @@
-/* Inside the sandbox: reads an archive from standard input by libarchive, and tells its members as frames.
+/* Inside the sandbox: reads an archive by libarchive, and tells its members as frames.
  *
  * Only formats and filters that libarchive reads itself are allowed: none that would start a program. Nothing is
  * judged here; whoever takes this process over can say no more than the frames allow. */
@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define DATA_MAX ((size_t)128 << 10)
-#define OUT STDOUT_FILENO
 
 static int allow(struct archive *a)
 {
@@ -39,7 +38,7 @@ static const char *why(struct archive *a)
 }
 
 /* The bytes of one file. */
-static int tell_data(struct archive *a, char *buf)
+static int tell_data(struct archive *a, int out, char *buf)
 {
     for (;;) {
         la_ssize_t n = archive_read_data(a, buf, DATA_MAX);
@@ -48,14 +47,14 @@ static int tell_data(struct archive *a, char *buf)
             continue;
         if (n < 0) {
             const char *text = why(a);
-            return frame_write(OUT, FRAME_FILE_END, "\1", 1, text, strlen(text));
+            return frame_write(out, FRAME_FILE_END, "\1", 1, text, strlen(text));
         }
         if (n == 0)
-            return frame_write(OUT, FRAME_FILE_END, "\0", 1, NULL, 0);
+            return frame_write(out, FRAME_FILE_END, "\0", 1, NULL, 0);
         la_int64_t read_so_far = archive_filter_bytes(a, -1);
         for (int i = 0; i < 8; i++)
             head[i] = (uint8_t)((uint64_t)read_so_far >> (8 * i));
-        int r = frame_write(OUT, FRAME_DATA, head, 8, buf, (size_t)n);
+        int r = frame_write(out, FRAME_DATA, head, 8, buf, (size_t)n);
         if (r < 0)
             return r;
     }
@@ -66,30 +65,30 @@ static const char *either(const char *a, const char *b)
     return a ? a : b;
 }
 
-static int tell_member(struct archive *a, struct archive_entry *e, char *buf)
+static int tell_member(struct archive *a, struct archive_entry *e, int out, char *buf)
 {
     const char *path = either(archive_entry_pathname(e), archive_entry_pathname_utf8(e));
     const char *hard = either(archive_entry_hardlink(e), archive_entry_hardlink_utf8(e));
     const char *link = either(archive_entry_symlink(e), archive_entry_symlink_utf8(e));
     if (!path)
-        return frame_write_pair(OUT, FRAME_UNREADABLE, "", "a member whose name cannot be read");
+        return frame_write_pair(out, FRAME_UNREADABLE, "", "a member whose name cannot be read");
     if (hard)
-        return frame_write_pair(OUT, FRAME_HARDLINK, path, hard);
+        return frame_write_pair(out, FRAME_HARDLINK, path, hard);
     if (archive_entry_is_encrypted(e))
-        return frame_write_pair(OUT, FRAME_UNREADABLE, path, "encrypted");
+        return frame_write_pair(out, FRAME_UNREADABLE, path, "encrypted");
     uint8_t executable = (archive_entry_perm(e) & 0111) != 0;
     switch (archive_entry_filetype(e)) {
-    case AE_IFDIR: return frame_write(OUT, FRAME_DIR, path, strlen(path), NULL, 0);
-    case AE_IFLNK: return frame_write_pair(OUT, FRAME_SYMLINK, path, link ? link : "");
+    case AE_IFDIR: return frame_write(out, FRAME_DIR, path, strlen(path), NULL, 0);
+    case AE_IFLNK: return frame_write_pair(out, FRAME_SYMLINK, path, link ? link : "");
     case AE_IFREG:
     case 0: break;
-    default: return frame_write(OUT, FRAME_ODD, path, strlen(path), NULL, 0);
+    default: return frame_write(out, FRAME_ODD, path, strlen(path), NULL, 0);
     }
-    int r = frame_write(OUT, FRAME_FILE, &executable, 1, path, strlen(path));
-    return r < 0 ? r : tell_data(a, buf);
+    int r = frame_write(out, FRAME_FILE, &executable, 1, path, strlen(path));
+    return r < 0 ? r : tell_data(a, out, buf);
 }
 
-static int tell_all(struct archive *a, char *buf)
+static int tell_all(struct archive *a, int out, char *buf)
 {
     size_t members = 0;
     for (;;) {
@@ -98,21 +97,21 @@ static int tell_all(struct archive *a, char *buf)
         if (r == ARCHIVE_RETRY)
             continue;
         if (r == ARCHIVE_EOF)
-            return members || archive_format(a) ? frame_write(OUT, FRAME_DONE, NULL, 0, NULL, 0)
-                                                : frame_write(OUT, FRAME_NOT_ONE, NULL, 0, NULL, 0);
+            return members || archive_format(a) ? frame_write(out, FRAME_DONE, NULL, 0, NULL, 0)
+                                                : frame_write(out, FRAME_NOT_ONE, NULL, 0, NULL, 0);
         if (r < ARCHIVE_WARN) {
             if (!members && !archive_format(a))
-                return frame_write(OUT, FRAME_NOT_ONE, NULL, 0, NULL, 0);
-            return frame_write(OUT, FRAME_DAMAGED, why(a), strlen(why(a)), NULL, 0);
+                return frame_write(out, FRAME_NOT_ONE, NULL, 0, NULL, 0);
+            return frame_write(out, FRAME_DAMAGED, why(a), strlen(why(a)), NULL, 0);
         }
         members++;
-        r = tell_member(a, e, buf);
+        r = tell_member(a, e, out, buf);
         if (r < 0)
             return r;
     }
 }
 
-int archive_reader_main(void)
+int archive_reader_main(int in, int out)
 {
     signal(SIGPIPE, SIG_IGN);
     /* Names in Unicode are turned into the locale's text; others come as they are. */
@@ -122,10 +121,10 @@ int archive_reader_main(void)
     char *buf = malloc(DATA_MAX);
     int r = -1;
     if (a && buf && allow(a) == 0) {
-        if (archive_read_open_fd(a, STDIN_FILENO, 64 << 10) == ARCHIVE_OK)
-            r = tell_all(a, buf);
+        if (archive_read_open_fd(a, in, 64 << 10) == ARCHIVE_OK)
+            r = tell_all(a, out, buf);
         else
-            r = frame_write(OUT, FRAME_NOT_ONE, NULL, 0, NULL, 0);
+            r = frame_write(out, FRAME_NOT_ONE, NULL, 0, NULL, 0);
     }
     archive_read_free(a);
     free(buf);

@@ -116,7 +116,7 @@ static int ingest_spec(struct ingest_job *j, const char *spec, struct err *err)
 int ingest_builtin(const char *name)
 {
     if (strcmp(name, "ingest-archive") == 0)
-        return archive_reader_main();
+        return archive_reader_main(STDIN_FILENO, STDOUT_FILENO);
     if (strcmp(name, "ingest-git") == 0)
         return git_reader_main();
     return -1;

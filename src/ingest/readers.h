@@ -5,8 +5,8 @@
 #include "ingest/entry_stream.h"
 #include "ingest/ingest_internal.h"
 
-/* Inside. Exit statuses. */
-int archive_reader_main(void);
+/* Inside. Exit statuses. The archive from one descriptor, frames to another; the repository is at /workspace. */
+int archive_reader_main(int in, int out);
 int git_reader_main(void);
 
 /* How a stream of frames ended. */
