@@ -287,6 +287,26 @@ static void a_full_disk_is_named(void **state)
     end();
 }
 
+static void a_read_only_state_is_named(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    begin();
+    assert_true(open_engine());
+    lab_start_id(&s.lab, "w0");
+    vfs_fail(VFS_WRITE, 1, SQLITE_READONLY, true);
+    assert_int_equal(lab_try_start(&s.lab, &(struct lab_start){.id = "w1"}, NULL, &err), -ERR_PERMISSION);
+    assert_non_null(strstr(err.msg, "readonly"));
+    assert_string_equal(lab_list(&s.lab, ""), "w0");
+    end();
+    engine_free(NULL);
+    vfs_fail(VFS_WRITE, 1, SQLITE_READONLY, true);
+    struct engine_embedded_options o = {.path = s.path, .vfs = TEST_VFS};
+    assert_int_equal(engine_embedded_open(&o, &s.lab.engine, &err), -ERR_PERMISSION);
+    s.lab.engine = NULL;
+    end();
+}
+
 static void note_stages(void *arg)
 {
     struct story *story = arg;
@@ -381,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_is_named),
+        cmocka_unit_test(a_read_only_state_is_named),
         cmocka_unit_test(each_write_fails),
         cmocka_unit_test(each_write_finds_the_disk_full),
         cmocka_unit_test(each_sync_fails),

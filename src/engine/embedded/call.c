@@ -17,33 +17,34 @@ enum ns_rule { NS_REQUIRED, NS_OPTIONAL, NS_OWN };
 static const struct {
     void (*handle)(struct eng *, struct call *);
     enum ns_rule ns;
-    bool poll; /* answered empty when the engine drains */
+    bool poll;  /* refused once the engine drains */
+    bool again; /* changes nothing of itself: tried once more when its batch failed for another's sake */
 } methods[ENGINE_METHOD_COUNT_] = {
-    [ENGINE_START_WORKFLOW] = {call_start, NS_REQUIRED, false},
-    [ENGINE_SIGNAL_WORKFLOW] = {call_signal, NS_REQUIRED, false},
-    [ENGINE_SIGNAL_WITH_START] = {call_signal_with_start, NS_REQUIRED, false},
-    [ENGINE_REQUEST_CANCEL] = {call_request_cancel, NS_REQUIRED, false},
-    [ENGINE_TERMINATE] = {call_terminate, NS_REQUIRED, false},
-    [ENGINE_DELETE] = {call_delete, NS_REQUIRED, false},
-    [ENGINE_DESCRIBE] = {call_describe, NS_REQUIRED, false},
-    [ENGINE_LIST] = {call_list, NS_REQUIRED, false},
-    [ENGINE_COUNT] = {call_count, NS_REQUIRED, false},
-    [ENGINE_QUERY] = {call_query, NS_REQUIRED, false},
-    [ENGINE_GET_HISTORY] = {call_get_history, NS_REQUIRED, false},
-    [ENGINE_POLL_WORKFLOW_TASK] = {call_poll_workflow_task, NS_REQUIRED, true},
-    [ENGINE_COMPLETE_WORKFLOW_TASK] = {call_complete_workflow_task, NS_OPTIONAL, false},
-    [ENGINE_FAIL_WORKFLOW_TASK] = {call_fail_workflow_task, NS_OPTIONAL, false},
-    [ENGINE_COMPLETE_QUERY] = {call_complete_query, NS_OPTIONAL, false},
-    [ENGINE_RESET_STICKY] = {call_reset_sticky, NS_REQUIRED, false},
-    [ENGINE_POLL_ACTIVITY_TASK] = {call_poll_activity_task, NS_REQUIRED, true},
-    [ENGINE_HEARTBEAT] = {call_heartbeat, NS_OPTIONAL, false},
-    [ENGINE_COMPLETE_ACTIVITY] = {call_complete_activity, NS_OPTIONAL, false},
-    [ENGINE_FAIL_ACTIVITY] = {call_fail_activity, NS_OPTIONAL, false},
-    [ENGINE_CANCEL_ACTIVITY] = {call_cancel_activity, NS_OPTIONAL, false},
-    [ENGINE_DESCRIBE_TASK_QUEUE] = {call_describe_task_queue, NS_REQUIRED, false},
-    [ENGINE_DESCRIBE_NAMESPACE] = {call_describe_namespace, NS_OWN, false},
-    [ENGINE_REGISTER_NAMESPACE] = {call_register_namespace, NS_OWN, false},
-    [ENGINE_LIST_NAMESPACES] = {call_list_namespaces, NS_OWN, false},
+    [ENGINE_START_WORKFLOW] = {call_start, NS_REQUIRED, false, false},
+    [ENGINE_SIGNAL_WORKFLOW] = {call_signal, NS_REQUIRED, false, false},
+    [ENGINE_SIGNAL_WITH_START] = {call_signal_with_start, NS_REQUIRED, false, false},
+    [ENGINE_REQUEST_CANCEL] = {call_request_cancel, NS_REQUIRED, false, false},
+    [ENGINE_TERMINATE] = {call_terminate, NS_REQUIRED, false, false},
+    [ENGINE_DELETE] = {call_delete, NS_REQUIRED, false, false},
+    [ENGINE_DESCRIBE] = {call_describe, NS_REQUIRED, false, true},
+    [ENGINE_LIST] = {call_list, NS_REQUIRED, false, true},
+    [ENGINE_COUNT] = {call_count, NS_REQUIRED, false, true},
+    [ENGINE_QUERY] = {call_query, NS_REQUIRED, false, false},
+    [ENGINE_GET_HISTORY] = {call_get_history, NS_REQUIRED, false, true},
+    [ENGINE_POLL_WORKFLOW_TASK] = {call_poll_workflow_task, NS_REQUIRED, true, true},
+    [ENGINE_COMPLETE_WORKFLOW_TASK] = {call_complete_workflow_task, NS_OPTIONAL, false, false},
+    [ENGINE_FAIL_WORKFLOW_TASK] = {call_fail_workflow_task, NS_OPTIONAL, false, false},
+    [ENGINE_COMPLETE_QUERY] = {call_complete_query, NS_OPTIONAL, false, false},
+    [ENGINE_RESET_STICKY] = {call_reset_sticky, NS_REQUIRED, false, false},
+    [ENGINE_POLL_ACTIVITY_TASK] = {call_poll_activity_task, NS_REQUIRED, true, true},
+    [ENGINE_HEARTBEAT] = {call_heartbeat, NS_OPTIONAL, false, false},
+    [ENGINE_COMPLETE_ACTIVITY] = {call_complete_activity, NS_OPTIONAL, false, false},
+    [ENGINE_FAIL_ACTIVITY] = {call_fail_activity, NS_OPTIONAL, false, false},
+    [ENGINE_CANCEL_ACTIVITY] = {call_cancel_activity, NS_OPTIONAL, false, false},
+    [ENGINE_DESCRIBE_TASK_QUEUE] = {call_describe_task_queue, NS_REQUIRED, false, true},
+    [ENGINE_DESCRIBE_NAMESPACE] = {call_describe_namespace, NS_OWN, false, true},
+    [ENGINE_REGISTER_NAMESPACE] = {call_register_namespace, NS_OWN, false, false},
+    [ENGINE_LIST_NAMESPACES] = {call_list_namespaces, NS_OWN, false, true},
 };
 
 void str_set(struct eng *e, char **field, const char *value)
@@ -199,6 +200,22 @@ void call_dispatch(struct eng *e, struct call *c)
         return;
     }
     methods[c->method].handle(e, c);
+}
+
+bool call_retry(struct eng *e, struct call *c)
+{
+    if (c->retried || c->err || !methods[c->method].again)
+        return false;
+    engine_free_message(c->resp);
+    c->resp = NULL;
+    c->run = NULL;
+    c->retried = true;
+    c->next = NULL;
+    pthread_mutex_lock(&e->mutex);
+    *e->queue_tail = c;
+    e->queue_tail = &c->next;
+    pthread_mutex_unlock(&e->mutex);
+    return true;
 }
 
 void call_free(struct call *c)

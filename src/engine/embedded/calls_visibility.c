@@ -9,6 +9,7 @@
 
 #define PAGE_DEFAULT 1000
 #define PAGE_MAX 1000
+#define PAGE_BYTES ((size_t)4 << 20) /* of states read, so that memos do not make an answer too large to send */
 #define PARAMETERS 3 /* before the filter's */
 
 static void bind_filter(sqlite3_stmt *s, const struct filter *f)
@@ -119,14 +120,16 @@ static int list(struct eng *e, const Pb__ListWorkflowExecutionsRequest *q, int64
         bind_filter(s, &f);
     }
     struct token t = {.kind = TOKEN_LIST, .ns = ns, .stamp = stamp};
+    size_t bytes = 0;
     while (x == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-        if ((int64_t)r->n_executions == limit) {
+        if ((int64_t)r->n_executions == limit || bytes > PAGE_BYTES) {
             r->next_page_token = token_make(e->db.token_key, &t);
             if (!r->next_page_token.data)
                 x = err_nomem(err);
             break;
         }
         t.id = sqlite3_column_int64(s, 0);
+        bytes += (size_t)sqlite3_column_bytes(s, 1);
         x = add_row(e, r, s, err);
     }
     if (x == 0 && rc != SQLITE_DONE && rc != SQLITE_ROW)

@@ -201,6 +201,8 @@ void call_unpark(struct eng *e, struct call *c);
 /* Its time is over, or the engine drains. */
 void call_expire(struct eng *e, struct call *c);
 void call_dispatch(struct eng *e, struct call *c);
+/* Its batch has failed: puts it in the queue again, if that is right. */
+bool call_retry(struct eng *e, struct call *c);
 void call_free(struct call *c);
 
 /* Memory of the state: these fault the batch when it is out. */

@@ -33,6 +33,8 @@ static void revive(struct eng *e, struct run *run)
         }
         if (wtask_state(run) == WTASK_STARTED && s->task_generation != e->db.generation)
             wtask_time_out(e, run, PB__TIMEOUT_TYPE__TIMEOUT_TYPE_START_TO_CLOSE, true);
+        if (s->task_backoff)
+            wtask_wake(e, run); /* what made it fail may be mended */
     }
     run_requeue(e, run);
 }

@@ -113,6 +113,8 @@ static int delete_run(struct eng *e, struct run *run, struct err *err)
     while (run->waiters)
         call_expire(e, run->waiters);
     heap_remove(&e->heap, &run->timer);
+    if (run->fresh)
+        return 0;
     sqlite3_stmt *s = db_stmt(&e->db, DB_RUN_DELETE);
     sqlite3_bind_int64(s, 1, run->key);
     int r = db_exec(&e->db, s, err);
@@ -125,7 +127,7 @@ static int delete_run(struct eng *e, struct run *run, struct err *err)
 static int flush_run(struct eng *e, struct run *run, struct err *err)
 {
     if (run->deleted)
-        return run->fresh ? 0 : delete_run(e, run, err);
+        return delete_run(e, run, err);
     int r = put_history(e, run, err);
     if (r == 0)
         r = put_state(e, run, err);
@@ -216,6 +218,8 @@ static void send_answers(struct eng *e)
     struct call *next;
     for (struct call *c = e->answers; c; c = next) {
         next = c->next;
+        if (e->fault.code && call_retry(e, c))
+            continue;
         if (e->fault.code && c->resp) {
             engine_free_message(c->resp);
             c->resp = NULL;
