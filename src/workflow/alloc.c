@@ -2,7 +2,8 @@
  *
  * Lua tells the allocator the kind of each new object, so objects can be numbered in the order of their creation: what
  * pairs() orders table keys by. No object of ours has a finalizer that owns anything, so a state is thrown away by freeing
- * the chunks. */
+ * the chunks. A state takes at most twice its limit from the process: chunks for small blocks as much as the limit, large
+ * blocks as much again. */
 #include "workflow/workflow_internal.h"
 
 #include "base/mem.h"
@@ -35,6 +36,10 @@ static bool new_chunk(struct heap *h)
     size_t size = h->chunks ? h->chunks->size * 2 : CHUNK_FIRST;
     if (size > CHUNK_MAX)
         size = CHUNK_MAX;
+    if (h->chunk_bytes > h->limit) { /* freed blocks of other sizes may fill the chunks: those are bounded too */
+        h->over = true;
+        return false;
+    }
     struct heap_chunk *c = mem_alloc(size);
     if (!c) {
         h->failed = true;
@@ -43,6 +48,7 @@ static bool new_chunk(struct heap *h)
     c->next = h->chunks;
     c->size = size;
     h->chunks = c;
+    h->chunk_bytes += size;
     h->bump = (char *)c + GRAIN;
     h->bump_end = (char *)c + size;
     return true;

@@ -35,9 +35,10 @@ enum limit_kind { LIMIT_NONE, LIMIT_INSTRUCTIONS, LIMIT_MEMORY, LIMIT_TIME, LIMI
 
 /* ---- memory ---- */
 
-#define HEAP_CLASSES 64
+#define HEAP_CLASSES 16 /* of 16 bytes each; larger blocks are malloc's */
 struct heap {
     size_t used, limit;
+    size_t chunk_bytes;
     void *free[HEAP_CLASSES];
     struct heap_chunk *chunks;
     char *bump, *bump_end;

@@ -9,8 +9,10 @@
 #include "base/mem.h"
 #include "fake_server.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static double seconds(void)
@@ -139,6 +141,37 @@ static void test_memory(void **state)
     expect("for i = 1, 1e9 do local s = ('%d'):format(i) end", "InstructionLimit");
 }
 
+/* Memory that a script freed in one size and asks for in another: what the process gives stays bounded too. */
+static void test_fragments(void **state)
+{
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    struct server s;
+    server_start(&s,
+                 "return function()\n"
+                 "  for size = 1, 300, 12 do\n"
+                 "    local t = {} for i = 1, 2000000 // (size + 60) do t[i] = ('x'):rep(size) .. i end\n"
+                 "    ff.sleep(1)\n"
+                 "  end\n"
+                 "  return {}\n"
+                 "end", NULL, NULL);
+    s.limits = (struct workflow_limits){.memory_bytes = 4 << 20};
+    s.compare = false;
+    server_drain(&s, NULL);
+    assert_true(s.closed);
+    getrusage(RUSAGE_SELF, &after);
+    long limit_kb = 16 << 10;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    limit_kb = LONG_MAX; /* freed memory is kept apart there */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    limit_kb = LONG_MAX;
+#endif
+#endif
+    assert_true(after.ru_maxrss - before.ru_maxrss < limit_kb);
+    server_release(&s);
+}
+
 static void test_patterns(void **state)
 {
     expect("('a'):rep(30):find(('a?'):rep(30) .. ('a'):rep(30))", "InstructionLimit|ok|ScriptError");
@@ -237,7 +270,7 @@ static void test_no_function(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loops),    cmocka_unit_test(test_coroutines), cmocka_unit_test(test_recursion),
+        cmocka_unit_test(test_fragments), cmocka_unit_test(test_loops),    cmocka_unit_test(test_coroutines), cmocka_unit_test(test_recursion),
         cmocka_unit_test(test_memory),   cmocka_unit_test(test_patterns),   cmocka_unit_test(test_tables),
         cmocka_unit_test(test_walls),    cmocka_unit_test(test_loading),    cmocka_unit_test(test_no_function),
     };
