@@ -99,7 +99,8 @@ struct spawner_options {
     bool require_sandbox; /* refuse to start where protection is incomplete */
 };
 
-/* Forks the spawner. Must be called while the process has one thread. Cheap: what the kernel offers is found
+/* Forks the spawner. Must be called while the process has one thread, which lives as long as the process: the spawner
+ * dies with it. Best before secrets are read, which it and built-ins would have copies of. Cheap: what the kernel offers is found
  * by the spawner in the background. */
 int spawner_start(const struct spawner_options *o, struct spawner **ret, struct err *err);
 /* Kills everything inside and waits for it. */

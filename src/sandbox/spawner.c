@@ -139,6 +139,16 @@ static int make_leaf(struct spawner_state *s, struct child *c, size_t index, str
     return 0;
 }
 
+/* fork(2) into the new namespaces and, with group not negative, a v2 control group. Plain clone(2) where that will do:
+ * container managers often deny clone3. */
+static pid_t clone_init(int flags, int group)
+{
+    if (group < 0)
+        return (pid_t)syscall(SYS_clone, (long)flags | SIGCHLD, 0L, 0L, 0L, 0L);
+    struct clone_args args = {.flags = (uint64_t)flags | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)group};
+    return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+}
+
 /* Clones an init, which prepares itself and waits on c->ctl. */
 static int prepare_child(struct spawner_state *s, struct child **ret, struct err *err)
 {
@@ -154,13 +164,8 @@ static int prepare_child(struct spawner_state *s, struct child **ret, struct err
         return err_sys(err, errno, "socketpair");
     struct slot *slot = slot_of(s, c);
     memset(slot, 0, sizeof *slot);
-    struct clone_args args = {.flags = (uint64_t)s->host.clone_flags, .exit_signal = SIGCHLD};
     _cleanup_close_ int group = s->host.groups_version == 2 ? groups_open_leaf(&s->host, index) : -1;
-    if (group >= 0) {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = (uint64_t)group;
-    }
-    long pid = syscall(SYS_clone3, &args, sizeof args);
+    pid_t pid = clone_init(s->host.clone_flags, group);
     if (pid == 0) {
         close(ctl[0]); /* or it would never see the spawner's end of file */
         child_main(&s->host, slot, index, ctl[1]);
@@ -172,7 +177,7 @@ static int prepare_child(struct spawner_state *s, struct child **ret, struct err
         return err_sys(err, e, "clone");
     }
     c->state = CHILD_PREPARED;
-    c->pid = (pid_t)pid;
+    c->pid = pid;
     c->ctl = ctl[0];
     c->kill_asked = false;
     c->kill_limit = LIMIT_NONE;

@@ -178,7 +178,7 @@ static void test_without_namespaces(void **state)
 
 static void test_without_mounts(void **state)
 {
-    static const char *const calls[] = {"unshare", "setns", "mount_setattr", "pivot_root", "pidfd_open", "close_range", NULL};
+    static const char *const calls[] = {"unshare", "setns", "mount_setattr", "pivot_root", "pidfd_open", "close_range", "clone3", NULL};
     on_host_without(calls, without_namespaces);
 }
 
