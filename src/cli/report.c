@@ -279,6 +279,9 @@ void run_report_facts(const struct run_info *run, struct sarif_options *ret)
                                   .successful = run->status && strcmp(run->status, "COMPLETED") == 0 && !run->incomplete,
                                   .notices = json_object_get(run->target, "notices"),
                                   .notices_left_out = total > shown ? total - shown : 0,
+                                  .module_notices = json_object_get(run->result, "notifications"),
+                                  .modules = json_object_get(run->result, "modules"),
+                                  .failure = run->failure && *run->failure ? run->failure : NULL,
                                   .version = FF_VERSION,
                                   .compared = run->gate.baseline != NULL,
                                   .include_code_flows = true};

@@ -23,19 +23,28 @@ static json_t *part(const char *id, const char *version)
                      "FuzzForge");
 }
 
-static json_t *messages(const struct sarif_options *o)
+static void add_messages(json_t *list, const json_t *notices)
 {
-    json_t *list = json_array(), *notice;
     size_t i;
-    json_array_foreach((json_t *)(uintptr_t)o->notices, i, notice) {
+    json_t *notice;
+    json_array_foreach((json_t *)(uintptr_t)notices, i, notice) {
         char text[1024];
-        const char *path = json_str(notice, "path", NULL);
-        if (i == MESSAGES_MAX)
+        const char *place = json_str(notice, "path", json_str(notice, "module", NULL));
+        if (json_array_size(list) >= MESSAGES_MAX)
             break;
-        snprintf(text, sizeof text, "%s%s%s", path ? path : "", path ? ": " : "", json_str(notice, "text", ""));
+        snprintf(text, sizeof text, "%s%s%s", place ? place : "", place ? ": " : "", json_str(notice, "text", ""));
         size_t n = utf8_cut(text, strlen(text), sizeof text - 5);
         json_array_append_new(list, json_pack("{s:s, s:s%}", "level", "warn", "value", text, n));
     }
+}
+
+static json_t *messages(const struct sarif_options *o)
+{
+    json_t *list = json_array();
+    if (o->failure)
+        json_array_append_new(list, json_pack("{s:s, s:o}", "level", "fatal", "value", json_clean_string(o->failure)));
+    add_messages(list, o->module_notices);
+    add_messages(list, o->notices);
     return list;
 }
 

@@ -159,24 +159,35 @@ static void write_finding(struct out *out, const struct finding *f)
     strbuf_release(&place);
 }
 
-static void write_notices(struct out *out, const struct sarif_options *o)
+static void write_notice_items(struct out *out, const json_t *notices)
 {
     size_t i;
     json_t *notice;
-    if (json_array_size(o->notices) == 0)
-        return;
-    out_puts(out, "<section class=\"notices\">\n<h2>Notices</h2>\n<ul>\n");
-    json_array_foreach((json_t *)(uintptr_t)o->notices, i, notice) {
-        const char *path = json_str(notice, "path", NULL);
+    json_array_foreach((json_t *)(uintptr_t)notices, i, notice) {
+        const char *place = json_str(notice, "path", json_str(notice, "module", NULL));
         out_puts(out, "<li>");
-        if (path) {
+        if (place) {
             out_puts(out, "<code>");
-            export_escape_xml(out, path);
+            export_escape_xml(out, place);
             out_puts(out, "</code> ");
         }
         export_escape_xml(out, json_str(notice, "text", ""));
         out_puts(out, "</li>\n");
     }
+}
+
+static void write_notices(struct out *out, const struct sarif_options *o)
+{
+    if (!o->failure && json_array_size(o->notices) + json_array_size(o->module_notices) == 0)
+        return;
+    out_puts(out, "<section class=\"notices\">\n<h2>Notices</h2>\n<ul>\n");
+    if (o->failure) {
+        out_puts(out, "<li><b>The run did not complete:</b> ");
+        export_escape_xml(out, o->failure);
+        out_puts(out, "</li>\n");
+    }
+    write_notice_items(out, o->module_notices);
+    write_notice_items(out, o->notices);
     if (o->notices_left_out > 0)
         out_printf(out, "<li>and %lld more</li>\n", (long long)o->notices_left_out);
     out_puts(out, "</ul>\n</section>\n");

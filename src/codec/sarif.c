@@ -109,12 +109,18 @@ static struct group *group_for(struct writer *w, const char *module, const json_
     return &w->groups.v[position - 1];
 }
 
+/* Of an entry of options.modules: an object with a name, or just that. */
+static const char *name_of(const json_t *module)
+{
+    return json_is_string(module) ? json_string_value(module) : json_str(module, "name", NULL);
+}
+
 static const json_t *about_module(const struct sarif_options *o, const char *module)
 {
     size_t i;
     json_t *one;
     json_array_foreach((json_t *)(uintptr_t)o->modules, i, one)
-        if (strcmp(json_str(one, "name", ""), module) == 0)
+        if (name_of(one) && strcmp(name_of(one), module) == 0)
             return one;
     return NULL;
 }
@@ -144,7 +150,7 @@ static int make_groups(struct writer *w, const struct findings *list, struct err
     size_t i;
     json_t *one;
     json_array_foreach((json_t *)(uintptr_t)w->o->modules, i, one) { /* those that found nothing say so */
-        const char *name = json_str(one, "name", NULL);
+        const char *name = name_of(one);
         if (name && w->groups.len < w->runs_max && !group_for(w, name, one, err))
             return -ERR_NO_MEMORY;
     }
@@ -296,30 +302,42 @@ static bool notice_of(const struct writer *w, const struct group *g, const json_
     return &w->groups.v[position ? position - 1 : 0] == g;
 }
 
+/* Adds those of the notices that belong to the run; *ret_more counts what has no room. */
+static void push_notices(struct sarif_maker *m, json_t *list, const struct writer *w, const struct group *g,
+                         const json_t *notices, size_t *ret_more)
+{
+    size_t i;
+    json_t *notice;
+    json_array_foreach((json_t *)(uintptr_t)notices, i, notice) {
+        if (!notice_of(w, g, notice))
+            continue;
+        if (json_array_size(list) >= NOTIFICATIONS_MAX) {
+            ++*ret_more;
+            continue;
+        }
+        const char *level = json_str(notice, "level", "warning");
+        bool known = strcmp(level, "error") == 0 || strcmp(level, "note") == 0;
+        sarif_push(m, list, notification(known ? level : "warning", json_str(notice, "kind", "notice"),
+                                         json_str(notice, "text", ""), json_str(notice, "path", NULL)));
+    }
+}
+
 static json_t *notifications(const struct writer *w, const struct group *g)
 {
     struct sarif_maker m = {0};
-    json_t *list = sarif_array(&m), *notice;
-    size_t i, more = 0;
+    json_t *list = sarif_array(&m);
+    size_t more = 0;
     bool first = g == w->groups.v;
+    if (first && w->o->failure)
+        sarif_push(&m, list, notification("error", "run/failed", w->o->failure, NULL));
     push_left_out(&m, list, "report/results-left-out",
                   "%zu results, the least severe ones, are left out of this file to keep it within the limits of its "
                   "receivers", g->left_out);
     push_left_out(&m, list, "report/runs-joined",
                   "%zu more modules share the last run of this file to keep it within the limits of its receivers",
                   first ? w->folded : 0);
-    json_array_foreach((json_t *)(uintptr_t)w->o->notices, i, notice) {
-        if (!notice_of(w, g, notice))
-            continue;
-        if (json_array_size(list) >= NOTIFICATIONS_MAX) {
-            more++;
-            continue;
-        }
-        const char *level = json_str(notice, "level", "warning");
-        bool known = strcmp(level, "error") == 0 || strcmp(level, "note") == 0;
-        sarif_push(&m, list, notification(known ? level : "warning", json_str(notice, "kind", "notice"),
-                                          json_str(notice, "text", ""), json_str(notice, "path", NULL)));
-    }
+    push_notices(&m, list, w, g, w->o->module_notices, &more);
+    push_notices(&m, list, w, g, w->o->notices, &more);
     if (first && w->o->notices_left_out > 0)
         more += (size_t)w->o->notices_left_out;
     push_left_out(&m, list, "report/notices-left-out", "%zu more notices are left out", more);

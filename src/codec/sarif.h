@@ -26,9 +26,11 @@ struct sarif_options {
     bool successful;                /* executionSuccessful: all of the target was examined */
     bool include_code_flows;
     bool compared;                  /* the status of each finding comes from a baseline: written as baselineState */
-    const json_t *notices;          /* [{level, kind, text, path, module}]: what was skipped, cut or went wrong */
+    /* [{level, kind, text, path, module}]: what was skipped, cut or went wrong, in the target and in modules. */
+    const json_t *notices, *module_notices;
     int64_t notices_left_out;       /* how many more there were */
-    const json_t *modules;          /* [{name, version, description}]: also those that found nothing */
+    const char *failure;            /* why the run did not complete */
+    const json_t *modules;          /* names, or [{name, version, description}]: also those that found nothing */
     const json_t *rules;            /* {rule_id: {name, description, help, help_markdown, help_uri, cwe}} */
     const json_t *vcs;              /* {repository_uri, revision, branch} */
     size_t runs_max, results_max;   /* 0: as above */

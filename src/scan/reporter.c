@@ -7,7 +7,7 @@
  *   run            {id, workflow, started_at}: for the ids of findings and the report's facts
  *   target         {name, root} or a name
  *   notifications  [{level, kind, text, path, module}]: what was skipped or cut on the way
- *   modules        [{name, version, description}]: so that those that found nothing are in the report too
+ *   modules        names, or [{name, version, description}]: so that those that found nothing are in the report too
  *   rules          {rule_id: {name, description, help, help_markdown, help_uri}}
  * The worker has put what a REF names into a file, whose path is the REF's "path".
  *

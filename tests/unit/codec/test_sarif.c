@@ -101,11 +101,11 @@ static void test_parts(void **state)
                                                "a b/fifo", "text", "a FIFO is not read", "kind", "rule", "text",
                                                "slow", "module", "secret_rules", "level", "note");
     _cleanup_json_ json_t *modules =
-        json_pack("[{s:s, s:s}, {s:s}]", "name", "security_analyzer", "version", "1.2", "name", "file_scanner");
+        json_pack("[{s:s, s:s}, s]", "name", "security_analyzer", "version", "1.2", "file_scanner");
     _cleanup_json_ json_t *vcs = json_pack("{s:s, s:s}", "repository_uri", "https://example.org/r", "revision", "abc");
     struct sarif_options o = {.run_id = "R1", .workflow = "w", .version = "0.1", .root = "/home/\xc3\xa4 b",
                               .started_ns = 1700000000123000000, .finished_ns = 1700000001000000000,
-                              .include_code_flows = true, .notices = notices, .notices_left_out = 5,
+                              .include_code_flows = true, .module_notices = notices, .notices_left_out = 5, .failure = "it broke",
                               .modules = modules, .vcs = vcs};
     _cleanup_json_ json_t *j = write_and_parse(&list, &o, NULL);
     assert_string_equal(text_at(j, "version"), "2.1.0");
@@ -147,11 +147,13 @@ static void test_parts(void **state)
     const json_t *invocation = at(run, "invocations.0");
     assert_true(json_is_false(at(invocation, "executionSuccessful")));
     assert_string_equal(text_at(invocation, "startTimeUtc"), "2023-11-14T22:13:20.123Z");
-    assert_int_equal(json_array_size(at(invocation, "toolExecutionNotifications")), 2);
-    assert_string_equal(text_at(invocation, "toolExecutionNotifications.0.descriptor.id"), "skipped");
-    assert_string_equal(text_at(invocation, "toolExecutionNotifications.0.locations.0.physicalLocation.artifactLocation.uri"),
+    assert_int_equal(json_array_size(at(invocation, "toolExecutionNotifications")), 3);
+    assert_string_equal(text_at(invocation, "toolExecutionNotifications.0.message.text"), "it broke");
+    assert_string_equal(text_at(invocation, "toolExecutionNotifications.0.level"), "error");
+    assert_string_equal(text_at(invocation, "toolExecutionNotifications.1.descriptor.id"), "skipped");
+    assert_string_equal(text_at(invocation, "toolExecutionNotifications.1.locations.0.physicalLocation.artifactLocation.uri"),
                         "a%20b/fifo");
-    assert_string_equal(text_at(invocation, "toolExecutionNotifications.1.message.text"), "5 more notices are left out");
+    assert_string_equal(text_at(invocation, "toolExecutionNotifications.2.message.text"), "5 more notices are left out");
     assert_string_equal(text_at(j, "runs.1.invocations.0.toolExecutionNotifications.0.level"), "note");
     findings_release(&list);
 }

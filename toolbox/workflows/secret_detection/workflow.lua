@@ -15,6 +15,7 @@ return function(input)
     run = input.run,
     target = {name = input.target.name},
     notifications = ff.array(notices),
+    modules = {"secret_detection"},
   }, {timeout = "30m"})
 
   local summary = {secret_detection = found.summary}
@@ -23,5 +24,6 @@ return function(input)
   for name, ref in pairs(report.artifacts) do
     if name:sub(-6) == ".sarif" then sarif = ref end
   end
-  return {summary = summary, findings = report.findings, sarif = sarif}
+  return {summary = summary, findings = report.findings, sarif = sarif, modules = {"secret_detection"},
+    notifications = ff.array(notices)}
 end

@@ -35,20 +35,23 @@ return function(input)
   local examined = ff.all(futures)
 
   local results, refs = {{module = "file_scanner", result = files}}, {files.findings}
-  local summary = {files = files.summary}
+  local summary, used = {files = files.summary}, {"file_scanner"}
   for i, module in ipairs(modules) do
     results[#results + 1] = {module = module, result = examined[i]}
     refs[#refs + 1] = examined[i].findings
     summary[module] = examined[i].summary
+    used[#used + 1] = module
   end
 
   ff.progress("making the report")
+  local notes = notices(results)
   local report = ff.activity("sarif_reporter", {
     findings = ff.array(refs),
     config = p.reporter_config,
     run = input.run,
     target = {name = input.target.name},
-    notifications = ff.array(notices(results)),
+    notifications = ff.array(notes),
+    modules = ff.array(used),
   }, {timeout = "30m"})
 
   for key, value in pairs(report.summary) do summary[key] = value end
@@ -57,5 +60,7 @@ return function(input)
     findings = report.findings,
     sarif = artifact(report, ".sarif"),
     inventory = artifact(files, "inventory.json"),
+    modules = ff.array(used),
+    notifications = ff.array(notes),
   }
 end
