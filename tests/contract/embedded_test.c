@@ -1,6 +1,7 @@
 /* What is particular to the embedded engine: the state file, recovery, its lock, time under a clock that the test holds. */
 #include "lab.h"
 
+#include "base/mem.h"
 #include "base/units.h"
 #include "codec/pbx.h"
 #include "engine/embedded/embedded.h"
@@ -421,6 +422,19 @@ static void workflow_retry_policy(void **state)
                      PB__RETRY_STATE__RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED);
 }
 
+static void state_is_private(void **state)
+{
+    (void)state;
+    static const char *const suffixes[] = {"", "-wal", ".lock"};
+    for (int i = 0; i < 3; i++) {
+        char *name = mem_printf("%s%s", f.path, suffixes[i]);
+        struct stat st;
+        assert_int_equal(stat(name, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+        free(name);
+    }
+}
+
 static void is_held_by_one(void **state)
 {
     (void)state;
@@ -631,6 +645,7 @@ int main(void)
         HELD(runs_time_out),
         HELD(start_delay_holds_the_first_task_back),
         HELD(workflow_retry_policy),
+        CASE(state_is_private),
         CASE(is_held_by_one),
         CASE(lock_goes_with_the_process),
         CASE(refuses_a_newer_schema),

@@ -7,9 +7,12 @@
 #include "engine/embedded/match.h"
 #include "engine/embedded/run.h"
 #include "os/clock.h"
+#include "os/file.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ARENA_MAX ((size_t)1 << 30)
 #define CACHE_DEFAULT ((size_t)8 << 20)
@@ -119,6 +122,15 @@ static struct eng *new_eng(const struct engine_embedded_options *o)
     return e;
 }
 
+/* What runs were given may be secret: the file, and SQLite's beside it, are the owner's alone. */
+static int make_private(const char *path, struct err *err)
+{
+    int fd, r = os_open(path, O_RDWR | O_CREAT, 0600, &fd, err);
+    if (r == 0)
+        close(fd);
+    return r;
+}
+
 /* The engine's thread takes no signals: they are for the program's. */
 static int start_thread(struct eng *e, struct err *err)
 {
@@ -146,6 +158,8 @@ int engine_embedded_open(const struct engine_embedded_options *o, struct engine 
                           : o->wait_ms < 0 ? 0
                                            : WAIT_DEFAULT_MS,
                           err);
+    if (r == 0 && !e->in_memory && !o->vfs)
+        r = make_private(o->path, err);
     if (r == 0)
         r = db_open(&e->db, o->path, o->vfs, wall, err);
     if (r == 0) {
