@@ -222,7 +222,6 @@ static void offer_kind(const struct completing *c, const char *kind, const struc
 /* The i-th word of a usage line without brackets; options are left out, the last word with dots repeats. */
 static bool usage_word(const char *usage, size_t i, char *buf, size_t size)
 {
-    bool found = false;
     for (const char *p = usage; p && *p;) {
         p += strspn(p, " ");
         bool option = strncmp(p, "[-", 2) == 0 || strncmp(p, "[options", 8) == 0;
@@ -235,13 +234,11 @@ static bool usage_word(const char *usage, size_t i, char *buf, size_t size)
         while (end > word && strchr("].", end[-1]))
             end--;
         snprintf(buf, size, "%.*s", (int)(end - word), word);
-        found = true;
         if (i == 0 || repeats)
             return true;
         i--;
-        found = false;
     }
-    return found;
+    return false;
 }
 
 static const struct opt *find_opt(const struct command *cmd, const char *word)

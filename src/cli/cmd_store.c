@@ -81,7 +81,7 @@ static int put(struct app *app, const struct args *a)
 static int get(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    const char *ref, *file = args_get(a, "output");
+    const char *ref = NULL, *file = args_get(a, "output");
     uint64_t size = 0;
     _cleanup_close_ int own = -1;
     int r = open_ref(app, a, &ref, &err), fd = STDOUT_FILENO;
@@ -157,7 +157,7 @@ static int list(struct app *app, const struct args *a)
 static int show(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    const char *ref;
+    const char *ref = NULL;
     struct store_object_info i;
     int r = open_ref(app, a, &ref, &err);
     if (r == 0)
@@ -179,7 +179,7 @@ static int show(struct app *app, const struct args *a)
 static int rm(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    const char *ref;
+    const char *ref = NULL;
     int r = open_ref(app, a, &ref, &err);
     if (r == 0) {
         char owner[OWNER_MAX];

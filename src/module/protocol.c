@@ -90,8 +90,8 @@ int module_reader_new(const struct module_reader_ops *ops, void *arg, struct mod
     r->ops = *ops;
     r->arg = arg;
     strbuf_init(&r->line, MODULE_LINE_MAX);
-    strbuf_init(&r->text, 4 * MODULE_TEXT_MAX);
-    strbuf_init(&r->error, 4 * MODULE_TEXT_MAX);
+    strbuf_init(&r->text, (size_t)4 * MODULE_TEXT_MAX);
+    strbuf_init(&r->error, (size_t)4 * MODULE_TEXT_MAX);
     *ret = r;
     return 0;
 }
