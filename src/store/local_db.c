@@ -160,7 +160,7 @@ int local_db_open(const char *path, struct local_db **ret, struct err *err)
     if (r == 0)
         r = make_schema(db->writer, err);
     if (r == 0)
-        r = exec(db->writer, "PRAGMA synchronous = FULL", err);
+        r = exec(db->writer, "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304", err);
     if (r == 0)
         r = prepare(db->writer, write_sql, db->ws, S_WRITE_COUNT, err);
     if (r == 0)

@@ -1,6 +1,7 @@
 /* Trees: for each back end. */
 #include "lab.h"
 
+#include "store/chunker.h"
 #include "store/manifest.h"
 
 static void check_file(struct tree *t, const char *path, const void *want, size_t len)
@@ -192,6 +193,53 @@ static void test_order(void **state)
         }
 }
 
+struct cuts {
+    struct digest v[1000];
+    size_t len[1000], n;
+};
+
+/* Cuts data as a stream that comes in pieces. */
+static void cut_all(const char *data, size_t len, size_t piece, struct cuts *c)
+{
+    struct chunker ch;
+    size_t start = 0, at = 0;
+    chunker_init(&ch, 0, 0, 0);
+    c->n = 0;
+    while (at < len) {
+        int cut;
+        size_t want = len - at < piece ? len - at : piece;
+        at += chunker_feed(&ch, (const uint8_t *)data + at, want, &cut);
+        if (!cut && at < len)
+            continue;
+        c->len[c->n] = at - start;
+        assert_ok(digest_of(data + start, at - start, &c->v[c->n++], err));
+        start = at;
+    }
+}
+
+static void test_cuts(void **state)
+{
+    const size_t len = 16 << 20;
+    _cleanup_free_ char *data = lab_noise(len + 1, 77);
+    _cleanup_free_ struct cuts *a = malloc(sizeof *a), *b = malloc(sizeof *b);
+    cut_all(data + 1, len, 1 << 20, a);
+    assert_in_range(len / a->n, CHUNK_AVG * 3 / 4, CHUNK_AVG * 3 / 2);
+    for (size_t i = 0; i < a->n; i++)
+        assert_in_range(a->len[i], i + 1 < a->n ? CHUNK_MIN : 1, CHUNK_MAX);
+    cut_all(data + 1, len, 777, b); /* the pieces do not matter */
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->v, b->v, a->n * sizeof *a->v);
+    cut_all(data, len + 1, 5000, b); /* a byte in front moves few cuts */
+    size_t shared = 0;
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t k = 0; k < b->n; k++)
+            shared += digest_equal(&a->v[i], &b->v[k]);
+    assert_true(shared + 4 >= a->n);
+    memset(data, 0, len); /* nothing to cut at: the largest size */
+    cut_all(data, len, 1 << 20, a);
+    assert_int_equal(a->len[0], CHUNK_MAX);
+}
+
 #define BOTH(t)                                                                                    \
     {#t "/local", t, open_local, close_store, NULL}, {#t "/memory", t, open_memory, close_store, NULL}
 
@@ -199,7 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(test_round_trip), BOTH(test_bad_paths), BOTH(test_manifest_as_object), BOTH(test_many_files),
-        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
