@@ -1,12 +1,13 @@
 /* The engine: what records every step of every workflow and hands out the work.
  *
- * The interface is a subset of Temporal's WorkflowService: requests and responses are the protobuf messages
- * of proto/ (wire-compatible with temporal.api.workflowservice.v1), and behaviour (event order, ids, attempts,
- * timeouts, error kinds) is Temporal's. Two engines stand behind it: embedded (SQLite, this machine;
- * engine/embedded/embedded.h) and temporal (gRPC, a real cluster; later). One contract suite
- * (tests/contract/) runs against all of them.
+ * The interface is a subset of Temporal's WorkflowService: requests and responses are the protobuf
+ * messages of proto/ (wire-compatible with temporal.api.workflowservice.v1), and behaviour (event
+ * order, ids, attempts, timeouts, error kinds) is Temporal's. Two engines stand behind it: embedded
+ * (SQLite, this machine; engine/embedded/embedded.h) and temporal (gRPC, a real cluster; later).
+ * One contract suite (tests/contract/) runs against all of them.
  *
- * Calls are asynchronous, because most wait: for a commit, for a task, for an event. Any thread may call. */
+ * Calls are asynchronous, because most wait: for a commit, for a task, for an event. Any thread
+ * may call. */
 #ifndef FF_ENGINE_ENGINE_H
 #define FF_ENGINE_ENGINE_H
 
@@ -34,11 +35,11 @@ struct engine_method_info {
 
 const struct engine_method_info *engine_method_info(enum engine_method m);
 
-/* Called once per engine_call(), on a thread of the engine's: it must be quick and must not call back into
- * the engine synchronously (engine_call() is allowed, engine_call_sync() is not).
- * Success: resp is set and owned by the callee (free with engine_free_message()), err->code is 0.
- * Failure: resp is NULL. A poll that found nothing in time succeeds with an empty response (empty
- * task_token), as Temporal's do. */
+/* Called once per engine_call(), on a thread of the engine's: it must be quick and must not call
+ * back into the engine synchronously (engine_call() is allowed, engine_call_sync() is not).
+ * Success: resp is set and owned by the callee (free with engine_free_message()), err->code is
+ * 0. Failure: resp is NULL. A poll that found nothing in time succeeds with an empty response
+ * (empty task_token), as Temporal's do. */
 typedef void engine_done(void *arg, ProtobufCMessage *resp, const struct err *err);
 
 struct engine;
@@ -46,12 +47,13 @@ struct engine;
 /* The contract of a back end. */
 struct engine_ops {
     const char *name;
-    /* Starts a call. req is borrowed until done ran. timeout_ms bounds the wait (0: the method's default:
-     * 60 s for task polls, 20 s for history polls, 10 s for the rest). Nothing is acknowledged before it
-     * is durable. */
+    /* Starts a call. req is borrowed until done ran. timeout_ms bounds the wait (0: the method's
+     * default: 60 s for task polls, 20 s for history polls, 10 s for the rest). Nothing is
+     * acknowledged before it is durable. */
     void (*call)(struct engine *e, enum engine_method m, const ProtobufCMessage *req,
                  int64_t timeout_ms, engine_done *done, void *arg);
-    /* Answers every waiting poll empty, refuses new polls, lets the other calls go on. Idempotent. */
+    /* Answers every waiting poll empty, refuses new polls, lets the other calls go on.
+     * Idempotent. */
     void (*drain)(struct engine *e);
     /* Every call must have been answered. */
     void (*free)(struct engine *e);
@@ -70,7 +72,8 @@ void engine_free_message(ProtobufCMessage *m); /* NULL is fine */
 void engine_drain(struct engine *e);
 void engine_free(struct engine *e); /* drains first; NULL is fine */
 
-/* Limits that every engine keeps (Temporal's defaults; source: its server's dynamicconfig constants). */
+/* Limits that every engine keeps (Temporal's defaults; source: its server's dynamicconfig
+ * constants). */
 #define ENGINE_PAYLOAD_MAX ((size_t)2 << 20)
 #define ENGINE_PAYLOAD_WARN ((size_t)512 << 10)
 #define ENGINE_HISTORY_SIZE_MAX ((size_t)50 << 20)

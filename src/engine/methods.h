@@ -1,9 +1,10 @@
-/* The calls of the engine: Temporal's WorkflowService, as far as it is spoken here. One line a call.
+/* The calls of the engine: Temporal's WorkflowService, as far as it is spoken here. One line a
+ * call.
  *
- * X(ENUM, RpcName, request message, response message, flags)
- * The C types are Pb__<RpcName>Request and Pb__<RpcName>Response, so the two names follow from RpcName;
- * lower is protobuf-c's form of it. flags: ENGINE_LONG_POLL answers late on purpose; ENGINE_REPEATABLE may
- * be sent again after a connection was lost. */
+ * X(ENUM, RpcName, request message, response message, flags) The C types are
+ * Pb__<RpcName>Request and Pb__<RpcName>Response, so the two names follow from RpcName; lower is
+ * protobuf-c's form of it. flags: ENGINE_LONG_POLL answers late on purpose; ENGINE_REPEATABLE
+ * may be sent again after a connection was lost. */
 #define ENGINE_METHODS(X)                                                                          \
     X(START_WORKFLOW, StartWorkflowExecution, start_workflow_execution, ENGINE_REPEATABLE)         \
     X(SIGNAL_WORKFLOW, SignalWorkflowExecution, signal_workflow_execution, ENGINE_REPEATABLE)      \

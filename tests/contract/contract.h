@@ -1,4 +1,5 @@
-/* What the files of the contract suite share: the engines under test, and words for their stories. */
+/* What the files of the contract suite share: the engines under test, and words for their
+ * stories. */
 #ifndef FF_TESTS_CONTRACT_H
 #define FF_TESTS_CONTRACT_H
 

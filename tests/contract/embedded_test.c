@@ -1,4 +1,5 @@
-/* What is particular to the embedded engine: the state file, recovery, its lock, time under a clock that the test holds. */
+/* What is particular to the embedded engine: the state file, recovery, its lock, time under a
+ * clock that the test holds. */
 #include "lab.h"
 
 #include "base/mem.h"
@@ -143,7 +144,8 @@ static void gives_lost_activities_out_again(void **state)
     Pb__DescribeWorkflowExecutionResponse *d = lab_describe(l, "a", NULL);
     assert_int_equal(d->n_pending_activities, 2);
     assert_non_null(strstr(d->pending_activities[0]->last_failure->message, "worker lost"));
-    /* The attempt that was lost does not count, so this failure is the first and, with one attempt, the last. */
+    /* The attempt that was lost does not count, so this failure is the first and, with one
+     * attempt, the last. */
     assert_int_equal(lab_activity_fail(l, a, "T", false), 0);
     assert_int_equal(lab_activity_done(l, b, "1"), 0);
     lab_complete(l, lab_poll(l), cmd_complete(NULL));
@@ -538,7 +540,8 @@ static void names_a_state_that_is_broken(void **state)
     f.lab.engine = NULL;
 }
 
-/* Every page of the file spoiled in turn: opening and reading give an error or the truth, never a crash. */
+/* Every page of the file spoiled in turn: opening and reading give an error or the truth, never
+ * a crash. */
 static void survives_corrupt_pages(void **state)
 {
     struct lab *l = *state;

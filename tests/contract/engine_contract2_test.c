@@ -1,4 +1,5 @@
-/* The contract of an engine, second part: timers, signals, cancellation, children, queries, history, lists. */
+/* The contract of an engine, second part: timers, signals, cancellation, children, queries,
+ * history, lists. */
 #include "contract.h"
 
 /* --- timers, signals, cancellation --- */

@@ -1,6 +1,6 @@
-/* The contract of an engine: what every implementation of engine.h does. Each case is a small story, told
- * through the worker of lab.h, with the history it must leave. Times are real, so waits are short and bounds
- * generous. Here: starting, workflow tasks, activities. */
+/* The contract of an engine: what every implementation of engine.h does. Each case is a small
+ * story, told through the worker of lab.h, with the history it must leave. Times are real, so
+ * waits are short and bounds generous. Here: starting, workflow tasks, activities. */
 #include "contract.h"
 
 static void completes_a_workflow(void **state)
@@ -314,7 +314,8 @@ static void a_closing_command_must_have_seen_all(void **state)
                      PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND);
 }
 
-/* What a bad command does: the task fails with its cause, and no command of the task has an effect. */
+/* What a bad command does: the task fails with its cause, and no command of the task has an
+ * effect. */
 static void bad_command(struct lab *l, Pb__Command *bad, Pb__WorkflowTaskFailedCause cause)
 {
     static int n;

@@ -1,5 +1,6 @@
-/* Tools for tests of an engine: calls in one line, a worker that does what the test says, histories as text.
- * Written against engine.h only. A call that fails where success is expected fails the test. */
+/* Tools for tests of an engine: calls in one line, a worker that does what the test says,
+ * histories as text. Written against engine.h only. A call that fails where success is expected
+ * fails the test. */
 #ifndef FF_TESTS_CONTRACT_LAB_H
 #define FF_TESTS_CONTRACT_LAB_H
 
@@ -103,7 +104,8 @@ int lab_heartbeat(struct lab *l, const Pb__PollActivityTaskQueueResponse *t, con
 Pb__DescribeWorkflowExecutionResponse *lab_describe(struct lab *l, const char *id, const char *run_id);
 Pb__WorkflowExecutionStatus lab_status(struct lab *l, const char *id, const char *run_id);
 Pb__History *lab_history(struct lab *l, const char *id, const char *run_id);
-/* The types of the events without prefix, blanks between: "WorkflowExecutionStarted WorkflowTaskScheduled". */
+/* The types of the events without prefix, blanks between: "WorkflowExecutionStarted
+ * WorkflowTaskScheduled". */
 const char *lab_history_text(struct lab *l, const char *id, const char *run_id);
 const char *lab_events_text(const Pb__History *h);
 /* The last event of that type in the history. */

@@ -1,5 +1,6 @@
-/* Faults under the embedded engine, one after the other: every write, sync, read and allocation fails in its turn, and power goes at
- * every point. Whatever happens: what was acknowledged is there afterwards, and the engine goes on. */
+/* Faults under the embedded engine, one after the other: every write, sync, read and allocation
+ * fails in its turn, and power goes at every point. Whatever happens: what was acknowledged is
+ * there afterwards, and the engine goes on. */
 #include "lab.h"
 
 #include "base/mem.h"
@@ -343,7 +344,8 @@ static void power_goes(void **state)
     assert_true(n > 30);
 }
 
-/* Every allocation of the engine's fails in turn. The requests are made beforehand: the fault is the engine's alone. */
+/* Every allocation of the engine's fails in turn. The requests are made beforehand: the fault is
+ * the engine's alone. */
 static void each_allocation_fails(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* The engine's process is killed with SIGKILL again and again, at seeded moments, in the middle of its work. What it told to its
- * parent as acknowledged must be there, and the runs must come to their end within a second or so of the next start. */
+/* The engine's process is killed with SIGKILL again and again, at seeded moments, in the middle
+ * of its work. What it told to its parent as acknowledged must be there, and the runs must come
+ * to their end within a second or so of the next start. */
 #include "lab.h"
 
 #include "base/units.h"

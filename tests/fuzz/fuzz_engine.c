@@ -1,5 +1,6 @@
-/* A programme of calls for an engine, a few bytes each: runs are started, tasks fetched and completed with any commands, time goes on,
- * all in any order. No assertion of the engine's may break, every history stays whole, and at the end every run can still be read. */
+/* A programme of calls for an engine, a few bytes each: runs are started, tasks fetched and
+ * completed with any commands, time goes on, all in any order. No assertion of the engine's may
+ * break, every history stays whole, and at the end every run can still be read. */
 #include "base/assert.h"
 #include "base/units.h"
 #include "codec/pbx.h"

@@ -1,5 +1,5 @@
-/* A filter of lists from outside: what is accepted is an SQL condition that SQLite takes, with as many parameters as there
- * are values. */
+/* A filter of lists from outside: what is accepted is an SQL condition that SQLite takes, with
+ * as many parameters as there are values. */
 #include "base/assert.h"
 #include "engine/embedded/filter.h"
 #include "fuzz.h"

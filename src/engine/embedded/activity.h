@@ -19,8 +19,8 @@ Pb__EmbeddedActivity *activity_find_by_id(const struct run *run, const char *act
 void activity_schedule(struct eng *e, struct run *run, int64_t scheduled_id,
                        const Pb__ActivityTaskScheduledEventAttributes *attributes);
 void activity_start(struct eng *e, struct run *run, Pb__EmbeddedActivity *a, const char *identity);
-/* These end the attempt or the activity, after which a may be gone; each schedules a workflow task when the activity is
- * over. */
+/* These end the attempt or the activity, after which a may be gone; each schedules a workflow
+ * task when the activity is over. */
 void activity_complete(struct eng *e, struct run *run, Pb__EmbeddedActivity *a,
                        const Pb__Payloads *result, const char *identity);
 void activity_fail(struct eng *e, struct run *run, Pb__EmbeddedActivity *a,
@@ -37,7 +37,8 @@ void activity_wake(struct eng *e, struct run *run, Pb__EmbeddedActivity *a);
 /* The command: writes ActivityTaskCancelRequested, and Canceled too if no worker has it. */
 void activity_request_cancel(struct eng *e, struct run *run, int64_t scheduled_id);
 void activity_remove(struct eng *e, struct run *run, Pb__EmbeddedActivity *a);
-/* When something about it is due next, INT64_MAX: nothing. *ret_type: which timeout, or UNSPECIFIED for the end of a back-off. */
+/* When something about it is due next, INT64_MAX: nothing. *ret_type: which timeout, or
+ * UNSPECIFIED for the end of a back-off. */
 int64_t activity_deadline(const Pb__EmbeddedActivity *a, Pb__TimeoutType *ret_type);
 
 #endif

@@ -13,7 +13,8 @@
 
 enum ns_rule { NS_REQUIRED, NS_OPTIONAL, NS_OWN };
 
-/* What the engine does for each method. NS_OPTIONAL: a token names the namespace; NS_OWN: the call is about namespaces. */
+/* What the engine does for each method. NS_OPTIONAL: a token names the namespace; NS_OWN: the
+ * call is about namespaces. */
 static const struct {
     void (*handle)(struct eng *, struct call *);
     enum ns_rule ns;

@@ -27,7 +27,8 @@ void call_fail_activity(struct eng *e, struct call *c);
 void call_cancel_activity(struct eng *e, struct call *c);
 /* calls_history.c */
 void call_get_history(struct eng *e, struct call *c);
-/* The run has new events: answers those who wait for them. After they are in the database, before the commit. */
+/* The run has new events: answers those who wait for them. After they are in the database,
+ * before the commit. */
 void history_wake(struct eng *e, struct run *run);
 void history_drop(struct eng *e, struct call *c);
 /* An answer for a history poll whose time is over: no events, and the token to go on with. */

@@ -24,7 +24,8 @@ static void bind_filter(sqlite3_stmt *s, const struct filter *f)
     }
 }
 
-/* SELECT what FROM execution WHERE the filter holds; parameters 1: namespace, 2: keys below, 3: limit. */
+/* SELECT what FROM execution WHERE the filter holds; parameters 1: namespace, 2: keys below, 3:
+ * limit. */
 static int prepare(struct eng *e, const char *what, const char *tail, const struct filter *f,
                    sqlite3_stmt **ret, struct err *err)
 {

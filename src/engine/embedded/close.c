@@ -153,7 +153,8 @@ void close_prepare(struct eng *e, struct run *run)
     event_flush_buffer(e, run);
 }
 
-/* The next run of the chain, made from the Started event of this one. run->s->next_run_id tells that there is one. */
+/* The next run of the chain, made from the Started event of this one. run->s->next_run_id tells
+ * that there is one. */
 static void start_retry(struct eng *e, struct run *run, int64_t delay_ns, const Pb__Failure *failure,
                         const Pb__WorkflowExecutionStartedEventAttributes *a)
 {

@@ -197,7 +197,8 @@ static cause_t cancel_timer(struct context *c)
         s->n_timers--;
         memmove(p, p + 1, (size_t)(s->timers + s->n_timers - p) * sizeof *p);
     } else {
-        /* It has fired while the task was started, but the workflow has not been told: then it has not fired. */
+        /* It has fired while the task was started, but the workflow has not been told: then it
+         * has not fired. */
         for (size_t i = 0; i < s->n_buffered && !started_id; i++) {
             int64_t belongs = s->buffered[i]->scheduled_id;
             int at = event_find_buffered(c->run, PB__EVENT_TYPE__EVENT_TYPE_TIMER_FIRED, belongs,

@@ -10,8 +10,8 @@ struct command_failure {
     struct err err;
 };
 
-/* Applies them in order. After a refusal the run is in a state that the caller throws away. buffered: events came while the
- * task was started, so a command that closes the run is refused. */
+/* Applies them in order. After a refusal the run is in a state that the caller throws away.
+ * buffered: events came while the task was started, so a command that closes the run is refused. */
 void commands_apply(struct eng *e, struct run *run, const Pb__RespondWorkflowTaskCompletedRequest *req,
                     bool buffered, struct command_failure *ret);
 

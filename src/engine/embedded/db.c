@@ -118,7 +118,8 @@ static int migrate(struct db *db, int64_t now_ns, struct err *err)
     return 0;
 }
 
-/* A new generation each time the state is opened: tells tasks started by workers of this process from older ones. */
+/* A new generation each time the state is opened: tells tasks started by workers of this process
+ * from older ones. */
 static int read_meta(struct db *db, struct err *err)
 {
     sqlite3_stmt *s = NULL;
@@ -145,7 +146,8 @@ static int read_meta(struct db *db, struct err *err)
 
 static int set_up(struct db *db, int64_t now_ns, struct err *err)
 {
-    /* Exclusive locking keeps the WAL's index in memory instead of a shared file, and saves the lock calls. */
+    /* Exclusive locking keeps the WAL's index in memory instead of a shared file, and saves the
+     * lock calls. */
     int r = exec_text(db, "open",
                       "PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
                       "PRAGMA wal_autocheckpoint=4000;PRAGMA journal_size_limit=33554432;"

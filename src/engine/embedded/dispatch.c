@@ -51,7 +51,8 @@ static Pb__WorkflowType *type_of(struct eng *e, const Pb__EmbeddedRun *s)
     return t;
 }
 
-/* The first page of events that the worker has not seen; the rest through GetWorkflowExecutionHistory. */
+/* The first page of events that the worker has not seen; the rest through
+ * GetWorkflowExecutionHistory. */
 static void add_history(struct eng *e, const struct dispatch *d, Pb__PollWorkflowTaskQueueResponse *r)
 {
     Pb__EmbeddedRun *s = d->run->s;

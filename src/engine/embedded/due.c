@@ -112,7 +112,8 @@ static void fire_activities(struct eng *e, struct run *run)
             activity_wake(e, run, a);
         else
             activity_time_out(e, run, a, type);
-        /* Look at the same place again: the activity may be gone, or something else of it be due. */
+        /* Look at the same place again: the activity may be gone, or something else of it be
+         * due. */
     }
 }
 

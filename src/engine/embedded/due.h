@@ -1,4 +1,5 @@
-/* What of a run is due when: all its deadlines follow from its state, so that a run has one entry in the heap. */
+/* What of a run is due when: all its deadlines follow from its state, so that a run has one
+ * entry in the heap. */
 #ifndef FF_ENGINE_DUE_H
 #define FF_ENGINE_DUE_H
 

@@ -1,5 +1,5 @@
-/* What one run does to another: done after the call that asks for it has changed its own run, in the same batch, so that both
- * are committed together and nothing has to be sent twice. */
+/* What one run does to another: done after the call that asks for it has changed its own run, in
+ * the same batch, so that both are committed together and nothing has to be sent twice. */
 #ifndef FF_ENGINE_EFFECT_H
 #define FF_ENGINE_EFFECT_H
 

@@ -1,12 +1,13 @@
 /* The embedded engine's own parts, for the files of this folder only.
  *
- * One thread (the writer, writer.c) owns everything here but the queue of calls. It takes all calls that wait, lets each
- * change the runs in memory, writes the changed runs in one transaction, commits, and only then answers. Calls that
- * gather during the commit make the next batch.
+ * One thread (the writer, writer.c) owns everything here but the queue of calls. It takes all calls
+ * that wait, lets each change the runs in memory, writes the changed runs in one transaction,
+ * commits, and only then answers. Calls that gather during the commit make the next batch.
  *
- * Errors: a request that is wrong is refused before it changed anything (call_fail). What can go wrong later, no
- * memory or no disk, goes to eng_fault(): the batch is then undone as a whole, in the database and in memory, and every
- * call of it is answered with that error. So functions that change a run return nothing. */
+ * Errors: a request that is wrong is refused before it changed anything (call_fail). What can go
+ * wrong later, no memory or no disk, goes to eng_fault(): the batch is then undone as a whole,
+ * in the database and in memory, and every call of it is answered with that error. So functions
+ * that change a run return nothing. */
 #ifndef FF_ENGINE_EMBEDDED_INTERNAL_H
 #define FF_ENGINE_EMBEDDED_INTERNAL_H
 
@@ -46,7 +47,8 @@ struct call {
     struct err *err;
 };
 
-/* A workflow run in memory. Every open run has one, its state s is read when needed and dropped when memory is short. */
+/* A workflow run in memory. Every open run has one, its state s is read when needed and dropped
+ * when memory is short. */
 struct run {
     int64_t key, ns;
     Pb__EmbeddedRun *s;          /* NULL while not in memory */
@@ -57,7 +59,8 @@ struct run {
     struct run *next_dirty;
     struct run *lru_prev, *lru_next;
     size_t bytes, cost;          /* packed size of s; what it is accounted for in the cache */
-    /* Events in the form of a packed History message: [0, flushed) are in the database, the rest not yet. */
+    /* Events in the form of a packed History message: [0, flushed) are in the database, the rest
+     * not yet. */
     struct strbuf tail;
     int64_t tail_first;          /* id of the first event in tail */
     size_t flushed;
@@ -66,7 +69,8 @@ struct run {
     struct query *queries;
 };
 
-/* A task that waits for a poller. A hint: what it refers to is looked at again when it is handed out. */
+/* A task that waits for a poller. A hint: what it refers to is looked at again when it is handed
+ * out. */
 struct task {
     struct task *next;
     int64_t run_key, scheduled_id;
@@ -179,7 +183,8 @@ void eng_read_clock(struct eng *e);
 /* Marks the batch as failed; the first error stays. */
 void eng_fault(struct eng *e, const struct err *err);
 void eng_nomem(struct eng *e);
-/* Opens a batch's transaction and writes what is dirty; eng_commit() ends it. Used by recovery too. */
+/* Opens a batch's transaction and writes what is dirty; eng_commit() ends it. Used by recovery
+ * too. */
 int eng_flush(struct eng *e, struct err *err);
 int eng_commit(struct eng *e, struct err *err);
 
@@ -187,7 +192,8 @@ int eng_commit(struct eng *e, struct err *err);
 int eng_recover(struct eng *e, struct err *err);
 
 /* call.c */
-/* Gives the call its answer, sent after the commit. resp is the engine's from here on. NULL resp: out of memory. */
+/* Gives the call its answer, sent after the commit. resp is the engine's from here on. NULL
+ * resp: out of memory. */
 void call_answer(struct eng *e, struct call *c, ProtobufCMessage *resp);
 void call_fail(struct eng *e, struct call *c, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

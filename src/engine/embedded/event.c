@@ -71,7 +71,8 @@ int64_t event_post(struct eng *e, struct run *run, Pb__HistoryEvent *ev, int64_t
     return EVENT_BUFFERED;
 }
 
-/* Where an event that ends an activity or a child keeps the id of the event that started it; NULL for other events. */
+/* Where an event that ends an activity or a child keeps the id of the event that started it;
+ * NULL for other events. */
 static int64_t *started_id_of(Pb__HistoryEvent *ev)
 {
     switch (ev->event_type) {

@@ -162,7 +162,8 @@ static bool parse_time(const char *text, int64_t *ret_ns)
     return *p == 0;
 }
 
-/* A value of the field's type, as a parameter or, for a status, literally (so that the index of open runs serves). */
+/* A value of the field's type, as a parameter or, for a status, literally (so that the index of
+ * open runs serves). */
 static int value(struct parser *s, const struct field *field)
 {
     struct filter *f = s->f;

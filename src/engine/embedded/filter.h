@@ -29,7 +29,8 @@ struct filter_value {
     int64_t number;
 };
 
-/* An SQL condition over the columns of `execution`, with ?NNN from first_parameter on for the values. */
+/* An SQL condition over the columns of `execution`, with ?NNN from first_parameter on for the
+ * values. */
 struct filter {
     struct strbuf sql; /* empty: everything */
     VEC(struct filter_value) values;

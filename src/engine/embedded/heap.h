@@ -1,4 +1,5 @@
-/* Timers in memory: a binary heap of intrusive entries, earliest first. Entries belong to the caller. */
+/* Timers in memory: a binary heap of intrusive entries, earliest first. Entries belong to the
+ * caller. */
 #ifndef FF_ENGINE_HEAP_H
 #define FF_ENGINE_HEAP_H
 

@@ -27,8 +27,8 @@ static bool varint(const uint8_t **p, const uint8_t *end, uint64_t *ret)
     return false;
 }
 
-/* Takes the wanted events of a packed History. They are written with event_id first, so that an event need not be decoded to
- * be found. */
+/* Takes the wanted events of a packed History. They are written with event_id first, so that an
+ * event need not be decoded to be found. */
 static int take(struct reader *r, const uint8_t *p, size_t n, struct err *err)
 {
     const uint8_t *end = p + n;

@@ -9,7 +9,8 @@ struct history_range {
     size_t max_events, max_bytes; /* at least one event is given whatever its size */
 };
 
-/* *ret is the caller's; *ret_next is the id after the last event in it (range.from if it is empty). */
+/* *ret is the caller's; *ret_next is the id after the last event in it (range.from if it is
+ * empty). */
 int history_read(struct eng *e, struct run *run, const struct history_range *range,
                  Pb__History **ret, int64_t *ret_next, struct err *err);
 /* One event; the caller frees it. -ERR_CORRUPT when it is not there. */

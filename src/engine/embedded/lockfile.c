@@ -1,6 +1,7 @@
-/* A POSIX record lock, not flock(2) nor an open-file-description lock: those stay held as long as any child has a copy
- * of the descriptor, so a helper that outlives a killed holder would keep the state locked. A record lock goes with the
- * process. Its weakness, that one process does not exclude itself, is covered by a list of what this process holds. */
+/* A POSIX record lock, not flock(2) nor an open-file-description lock: those stay held as long
+ * as any child has a copy of the descriptor, so a helper that outlives a killed holder would
+ * keep the state locked. A record lock goes with the process. Its weakness, that one process
+ * does not exclude itself, is covered by a list of what this process holds. */
 #include "engine/embedded/lockfile.h"
 
 #include "base/cleanup.h"

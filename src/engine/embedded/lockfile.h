@@ -15,8 +15,9 @@ struct lockfile {
     struct lockfile *next; /* of this process's */
 };
 
-/* Takes "<path>.lock" and writes "PID COMMAND" in it, waiting up to wait_ms for another holder to leave.
- * -ERR_BUSY with "held by pid N (command)". l stays where it is until lockfile_release(). */
+/* Takes "<path>.lock" and writes "PID COMMAND" in it, waiting up to wait_ms for another holder
+ * to leave. -ERR_BUSY with "held by pid N (command)". l stays where it is until
+ * lockfile_release(). */
 int lockfile_take(struct lockfile *l, const char *path, int64_t wait_ms, struct err *err);
 void lockfile_release(struct lockfile *l);
 

@@ -1,4 +1,5 @@
-/* Task queues: tasks on one side, polls on the other. All in memory; made anew from the runs when the state is opened. */
+/* Task queues: tasks on one side, polls on the other. All in memory; made anew from the runs
+ * when the state is opened. */
 #ifndef FF_ENGINE_MATCH_H
 #define FF_ENGINE_MATCH_H
 

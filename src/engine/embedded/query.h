@@ -1,8 +1,7 @@
 /* Queries of workflows. They live in memory only: whoever asks, waits.
  *
- * While a workflow task is pending (or none was ever completed) a query waits for it and rides in its
- * `queries` map; when the run is
- * idle or closed it becomes a task of its own. */
+ * While a workflow task is pending (or none was ever completed) a query waits for it and rides
+ * in its `queries` map; when the run is idle or closed it becomes a task of its own. */
 #ifndef FF_ENGINE_QUERY_H
 #define FF_ENGINE_QUERY_H
 
@@ -20,7 +19,8 @@ void queries_answer(struct eng *e, struct run *run,
                     const Pb__RespondWorkflowTaskCompletedRequest *req);
 void query_answer(struct eng *e, struct run *run, struct query *q,
                   const Pb__RespondQueryTaskCompletedRequest *req);
-/* After a workflow task ended: those that rode on it unanswered wait again; when the run is now idle, all become tasks. */
+/* After a workflow task ended: those that rode on it unanswered wait again; when the run is now
+ * idle, all become tasks. */
 void queries_go_on(struct eng *e, struct run *run);
 /* A batch was undone: what was sent in it, or may have been, is sent again. */
 void queries_again(struct eng *e, struct run *run);

@@ -1,5 +1,5 @@
-/* What happens when a state is opened: every open run gets its timer and its tasks back, and tasks that a worker of an
- * earlier process had are given to others at once. */
+/* What happens when a state is opened: every open run gets its timer and its tasks back, and
+ * tasks that a worker of an earlier process had are given to others at once. */
 #include "engine/embedded/activity.h"
 #include "engine/embedded/due.h"
 #include "engine/embedded/run.h"

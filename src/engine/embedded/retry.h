@@ -15,9 +15,11 @@ struct retry_input {
     int64_t now_ns, deadline_ns;   /* deadline 0: none */
 };
 
-/* PB__RETRY_STATE__RETRY_STATE_IN_PROGRESS and how long to wait before the next attempt, or why there is none. */
+/* PB__RETRY_STATE__RETRY_STATE_IN_PROGRESS and how long to wait before the next attempt, or why
+ * there is none. */
 Pb__RetryState retry_decide(const struct retry_input *in, int64_t *ret_delay_ns);
-/* Fills what a caller left out with Temporal's defaults: 1 s, factor 2, at most 100 times the first. */
+/* Fills what a caller left out with Temporal's defaults: 1 s, factor 2, at most 100 times the
+ * first. */
 void retry_fill_defaults(Pb__RetryPolicy *p, Pb__Duration *initial, Pb__Duration *maximum);
 /* -ERR_INVALID with what is wrong in it; NULL is fine. */
 int retry_check(const Pb__RetryPolicy *p, struct err *err);

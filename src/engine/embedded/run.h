@@ -6,14 +6,13 @@
 
 #define RUN_ID_LEN 36
 
-/* A run id is a UUID of version 8 (RFC 9562): 48 bits of the scrambled run key, the rest random. So the key follows from
- * the id without an index. */
+/* A run id is a UUID of version 8 (RFC 9562): 48 bits of the scrambled run key, the rest random.
+ * So the key follows from the id without an index. */
 void run_id_make(int64_t key, char buf[RUN_ID_LEN + 1]);
 bool run_id_key(const char *run_id, int64_t *ret_key);
 
-/* With its state loaded. -ERR_NOT_FOUND when there is none, or what the database says. The pointer is good
- * until the end of the batch, or
- * as long as the run is pinned. */
+/* With its state loaded. -ERR_NOT_FOUND when there is none, or what the database says. The
+ * pointer is good until the end of the batch, or as long as the run is pinned. */
 int run_get(struct eng *e, int64_t key, struct run **ret, struct err *err);
 /* By workflow id and, if not empty, run id; otherwise the newest run of that workflow id. */
 int run_find(struct eng *e, int64_t ns, const char *workflow_id, const char *run_id,

@@ -54,7 +54,8 @@ uint64_t token_hash(const uint64_t key[2], const void *data, size_t n)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* Layout, little endian: kind u8, version u8, 0 u16, attempt i32, ns, run_key, id, stamp i64, hash u64. */
+/* Layout, little endian: kind u8, version u8, 0 u16, attempt i32, ns, run_key, id, stamp i64,
+ * hash u64. */
 static void put64(uint8_t *p, uint64_t v)
 {
     for (int i = 0; i < 8; i++)

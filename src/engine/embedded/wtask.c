@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Temporal retries a failed task at once and counts on workers not to answer a second failure; our workers do answer, so
- * repeated failures are slowed down here. */
+/* Temporal retries a failed task at once and counts on workers not to answer a second failure;
+ * our workers do answer, so repeated failures are slowed down here. */
 #define RETRY_FIRST_NS (100 * NS_PER_MS)
 #define RETRY_MAX_NS (10 * NS_PER_S)
 

@@ -19,21 +19,24 @@ void wtask_schedule(struct eng *e, struct run *run);
 /* Something happened that the workflow must see: there will be a task. */
 void wtask_ensure(struct eng *e, struct run *run);
 void wtask_start(struct eng *e, struct run *run, const char *identity);
-/* Writes the completed event; the caller then writes the commands' events and calls wtask_after(). Gives its id. */
+/* Writes the completed event; the caller then writes the commands' events and calls
+ * wtask_after(). Gives its id. */
 int64_t wtask_complete(struct eng *e, struct run *run,
                        const Pb__RespondWorkflowTaskCompletedRequest *req);
-/* The started task ends in failure. failure may be NULL. Follow with wtask_schedule() if the run is still open. */
+/* The started task ends in failure. failure may be NULL. Follow with wtask_schedule() if the run
+ * is still open. */
 void wtask_fail(struct eng *e, struct run *run, Pb__WorkflowTaskFailedCause cause,
                 const Pb__Failure *failure, const char *identity);
-/* Not answered in time, or (sticky) not fetched in time; schedules the next. lost: the worker's process
- * ended, which is no attempt. */
+/* Not answered in time, or (sticky) not fetched in time; schedules the next. lost: the worker's
+ * process ended, which is no attempt. */
 void wtask_time_out(struct eng *e, struct run *run, Pb__TimeoutType type, bool lost);
 /* No task any more, without an event (the run is closed). */
 void wtask_clear(struct eng *e, struct run *run);
 void wtask_clear_sticky(struct eng *e, struct run *run);
 /* A task that starts at its time: its back-off ends. */
 void wtask_wake(struct eng *e, struct run *run);
-/* The two events of a started transient task, as a poller sees them: added to h. false: out of memory. */
+/* The two events of a started transient task, as a poller sees them: added to h. false: out of
+ * memory. */
 bool wtask_add_transient(const struct run *run, Pb__History *h);
 
 #endif
