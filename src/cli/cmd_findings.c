@@ -303,7 +303,7 @@ struct history {
     const char *fingerprint; /* of one finding; NULL: counts of each run */
     struct table table;
     json_t *runs;
-    size_t seen;
+    size_t seen, limit;
 };
 
 static void add_history(struct history *h, const struct run_list *l, const struct finding *f)
@@ -337,9 +337,8 @@ static int history_run(void *arg, const char *run_id, struct err *err)
     struct history *h = arg;
     struct run_list l;
     const struct finding *f = NULL;
-    int r = run_list_open(h->app, run_id, &l, err);
-    if (r < 0)
-        return r;
+    if (run_list_open_quietly(h->app, run_id, &l) < 0)
+        return 0;
     for (size_t i = 0; h->fingerprint && !f && i < l.list.len; i++)
         if (l.list.v[i].fingerprint && l.list.v[i].status != FINDING_ABSENT &&
             strcmp(l.list.v[i].fingerprint, h->fingerprint) == 0)
@@ -349,7 +348,7 @@ static int history_run(void *arg, const char *run_id, struct err *err)
         h->seen++;
     }
     run_list_release(&l);
-    return 0;
+    return h->seen == h->limit;
 }
 
 static int history_limit(const struct args *a, size_t *ret, struct err *err)
@@ -384,7 +383,8 @@ static int history(struct app *app, const struct args *a)
         return app_fail(app, &err);
     h.runs = json_array();
     table_init(&h.table, h.fingerprint ? one : counts);
-    r = findings_each_run(app, limit, history_run, &h, &err);
+    h.limit = limit;
+    r = findings_each_run(app, SIZE_MAX, history_run, &h, &err);
     run_list_release(&l);
     if (r < 0) {
         json_decref(h.runs);
@@ -416,7 +416,7 @@ static const struct opt diff_opts[] = {
     {NULL, 0, NULL, NULL},
 };
 static const struct opt history_opts[] = {
-    {"limit", 'n', "N", "look at so many runs (default: 20)"},
+    {"limit", 'n', "N", "show so many runs (default: 20)"},
     {NULL, 0, NULL, NULL},
 };
 

@@ -1,6 +1,7 @@
 #include "cli/findings_select.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/sarif.h"
@@ -60,6 +61,15 @@ static int open_run(struct app *app, const char *run_id, struct run_list *ret, s
     r = run_findings(app, &ret->run, &ret->list, err);
     if (r < 0)
         run_list_release(ret);
+    return r;
+}
+
+int run_list_open_quietly(struct app *app, const char *run_id, struct run_list *ret)
+{
+    struct err err = {0};
+    int r = open_run(app, run_id, ret, &err);
+    if (r < 0)
+        log_warn("the findings of run %s cannot be read: %s", run_id, err.msg);
     return r;
 }
 
@@ -168,9 +178,9 @@ static int search_run(void *arg, const char *run_id, struct err *err)
 {
     struct search *s = arg;
     struct run_list l;
-    int r = open_run(s->app, run_id, &l, err);
+    int r = run_list_open_quietly(s->app, run_id, &l);
     if (r < 0)
-        return r;
+        return 0;
     r = find_in(&l.list, s->id, s->ret_index, err);
     if (r == 1) {
         *s->ret = l;

@@ -17,6 +17,8 @@ struct run_list {
 void run_list_release(struct run_list *l);
 /* id: of a run, also shortened; NULL or "latest": the newest run that has ended. */
 int run_list_open(struct app *app, const char *id, struct run_list *ret, struct err *err);
+/* For walks over many runs: the one whose findings cannot be read is named in a warning and left out. id is exact. */
+int run_list_open_quietly(struct app *app, const char *run_id, struct run_list *ret);
 /* id: of a run, or a file (SARIF, NDJSON, JSON document), which has no run. */
 int run_list_open_any(struct app *app, const char *id, struct run_list *ret, struct err *err);
 /* The finding whose id or fingerprint begins with id, in that run (NULL: in all, newest first). *ret_index is its place in

@@ -54,7 +54,11 @@ static int read_baseline(struct app *app, const char *baseline, struct findings 
         _cleanup_free_ char *text = NULL;
         size_t len;
         int r = os_read_file(baseline, SARIF_BYTES_MAX, &text, &len, err);
-        return r < 0 ? r : sarif_read(text, len, ret, err);
+        if (r == 0)
+            r = sarif_looks_like(text, len) ? sarif_read(text, len, ret, err) : findings_read(ret, text, len, err);
+        if (r == 0 && !sarif_looks_like(text, len))
+            r = findings_merge(ret, err);
+        return r;
     }
     _cleanup_free_ char *id = NULL;
     struct run_info run;
@@ -70,13 +74,20 @@ static int read_baseline(struct app *app, const char *baseline, struct findings 
     return r;
 }
 
+static void unsuppress(struct finding *f)
+{
+    f->suppressed = false;
+    free(f->suppression_reason);
+    f->suppression_reason = NULL;
+}
+
 int run_findings(struct app *app, const struct run_info *run, struct findings *ret, struct err *err)
 {
     *ret = (struct findings){0};
     int r = read_refs(app, json_object_get(run->result, "findings"), ret, err);
     if (r == 0 && run->gate.no_inline_suppressions)
         for (size_t i = 0; i < ret->len; i++)
-            ret->v[i].suppressed = false;
+            unsuppress(&ret->v[i]);
     if (r == 0)
         r = findings_merge(ret, err);
     if (r == 0)
