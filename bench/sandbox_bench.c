@@ -31,7 +31,8 @@ static double report(const char *what, int64_t *ns, int n)
     return p50;
 }
 
-static double bench(struct spawner *s, const char *what, const struct sandbox_plan *plan, int n, int pause_ms)
+static double bench(struct spawner *s, const char *what, const struct sandbox_plan *plan, int n,
+                    int pause_ms)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int64_t *ns = mem_calloc((size_t)n, sizeof *ns);
@@ -43,8 +44,10 @@ static double bench(struct spawner *s, const char *what, const struct sandbox_pl
         if (pause_ms)
             os_sleep_ms(pause_ms);
         int64_t t = os_mono_ns();
-        if (sandbox_run(s, plan, null, null, null, &r, &e) < 0 || r.end != SANDBOX_EXITED || r.status != 0) {
-            fprintf(stderr, "%s: %s%s (end %d, status %d)\n", what, e.msg, r.err.msg, r.end, r.status);
+        if (sandbox_run(s, plan, null, null, null, &r, &e) < 0 || r.end != SANDBOX_EXITED ||
+            r.status != 0) {
+            fprintf(stderr, "%s: %s%s (end %d, status %d)\n", what, e.msg, r.err.msg, r.end,
+                    r.status);
             exit(1);
         }
         ns[i] = os_mono_ns() - t;
@@ -85,9 +88,13 @@ static void start_one(struct crowd *c)
 }
 
 /* Many at a time: how many a second. */
-static void bench_rate(struct spawner *s, const char *what, const struct sandbox_plan *plan, int n, int at_a_time)
+static void bench_rate(struct spawner *s, const char *what, const struct sandbox_plan *plan, int n,
+                       int at_a_time)
 {
-    struct crowd c = {.left = n, .to_start = n, .spawner = s, .plan = plan,
+    struct crowd c = {.left = n,
+                      .to_start = n,
+                      .spawner = s,
+                      .plan = plan,
                       .null = open("/dev/null", O_RDWR | O_CLOEXEC)};
     int64_t t = os_mono_ns();
     for (int i = 0; i < at_a_time && c.to_start > 0; i++)
@@ -149,8 +156,10 @@ int main(int argc, char **argv)
     bench(s, "built-in no-op, 5 ms between", &noop, n / 4 + 1, 5);
     bench_rate(s, "built-in no-op, 20 at a time", &noop, n * 2, 20);
     bench_command("fork and exec /bin/true, no walls", (const char *const[]){"/bin/true", NULL}, n);
-    double peer = bench_command("bwrap --unshare-all /bin/true",
-                                (const char *const[]){"bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true", NULL}, n / 4 + 1);
+    double peer = bench_command(
+        "bwrap --unshare-all /bin/true",
+        (const char *const[]){"bwrap", "--unshare-all", "--ro-bind", "/", "/", "/bin/true", NULL},
+        n / 4 + 1);
     if (peer > 0)
         printf("bwrap takes %.1f times as long\n", peer / ours);
     else

@@ -1,9 +1,9 @@
 /* One activity, from the clone to its end.
  *
- * The cloned process is pid 1 of its namespaces. It prepares what needs no plan, waits for one, takes it into
- * effect step by step, gives up every right, forks the activity, and then only watches: it reaps orphans, keeps the
- * limits that the kernel does not keep, and tells the spawner by its slot how it ended. When it ends, all in its pid namespace
- * is killed by the kernel. */
+ * The cloned process is pid 1 of its namespaces. It prepares what needs no plan, waits for one,
+ * takes it into effect step by step, gives up every right, forks the activity, and then only
+ * watches: it reaps orphans, keeps the limits that the kernel does not keep, and tells the spawner
+ * by its slot how it ended. When it ends, all in its pid namespace is killed by the kernel. */
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "child_internal.h"
@@ -48,7 +48,10 @@ static int take_plan(struct job *j, struct err *err)
         struct cmsghdr align;
     } control;
     struct iovec iov = {.iov_base = j->message, .iov_len = sizeof j->message};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof control};
     ssize_t n;
     do
         n = recvmsg(j->ctl, &m, MSG_CMSG_CLOEXEC);
@@ -65,7 +68,8 @@ static int take_plan(struct job *j, struct err *err)
 
 static int join_groups(struct job *j, struct err *err)
 {
-    return j->host->groups_version == 1 ? groups_join(j->host, j->index, err) : 0; /* v2: cloned into it */
+    return j->host->groups_version == 1 ? groups_join(j->host, j->index, err)
+                                        : 0; /* v2: cloned into it */
 }
 
 static int limit_groups(struct job *j, struct err *err)
@@ -73,7 +77,8 @@ static int limit_groups(struct job *j, struct err *err)
     return groups_limit(j->host, j->index, &j->plan->limits, err);
 }
 
-/* Here and not in clone(2), where it would hold up the spawner: it takes longer than all others together. */
+/* Here and not in clone(2), where it would hold up the spawner: it takes longer than all others
+ * together. */
 static int new_network(struct job *j, struct err *err)
 {
     if (j->host->protection.net_ns && unshare(CLONE_NEWNET) < 0)
@@ -98,7 +103,8 @@ static int enter_root(struct job *j, struct err *err)
 static int set_network(struct job *j, struct err *err)
 {
     if (j->plan->network == SANDBOX_NET_FULL)
-        return err_set(err, ERR_UNIMPLEMENTED, "network full needs passt or slirp4netns, which is not supported yet");
+        return err_set(err, ERR_UNIMPLEMENTED,
+                       "network full needs passt or slirp4netns, which is not supported yet");
     if (j->plan->network == SANDBOX_NET_NONE)
         return 0;
     if (!j->host->protection.net_ns)
@@ -144,7 +150,8 @@ static int set_limits(struct job *j, struct err *err)
         {RLIMIT_MEMLOCK, 8 << 20},
         {RLIMIT_MSGQUEUE, 819200},
         {RLIMIT_SIGPENDING, 1024},
-        {RLIMIT_CPU, l->cpu_ms ? l->cpu_ms / 1000 + 2 : RLIM_INFINITY}, /* the watch is exact, this is behind it */
+        {RLIMIT_CPU, l->cpu_ms ? l->cpu_ms / 1000 + 2
+                               : RLIM_INFINITY}, /* the watch is exact, this is behind it */
     };
     for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
         int r = set_limit(limits[i].what, limits[i].value, err);
@@ -155,8 +162,8 @@ static int set_limits(struct job *j, struct err *err)
     return 0;
 }
 
-/* Another user on the host, then a user namespace in which the activity has no rights over anything that was made above:
- * mounts and network belong to the namespace outside. */
+/* Another user on the host, then a user namespace in which the activity has no rights over anything
+ * that was made above: mounts and network belong to the namespace outside. */
 static int drop_ids(struct job *j, struct err *err)
 {
     const struct host *h = j->host;
@@ -192,7 +199,8 @@ static int drop_capabilities(struct job *j, struct err *err)
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {0};
     for (int c = 0; prctl(PR_CAPBSET_READ, c) >= 0; c++)
-        (void)prctl(PR_CAPBSET_DROP, c); /* refused without CAP_SETPCAP; no_new_privs holds anyway */
+        (void)prctl(PR_CAPBSET_DROP,
+                    c); /* refused without CAP_SETPCAP; no_new_privs holds anyway */
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (syscall(SYS_capset, &head, none) < 0)
         return err_sys(err, errno, "capset");
@@ -225,24 +233,26 @@ static int add_seccomp(struct job *j, struct err *err)
 static const struct step {
     const char *what;
     int (*take)(struct job *, struct err *);
-} ahead[] = {
-    {"life line", tie_to_spawner},
-    {"control groups", join_groups},
-    {"network", new_network},
-    {"root", prepare_root},
-}, steps[] = {
-    {"control groups", limit_groups},
-    {"mounts", enter_root},
-    {"network", set_network},
-    {"standard descriptors", place_stdio},
-    {"user", drop_ids},
-    {"limits", set_limits},
-    {"life line", tie_to_spawner},
-    {"working folder", enter_folder},
-    {"capabilities", drop_capabilities},
-    {"Landlock", add_landlock},
-    {"descriptors", close_others},
-    {"seccomp", add_seccomp},
+} ahead[] =
+    {
+        {"life line", tie_to_spawner},
+        {"control groups", join_groups},
+        {"network", new_network},
+        {"root", prepare_root},
+},
+  steps[] = {
+      {"control groups", limit_groups},
+      {"mounts", enter_root},
+      {"network", set_network},
+      {"standard descriptors", place_stdio},
+      {"user", drop_ids},
+      {"limits", set_limits},
+      {"life line", tie_to_spawner},
+      {"working folder", enter_folder},
+      {"capabilities", drop_capabilities},
+      {"Landlock", add_landlock},
+      {"descriptors", close_others},
+      {"seccomp", add_seccomp},
 };
 
 __attribute__((noreturn)) static void fail(struct job *j)

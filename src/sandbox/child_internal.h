@@ -12,7 +12,7 @@ struct job {
     const struct sandbox_plan *plan; /* &decoded.plan */
     struct wire_plan decoded;
     int ctl;
-    int own_ns; /* mount namespace of this child */
+    int own_ns;   /* mount namespace of this child */
     size_t index; /* of the slot */
     int stdio[3];
     struct err err;

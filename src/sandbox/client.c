@@ -33,7 +33,8 @@ struct sandbox_proc {
 struct spawner {
     pid_t pid;
     int sock;
-    int event_fd; /* readable while something is due, or to wake the thread that polls for sandbox_run() */
+    int event_fd; /* readable while something is due, or to wake the thread that polls for
+                     sandbox_run() */
     int epoll_fd; /* sock and event_fd: what spawner_fd() gives */
     pthread_mutex_t lock;
     pthread_mutex_t send_lock; /* taken before lock */
@@ -41,7 +42,7 @@ struct spawner {
     bool polling; /* a thread in sandbox_run() polls; others wait for `changed` */
     bool gone, ready;
     uint64_t next_id;
-    struct sandbox_proc *running; /* told to the spawner, no answer yet */
+    struct sandbox_proc *running;        /* told to the spawner, no answer yet */
     struct sandbox_proc *due, **due_end; /* answered, done not called yet */
     struct sandbox_protection protection;
     struct err failure; /* why the spawner is gone */
@@ -109,7 +110,8 @@ static void take_gone(struct spawner *s)
         return;
     s->gone = true;
     if (!s->failure.code)
-        err_set(&s->failure, ERR_UNAVAILABLE, "the sandbox's spawner is gone, and all that ran in it");
+        err_set(&s->failure, ERR_UNAVAILABLE,
+                "the sandbox's spawner is gone, and all that ran in it");
     while (s->running) {
         struct sandbox_proc *p = s->running;
         p->result = (struct sandbox_result){.end = SANDBOX_KILLED, .err = s->failure};
@@ -174,7 +176,8 @@ static void wait_until(struct spawner *s, const bool *flag)
         }
         s->polling = true;
         pthread_mutex_unlock(&s->lock);
-        struct pollfd p[2] = {{.fd = s->sock, .events = POLLIN}, {.fd = s->event_fd, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = s->sock, .events = POLLIN},
+                              {.fd = s->event_fd, .events = POLLIN}};
         poll(p, 2, -1);
         pthread_mutex_lock(&s->lock);
         s->polling = false;
@@ -283,7 +286,8 @@ const struct sandbox_protection *spawner_protection(struct spawner *s)
     return &s->protection;
 }
 
-static int send_message(struct spawner *s, const void *data, size_t len, const int *fds, struct err *err)
+static int send_message(struct spawner *s, const void *data, size_t len, const int *fds,
+                        struct err *err)
 {
     union {
         char buf[CMSG_SPACE(3 * sizeof(int))];
@@ -355,9 +359,10 @@ int spawner_dispatch(struct spawner *s, struct err *err)
 
 /* --- activities --- */
 
-/* Puts a proc on the list and tells the spawner. The list comes first: the answer may be read by another thread. */
-static int launch(struct spawner *s, struct sandbox_proc *p, const struct sandbox_plan *plan, const int fds[3],
-                  struct err *err)
+/* Puts a proc on the list and tells the spawner. The list comes first: the answer may be read by
+ * another thread. */
+static int launch(struct spawner *s, struct sandbox_proc *p, const struct sandbox_plan *plan,
+                  const int fds[3], struct err *err)
 {
     _cleanup_(strbuf_release) struct strbuf b = STRBUF_INIT_MAX(WIRE_MESSAGE_MAX);
     struct wire_head head = {.type = WIRE_START};
@@ -387,7 +392,8 @@ static int launch(struct spawner *s, struct sandbox_proc *p, const struct sandbo
             still = still->next;
         if (still)
             list_remove(p);
-        else /* the spawner went meanwhile: the answer is on its way, or given, and p perhaps freed */
+        else /* the spawner went meanwhile: the answer is on its way, or given, and p perhaps freed
+              */
             r = 0;
         pthread_mutex_unlock(&s->lock);
     }
@@ -395,8 +401,9 @@ static int launch(struct spawner *s, struct sandbox_proc *p, const struct sandbo
     return r;
 }
 
-int sandbox_start(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd, int stderr_fd,
-                  sandbox_done *done, void *arg, struct sandbox_proc **ret, struct err *err)
+int sandbox_start(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
+                  int stderr_fd, sandbox_done *done, void *arg, struct sandbox_proc **ret,
+                  struct err *err)
 {
     const int fds[3] = {stdin_fd, stdout_fd, stderr_fd};
     ASSERT(done);
@@ -420,8 +427,8 @@ void sandbox_kill(struct sandbox_proc *p, const char *limit)
     send_message(p->spawner, &h, sizeof h, NULL, NULL);
 }
 
-int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd, int stderr_fd,
-                struct sandbox_result *ret, struct err *err)
+int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
+                int stderr_fd, struct sandbox_result *ret, struct err *err)
 {
     const int fds[3] = {stdin_fd, stdout_fd, stderr_fd};
     struct sandbox_proc *p = mem_zalloc(sizeof *p);

@@ -1,4 +1,5 @@
-/* The synthetic /etc: what programs need to run, and nothing that tells about the host's people or settings. */
+/* The synthetic /etc: what programs need to run, and nothing that tells about the host's people or
+ * settings. */
 #include "base/cleanup.h"
 #include "os/file.h"
 #include "root_internal.h"
@@ -24,7 +25,8 @@ static const struct {
     {"etc/group", "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n"},
     {"etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"},
     {"etc/hostname", "sandbox\n"},
-    {"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"},
+    {"etc/nsswitch.conf",
+     "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"},
     {"etc/resolv.conf", ""},
     {"etc/shells", "/bin/sh\n"},
     {"etc/machine-id", "00000000000000000000000000000000\n"},
@@ -32,14 +34,15 @@ static const struct {
 
 /* Files that are copied when the host has them. */
 static const char *const copied[] = {
-    "ld.so.cache", "ld.so.conf", "localtime", "timezone", "services", "protocols", "mime.types", "magic",
-    "debian_version", "os-release", "lsb-release", "inputrc",
+    "ld.so.cache", "ld.so.conf", "localtime",      "timezone",   "services",    "protocols",
+    "mime.types",  "magic",      "debian_version", "os-release", "lsb-release", "inputrc",
 };
 
-/* Folders that are bound when the host has them: links between programs, public certificates, settings that
- * run-time systems (Java, Python, Perl) read at start. */
+/* Folders that are bound when the host has them: links between programs, public certificates,
+ * settings that run-time systems (Java, Python, Perl) read at start. */
 static const char *const bound[] = {
-    "alternatives", "ssl/certs", "ca-certificates", "pki/tls/certs", "ld.so.conf.d", "java-*", "python*", "perl", "terminfo",
+    "alternatives", "ssl/certs", "ca-certificates", "pki/tls/certs", "ld.so.conf.d", "java-*",
+    "python*",      "perl",      "terminfo",
 };
 
 static int add_written(struct err *err)

@@ -1,9 +1,11 @@
-/* Control groups: the kernel keeps memory and number of processes of an activity, where we may make groups.
+/* Control groups: the kernel keeps memory and number of processes of an activity, where we may make
+ * groups.
  *
- * Below our own group (of cgroup v2: the nearest one upwards that may have members below) stands one folder a spawner,
- * "ff-<pid>-<start time>", with one leaf for each place in the spawner's table of children. Leaves are used again:
- * making and removing them costs more than a fork, and a removed one lives on in the kernel as long as pages are
- * charged to it. What a dead spawner left is removed by the next.
+ * Below our own group (of cgroup v2: the nearest one upwards that may have members below) stands
+ * one folder a spawner, "ff-<pid>-<start time>", with one leaf for each place in the spawner's
+ * table of children. Leaves are used again: making and removing them costs more than a fork, and a
+ * removed one lives on in the kernel as long as pages are charged to it. What a dead spawner left
+ * is removed by the next.
  *
  * Formats: Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst of Linux. */
 #include "base/cleanup.h"
@@ -95,7 +97,8 @@ static bool has_word(const char *list, const char *word, char separator)
 /* Our own group of a controller ("" for v2) as /proc/self/cgroup names it. */
 static bool own_group(const char *text, const char *controller, char *ret, size_t size)
 {
-    for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+    for (const char *line = text; line && *line;
+         line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
         const char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
         char names[128];
         if (!path || (size_t)(path - list - 1) >= sizeof names)
@@ -111,9 +114,11 @@ static bool own_group(const char *text, const char *controller, char *ret, size_
 }
 
 /* The mount point of a hierarchy and the group that its root shows. */
-static bool group_mount(const char *text, const char *controller, char *ret_point, char *ret_root, size_t size)
+static bool group_mount(const char *text, const char *controller, char *ret_point, char *ret_root,
+                        size_t size)
 {
-    for (const char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+    for (const char *line = text; line && *line;
+         line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
         char root[GROUP_PATH_MAX], point[GROUP_PATH_MAX], type[32], options[256];
         const char *dash = strstr(line, " - ");
         if (!dash || sscanf(line, "%*d %*d %*s %511s %511s", root, point) != 2 ||
@@ -139,8 +144,11 @@ static bool find_group(const char *controller, char *ret, size_t size)
         !own_group(own_text, controller, own, sizeof own) ||
         !group_mount(mounts_text, controller, point, root, sizeof point))
         return false;
-    size_t skip = strcmp(root, "/") == 0 ? 0 : strncmp(own, root, strlen(root)) == 0 ? strlen(root) : 0;
-    if (snprintf(ret, size, "%s%s", point, strcmp(own + skip, "/") == 0 ? "" : own + skip) >= (int)size)
+    size_t skip = strcmp(root, "/") == 0                  ? 0
+                  : strncmp(own, root, strlen(root)) == 0 ? strlen(root)
+                                                          : 0;
+    if (snprintf(ret, size, "%s%s", point, strcmp(own + skip, "/") == 0 ? "" : own + skip) >=
+        (int)size)
         return false;
     if (!os_is_dir(ret)) /* our group is not in view: a container's mount */
         snprintf(ret, size, "%s", point);
@@ -186,7 +194,8 @@ static void remove_stale(int proc_fd, const char *parent)
         char dir[GROUP_PATH_MAX + 300];
         unsigned long pid;
         uint64_t started;
-        if (sscanf(e->d_name, PREFIX "%lu-%" SCNu64, &pid, &started) != 2 || start_time(proc_fd, pid) == started)
+        if (sscanf(e->d_name, PREFIX "%lu-%" SCNu64, &pid, &started) != 2 ||
+            start_time(proc_fd, pid) == started)
             continue;
         snprintf(dir, sizeof dir, "%s/%s", parent, e->d_name);
         remove_group(dir);
@@ -289,19 +298,25 @@ static int limit_memory(const struct host *h, const char *leaf, uint64_t bytes, 
     if (h->groups_version == 2) {
         write_leaf(leaf, "memory.swap.max", "0"); /* absent without swap */
         write_leaf(leaf, "memory.oom.group", "1");
-        return write_leaf_number(leaf, "memory.max", bytes) < 0 ? err_sys(err, errno, "limit memory") : 0;
+        return write_leaf_number(leaf, "memory.max", bytes) < 0
+                   ? err_sys(err, errno, "limit memory")
+                   : 0;
     }
     write_leaf(leaf, "memory.max_usage_in_bytes", "0");
-    /* Memory with swap may never be less than memory: whichever goes first depends on the values that were there. */
+    /* Memory with swap may never be less than memory: whichever goes first depends on the values
+     * that were there. */
     int first = write_leaf_number(leaf, "memory.limit_in_bytes", bytes);
     write_leaf_number(leaf, "memory.memsw.limit_in_bytes", bytes);
     if (first == 0 || write_leaf_number(leaf, "memory.limit_in_bytes", bytes) == 0)
         return 0;
     write_leaf(leaf, "memory.force_empty", "0"); /* cached files of earlier runs */
-    return write_leaf_number(leaf, "memory.limit_in_bytes", bytes) < 0 ? err_sys(err, errno, "limit memory") : 0;
+    return write_leaf_number(leaf, "memory.limit_in_bytes", bytes) < 0
+               ? err_sys(err, errno, "limit memory")
+               : 0;
 }
 
-int groups_limit(const struct host *h, size_t index, const struct sandbox_limits *l, struct err *err)
+int groups_limit(const struct host *h, size_t index, const struct sandbox_limits *l,
+                 struct err *err)
 {
     char leaf[GROUP_PATH_MAX + 24];
     int r = 0;
@@ -323,8 +338,10 @@ void groups_read(const struct host *h, size_t index, struct group_usage *ret)
     memset(ret, 0, sizeof *ret);
     if (h->protection.cgroup_memory) {
         leaf_path(h, MEMORY, index, leaf, sizeof leaf);
-        ret->memory_peak = read_number(leaf, h->groups_version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
-        ret->oom_kills = read_keyed(leaf, h->groups_version == 2 ? "memory.events" : "memory.oom_control", "oom_kill");
+        ret->memory_peak =
+            read_number(leaf, h->groups_version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
+        ret->oom_kills = read_keyed(
+            leaf, h->groups_version == 2 ? "memory.events" : "memory.oom_control", "oom_kill");
     }
     if (h->protection.cgroup_pids) {
         leaf_path(h, PIDS, index, leaf, sizeof leaf);

@@ -46,8 +46,10 @@ static void find_namespaces(struct host *h)
         bool *found;
         const char *name;
     } kinds[] = {
-        {CLONE_NEWUSER, &p->user_ns, "user namespaces"}, {CLONE_NEWPID, &p->pid_ns, "pid namespaces"},
-        {CLONE_NEWNET, &p->net_ns, "network namespaces"}, {CLONE_NEWIPC, &p->ipc_ns, "ipc namespaces"},
+        {CLONE_NEWUSER, &p->user_ns, "user namespaces"},
+        {CLONE_NEWPID, &p->pid_ns, "pid namespaces"},
+        {CLONE_NEWNET, &p->net_ns, "network namespaces"},
+        {CLONE_NEWIPC, &p->ipc_ns, "ipc namespaces"},
         {CLONE_NEWUTS, &p->uts_ns, "uts namespaces"},
     };
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -63,9 +65,11 @@ static void find_namespaces(struct host *h)
 __attribute__((noreturn)) static void try_overlay(const struct host *h)
 {
     char options[128];
-    snprintf(options, sizeof options, "lowerdir=l,upperdir=u,workdir=w%s", h->privileged ? "" : ",userxattr");
-    _exit(unshare(CLONE_NEWNS) == 0 && mount("tmpfs", "/tmp", "tmpfs", 0, "size=1m") == 0 && chdir("/tmp") == 0 &&
-                  mkdir("l", 0755) == 0 && mkdir("u", 0755) == 0 && mkdir("w", 0755) == 0 && mkdir("m", 0755) == 0 &&
+    snprintf(options, sizeof options, "lowerdir=l,upperdir=u,workdir=w%s",
+             h->privileged ? "" : ",userxattr");
+    _exit(unshare(CLONE_NEWNS) == 0 && mount("tmpfs", "/tmp", "tmpfs", 0, "size=1m") == 0 &&
+                  chdir("/tmp") == 0 && mkdir("l", 0755) == 0 && mkdir("u", 0755) == 0 &&
+                  mkdir("w", 0755) == 0 && mkdir("m", 0755) == 0 &&
                   mount("overlay", "m", "overlay", 0, options) == 0
               ? 0
               : 1);

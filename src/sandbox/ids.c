@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* Above what distributions, container managers and systemd hand out (systemd.io/UIDS-GIDS: nothing is allocated
- * between 1,879,048,192 and 2^31), below 2^31, where some file systems stop. */
+/* Above what distributions, container managers and systemd hand out (systemd.io/UIDS-GIDS: nothing
+ * is allocated between 1,879,048,192 and 2^31), below 2^31, where some file systems stop. */
 #define HOST_UID_FIRST 1879053000u
 #define HOST_UID_TRIES 64u
 
@@ -28,7 +28,8 @@ static bool uid_is_taken(uid_t uid)
         size_t len;
         if (os_read_file(lists[i].path, 4 << 20, &text, &len, NULL) < 0)
             continue;
-        for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
+             line = strtok_r(NULL, "\n", &save)) {
             unsigned long first, n = 1;
             if (lists[i].range ? sscanf(line, "%*[^:]:%lu:%lu", &first, &n) == 2
                                : sscanf(line, "%*[^:]:%*[^:]:%lu", &first) == 1)
@@ -89,7 +90,8 @@ static int write_proc(int dir, const char *file, const char *text, struct err *e
 }
 
 /* Of the process that /proc calls `who`: its number, or "self". */
-static int write_maps(int proc_fd, const char *who, const char *uids, const char *gids, struct err *err)
+static int write_maps(int proc_fd, const char *who, const char *uids, const char *gids,
+                      struct err *err)
 {
     _cleanup_close_ int dir = openat(proc_fd, who, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
@@ -102,8 +104,8 @@ static int write_maps(int proc_fd, const char *who, const char *uids, const char
     return r;
 }
 
-int ids_map_self(int proc_fd, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid, gid_t outside_gid,
-                 struct err *err)
+int ids_map_self(int proc_fd, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid,
+                 gid_t outside_gid, struct err *err)
 {
     char uids[64], gids[64];
     snprintf(uids, sizeof uids, "%u %u 1", inside_uid, outside_uid);
@@ -111,14 +113,14 @@ int ids_map_self(int proc_fd, uid_t inside_uid, uid_t outside_uid, gid_t inside_
     return write_maps(proc_fd, "self", uids, gids, err);
 }
 
-int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid, int *ret_fd,
-                 struct err *err)
+int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid,
+                 int *ret_fd, struct err *err)
 {
     int ready[2];
     if (pipe2(ready, O_CLOEXEC) < 0)
         return err_sys(err, errno, "pipe");
     pid_t pid = fork();
-    if (pid == 0) { /* only lives until the namespace has a descriptor */
+    if (pid == 0) {         /* only lives until the namespace has a descriptor */
         char self[24] = ""; /* its number in that /proc, which may be of an outer namespace */
         if (unshare(CLONE_NEWUSER) == 0 && readlinkat(proc_fd, "self", self, sizeof self - 1) > 0 &&
             write(ready[1], self, sizeof self) == (ssize_t)sizeof self)
@@ -132,7 +134,8 @@ int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_
         return err_sys(err, errno, "fork");
     }
     char who[24] = "", path[40], uids[64], gids[64];
-    /* And back: root, whose rights an overlay uses for its work folder, must be somebody there too. */
+    /* And back: root, whose rights an overlay uses for its work folder, must be somebody there too.
+     */
     snprintf(uids, sizeof uids, "%u %u 1\n%u 0 1\n", from_uid, to_uid, to_uid);
     snprintf(gids, sizeof gids, "%u %u 1\n%u 0 1\n", from_gid, to_gid, to_gid);
     int r = read(ready[0], who, sizeof who) == (ssize_t)sizeof who

@@ -55,7 +55,8 @@ static const char **make_env(const struct sandbox_plan *p)
     return env;
 }
 
-/* The forked activity. fail_fd takes errno when a program cannot be started; it closes on success. */
+/* The forked activity. fail_fd takes errno when a program cannot be started; it closes on success.
+ */
 __attribute__((noreturn)) static void run_activity(struct job *j, int fail_fd)
 {
     sigset_t none;
@@ -122,14 +123,16 @@ static enum limit_kind watch_activity(struct watch *w, pid_t pid, int *ret_statu
     return LIMIT_NONE;
 }
 
-/* Kills what is left and waits for it: when the end is told, nothing runs any more. Without a pid namespace
- * "everything" would be more than ours: there the spawner does it, as long as this process holds the tree together. */
+/* Kills what is left and waits for it: when the end is told, nothing runs any more. Without a pid
+ * namespace "everything" would be more than ours: there the spawner does it, as long as this
+ * process holds the tree together. */
 static void kill_rest(const struct host *h)
 {
     if (!h->protection.pid_ns)
         return;
     pid_t left = waitpid(-1, NULL, WNOHANG);
-    if (left < 0 && errno == ECHILD) /* the usual end: kill(2) would look at every process of the host */
+    if (left < 0 &&
+        errno == ECHILD) /* the usual end: kill(2) would look at every process of the host */
         return;
     kill(-1, SIGKILL);
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
@@ -163,14 +166,17 @@ __attribute__((noreturn)) static void start_failed(struct job *j, int errnum)
 {
     err_sys(&j->slot->err, errnum, "sandbox: start %s", j->plan->argv[0]);
     if (errnum == ENOENT)
-        err_hint(&j->slot->err, "the program, or the interpreter that its first line names, is not in the sandbox");
+        err_hint(
+            &j->slot->err,
+            "the program, or the interpreter that its first line names, is not in the sandbox");
     tell_end(j, SLOT_FAILED);
 }
 
 static pid_t fork_activity(struct job *j, int *ret_fail_fd)
 {
     int fail[2];
-    /* The activity gets a copy of our memory, in which the table that all inits share must not be. */
+    /* The activity gets a copy of our memory, in which the table that all inits share must not be.
+     */
     if (madvise(j->host->slots, SPAWNER_CHILDREN_MAX * sizeof *j->host->slots, MADV_DONTFORK) < 0 ||
         pipe2(fail, O_CLOEXEC) < 0) {
         err_sys(&j->slot->err, errno, "sandbox: prepare the fork");
@@ -204,7 +210,7 @@ void init_run(struct job *j)
     watch_init(&w, j->host, j->slot, j->plan);
     pid_t pid = fork_activity(j, &fail_fd);
     for (int fd = 0; fd < 3; fd++)
-        close(fd); /* so that the readers of the pipes see the activity's own end */
+        close(fd);             /* so that the readers of the pipes see the activity's own end */
     prctl(PR_SET_DUMPABLE, 0); /* nobody inside may look into this one */
     __atomic_store_n(&j->slot->state, SLOT_RUNNING, __ATOMIC_RELEASE);
     if (read(fail_fd, &e, sizeof e) == (ssize_t)sizeof e)

@@ -1,5 +1,5 @@
-/* Landlock, the second wall: should an activity get hold of a path of the host's in spite of its mount namespace, it may
- * still touch only what lies beneath the folders named here. */
+/* Landlock, the second wall: should an activity get hold of a path of the host's in spite of its
+ * mount namespace, it may still touch only what lies beneath the folders named here. */
 #include "base/cleanup.h"
 #include "child_internal.h"
 
@@ -21,8 +21,8 @@
 #define FS_TRUNCATE (1ULL << 14)  /* ABI 3 */
 #define FS_IOCTL_DEV (1ULL << 15) /* ABI 5 */
 #define FS_OF_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
-#define NET_BIND_TCP (1ULL << 0)    /* ABI 4 */
-#define NET_CONNECT_TCP (1ULL << 1) /* ABI 4 */
+#define NET_BIND_TCP (1ULL << 0)        /* ABI 4 */
+#define NET_CONNECT_TCP (1ULL << 1)     /* ABI 4 */
 #define SCOPE_ABSTRACT_UNIX (1ULL << 0) /* ABI 6 */
 #define SCOPE_SIGNAL (1ULL << 1)        /* ABI 6 */
 
@@ -64,7 +64,9 @@ static int open_ruleset(int abi, enum sandbox_network network, struct ruleset *r
         a.net = NET_BIND_TCP | NET_CONNECT_TCP;
     if (abi >= 6)
         a.scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
-    size_t size = abi >= 6 ? sizeof a : abi >= 4 ? offsetof(struct ruleset_attr, scoped) : sizeof a.fs;
+    size_t size = abi >= 6   ? sizeof a
+                  : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
+                             : sizeof a.fs;
     rs->fs = a.fs;
     rs->fd = (int)syscall(SYS_landlock_create_ruleset, &a, size, 0);
     return rs->fd < 0 ? err_sys(err, errno, "landlock_create_ruleset") : 0;
@@ -90,10 +92,21 @@ static int allow_inside(const struct ruleset *rs, const struct sandbox_plan *p, 
 /* On the host's own root, where no namespaces can be had: this is the first wall then. */
 static int allow_host(const struct ruleset *rs, const struct sandbox_plan *p, struct err *err)
 {
-    static const char *const readable[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache",
-                                           "/etc/alternatives", "/etc/ssl/certs", "/etc/passwd", "/etc/group",
-                                           "/etc/nsswitch.conf", "/etc/localtime"};
-    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+    static const char *const readable[] = {"/usr",
+                                           "/bin",
+                                           "/sbin",
+                                           "/lib",
+                                           "/lib32",
+                                           "/lib64",
+                                           "/etc/ld.so.cache",
+                                           "/etc/alternatives",
+                                           "/etc/ssl/certs",
+                                           "/etc/passwd",
+                                           "/etc/group",
+                                           "/etc/nsswitch.conf",
+                                           "/etc/localtime"};
+    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+                                          "/dev/urandom"};
     int r = 0;
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(readable); i++)
         r = allow(rs, readable[i], READ, err);
@@ -103,7 +116,8 @@ static int allow_host(const struct ruleset *rs, const struct sandbox_plan *p, st
         r = allow(rs, p->scratch, rs->fs & ~FS_IOCTL_DEV, err);
     for (size_t i = 0; r == 0 && i < p->mounts_count; i++)
         if (p->mounts[i].source)
-            r = allow(rs, p->mounts[i].source, p->mounts[i].writable ? rs->fs & ~FS_IOCTL_DEV : READ, err);
+            r = allow(rs, p->mounts[i].source,
+                      p->mounts[i].writable ? rs->fs & ~FS_IOCTL_DEV : READ, err);
     return r;
 }
 

@@ -17,8 +17,8 @@
 #define HAND_OVER_DEPTH 600
 #define TMP_BYTES_MAX (UINT64_C(1) << 30)
 
-
-/* Where idmapped mounts do not work: gives a private folder and all in it to the activity's user. */
+/* Where idmapped mounts do not work: gives a private folder and all in it to the activity's user.
+ */
 static int hand_over(int dirfd, const char *name, uid_t uid, gid_t gid, int depth, struct err *err)
 {
     if (depth > HAND_OVER_DEPTH)
@@ -76,19 +76,21 @@ static int idmap_for(const struct host *h, const struct stat *st, bool *ret_mine
 /* A detached mount on its way into the root. */
 struct detached {
     int fd;
-    bool handed; /* its files are the activity's: by ids that are mapped, or because they are already */
+    bool handed; /* its files are the activity's: by ids that are mapped, or because they are
+                    already */
 };
 
-/* The attributes of a mount: restrictions always, and ids as the activity sees them where the file system can: the owner
- * of `owned` becomes the activity's user. */
-static int restrict_mount(const struct host *h, struct detached *d, const char *source, const char *owned, bool writable,
-                          bool recursive, struct err *err)
+/* The attributes of a mount: restrictions always, and ids as the activity sees them where the file
+ * system can: the owner of `owned` becomes the activity's user. */
+static int restrict_mount(const struct host *h, struct detached *d, const char *source,
+                          const char *owned, bool writable, bool recursive, struct err *err)
 {
     struct stat st;
     if (lstat(owned, &st) < 0)
         return err_sys(err, errno, "stat %s", owned);
     unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
-    struct mount_attr a = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (writable ? 0 : MOUNT_ATTR_RDONLY),
+    struct mount_attr a = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                       (writable ? 0 : MOUNT_ATTR_RDONLY),
                            .propagation = MS_PRIVATE};
     bool mine;
     int ns = idmap_for(h, &st, &mine);
@@ -108,10 +110,10 @@ static int restrict_mount(const struct host *h, struct detached *d, const char *
     return 0;
 }
 
-/* A detached copy of the mount at a host path. What else is mounted below it is left out, unless the kernel
- * insists (in a user namespace it does), then it is restricted with it. */
-static int clone_mount(const struct host *h, const char *source, const char *owned, bool writable, struct detached *ret,
-                       struct err *err)
+/* A detached copy of the mount at a host path. What else is mounted below it is left out, unless
+ * the kernel insists (in a user namespace it does), then it is restricted with it. */
+static int clone_mount(const struct host *h, const char *source, const char *owned, bool writable,
+                       struct detached *ret, struct err *err)
 {
     bool recursive = false;
     struct detached d = {.fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)};
@@ -135,11 +137,12 @@ static int new_proc(int *ret_fd, struct err *err)
     return *ret_fd < 0 ? err_sys(err, errno, "mount proc") : 0;
 }
 
-/* Makes the mount point of a plan's target that the template does not have. The template's tmpfs is one for all
- * activities: an empty folder stays there. */
+/* Makes the mount point of a plan's target that the template does not have. The template's tmpfs is
+ * one for all activities: an empty folder stays there. */
 static int make_target(const char *target, bool folder, struct err *err)
 {
-    struct mount_attr open_it = {.attr_clr = MOUNT_ATTR_RDONLY}, close_it = {.attr_set = MOUNT_ATTR_RDONLY};
+    struct mount_attr open_it = {.attr_clr = MOUNT_ATTR_RDONLY},
+                      close_it = {.attr_set = MOUNT_ATTR_RDONLY};
     char path[4097];
     struct stat st;
     if (stat(target, &st) == 0)
@@ -170,8 +173,8 @@ static int make_target(const char *target, bool folder, struct err *err)
     return r;
 }
 
-static int mount_tmpfs(const struct host *h, const char *target, uint64_t bytes, const char *mode, bool own,
-                       struct err *err)
+static int mount_tmpfs(const struct host *h, const char *target, uint64_t bytes, const char *mode,
+                       bool own, struct err *err)
 {
     char options[128];
     uint64_t inodes = bytes / 4096 < 1024 ? 1024 : bytes / 4096;
@@ -198,7 +201,8 @@ static int escape_layer(const char *path, char *out, size_t size, struct err *er
     return 0;
 }
 
-/* The two writable folders of an overlay must be seen through one mount: that of their nearest common parent. */
+/* The two writable folders of an overlay must be seen through one mount: that of their nearest
+ * common parent. */
 static int split_common(const char *a, const char *b, char *parent, size_t size, struct err *err)
 {
     size_t slash = 0;
@@ -218,7 +222,8 @@ struct layers {
     char upper[4200], work[4200];
 };
 
-static int prepare_layers(const struct host *h, const struct sandbox_mount *m, struct layers *l, struct err *err)
+static int prepare_layers(const struct host *h, const struct sandbox_mount *m, struct layers *l,
+                          struct err *err)
 {
     char parent[4096];
     int r = split_common(m->upper, m->work, parent, sizeof parent, err);
@@ -234,18 +239,22 @@ static int prepare_layers(const struct host *h, const struct sandbox_mount *m, s
     if (r == 0)
         r = clone_mount(h, m->source, m->source, false, &l->lower_mount, err);
     if (r == 0)
-        r = clone_mount(h, parent, m->upper, true, &l->upper_mount, err); /* whoever owns what lies between */
+        r = clone_mount(h, parent, m->upper, true, &l->upper_mount,
+                        err); /* whoever owns what lies between */
     /* Giving the layers away by chown would change what others use: lower is shared. */
     if (r == 0 && (!l->lower_mount.handed || !l->upper_mount.handed))
-        r = err_set(err, ERR_UNIMPLEMENTED, "an overlay here needs idmapped mounts, which the file system of %s lacks",
+        r = err_set(err, ERR_UNIMPLEMENTED,
+                    "an overlay here needs idmapped mounts, which the file system of %s lacks",
                     parent);
     return r;
 }
 
-static int mount_overlay(const struct host *h, const struct sandbox_mount *m, struct layers *l, struct err *err)
+static int mount_overlay(const struct host *h, const struct sandbox_mount *m, struct layers *l,
+                         struct err *err)
 {
-    _cleanup_free_ char *options = mem_printf("lowerdir=/" ROOT_LOWER ",upperdir=/" ROOT_UPPER "%s,workdir=/" ROOT_UPPER
-                                              "%s%s", l->upper, l->work, h->privileged ? "" : ",userxattr");
+    _cleanup_free_ char *options = mem_printf("lowerdir=/" ROOT_LOWER ",upperdir=/" ROOT_UPPER
+                                              "%s,workdir=/" ROOT_UPPER "%s%s",
+                                              l->upper, l->work, h->privileged ? "" : ",userxattr");
     if (!options)
         return err_nomem(err);
     if (strlen(options) >= 4096)
@@ -279,7 +288,8 @@ struct staged {
     struct layers *layers;
 };
 
-static int stage(const struct host *h, const struct sandbox_mount *m, struct staged *s, struct err *err)
+static int stage(const struct host *h, const struct sandbox_mount *m, struct staged *s,
+                 struct err *err)
 {
     if (m->kind == MOUNT_BIND) {
         struct detached d = {.fd = -1};
@@ -295,8 +305,8 @@ static int stage(const struct host *h, const struct sandbox_mount *m, struct sta
     return s->layers ? prepare_layers(h, m, s->layers, err) : err_nomem(err);
 }
 
-static int unstage(const struct host *h, const struct sandbox_mount *m, struct staged *s, uint64_t disk_bytes,
-                   struct err *err)
+static int unstage(const struct host *h, const struct sandbox_mount *m, struct staged *s,
+                   uint64_t disk_bytes, struct err *err)
 {
     int r;
     if (m->kind == MOUNT_BIND)
@@ -304,7 +314,9 @@ static int unstage(const struct host *h, const struct sandbox_mount *m, struct s
     if (m->kind == MOUNT_OVERLAY)
         return mount_overlay(h, m, s->layers, err);
     r = make_target(m->target, true, err);
-    return r < 0 ? r : mount_tmpfs(h, m->target, m->size_bytes ? m->size_bytes : disk_bytes, "0755", true, err);
+    return r < 0 ? r
+                 : mount_tmpfs(h, m->target, m->size_bytes ? m->size_bytes : disk_bytes, "0755",
+                               true, err);
 }
 
 static int add_temporary(const struct host *h, const struct sandbox_plan *p, struct err *err)
@@ -336,8 +348,8 @@ int root_prepare(const struct host *h, int *ret_ns, struct err *err)
     return 0;
 }
 
-/* Everything here is in a process of its own that only goes on to run the activity, and whose descriptors are
- * closed before that: failures need not tidy up. */
+/* Everything here is in a process of its own that only goes on to run the activity, and whose
+ * descriptors are closed before that: failures need not tidy up. */
 int root_enter(const struct host *h, int own_ns, const struct sandbox_plan *p, struct err *err)
 {
     struct staged staged[PLAN_MOUNTS_MAX] = {0}, scratch = {.fd = -1};

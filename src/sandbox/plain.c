@@ -1,4 +1,5 @@
-/* A plan on a host where no root of its own can be made: its mounts are not there, so its paths are the host's. */
+/* A plan on a host where no root of its own can be made: its mounts are not there, so its paths are
+ * the host's. */
 #include "base/mem.h"
 #include "child_internal.h"
 
@@ -16,8 +17,8 @@ static const char *host_path(const struct sandbox_plan *p, const char *path)
     for (size_t i = 0; i < p->mounts_count; i++) {
         const struct sandbox_mount *m = &p->mounts[i];
         size_t n = strlen(m->target);
-        if (m->kind == MOUNT_BIND && strncmp(path, m->target, n) == 0 && (path[n] == '/' || path[n] == 0) &&
-            (!best || n > strlen(best))) {
+        if (m->kind == MOUNT_BIND && strncmp(path, m->target, n) == 0 &&
+            (path[n] == '/' || path[n] == 0) && (!best || n > strlen(best))) {
             best = m->target;
             source = m->source;
         }
@@ -30,7 +31,8 @@ int plain_adapt(struct job *j, struct err *err)
     struct sandbox_plan *p = &j->decoded.plan;
     for (size_t i = 0; i < p->mounts_count; i++)
         if (p->mounts[i].kind != MOUNT_BIND)
-            return err_set(err, ERR_MISSING, "%s needs a mount namespace, which is not to be had here",
+            return err_set(err, ERR_MISSING,
+                           "%s needs a mount namespace, which is not to be had here",
                            p->mounts[i].target);
     if (p->cwd && !(p->cwd = host_path(p, p->cwd)))
         return err_nomem(err);
@@ -38,7 +40,8 @@ int plain_adapt(struct job *j, struct err *err)
         return err_nomem(err);
     if (!p->scratch || j->decoded.env_count + 2 > PLAN_ENV_MAX)
         return 0;
-    const char *home = mem_printf("HOME=%s", p->scratch), *tmp = mem_printf("TMPDIR=%s", p->scratch);
+    const char *home = mem_printf("HOME=%s", p->scratch),
+               *tmp = mem_printf("TMPDIR=%s", p->scratch);
     if (!home || !tmp)
         return err_nomem(err);
     j->decoded.env[j->decoded.env_count++] = home;

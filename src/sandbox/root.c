@@ -1,10 +1,10 @@
 /* The root that an activity sees.
  *
- * A template is built once, in a mount namespace that nobody lives in: a small read-only tmpfs with the
- * system's folders bound into it, a synthetic /etc and a minimal /dev. Each init copies that namespace and
- * attaches what is its own: /proc, /tmp, /dev/shm, /scratch and the mounts of its plan. Those are made detached,
- * while the host's tree is still in view; of that tree nothing is ever attached, so there is nothing to
- * unmount or to escape to. */
+ * A template is built once, in a mount namespace that nobody lives in: a small read-only tmpfs with
+ * the system's folders bound into it, a synthetic /etc and a minimal /dev. Each init copies that
+ * namespace and attaches what is its own: /proc, /tmp, /dev/shm, /scratch and the mounts of its
+ * plan. Those are made detached, while the host's tree is still in view; of that tree nothing is
+ * ever attached, so there is nothing to unmount or to escape to. */
 #include "base/cleanup.h"
 #include "os/file.h"
 #include "root_internal.h"
@@ -40,8 +40,10 @@ static int write_text(const char *path, const char *text, struct err *err)
     return r < 0 ? r : os_write_full(fd, text, strlen(text), err);
 }
 
-/* Attaches a copy of the host's path at target with these attributes, and all that is mounted below it. */
-static int bind_from_host(const char *path, const char *target, uint64_t attributes, struct err *err)
+/* Attaches a copy of the host's path at target with these attributes, and all that is mounted below
+ * it. */
+static int bind_from_host(const char *path, const char *target, uint64_t attributes,
+                          struct err *err)
 {
     _cleanup_close_ int fd =
         open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
@@ -55,7 +57,8 @@ static int bind_from_host(const char *path, const char *target, uint64_t attribu
     return 0;
 }
 
-/* /usr, and the folders beside it that are links into it on a merged system and folders of their own elsewhere. */
+/* /usr, and the folders beside it that are links into it on a merged system and folders of their
+ * own elsewhere. */
 static int add_system_folders(struct err *err)
 {
     static const char *const names[] = {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"};
@@ -94,7 +97,8 @@ static int add_devices(const struct host *h, struct err *err)
                                            {"/proc/self/fd/0", "dev/stdin"},
                                            {"/proc/self/fd/1", "dev/stdout"},
                                            {"/proc/self/fd/2", "dev/stderr"}};
-    if (mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,nr_inodes=64,mode=0755") < 0)
+    if (mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,nr_inodes=64,mode=0755") <
+        0)
         return err_sys(err, errno, "mount tmpfs on dev");
     for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
         char path[32], host[32];
@@ -106,7 +110,8 @@ static int add_devices(const struct host *h, struct err *err)
         /* Only the host's root makes nodes that work. */
         int r = write_text(path, "", err);
         if (r == 0)
-            r = bind_from_host(host, path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
+            r = bind_from_host(host, path,
+                               MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
         if (r < 0)
             return r;
     }
@@ -114,7 +119,8 @@ static int add_devices(const struct host *h, struct err *err)
         if (symlink(links[i][0], links[i][1]) < 0)
             return err_sys(err, errno, "symlink %s", links[i][1]);
     int r = make_folder("dev/shm", 01777, err);
-    if (r == 0 && mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+    if (r == 0 && mount(NULL, "dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC,
+                        NULL) < 0)
         r = err_sys(err, errno, "make dev read-only");
     return r;
 }
@@ -125,10 +131,11 @@ static int add_folders(struct err *err)
         const char *path;
         mode_t mode;
     } folders[] = {
-        {OLD_ROOT, 0700},   {"proc", 0555},     {"dev", 0755},     {"etc", 0755},  {"tmp", 01777},
-        {"scratch", 0755},  {"workspace", 0755}, {"module", 0755}, {"objects", 0755}, {"home", 0755},
-        {"root", 0700},     {"run", 0755},      {"mnt", 0755},     {"opt", 0755},  {"srv", 0755},
-        {"sys", 0555},      {"var", 0755},      {ROOT_LAYERS, 0700}, {ROOT_LOWER, 0700}, {ROOT_UPPER, 0700},
+        {OLD_ROOT, 0700},  {"proc", 0555},      {"dev", 0755},       {"etc", 0755},
+        {"tmp", 01777},    {"scratch", 0755},   {"workspace", 0755}, {"module", 0755},
+        {"objects", 0755}, {"home", 0755},      {"root", 0700},      {"run", 0755},
+        {"mnt", 0755},     {"opt", 0755},       {"srv", 0755},       {"sys", 0555},
+        {"var", 0755},     {ROOT_LAYERS, 0700}, {ROOT_LOWER, 0700},  {ROOT_UPPER, 0700},
     };
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
         int r = make_folder(folders[i].path, folders[i].mode, err);
@@ -140,14 +147,16 @@ static int add_folders(struct err *err)
     return 0;
 }
 
-/* Mounts the tmpfs of the new root over a folder of the host's that is surely there, and enters it. */
+/* Mounts the tmpfs of the new root over a folder of the host's that is surely there, and enters it.
+ */
 static int begin_root(struct err *err)
 {
     static const char *const places[] = {"/tmp", "/mnt", "/run", "/var"};
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return err_sys(err, errno, "make the mounts private");
     for (size_t i = 0; i < ARRAY_LEN(places); i++)
-        if (mount("tmpfs", places[i], "tmpfs", MS_NOSUID | MS_NODEV, "size=8m,nr_inodes=8k,mode=0755") == 0)
+        if (mount("tmpfs", places[i], "tmpfs", MS_NOSUID | MS_NODEV,
+                  "size=8m,nr_inodes=8k,mode=0755") == 0)
             return chdir(places[i]) < 0 ? err_sys(err, errno, "chdir %s", places[i]) : 0;
     return err_sys(err, errno, "mount tmpfs");
 }
@@ -218,8 +227,7 @@ int root_build(struct host *h, struct err *err)
         return err_sys(err, errno, "return to the host's mounts");
     if (r < 0)
         return err_wrap(err, "build the root");
-    if (h->privileged &&
-        ids_idmap_ns(h->proc_fd, 0, h->uid, 0, h->gid, &h->idmap_ns_fd, err) < 0)
+    if (h->privileged && ids_idmap_ns(h->proc_fd, 0, h->uid, 0, h->gid, &h->idmap_ns_fd, err) < 0)
         h->idmap_ns_fd = -1; /* then private folders are handed over by chown */
     h->root_ns_fd = TAKE_FD(root_ns);
     h->host_ns_fd = TAKE_FD(host_ns);

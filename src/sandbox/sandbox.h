@@ -1,9 +1,9 @@
 /* The sandbox: a fresh process in namespaces of its own for each activity, at about a millisecond.
  *
- * A plan is plain data. The spawner is a small single-threaded process, forked before any thread exists; it forks
- * each activity into user, mount, pid, net, ipc and uts namespaces with its own root, Landlock, seccomp, no capabilities,
- * no inherited descriptors, a clean environment and limits. When ff dies, by kill -9 too, everything
- * inside is killed. */
+ * A plan is plain data. The spawner is a small single-threaded process, forked before any thread
+ * exists; it forks each activity into user, mount, pid, net, ipc and uts namespaces with its own
+ * root, Landlock, seccomp, no capabilities, no inherited descriptors, a clean environment and
+ * limits. When ff dies, by kill -9 too, everything inside is killed. */
 #ifndef FF_SANDBOX_SANDBOX_H
 #define FF_SANDBOX_SANDBOX_H
 
@@ -22,7 +22,7 @@ struct sandbox_protection {
     bool seccomp, overlayfs, pidfd;
     int cgroup_version; /* 0: none writable, 1, 2 */
     bool cgroup_memory, cgroup_pids;
-    bool complete; /* all that a full sandbox needs */
+    bool complete;     /* all that a full sandbox needs */
     char missing[256]; /* what is lacking, for people; empty if complete */
 };
 
@@ -30,39 +30,42 @@ enum mount_kind { MOUNT_BIND, MOUNT_OVERLAY, MOUNT_TMPFS };
 
 struct sandbox_mount {
     enum mount_kind kind;
-    const char *source;        /* host path; of an overlay its lower folder */
-    const char *upper, *work;  /* overlay */
-    const char *target;        /* inside, absolute */
+    const char *source;       /* host path; of an overlay its lower folder */
+    const char *upper, *work; /* overlay */
+    const char *target;       /* inside, absolute */
     bool writable;
-    uint64_t size_bytes;       /* tmpfs */
+    uint64_t size_bytes; /* tmpfs */
 };
 
-struct sandbox_limits { /* 0: the default in brackets */
-    uint64_t memory_bytes;  /* [1 GB] of all processes together */
-    uint64_t cpu_ms;        /* [none] of all processes together */
-    uint32_t pids;          /* [256] */
-    uint32_t files;         /* [1,024] open descriptors a process */
-    uint64_t disk_bytes;    /* [1 GB] written to scratch (and to a writable workspace) */
-    uint64_t output_bytes;  /* [256 MB] on stdout; kept by the reader of the pipe, see sandbox_proc */
-    int64_t wall_ms;        /* [none] */
+struct sandbox_limits {    /* 0: the default in brackets */
+    uint64_t memory_bytes; /* [1 GB] of all processes together */
+    uint64_t cpu_ms;       /* [none] of all processes together */
+    uint32_t pids;         /* [256] */
+    uint32_t files;        /* [1,024] open descriptors a process */
+    uint64_t disk_bytes;   /* [1 GB] written to scratch (and to a writable workspace) */
+    uint64_t output_bytes; /* [256 MB] on stdout; the reader of the pipe keeps it: sandbox_kill() */
+    int64_t wall_ms;       /* [none] */
 };
 
-/* All paths are absolute, without "..". A target may not lie in /usr, /bin, /lib, /etc, /proc or /dev. At most 64
- * mounts, 512 arguments, 256 variables; 32 KB a string, 96 KB in all: what is larger goes through stdin. Where
- * spawner_protection() says that there is no mount_ns, mounts are not made: the working folder and TMPDIR are then
- * the host's own folders (docs/sandbox.md). */
+/* All paths are absolute, without "..". A target may not lie in /usr, /bin, /lib, /etc, /proc or
+ * /dev. At most 64 mounts, 512 arguments, 256 variables; 32 KB a string, 96 KB in all: what is
+ * larger goes through stdin. Where spawner_protection() says that there is no mount_ns, mounts are
+ * not made: the working folder and TMPDIR are then the host's own folders (docs/sandbox.md). */
 struct sandbox_plan {
-    const char *name;           /* of the module: for messages */
-    const char *builtin;        /* run this entry of the spawner's table in the forked child, without exec; or NULL */
-    const char *const *argv;    /* else exec this; argv[0] is a path inside */
-    const char *const *env;     /* "K=V", NULL-terminated; added to the minimal clean set */
-    const char *cwd;            /* inside; NULL: "/workspace" if mounted, else "/" */
-    const struct sandbox_mount *mounts; /* beside the root that every plan has: /usr /lib /bin read-only, synthetic /etc,
-                                           /proc of its own, minimal /dev, /tmp and /scratch as tmpfs of disk_bytes */
+    const char *name;    /* of the module: for messages */
+    const char *builtin; /* run this entry of the spawner's table in the forked child, without exec;
+                            or NULL */
+    const char *const *argv; /* else exec this; argv[0] is a path inside */
+    const char *const *env;  /* "K=V", NULL-terminated; added to the minimal clean set */
+    const char *cwd;         /* inside; NULL: "/workspace" if mounted, else "/" */
+    /* Beside the root that every plan has: /usr /lib /bin read-only, synthetic /etc, /proc of its
+     * own, minimal /dev, /tmp and /scratch as tmpfs of disk_bytes. */
+    const struct sandbox_mount *mounts;
     size_t mounts_count;
     enum sandbox_network network;
     struct sandbox_limits limits;
-    const char *scratch;        /* host folder to be /scratch (so that artifacts can be read afterwards); NULL: tmpfs */
+    const char *scratch; /* host folder to be /scratch (so that artifacts can be read afterwards);
+                            NULL: tmpfs */
 };
 
 enum sandbox_end {
@@ -76,21 +79,22 @@ enum sandbox_end {
 struct sandbox_result {
     enum sandbox_end end;
     int status;
-    const char *limit;   /* "memory" "cpu" "pids" "disk" "output" "time"; static */
+    const char *limit; /* "memory" "cpu" "pids" "disk" "output" "time"; static */
     int64_t wall_ns, cpu_ns;
     uint64_t memory_peak_bytes; /* 0: not known */
     struct err err;
 };
 
-/* The host's user that activities run as: ours, or, for root, an id that nobody else has. Files that an activity is
- * to write should be ours or this user's: mounts show ours (and those of the folder's owner) as the activity's own where the file
- * system can do that (idmapped mounts, Linux 5.12); where not, a writable folder of a plan is given to this user by chown. */
+/* The host's user that activities run as: ours, or, for root, an id that nobody else has. Files
+ * that an activity is to write should be ours or this user's: mounts show ours (and those of the
+ * folder's owner) as the activity's own where the file system can do that (idmapped mounts,
+ * Linux 5.12); where not, a writable folder of a plan is given to this user by chown. */
 uid_t sandbox_host_uid(void);
 
 struct spawner;
 
-/* Runs in the forked child, inside the sandbox, with stdin, stdout and stderr as given; its return value is the
- * exit status. */
+/* Runs in the forked child, inside the sandbox, with stdin, stdout and stderr as given; its return
+ * value is the exit status. */
 typedef int sandbox_builtin(const char *name, void *arg);
 
 struct spawner_options {
@@ -99,9 +103,9 @@ struct spawner_options {
     bool require_sandbox; /* refuse to start where protection is incomplete */
 };
 
-/* Forks the spawner. Must be called while the process has one thread, which lives as long as the process: the spawner
- * dies with it. Best before secrets are read, which it and built-ins would have copies of. Cheap: what the kernel offers is found
- * by the spawner in the background. */
+/* Forks the spawner. Must be called while the process has one thread, which lives as long as the
+ * process: the spawner dies with it. Best before secrets are read, which it and built-ins would
+ * have copies of. Cheap: what the kernel offers is found by the spawner in the background. */
 int spawner_start(const struct spawner_options *o, struct spawner **ret, struct err *err);
 /* Kills everything inside and waits for it. */
 void spawner_free(struct spawner *s);
@@ -113,23 +117,24 @@ typedef void sandbox_done(void *arg, const struct sandbox_result *result);
 
 struct sandbox_proc;
 
-/* Starts one. The three descriptors are duplicated to the child; the caller still owns (and closes) its own. Any
- * thread may call; the answer comes by done, after which *ret is gone. */
+/* Starts one. The three descriptors are duplicated to the child; the caller still owns (and closes)
+ * its own. Any thread may call; the answer comes by done, after which *ret is gone. */
 int sandbox_start(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
                   int stderr_fd, sandbox_done *done, void *arg, struct sandbox_proc **ret,
                   struct err *err);
-/* Kills everything in it. limit (may be NULL) makes the result SANDBOX_LIMIT with that name, one of those of
- * sandbox_result. Any thread may call, as long as it knows that done was not called yet. When it ended by itself
- * meanwhile, the result says so. */
+/* Kills everything in it. limit (may be NULL) makes the result SANDBOX_LIMIT with that name, one of
+ * those of sandbox_result. Any thread may call, as long as it knows that done was not called yet.
+ * When it ended by itself meanwhile, the result says so. */
 void sandbox_kill(struct sandbox_proc *p, const char *limit);
 /* Readable when spawner_dispatch() has something to do: for an event loop. */
 int spawner_fd(const struct spawner *s);
-/* Calls what is due; never blocks. One thread at a time. -ERR_UNAVAILABLE when the spawner is gone (all its processes are
- * dead then, and each done was called). */
+/* Calls what is due; never blocks. One thread at a time. -ERR_UNAVAILABLE when the spawner is gone
+ * (all its processes are dead then, and each done was called). */
 int spawner_dispatch(struct spawner *s, struct err *err);
 
-/* Runs one to its end and waits for it: for callers without a loop. Any thread may call, several at a time, and while another
- * one dispatches. It never calls done of what sandbox_start() began: that is left to spawner_dispatch(). */
+/* Runs one to its end and waits for it: for callers without a loop. Any thread may call, several at
+ * a time, and while another one dispatches. It never calls done of what sandbox_start() began: that
+ * is left to spawner_dispatch(). */
 int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
                 int stderr_fd, struct sandbox_result *ret, struct err *err);
 

@@ -1,10 +1,11 @@
 /* The system calls that an activity may not make; they answer EPERM.
  *
- * Two programs, both built once by libseccomp. The large one holds what the set-up of a sandbox does not need either: the
- * spawner loads it for itself, and all its children inherit it for nothing, while compiling it anew would cost each a
- * third of a millisecond. The small one denies what makes sandboxes; each child loads it as its last step. In front
- * of the large one stands a check of our own: calls newer than those reviewed here answer ENOSYS, which is what
- * programs expect of a kernel that does not know them. */
+ * Two programs, both built once by libseccomp. The large one holds what the set-up of a sandbox
+ * does not need either: the spawner loads it for itself, and all its children inherit it for
+ * nothing, while compiling it anew would cost each a third of a millisecond. The small one denies
+ * what makes sandboxes; each child loads it as its last step. In front of the large one stands a
+ * check of our own: calls newer than those reviewed here answer ENOSYS, which is what programs
+ * expect of a kernel that does not know them. */
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "sandbox/sandbox_internal.h"
@@ -32,27 +33,84 @@
 
 static const char *const denied[] = {
     /* other processes */
-    "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "kcmp",
+    "pidfd_getfd",
+    "process_madvise",
     /* mounts and roots */
-    "umount", "fspick", "pivot_root", "chroot", "statmount", "listmount",
+    "umount",
+    "fspick",
+    "pivot_root",
+    "chroot",
+    "statmount",
+    "listmount",
     /* files by handle, quotas, accounting */
-    "name_to_handle_at", "open_by_handle_at", "quotactl", "quotactl_fd", "acct", "swapon", "swapoff", "fanotify_init",
+    "name_to_handle_at",
+    "open_by_handle_at",
+    "quotactl",
+    "quotactl_fd",
+    "acct",
+    "swapon",
+    "swapoff",
+    "fanotify_init",
     "fanotify_mark",
     /* code in the kernel */
-    "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "init_module",
-    "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms", "kexec_load",
-    "kexec_file_load", "modify_ldt", "vm86", "vm86old", "iopl", "ioperm", "lookup_dcookie", "memfd_secret",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "create_module",
+    "query_module",
+    "get_kernel_syms",
+    "kexec_load",
+    "kexec_file_load",
+    "modify_ldt",
+    "vm86",
+    "vm86old",
+    "iopl",
+    "ioperm",
+    "lookup_dcookie",
+    "memfd_secret",
     /* keys */
-    "add_key", "request_key", "keyctl",
+    "add_key",
+    "request_key",
+    "keyctl",
     /* the machine */
-    "reboot", "settimeofday", "clock_settime", "clock_settime64", "clock_adjtime", "clock_adjtime64", "adjtimex",
-    "stime", "syslog", "vhangup", "sethostname", "setdomainname", "nfsservctl", "sysfs", "uselib", "ustat", "_sysctl",
-    "migrate_pages", "move_pages", "lsm_set_self_attr", "lsm_get_self_attr", "lsm_list_modules",
+    "reboot",
+    "settimeofday",
+    "clock_settime",
+    "clock_settime64",
+    "clock_adjtime",
+    "clock_adjtime64",
+    "adjtimex",
+    "stime",
+    "syslog",
+    "vhangup",
+    "sethostname",
+    "setdomainname",
+    "nfsservctl",
+    "sysfs",
+    "uselib",
+    "ustat",
+    "_sysctl",
+    "migrate_pages",
+    "move_pages",
+    "lsm_set_self_attr",
+    "lsm_get_self_attr",
+    "lsm_list_modules",
 };
 
 /* What an init needs until its last step; with clone, clone3 and unshare. */
 static const char *const denied_last[] = {
-    "mount", "umount2", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "setns",
+    "mount",  "umount2",  "mount_setattr", "move_mount", "open_tree",
+    "fsopen", "fsconfig", "fsmount",       "setns",
 };
 
 static int deny(scmp_filter_ctx ctx, int nr)
@@ -60,8 +118,8 @@ static int deny(scmp_filter_ctx ctx, int nr)
     return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), nr, 0);
 }
 
-/* Denies nr when (argument & mask) == value. The mask also cuts an int argument to its 32 bits, as the kernel does:
- * a plain comparison would be fooled by garbage in the upper half. */
+/* Denies nr when (argument & mask) == value. The mask also cuts an int argument to its 32 bits, as
+ * the kernel does: a plain comparison would be fooled by garbage in the upper half. */
 static int deny_masked(scmp_filter_ctx ctx, int nr, unsigned arg, uint64_t mask, uint64_t value)
 {
     return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), nr, 1,
@@ -70,15 +128,16 @@ static int deny_masked(scmp_filter_ctx ctx, int nr, unsigned arg, uint64_t mask,
 
 static int deny_namespaces(scmp_filter_ctx ctx)
 {
-    static const int flags[] = {CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
-                                CLONE_NEWUSER, CLONE_NEWPID,   CLONE_NEWNET};
+    static const int flags[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+                                CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
     int r = deny_masked(ctx, SCMP_SYS(unshare), 0, CLONE_NEWTIME, CLONE_NEWTIME);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(flags); i++) {
         r = deny_masked(ctx, SCMP_SYS(unshare), 0, (uint64_t)flags[i], (uint64_t)flags[i]);
         if (r == 0)
             r = deny_masked(ctx, SCMP_SYS(clone), 0, (uint64_t)flags[i], (uint64_t)flags[i]);
     }
-    /* Its flags are in memory, where no filter sees them; libraries fall back to clone on ENOSYS. */
+    /* Its flags are in memory, where no filter sees them; libraries fall back to clone on ENOSYS.
+     */
     return r ? r : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
@@ -99,7 +158,8 @@ static int deny_sockets(scmp_filter_ctx ctx)
     return r;
 }
 
-/* Allowed: PER_LINUX and PER_LINUX32, each with ADDR_NO_RANDOMIZE or without, and 0xffffffff, which asks. */
+/* Allowed: PER_LINUX and PER_LINUX32, each with ADDR_NO_RANDOMIZE or without, and 0xffffffff, which
+ * asks. */
 static int deny_personalities(scmp_filter_ctx ctx)
 {
     const uint64_t top = UINT64_C(1) << 31;
@@ -127,7 +187,8 @@ static int deny_names(scmp_filter_ctx ctx, const char *const *names, size_t n)
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++) {
         int nr = seccomp_syscall_resolve_name(names[i]);
-        if (nr != __NR_SCMP_ERROR && nr >= 0) /* else unknown to this libseccomp, or absent on this machine */
+        if (nr != __NR_SCMP_ERROR &&
+            nr >= 0) /* else unknown to this libseccomp, or absent on this machine */
             r = deny(ctx, nr);
     }
     return r;
@@ -136,7 +197,8 @@ static int deny_names(scmp_filter_ctx ctx, const char *const *names, size_t n)
 static int add_first(scmp_filter_ctx ctx)
 {
     /* Newer than libseccomp 2.5.4: the numbers are common to all machines. */
-    static const int numbers[] = {457 /* statmount */, 458 /* listmount */, 459, 460, 461 /* lsm_* */};
+    static const int numbers[] = {457 /* statmount */, 458 /* listmount */, 459, 460,
+                                  461 /* lsm_* */};
     int r = deny_names(ctx, denied, ARRAY_LEN(denied));
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(numbers); i++) {
         r = deny(ctx, numbers[i]);
@@ -157,7 +219,8 @@ static int add_last(scmp_filter_ctx ctx)
 }
 
 /* libseccomp writes programs to descriptors only. */
-static int export_program(scmp_filter_ctx ctx, bool with_front, struct sock_fprog *ret, struct err *err)
+static int export_program(scmp_filter_ctx ctx, bool with_front, struct sock_fprog *ret,
+                          struct err *err)
 {
     static const struct sock_filter front[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -190,7 +253,8 @@ static int export_program(scmp_filter_ctx ctx, bool with_front, struct sock_fpro
     return 0;
 }
 
-static int build(int (*add_rules)(scmp_filter_ctx), bool with_front, struct sock_fprog *ret, struct err *err)
+static int build(int (*add_rules)(scmp_filter_ctx), bool with_front, struct sock_fprog *ret,
+                 struct err *err)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     if (!ctx)

@@ -1,5 +1,6 @@
-/* The spawner: a single-threaded process that starts activities, keeps their wall time, kills them and tells ff how they
- * ended. It never waits for one child and never dies of a bad request; when ff goes, it kills all and goes too. */
+/* The spawner: a single-threaded process that starts activities, keeps their wall time, kills them
+ * and tells ff how they ended. It never waits for one child and never dies of a bad request; when
+ * ff goes, it kills all and goes too. */
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -32,7 +33,7 @@ enum child_state {
     CHILD_FREE,
     CHILD_PREPARED, /* cloned, waits for a plan */
     CHILD_RUNNING,
-    CHILD_ANSWERED  /* ff knows the end; the init is still leaving */
+    CHILD_ANSWERED /* ff knows the end; the init is still leaving */
 };
 
 struct child {
@@ -43,8 +44,8 @@ struct child {
     int64_t started_ns, deadline_ns; /* deadline 0: none */
     bool kill_asked;
     enum limit_kind kill_limit;
-    bool leaf_made;             /* of the control groups; stays from use to use */
-    struct group_usage before;  /* of that leaf, when the last run in it had ended */
+    bool leaf_made;            /* of the control groups; stays from use to use */
+    struct group_usage before; /* of that leaf, when the last run in it had ended */
 };
 
 /* An answer that did not fit into the socket. */
@@ -106,7 +107,8 @@ static void flush_answers(struct spawner_state *s)
 
 static void answer_failed(struct spawner_state *s, uint64_t id, const struct err *e)
 {
-    struct wire_done d = {.head = {.type = WIRE_DONE, .id = id}, .end = SANDBOX_SETUP_FAILED, .err = *e};
+    struct wire_done d = {
+        .head = {.type = WIRE_DONE, .id = id}, .end = SANDBOX_SETUP_FAILED, .err = *e};
     answer(s, &d, sizeof d);
 }
 
@@ -139,13 +141,15 @@ static int make_leaf(struct spawner_state *s, struct child *c, size_t index, str
     return 0;
 }
 
-/* fork(2) into the new namespaces and, with group not negative, a v2 control group. Plain clone(2) where that will do:
- * container managers often deny clone3. */
+/* fork(2) into the new namespaces and, with group not negative, a v2 control group. Plain clone(2)
+ * where that will do: container managers often deny clone3. */
 static pid_t clone_init(int flags, int group)
 {
     if (group < 0)
         return (pid_t)syscall(SYS_clone, (long)flags | SIGCHLD, 0L, 0L, 0L, 0L);
-    struct clone_args args = {.flags = (uint64_t)flags | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)group};
+    struct clone_args args = {.flags = (uint64_t)flags | CLONE_INTO_CGROUP,
+                              .exit_signal = SIGCHLD,
+                              .cgroup = (uint64_t)group};
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
@@ -164,7 +168,8 @@ static int prepare_child(struct spawner_state *s, struct child **ret, struct err
         return err_sys(err, errno, "socketpair");
     struct slot *slot = slot_of(s, c);
     memset(slot, 0, sizeof *slot);
-    _cleanup_close_ int group = s->host.groups_version == 2 ? groups_open_leaf(&s->host, index) : -1;
+    _cleanup_close_ int group =
+        s->host.groups_version == 2 ? groups_open_leaf(&s->host, index) : -1;
     pid_t pid = clone_init(s->host.clone_flags, group);
     if (pid == 0) {
         close(ctl[0]); /* or it would never see the spawner's end of file */
@@ -204,14 +209,18 @@ static void leave_pool(struct spawner_state *s, struct child *c, enum child_stat
     s->prepared--;
 }
 
-static int send_plan(const struct child *c, const char *plan, size_t len, const int fds[3], struct err *err)
+static int send_plan(const struct child *c, const char *plan, size_t len, const int fds[3],
+                     struct err *err)
 {
     union {
         char buf[CMSG_SPACE(3 * sizeof(int))];
         struct cmsghdr align;
     } control = {0};
     struct iovec iov = {.iov_base = (void *)(uintptr_t)plan, .iov_len = len};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof control};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
     h->cmsg_level = SOL_SOCKET;
     h->cmsg_type = SCM_RIGHTS;
@@ -233,9 +242,10 @@ static void kill_child(const struct spawner_state *s, const struct child *c)
         tree_kill(s->host.proc_fd, c->pid);
 }
 
-/* Gives the plan to one of the pool, or to a new one. Those of the pool that died unnoticed are skipped. */
-static int place(struct spawner_state *s, const char *plan, size_t len, const int fds[3], struct child **ret,
-                 struct err *err)
+/* Gives the plan to one of the pool, or to a new one. Those of the pool that died unnoticed are
+ * skipped. */
+static int place(struct spawner_state *s, const char *plan, size_t len, const int fds[3],
+                 struct child **ret, struct err *err)
 {
     struct child *c;
     while ((c = take_prepared(s))) {
@@ -255,7 +265,8 @@ static int place(struct spawner_state *s, const char *plan, size_t len, const in
     return r;
 }
 
-static void start(struct spawner_state *s, uint64_t id, const char *plan, size_t len, const int fds[3])
+static void start(struct spawner_state *s, uint64_t id, const char *plan, size_t len,
+                  const int fds[3])
 {
     static struct wire_plan decoded; /* 10 KB; one request at a time */
     struct err e = {0};
@@ -304,18 +315,21 @@ static enum limit_kind group_cause(const struct child *c, const struct group_usa
     return now->pids_refused > c->before.pids_refused ? LIMIT_PIDS : LIMIT_NONE;
 }
 
-/* How it ended, from what the init said, what the groups say, what we did to it, and how the init itself ended. */
-static void judge(const struct child *c, const struct slot *slot, const struct group_usage *usage, int init_status,
-                  struct wire_done *d)
+/* How it ended, from what the init said, what the groups say, what we did to it, and how the init
+ * itself ended. */
+static void judge(const struct child *c, const struct slot *slot, const struct group_usage *usage,
+                  int init_status, struct wire_done *d)
 {
     enum limit_kind cause = group_cause(c, usage);
-    /* Without a pid namespace our kill reaches the activity first, and its init may still tell of it. */
+    /* Without a pid namespace our kill reaches the activity first, and its init may still tell of
+     * it. */
     bool by_us = c->kill_asked && slot->limit == LIMIT_NONE && WIFSIGNALED(slot->wait_status) &&
                  WTERMSIG(slot->wait_status) == SIGKILL;
     if (slot->state == SLOT_ENDED && !by_us) {
         bool well = WIFEXITED(slot->wait_status) && WEXITSTATUS(slot->wait_status) == 0;
         d->end = WIFSIGNALED(slot->wait_status) ? SANDBOX_SIGNALLED : SANDBOX_EXITED;
-        d->status = WIFSIGNALED(slot->wait_status) ? WTERMSIG(slot->wait_status) : WEXITSTATUS(slot->wait_status);
+        d->status = WIFSIGNALED(slot->wait_status) ? WTERMSIG(slot->wait_status)
+                                                   : WEXITSTATUS(slot->wait_status);
         d->limit = slot->limit ? (uint32_t)slot->limit : well ? LIMIT_NONE : cause;
     } else if (slot->state == SLOT_FAILED) {
         d->end = SANDBOX_SETUP_FAILED;
@@ -324,7 +338,8 @@ static void judge(const struct child *c, const struct slot *slot, const struct g
         d->end = SANDBOX_KILLED;
         d->limit = c->kill_limit;
         if (c->kill_limit == LIMIT_TIME && (cause != LIMIT_NONE || slot->pids_full))
-            d->limit = cause ? cause : LIMIT_PIDS; /* it ran out of time because it could not fork */
+            d->limit =
+                cause ? cause : LIMIT_PIDS; /* it ran out of time because it could not fork */
     } else if (slot->state == SLOT_RUNNING) {
         d->end = SANDBOX_SIGNALLED;
         d->status = WIFSIGNALED(init_status) ? WTERMSIG(init_status) : SIGKILL;
@@ -332,13 +347,15 @@ static void judge(const struct child *c, const struct slot *slot, const struct g
     } else {
         d->end = SANDBOX_SETUP_FAILED;
         err_set(&d->err, ERR_FAILED, "sandbox: killed by signal %d while it was set up%s",
-                WIFSIGNALED(init_status) ? WTERMSIG(init_status) : 0, cause == LIMIT_MEMORY ? ", for want of memory" : "");
+                WIFSIGNALED(init_status) ? WTERMSIG(init_status) : 0,
+                cause == LIMIT_MEMORY ? ", for want of memory" : "");
     }
     if (d->limit)
         d->end = SANDBOX_LIMIT;
 }
 
-/* Tells ff the end of a running one. cpu_ns: of the init and what it reaped, if it was reaped already. */
+/* Tells ff the end of a running one. cpu_ns: of the init and what it reaped, if it was reaped
+ * already. */
 static void conclude(struct spawner_state *s, struct child *c, int init_status, int64_t cpu_ns)
 {
     const struct slot *slot = slot_of(s, c);
@@ -374,7 +391,8 @@ static void conclude_ended(struct spawner_state *s)
     }
 }
 
-static void reap_child(struct spawner_state *s, struct child *c, int status, const struct rusage *usage)
+static void reap_child(struct spawner_state *s, struct child *c, int status,
+                       const struct rusage *usage)
 {
     if (c->state == CHILD_PREPARED) { /* died before it had a plan: nobody waits for it */
         s->pool_retry_ns = os_mono_ns() + POOL_RETRY_NS;
@@ -415,7 +433,8 @@ static void kill_all(struct spawner_state *s)
         }
 }
 
-/* With cgroup v1 the kernel kills one process that is over the limit and lets the others go on. v2 kills all. */
+/* With cgroup v1 the kernel kills one process that is over the limit and lets the others go on. v2
+ * kills all. */
 static void check_memory(struct spawner_state *s)
 {
     s->memory_due_ns = os_mono_ns() + MEMORY_LOOK_NS;
@@ -513,7 +532,10 @@ static void read_requests(struct spawner_state *s)
         } control;
         int fds[3] = {-1, -1, -1};
         struct iovec iov = {.iov_base = s->message, .iov_len = sizeof s->message};
-        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        struct msghdr m = {.msg_iov = &iov,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control};
         ssize_t n = recvmsg(s->sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR)
             continue;
@@ -541,7 +563,8 @@ static void drain_signals(struct spawner_state *s)
             s->quitting = true;
 }
 
-/* Of ff's memory nothing secret may be found in a child: not its environment, nor unwritten output. */
+/* Of ff's memory nothing secret may be found in a child: not its environment, nor unwritten output.
+ */
 static void forget_ff(void)
 {
     for (char **e = environ; e && *e; e++)
@@ -554,8 +577,8 @@ static void forget_ff(void)
 
 static void set_up_process(struct spawner_state *s, int sock)
 {
-    static const int defaults[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGCHLD, SIGTERM,
-                                   SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGCONT};
+    static const int defaults[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1,  SIGUSR2,
+                                   SIGCHLD, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGCONT};
     for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
         signal(defaults[i], SIG_DFL);
     setsid(); /* Ctrl-C is for ff alone */
@@ -588,7 +611,8 @@ static void say_ready(struct spawner_state *s)
 {
     struct wire_ready w = {.head = {.type = WIRE_READY}, .protection = s->host.protection};
     if (s->host.options.require_sandbox && !s->host.protection.complete)
-        err_set(&w.err, ERR_MISSING, "a complete sandbox is required, but missing: %s", s->host.protection.missing);
+        err_set(&w.err, ERR_MISSING, "a complete sandbox is required, but missing: %s",
+                s->host.protection.missing);
     answer(s, &w, sizeof w);
     if (w.err.code)
         s->quitting = true;
@@ -605,9 +629,10 @@ static void fill_pool(struct spawner_state *s)
 static void serve(struct spawner_state *s)
 {
     while (!s->quitting) {
-        struct pollfd p[3] = {{.fd = s->sock, .events = (short)(POLLIN | (s->answers ? POLLOUT : 0))},
-                              {.fd = s->signal_fd, .events = POLLIN},
-                              {.fd = s->host.ended_fd, .events = POLLIN}};
+        struct pollfd p[3] = {
+            {.fd = s->sock, .events = (short)(POLLIN | (s->answers ? POLLOUT : 0))},
+            {.fd = s->signal_fd, .events = POLLIN},
+            {.fd = s->host.ended_fd, .events = POLLIN}};
         bool fill = s->prepared < POOL && os_mono_ns() >= s->pool_retry_ns;
         int timeout = check_deadlines(s);
         int n = poll(p, ARRAY_LEN(p), fill ? 0 : timeout);

@@ -1,4 +1,5 @@
-/* Processes and all their descendants, for hosts without pid namespaces, where no kernel does it for us. */
+/* Processes and all their descendants, for hosts without pid namespaces, where no kernel does it
+ * for us. */
 #include "base/cleanup.h"
 #include "sandbox/sandbox_internal.h"
 
@@ -23,7 +24,8 @@ static int signal_children(int proc_fd, pid_t pid, int sig, int depth)
     _cleanup_close_ int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
     ssize_t len = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
     text[len > 0 ? len : 0] = 0;
-    for (char *save = NULL, *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+    for (char *save = NULL, *word = strtok_r(text, " ", &save); word;
+         word = strtok_r(NULL, " ", &save)) {
         pid_t child = (pid_t)atol(word);
         if (child <= 1)
             continue;

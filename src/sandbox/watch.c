@@ -1,5 +1,6 @@
-/* The limits that an init keeps itself, by looking again and again: those that the kernel does not keep here, and those
- * that it never does (CPU time of all processes together, bytes in folders of the host). */
+/* The limits that an init keeps itself, by looking again and again: those that the kernel does not
+ * keep here, and those that it never does (CPU time of all processes together, bytes in folders of
+ * the host). */
 #include "base/cleanup.h"
 #include "os/clock.h"
 #include "watch.h"
@@ -17,7 +18,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define LOOK_MS 100       /* at memory, processes and CPU time */
+#define LOOK_MS 100        /* at memory, processes and CPU time */
 #define LOOK_CLOSELY_MS 10 /* when more than a quarter of the memory is taken, or it grows fast */
 #define DISK_MS 250
 #define DISK_SHARE 20 /* a walk over the folders may take one part in so many of the time */
@@ -48,10 +49,12 @@ static uint64_t rss_of(const char *pid)
     char text[256];
     unsigned long pages = 0;
     read_small(pid, "statm", text, sizeof text);
-    return sscanf(text, "%*s %lu", &pages) == 1 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    return sscanf(text, "%*s %lu", &pages) == 1 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE)
+                                                : 0;
 }
 
-/* The share of what it has in common with others counted once: a process that forbids the look counts in full. */
+/* The share of what it has in common with others counted once: a process that forbids the look
+ * counts in full. */
 static uint64_t pss_of(const char *pid)
 {
     char text[2048];
@@ -61,14 +64,16 @@ static uint64_t pss_of(const char *pid)
     return line && sscanf(line, "\nPss: %lu", &kb) == 1 ? (uint64_t)kb * 1024 : rss_of(pid);
 }
 
-/* Fields 14 and 15 of stat, in clock ticks. The name in field 2 may contain anything, even parentheses. */
+/* Fields 14 and 15 of stat, in clock ticks. The name in field 2 may contain anything, even
+ * parentheses. */
 static int64_t cpu_ns_of(const char *pid)
 {
     char text[1024];
     unsigned long user, system;
     read_small(pid, "stat", text, sizeof text);
     const char *p = strrchr(text, ')');
-    if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+    if (!p ||
+        sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
         return 0;
     return (int64_t)(user + system) * (1000000000 / sysconf(_SC_CLK_TCK));
 }
@@ -111,7 +116,8 @@ static enum limit_kind look_at_processes(struct watch *w)
         return LIMIT_CPU;
     if (t.rss > w->memory_peak)
         w->memory_peak = t.rss;
-    w->process_ms = w->memory_bytes && (growing || t.rss > w->memory_bytes / 4) ? LOOK_CLOSELY_MS : LOOK_MS;
+    w->process_ms =
+        w->memory_bytes && (growing || t.rss > w->memory_bytes / 4) ? LOOK_CLOSELY_MS : LOOK_MS;
     if (!w->memory_bytes || t.rss <= w->memory_bytes)
         return LIMIT_NONE;
     add_up(&t, true, false); /* shared pages were counted once a process */
@@ -119,8 +125,8 @@ static enum limit_kind look_at_processes(struct watch *w)
     return t.pss > w->memory_bytes ? LIMIT_MEMORY : LIMIT_NONE;
 }
 
-/* Bytes below a folder, on its file system. A walk that takes too long gives what it has seen. Our own files are
- * made readable: a folder without read permission would be a place to hide in. */
+/* Bytes below a folder, on its file system. A walk that takes too long gives what it has seen. Our
+ * own files are made readable: a folder without read permission would be a place to hide in. */
 static uint64_t bytes_below(const char *folder)
 {
     char *roots[] = {(char *)(uintptr_t)folder, NULL};
@@ -131,7 +137,8 @@ static uint64_t bytes_below(const char *folder)
     for (FTSENT *e; f && (e = fts_read(f));) {
         if (e->fts_info == FTS_DP)
             continue;
-        if (e->fts_info == FTS_D && (e->fts_statp->st_mode & 0700) != 0700 && e->fts_statp->st_uid == INSIDE_UID)
+        if (e->fts_info == FTS_D && (e->fts_statp->st_mode & 0700) != 0700 &&
+            e->fts_statp->st_uid == INSIDE_UID)
             (void)chmod(e->fts_accpath, (e->fts_statp->st_mode & 07777) | 0700);
         if (e->fts_info != FTS_NS)
             sum += (uint64_t)e->fts_statp->st_blocks * 512;
@@ -206,7 +213,8 @@ bool watch_disk_is_full(struct watch *w)
     return look_at_folders(w) == LIMIT_DISK || w->disk_used + NEARLY_FULL > w->disk_bytes;
 }
 
-void watch_init(struct watch *w, const struct host *h, struct slot *slot, const struct sandbox_plan *p)
+void watch_init(struct watch *w, const struct host *h, struct slot *slot,
+                const struct sandbox_plan *p)
 {
     const struct sandbox_limits *l = &p->limits;
     memset(w, 0, sizeof *w);
@@ -217,7 +225,8 @@ void watch_init(struct watch *w, const struct host *h, struct slot *slot, const 
     w->cpu_ns = (int64_t)l->cpu_ms * 1000000;
     w->disk_bytes = l->disk_bytes;
     /* Another pid namespace than our own would show the host's processes. */
-    w->processes = h->protection.pid_ns && h->root_built && (w->memory_bytes || w->pids || w->cpu_ns);
+    w->processes =
+        h->protection.pid_ns && h->root_built && (w->memory_bytes || w->pids || w->cpu_ns);
     w->process_ms = LOOK_CLOSELY_MS;
     w->process_due = os_mono_ns() / 1000000 + LOOK_CLOSELY_MS;
     if (p->scratch) {
@@ -227,7 +236,8 @@ void watch_init(struct watch *w, const struct host *h, struct slot *slot, const 
     }
     for (size_t i = 0; i < p->mounts_count; i++)
         if (p->mounts[i].writable && p->mounts[i].kind != MOUNT_TMPFS) {
-            w->folders[w->folders_count++] = h->root_built ? p->mounts[i].target : p->mounts[i].source;
+            w->folders[w->folders_count++] =
+                h->root_built ? p->mounts[i].target : p->mounts[i].source;
             w->disk_base_known = false;
         }
     if (w->folders_count && !w->disk_base_known)

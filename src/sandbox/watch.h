@@ -11,7 +11,7 @@ struct watch {
     uint32_t pids;
     struct slot *slot; /* pids_full is told at once: the spawner may end the run by time */
     int64_t cpu_ns;
-    int64_t process_ms, process_due; /* monotonic milliseconds */
+    int64_t process_ms, process_due;          /* monotonic milliseconds */
     const char *folders[PLAN_MOUNTS_MAX + 1]; /* of the host's, that the activity writes to */
     size_t folders_count;
     bool disk_base_known;
@@ -19,7 +19,8 @@ struct watch {
     int64_t disk_ms, disk_due;
 };
 
-void watch_init(struct watch *w, const struct host *h, struct slot *slot, const struct sandbox_plan *p);
+void watch_init(struct watch *w, const struct host *h, struct slot *slot,
+                const struct sandbox_plan *p);
 /* Milliseconds until something is due; -1: never. */
 int64_t watch_next_ms(const struct watch *w);
 /* Looks at what is due. */

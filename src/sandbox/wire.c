@@ -1,7 +1,9 @@
-/* The form of a plan on the wire: a sequence of fields, each {u16 tag, u16 zero, u32 length, bytes}.
+/* The form of a plan on the wire: a sequence of fields, each {u16 tag, u16 zero, u32 length,
+ * bytes}.
  *
- * Which fields exist, where they land and how large they may be stands in one table, used by writer and
- * reader. Strings carry their terminating zero. The fields of a mount follow the MOUNT field that opens it. */
+ * Which fields exist, where they land and how large they may be stands in one table, used by writer
+ * and reader. Strings carry their terminating zero. The fields of a mount follow the MOUNT field
+ * that opens it. */
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "sandbox/sandbox_internal.h"
@@ -114,13 +116,14 @@ static int put_string(struct strbuf *out, size_t tag, const char *s, struct err 
         return 0;
     size_t n = strlen(s) + 1;
     if (n > fields[tag].max)
-        return err_set(err, ERR_LIMIT, "sandbox plan: %s is longer than %llu bytes", fields[tag].name,
-                       (unsigned long long)fields[tag].max);
+        return err_set(err, ERR_LIMIT, "sandbox plan: %s is longer than %llu bytes",
+                       fields[tag].name, (unsigned long long)fields[tag].max);
     put(out, tag, s, n);
     return 0;
 }
 
-static int put_list(struct strbuf *out, size_t tag, const char *const *list, size_t max, struct err *err)
+static int put_list(struct strbuf *out, size_t tag, const char *const *list, size_t max,
+                    struct err *err)
 {
     for (size_t i = 0; list && list[i]; i++) {
         if (i >= max)
@@ -132,7 +135,8 @@ static int put_list(struct strbuf *out, size_t tag, const char *const *list, siz
     return 0;
 }
 
-static int put_scalars(struct strbuf *out, enum field_scope scope, const void *from, struct err *err)
+static int put_scalars(struct strbuf *out, enum field_scope scope, const void *from,
+                       struct err *err)
 {
     for (size_t tag = 0; tag < ARRAY_LEN(fields); tag++) {
         const struct field *f = &fields[tag];
@@ -161,7 +165,8 @@ int wire_encode_plan(const struct sandbox_plan *plan, struct strbuf *out, struct
             r = put_list(out, tag, plan->argv, PLAN_ARGV_MAX, err);
         else if (fields[tag].kind == FIELD_ENV)
             r = put_list(out, tag, plan->env, PLAN_ENV_MAX, err);
-        for (size_t i = 0; fields[tag].kind == FIELD_MOUNT && r == 0 && i < plan->mounts_count; i++) {
+        for (size_t i = 0; fields[tag].kind == FIELD_MOUNT && r == 0 && i < plan->mounts_count;
+             i++) {
             uint64_t kind = plan->mounts[i].kind;
             put(out, tag, &kind, sizeof kind);
             r = put_scalars(out, OF_MOUNT, &plan->mounts[i], err);
@@ -188,7 +193,8 @@ static bool path_is_plain(const char *p)
     return true;
 }
 
-static int read_string(const struct field *f, const char *data, size_t len, const char **ret, struct err *err)
+static int read_string(const struct field *f, const char *data, size_t len, const char **ret,
+                       struct err *err)
 {
     if (len == 0 || len > f->max || data[len - 1] != 0 || strlen(data) != len - 1)
         return bad(err, f, "is no string or too long");
@@ -198,7 +204,8 @@ static int read_string(const struct field *f, const char *data, size_t len, cons
     return 0;
 }
 
-static int read_number(const struct field *f, const char *data, size_t len, uint64_t *ret, struct err *err)
+static int read_number(const struct field *f, const char *data, size_t len, uint64_t *ret,
+                       struct err *err)
 {
     if (len != sizeof *ret)
         return bad(err, f, "is no number");
@@ -206,8 +213,8 @@ static int read_number(const struct field *f, const char *data, size_t len, uint
     return *ret > f->max ? bad(err, f, "is out of range") : 0;
 }
 
-static int read_list(const struct field *f, const char *data, size_t len, const char **list, size_t *count,
-                     size_t max, struct err *err)
+static int read_list(const struct field *f, const char *data, size_t len, const char **list,
+                     size_t *count, size_t max, struct err *err)
 {
     if (*count >= max)
         return bad(err, f, "has too many entries");
@@ -217,7 +224,8 @@ static int read_list(const struct field *f, const char *data, size_t len, const 
     return r;
 }
 
-static int read_field(const struct field *f, const char *data, size_t len, struct wire_plan *w, struct err *err)
+static int read_field(const struct field *f, const char *data, size_t len, struct wire_plan *w,
+                      struct err *err)
 {
     struct sandbox_plan *p = &w->plan;
     uint64_t v;
@@ -237,9 +245,10 @@ static int read_field(const struct field *f, const char *data, size_t len, struc
         return read_list(f, data, len, w->argv, &w->argv_count, PLAN_ARGV_MAX, err);
     case FIELD_ENV:
         r = read_list(f, data, len, w->env, &w->env_count, PLAN_ENV_MAX, err);
-        return r < 0 ? r : strchr(w->env[w->env_count - 1], '=') > w->env[w->env_count - 1]
-                               ? 0
-                               : bad(err, f, "is not of the form NAME=VALUE");
+        return r < 0 ? r
+               : strchr(w->env[w->env_count - 1], '=') > w->env[w->env_count - 1]
+                   ? 0
+                   : bad(err, f, "is not of the form NAME=VALUE");
     case FIELD_MOUNT:
         r = read_number(f, data, len, &v, err);
         if (r < 0)
@@ -255,7 +264,8 @@ static int read_field(const struct field *f, const char *data, size_t len, struc
 /* A mount may not cover what every sandbox has, nor the root itself. */
 static bool target_is_allowed(const char *t)
 {
-    static const char *const kept[] = {"/proc", "/dev", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"};
+    static const char *const kept[] = {"/proc", "/dev", "/etc",   "/usr",  "/bin",
+                                       "/sbin", "/lib", "/lib64", "/lib32"};
     for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
         size_t n = strlen(kept[i]);
         if (strncmp(t, kept[i], n) == 0 && (t[n] == '/' || t[n] == 0))
@@ -272,11 +282,13 @@ static int check_plan(struct wire_plan *w, struct err *err)
     for (size_t i = 0; i < p->mounts_count; i++) {
         const struct sandbox_mount *m = &w->mounts[i];
         if (!m->target || !target_is_allowed(m->target))
-            return err_set(err, ERR_INVALID, "sandbox plan: mount %zu has no target or a reserved one", i);
+            return err_set(err, ERR_INVALID,
+                           "sandbox plan: mount %zu has no target or a reserved one", i);
         if (m->kind != MOUNT_TMPFS && !m->source)
             return err_set(err, ERR_INVALID, "sandbox plan: mount %s has no source", m->target);
         if (m->kind == MOUNT_OVERLAY && (!m->upper || !m->work))
-            return err_set(err, ERR_INVALID, "sandbox plan: overlay %s needs upper and work", m->target);
+            return err_set(err, ERR_INVALID, "sandbox plan: overlay %s needs upper and work",
+                           m->target);
     }
     p->argv = w->argv_count ? w->argv : NULL;
     p->env = w->env;

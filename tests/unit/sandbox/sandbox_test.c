@@ -54,7 +54,8 @@ void run_plan(const struct sandbox_plan *plan, struct run *ret)
     for (;;) { /* reads to the end even when it is more than we keep */
         char sink[4096];
         bool room = n < sizeof ret->out - 1;
-        ssize_t k = room ? read(p[0], ret->out + n, sizeof ret->out - 1 - n) : read(p[0], sink, sizeof sink);
+        ssize_t k = room ? read(p[0], ret->out + n, sizeof ret->out - 1 - n)
+                         : read(p[0], sink, sizeof sink);
         if (k <= 0)
             break;
         n += room ? (size_t)k : 0;
@@ -89,10 +90,12 @@ static int run_suite(int (*suite)(void))
         return 1;
     }
     fprintf(stderr, "as user %u: protection %s%s\n", (unsigned)geteuid(),
-            spawner_protection(spawner)->complete ? "complete" : "lacks ", spawner_protection(spawner)->missing);
+            spawner_protection(spawner)->complete ? "complete" : "lacks ",
+            spawner_protection(spawner)->missing);
     const char *filter = getenv("SANDBOX_TEST_FILTER"); /* one test alone */
 #if defined(__SANITIZE_THREAD__) || defined(SANITIZED_BY_TSAN)
-    filter = "test_threads"; /* its run-time library has a thread in every process, which may make no namespaces then */
+    filter = "test_threads"; /* its run-time library has a thread in every process, which may make
+                                no namespaces then */
 #endif
     if (filter)
         cmocka_set_test_filter(filter);
@@ -108,8 +111,8 @@ static int again_as_user(char **argv)
     int self = open("/proc/self/exe", O_RDONLY);
     pid_t pid = fork();
     if (pid == 0) {
-        if (self < 0 || chdir("/") < 0 || setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
-            setresuid(65534, 65534, 65534) < 0)
+        if (self < 0 || chdir("/") < 0 || setgroups(0, NULL) < 0 ||
+            setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
             _exit(99);
         fexecve(self, argv, environ);
         _exit(98);

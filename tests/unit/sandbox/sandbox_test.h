@@ -1,7 +1,8 @@
-/* What the tests of the sandbox share: one spawner, runs that collect output, and both kinds of user.
+/* What the tests of the sandbox share: one spawner, runs that collect output, and both kinds of
+ * user.
  *
- * Started as root, a test program runs its suite as root and then once more, as a program of its own, as an ordinary
- * user. */
+ * Started as root, a test program runs its suite as root and then once more, as a program of its
+ * own, as an ordinary user. */
 #ifndef FF_TESTS_SANDBOX_TEST_H
 #define FF_TESTS_SANDBOX_TEST_H
 
@@ -39,7 +40,7 @@ void run_shell(const char *script, struct run *ret);
 /* Waits until cond is true, at most ms. */
 #define WAIT_FOR(cond, ms)                                                                         \
     ({                                                                                             \
-        int64_t until_ = os_mono_ns() + (int64_t)(ms) * 1000000;                                   \
+        int64_t until_ = os_mono_ns() + (int64_t)(ms)*1000000;                                     \
         bool ok_ = false;                                                                          \
         while (!(ok_ = (cond)) && os_mono_ns() < until_)                                           \
             os_sleep_ms(2);                                                                        \

@@ -1,5 +1,5 @@
-/* Hosts that lack something, played by a filter that denies the spawner its system calls: what is left holds, what
- * is lacking is named, and who insists on all of it is refused. */
+/* Hosts that lack something, played by a filter that denies the spawner its system calls: what is
+ * left holds, what is lacking is named, and who insists on all of it is refused. */
 #include "base/cleanup.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -55,7 +55,8 @@ static int probe_hang(void)
     return 0;
 }
 
-const struct probe probes[] = {{"walls", probe_walls}, {"tree", probe_tree}, {"hang", probe_hang}, {NULL, NULL}};
+const struct probe probes[] = {
+    {"walls", probe_walls}, {"tree", probe_tree}, {"hang", probe_hang}, {NULL, NULL}};
 
 static void deny(const char *const *calls)
 {
@@ -94,10 +95,17 @@ static char workspace[300], scratch[300], env_secret[400];
 
 static void try_run(struct spawner *s, const char *probe, int64_t wall_ms, struct sandbox_result *r)
 {
-    const struct sandbox_mount m = {.kind = MOUNT_BIND, .source = workspace, .target = "/workspace"};
+    const struct sandbox_mount m = {
+        .kind = MOUNT_BIND, .source = workspace, .target = "/workspace"};
     const char *const env[] = {env_secret, NULL};
-    const struct sandbox_plan plan = {.name = probe, .builtin = probe, .mounts = &m, .mounts_count = 1, .scratch = scratch,
-                                      .env = env, .cwd = "/workspace", .limits = {.wall_ms = wall_ms}};
+    const struct sandbox_plan plan = {.name = probe,
+                                      .builtin = probe,
+                                      .mounts = &m,
+                                      .mounts_count = 1,
+                                      .scratch = scratch,
+                                      .env = env,
+                                      .cwd = "/workspace",
+                                      .limits = {.wall_ms = wall_ms}};
     struct err e = {0};
     int err_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     CHECK(sandbox_run(s, &plan, err_fd, err_fd, err_fd, r, &e) == 0);
@@ -112,13 +120,15 @@ static void check_tree(struct spawner *s, const char *probe, int64_t wall_ms, en
     int p[2];
     char c;
     struct sandbox_result r;
-    const struct sandbox_plan plan = {.name = probe, .builtin = probe, .scratch = scratch, .limits = {.wall_ms = wall_ms}};
+    const struct sandbox_plan plan = {
+        .name = probe, .builtin = probe, .scratch = scratch, .limits = {.wall_ms = wall_ms}};
     struct err e = {0};
     CHECK(pipe2(p, O_CLOEXEC) == 0);
     CHECK(sandbox_run(s, &plan, p[0], p[1], p[1], &r, &e) == 0);
     close(p[1]);
     if (r.end != end)
-        fprintf(stderr, "%s: end %d, status %d, %s%s\n", probe, r.end, r.status, r.limit ? r.limit : "", r.err.msg);
+        fprintf(stderr, "%s: end %d, status %d, %s%s\n", probe, r.end, r.status,
+                r.limit ? r.limit : "", r.err.msg);
     CHECK(r.end == end);
     struct pollfd pf = {.fd = p[0], .events = POLLIN};
     CHECK(poll(&pf, 1, 3000) == 1 && read(p[0], &c, 1) == 0);
@@ -178,7 +188,8 @@ static void test_without_namespaces(void **state)
 
 static void test_without_mounts(void **state)
 {
-    static const char *const calls[] = {"unshare", "setns", "mount_setattr", "pivot_root", "pidfd_open", "close_range", "clone3", NULL};
+    static const char *const calls[] = {"unshare",    "setns",       "mount_setattr", "pivot_root",
+                                        "pidfd_open", "close_range", "clone3",        NULL};
     on_host_without(calls, without_namespaces);
 }
 

@@ -1,4 +1,5 @@
-/* The lives of ff, spawner and activities: who dies with whom, what is left behind, what a flood, garbage or missing memory do. */
+/* The lives of ff, spawner and activities: who dies with whom, what is left behind, what a flood,
+ * garbage or missing memory do. */
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "os/clock.h"
@@ -108,7 +109,9 @@ static int count_descriptors(pid_t pid)
 static int count_groups(pid_t pid)
 {
     char command[200], text[32] = "";
-    snprintf(command, sizeof command, "find /sys/fs/cgroup -maxdepth 6 -type d -name 'ff-%d-*' 2>/dev/null | wc -l", (int)pid);
+    snprintf(command, sizeof command,
+             "find /sys/fs/cgroup -maxdepth 6 -type d -name 'ff-%d-*' 2>/dev/null | wc -l",
+             (int)pid);
     FILE *f = popen(command, "re");
     if (f && !fgets(text, sizeof text, f))
         text[0] = 0;
@@ -134,7 +137,8 @@ static void grow(struct tree *t)
     int ready[2];
     char script[256], c;
     snprintf(t->mark, sizeof t->mark, "sleep 77%d", (int)(os_mono_ns() / 1000 % 1000000000));
-    snprintf(script, sizeof script, "setsid %s & setsid setsid %s & %s & echo x; wait", t->mark, t->mark, t->mark);
+    snprintf(script, sizeof script, "setsid %s & setsid setsid %s & %s & echo x; wait", t->mark,
+             t->mark, t->mark);
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     t->ff = fork();
     if (t->ff == 0) {
@@ -235,7 +239,8 @@ static void test_spawner_gone(void **state)
     assert_int_equal(calls, 1);
     assert_int_equal(last.end, SANDBOX_KILLED);
     assert_int_equal(last.err.code, ERR_UNAVAILABLE);
-    assert_int_equal(sandbox_start(s, &plan, null, null, null, keep, NULL, &p, &e), -ERR_UNAVAILABLE);
+    assert_int_equal(sandbox_start(s, &plan, null, null, null, keep, NULL, &p, &e),
+                     -ERR_UNAVAILABLE);
     assert_int_equal(sandbox_run(s, &plan, null, null, null, &r, &e), -ERR_UNAVAILABLE);
     spawner_free(s);
     close(null);
@@ -303,8 +308,10 @@ static void test_flood(void **state)
     struct err e = {0};
     int counts[2] = {0}, null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int i = 0; i < 200; i++)
-        assert_int_equal(sandbox_start(spawner, &plan, null, null, null, count_ok, counts, &p, &e), 0);
-    assert_true(WAIT_FOR(spawner_dispatch(spawner, &e) == 0 && counts[0] + counts[1] == 200, 60000));
+        assert_int_equal(sandbox_start(spawner, &plan, null, null, null, count_ok, counts, &p, &e),
+                         0);
+    assert_true(
+        WAIT_FOR(spawner_dispatch(spawner, &e) == 0 && counts[0] + counts[1] == 200, 60000));
     assert_int_equal(counts[1], 200);
     close(null);
 }
@@ -317,7 +324,8 @@ static void *run_many(void *arg)
     for (int i = 0; i < 25; i++) {
         struct sandbox_result r;
         struct err e = {0};
-        good += sandbox_run(spawner, &plan, null, null, null, &r, &e) == 0 && r.end == SANDBOX_EXITED;
+        good +=
+            sandbox_run(spawner, &plan, null, null, null, &r, &e) == 0 && r.end == SANDBOX_EXITED;
     }
     close(null);
     return (void *)good;
@@ -334,7 +342,8 @@ static void test_threads(void **state)
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, run_many, NULL), 0);
     for (int i = 0; i < 50; i++) {
-        assert_int_equal(sandbox_start(spawner, &plan, null, null, null, count_ok, counts, &p, &e), 0);
+        assert_int_equal(sandbox_start(spawner, &plan, null, null, null, count_ok, counts, &p, &e),
+                         0);
         if (i % 2) /* some of the time nobody dispatches but the waiting threads */
             continue;
         struct pollfd pf = {.fd = spawner_fd(spawner), .events = POLLIN};
@@ -371,7 +380,8 @@ static void receive(int fd, void *buf, size_t size, uint32_t type)
     }
 }
 
-static void send_request(int fd, const struct wire_head *h, const void *plan, size_t len, int descriptors)
+static void send_request(int fd, const struct wire_head *h, const void *plan, size_t len,
+                         int descriptors)
 {
     union {
         char buf[CMSG_SPACE(5 * sizeof(int))];
@@ -411,7 +421,8 @@ static void test_garbage(void **state)
     receive(pair[0], &buf, sizeof buf, WIRE_READY);
     srandom(1);
     for (int i = 0; i < 300; i++) {
-        struct wire_head h = {.type = (uint32_t)(i % 9), .limit = (uint32_t)random(), .id = (uint64_t)i + 1000};
+        struct wire_head h = {
+            .type = (uint32_t)(i % 9), .limit = (uint32_t)random(), .id = (uint64_t)i + 1000};
         for (size_t k = 0; k < sizeof noise; k++)
             noise[k] = (char)(random() % (i % 3 ? 256 : 22));
         if (h.type != WIRE_QUIT)
@@ -441,16 +452,28 @@ static void test_garbage(void **state)
 /* Everything of a plan survives the wire. */
 static void test_wire(void **state)
 {
-    static const char *const argv[] = {"/bin/x", "", "three", NULL}, *const env[] = {"A=1", "B=", NULL};
+    static const char *const argv[] = {"/bin/x", "", "three", NULL}, *const env[] = {"A=1",
+                                                                                     "B=", NULL};
     static const struct sandbox_mount mounts[] = {
         {.kind = MOUNT_BIND, .source = "/a", .target = "/w", .writable = true},
         {.kind = MOUNT_OVERLAY, .source = "/l", .upper = "/u/1", .work = "/u/2", .target = "/o"},
         {.kind = MOUNT_TMPFS, .target = "/t", .size_bytes = 5},
     };
-    const struct sandbox_plan p = {.name = "n", .argv = argv, .env = env, .cwd = "/c", .mounts = mounts, .mounts_count = 3,
-                                   .network = SANDBOX_NET_LOOPBACK, .scratch = "/s",
-                                   .limits = {.memory_bytes = 1, .cpu_ms = 2, .pids = 3, .files = 4, .disk_bytes = 5,
-                                              .output_bytes = 6, .wall_ms = 7}};
+    const struct sandbox_plan p = {.name = "n",
+                                   .argv = argv,
+                                   .env = env,
+                                   .cwd = "/c",
+                                   .mounts = mounts,
+                                   .mounts_count = 3,
+                                   .network = SANDBOX_NET_LOOPBACK,
+                                   .scratch = "/s",
+                                   .limits = {.memory_bytes = 1,
+                                              .cpu_ms = 2,
+                                              .pids = 3,
+                                              .files = 4,
+                                              .disk_bytes = 5,
+                                              .output_bytes = 6,
+                                              .wall_ms = 7}};
     static struct wire_plan w;
     _cleanup_(strbuf_release) struct strbuf b = STRBUF_INIT;
     struct err e = {0};
@@ -470,7 +493,8 @@ static void test_wire(void **state)
     assert_true(w.plan.mounts[0].writable && !w.plan.mounts[1].writable);
     assert_string_equal(w.plan.mounts[1].work, "/u/2");
     assert_int_equal(w.plan.mounts[2].size_bytes, 5);
-    for (size_t n = 0; n < b.len; n++) { /* cut anywhere: refused or understood, never believed beyond its end */
+    for (size_t n = 0; n < b.len;
+         n++) { /* cut anywhere: refused or understood, never believed beyond its end */
         char *cut = mem_dup(b.s, n);
         (void)wire_decode_plan(cut, n, &w, &e);
         free(cut);
@@ -530,7 +554,8 @@ static void test_faults_here(void **state)
     close(null);
 }
 
-/* The same in the spawner and in what it forks: either it works, or it says what went wrong; it never hangs. */
+/* The same in the spawner and in what it forks: either it works, or it says what went wrong; it
+ * never hangs. */
 static void test_faults_there(void **state)
 {
     const struct sandbox_plan plan = {.name = "ok", .builtin = "ok"};
@@ -559,10 +584,17 @@ static void test_faults_there(void **state)
 static int suite(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire),          cmocka_unit_test(test_large_plan),    cmocka_unit_test(test_ff_killed),
-        cmocka_unit_test(test_spawner_killed), cmocka_unit_test(test_spawner_gone), cmocka_unit_test(test_free_kills),
-        cmocka_unit_test(test_no_leaks),      cmocka_unit_test(test_flood),         cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_faults_here),   cmocka_unit_test(test_faults_there),
+        cmocka_unit_test(test_wire),
+        cmocka_unit_test(test_large_plan),
+        cmocka_unit_test(test_ff_killed),
+        cmocka_unit_test(test_spawner_killed),
+        cmocka_unit_test(test_spawner_gone),
+        cmocka_unit_test(test_free_kills),
+        cmocka_unit_test(test_no_leaks),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_faults_here),
+        cmocka_unit_test(test_faults_there),
         cmocka_unit_test(test_threads), /* last: those above fork, and must have one thread */
     };
     return cmocka_run_group_tests_name("sandbox life", tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Hogs: each takes one thing without end, is stopped, and is named after it. Nothing else suffers. */
+/* Hogs: each takes one thing without end, is stopped, and is named after it. Nothing else suffers.
+ */
 #include "base/cleanup.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -86,7 +87,8 @@ static int take_tmp(void)
     return fill("/tmp/f");
 }
 
-/* Many files, each below the limit, in a folder that its owner may not read, and no end by itself. */
+/* Many files, each below the limit, in a folder that its owner may not read, and no end by itself.
+ */
 static int take_scratch_by_many(void)
 {
     static char block[1 << 16];
@@ -155,7 +157,8 @@ static void expect_limit(const struct sandbox_plan *plan, const char *limit, int
     struct run r, after;
     run_plan(plan, &r);
     if (r.result.end != SANDBOX_LIMIT)
-        fail_msg("%s: end %d, status %d, %s", plan->name, r.result.end, r.result.status, r.result.err.msg);
+        fail_msg("%s: end %d, status %d, %s", plan->name, r.result.end, r.result.status,
+                 r.result.err.msg);
     assert_string_equal(r.result.limit, limit);
     if (r.result.wall_ns > max_ms * 1000000)
         fail_msg("%s: stopped after %lld ms", plan->name, (long long)r.result.wall_ns / 1000000);
@@ -166,7 +169,8 @@ static void expect_limit(const struct sandbox_plan *plan, const char *limit, int
 
 static void test_memory(void **state)
 {
-    struct sandbox_plan plan = {.name = "memory", .builtin = "memory",
+    struct sandbox_plan plan = {.name = "memory",
+                                .builtin = "memory",
                                 .limits = {.memory_bytes = 64 << 20, .wall_ms = 20000}};
     expect_limit(&plan, "memory", 15000);
     plan.builtin = "memory_many";
@@ -186,19 +190,22 @@ static void test_memory_peak(void **state)
 
 static void test_pids(void **state)
 {
-    const struct sandbox_plan plan = {.name = "pids", .builtin = "pids", .limits = {.pids = 20, .wall_ms = 600}};
+    const struct sandbox_plan plan = {
+        .name = "pids", .builtin = "pids", .limits = {.pids = 20, .wall_ms = 600}};
     expect_limit(&plan, "pids", 5000);
 }
 
 static void test_cpu(void **state)
 {
-    const struct sandbox_plan plan = {.name = "cpu", .builtin = "cpu", .limits = {.cpu_ms = 300, .wall_ms = 20000}};
+    const struct sandbox_plan plan = {
+        .name = "cpu", .builtin = "cpu", .limits = {.cpu_ms = 300, .wall_ms = 20000}};
     expect_limit(&plan, "cpu", 15000);
 }
 
 static void test_disk(void **state)
 {
-    struct sandbox_plan plan = {.name = "scratch", .builtin = "scratch",
+    struct sandbox_plan plan = {.name = "scratch",
+                                .builtin = "scratch",
                                 .limits = {.disk_bytes = 8 << 20, .wall_ms = 20000}};
     expect_limit(&plan, "disk", 15000);
     plan.builtin = "tmp";
@@ -210,7 +217,9 @@ static void test_disk(void **state)
 static void test_disk_of_host(void **state)
 {
     char scratch[300];
-    struct sandbox_plan plan = {.name = "scratch", .builtin = "scratch", .scratch = scratch,
+    struct sandbox_plan plan = {.name = "scratch",
+                                .builtin = "scratch",
+                                .scratch = scratch,
                                 .limits = {.disk_bytes = 8 << 20, .wall_ms = 20000}};
     snprintf(scratch, sizeof scratch, "%s/s1", test_dir);
     assert_int_equal(mkdir(scratch, 0755), 0);
@@ -231,9 +240,15 @@ static void test_disk_of_workspace(void **state)
     snprintf(file, sizeof file, "%s/large", ws);
     assert_int_equal(mkdir(ws, 0755), 0);
     assert_int_equal(os_write_file_atomic(file, block, sizeof block, 0644, NULL), 0);
-    const struct sandbox_mount m = {.kind = MOUNT_BIND, .source = ws, .target = "/workspace", .writable = true};
-    const char *const argv[] = {"/bin/sh", "-c", "sleep 0.5; i=0; while :; do i=$((i+1)); cp large c$i; sleep 0.1; done", NULL};
-    struct sandbox_plan plan = {.name = "cp", .argv = argv, .mounts = &m, .mounts_count = 1,
+    const struct sandbox_mount m = {
+        .kind = MOUNT_BIND, .source = ws, .target = "/workspace", .writable = true};
+    const char *const argv[] = {
+        "/bin/sh", "-c", "sleep 0.5; i=0; while :; do i=$((i+1)); cp large c$i; sleep 0.1; done",
+        NULL};
+    struct sandbox_plan plan = {.name = "cp",
+                                .argv = argv,
+                                .mounts = &m,
+                                .mounts_count = 1,
                                 .limits = {.disk_bytes = 10 << 20, .wall_ms = 20000}};
     expect_limit(&plan, "disk", 15000);
     const char *const small[] = {"/bin/sh", "-c", "sleep 0.4; echo x > y; sleep 0.4; exit 3", NULL};
@@ -256,10 +271,14 @@ static void test_files_and_core(void **state)
 static int suite(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),          cmocka_unit_test(test_memory_peak),
-        cmocka_unit_test(test_pids),            cmocka_unit_test(test_cpu),
-        cmocka_unit_test(test_disk),            cmocka_unit_test(test_disk_of_host),
-        cmocka_unit_test(test_disk_of_workspace), cmocka_unit_test(test_files_and_core),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_peak),
+        cmocka_unit_test(test_pids),
+        cmocka_unit_test(test_cpu),
+        cmocka_unit_test(test_disk),
+        cmocka_unit_test(test_disk_of_host),
+        cmocka_unit_test(test_disk_of_workspace),
+        cmocka_unit_test(test_files_and_core),
     };
     return cmocka_run_group_tests_name("sandbox limits", tests, NULL, NULL);
 }

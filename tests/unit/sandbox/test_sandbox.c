@@ -90,7 +90,8 @@ static void test_exec(void **state)
 static void test_wall_limit(void **state)
 {
     struct run r;
-    const struct sandbox_plan plan = {.name = "hang", .builtin = "hang", .limits = {.wall_ms = 100}};
+    const struct sandbox_plan plan = {
+        .name = "hang", .builtin = "hang", .limits = {.wall_ms = 100}};
     run_plan(&plan, &r);
     assert_int_equal(r.result.end, SANDBOX_LIMIT);
     assert_string_equal(r.result.limit, "time");
@@ -115,7 +116,9 @@ static void test_kill(void **state)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     done_count = 0;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(sandbox_start(spawner, &plan, null, null, null, count_done, &results[i], &procs[i], &e), 0);
+        assert_int_equal(
+            sandbox_start(spawner, &plan, null, null, null, count_done, &results[i], &procs[i], &e),
+            0);
     os_sleep_ms(20);
     for (int i = 0; i < 3; i++)
         sandbox_kill(procs[i], limits[i]);
@@ -139,10 +142,12 @@ static void test_workspace(void **state)
     assert_int_equal(mkdir(ws, 0755), 0);
     assert_int_equal(mkdir(scratch, 0755), 0);
     assert_int_equal(os_write_file_atomic(file, "abc\n", 4, 0600, NULL), 0);
-    const struct sandbox_mount mounts[] = {{.kind = MOUNT_BIND, .source = ws, .target = "/workspace"}};
+    const struct sandbox_mount mounts[] = {
+        {.kind = MOUNT_BIND, .source = ws, .target = "/workspace"}};
     const char *const argv[] = {"/bin/sh", "-c",
                                 "pwd; cat secret-mode; (echo no > new) 2>/dev/null && echo wrote; "
-                                "mkdir /scratch/d && echo yes > /scratch/d/out; ls -ln /scratch/d | tail -1 | cut -d' ' -f3",
+                                "mkdir /scratch/d && echo yes > /scratch/d/out; ls -ln /scratch/d "
+                                "| tail -1 | cut -d' ' -f3",
                                 NULL};
     struct sandbox_plan plan = {
         .name = "sh", .argv = argv, .mounts = mounts, .mounts_count = 1, .scratch = scratch};
@@ -161,8 +166,9 @@ static void test_workspace(void **state)
 static int suite(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exit_status), cmocka_unit_test(test_exec),      cmocka_unit_test(test_wall_limit),
-        cmocka_unit_test(test_kill),        cmocka_unit_test(test_workspace),
+        cmocka_unit_test(test_exit_status), cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_wall_limit),  cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_workspace),
     };
     return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Each wall, proven by a child that tries to get through it. A probe prints what it got through and fails. */
+/* Each wall, proven by a child that tries to get through it. A probe prints what it got through and
+ * fails. */
 #include "base/cleanup.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -60,8 +61,9 @@ static int probe_files(void)
     HELD(secret != NULL);
     HELD(cannot_open("/etc/shadow", O_RDONLY));
     HELD(cannot_open("/etc/ssl/private", O_RDONLY));
-    static const char *const ways[] = {"%s", "/proc/self/root%s", "/proc/1/root%s", "/proc/self/cwd/../../..%s",
-                                       "/../../..%s", "/.host%s", "/.layers/lower%s", "/dev/fd/0/..%s"};
+    static const char *const ways[] = {
+        "%s",          "/proc/self/root%s", "/proc/1/root%s",   "/proc/self/cwd/../../..%s",
+        "/../../..%s", "/.host%s",          "/.layers/lower%s", "/dev/fd/0/..%s"};
     for (size_t i = 0; secret && i < ARRAY_LEN(ways); i++) {
         snprintf(path, sizeof path, ways[i], secret);
         wall(cannot_open(path, O_RDONLY), path);
@@ -70,8 +72,10 @@ static int probe_files(void)
     }
     struct stat st;
     HELD(stat("/home", &st) == 0 && rmdir("/home") < 0);
-    static const char *const absent[] = {"/root/.ssh", "/var/lib", "/boot", "/sys/kernel", "/run/user", "/dev/mem", "/dev/kmsg",
-                                         "/dev/tty", "/dev/sda", "/dev/vda", "/dev/ptmx", "/etc/sudoers", "/proc/kcore"};
+    static const char *const absent[] = {"/root/.ssh", "/var/lib", "/boot",     "/sys/kernel",
+                                         "/run/user",  "/dev/mem", "/dev/kmsg", "/dev/tty",
+                                         "/dev/sda",   "/dev/vda", "/dev/ptmx", "/etc/sudoers",
+                                         "/proc/kcore"};
     for (size_t i = 0; i < ARRAY_LEN(absent); i++)
         wall(cannot_open(absent[i], O_RDONLY), absent[i]);
     return broken;
@@ -79,12 +83,18 @@ static int probe_files(void)
 
 static int probe_read_only(void)
 {
-    static const char *const places[] = {"/x", "/usr/x", "/etc/x", "/bin/x", "/workspace/x", "/dev/x", "/proc/x", "/lib/x",
-                                         "/home/x", "/opt/x", "/module/x", "/var/x", "/run/x"};
+    static const char *const places[] = {
+        "/x",     "/usr/x",  "/etc/x", "/bin/x",    "/workspace/x", "/dev/x", "/proc/x",
+        "/lib/x", "/home/x", "/opt/x", "/module/x", "/var/x",       "/run/x"};
     for (size_t i = 0; i < ARRAY_LEN(places); i++)
         wall(cannot_open(places[i], O_WRONLY | O_CREAT), places[i]);
-    static const char *const files[] = {"/etc/passwd", "/usr/bin/env", "/workspace/file", "/proc/sysrq-trigger",
-                                        "/proc/sys/kernel/core_pattern", "/proc/self/uid_map", "/proc/self/oom_score_adj",
+    static const char *const files[] = {"/etc/passwd",
+                                        "/usr/bin/env",
+                                        "/workspace/file",
+                                        "/proc/sysrq-trigger",
+                                        "/proc/sys/kernel/core_pattern",
+                                        "/proc/self/uid_map",
+                                        "/proc/self/oom_score_adj",
                                         "/proc/1/mem"};
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         wall(cannot_open(files[i], O_WRONLY), files[i]);
@@ -145,7 +155,8 @@ static int probe_rights(void)
     HELD(status_hex(text, "CapAmb:") == 0);
     HELD(status_hex(text, "NoNewPrivs:") == 1);
     HELD(status_hex(text, "Seccomp:") == 2);
-    HELD(strstr(text, "Groups:\t \n") || strstr(text, "Groups:\t\n") || strstr(text, "Groups:\t65534 \n"));
+    HELD(strstr(text, "Groups:\t \n") || strstr(text, "Groups:\t\n") ||
+         strstr(text, "Groups:\t65534 \n"));
     free(text);
     HELD(getuid() == 1000 && geteuid() == 1000 && getgid() == 1000);
     HELD(setuid(0) < 0);
@@ -158,7 +169,8 @@ static int probe_rights(void)
 /* A setuid program is only a program. */
 static int probe_setuid(void)
 {
-    static const char *const programs[] = {"/usr/bin/su", "/usr/bin/mount", "/usr/bin/passwd", "/usr/bin/newgrp"};
+    static const char *const programs[] = {"/usr/bin/su", "/usr/bin/mount", "/usr/bin/passwd",
+                                           "/usr/bin/newgrp"};
     struct stat st;
     struct statvfs v;
     bool found = false;
@@ -189,13 +201,19 @@ static void denied(long nr, const char *name)
 
 static int probe_syscalls(void)
 {
-    DENIED(ptrace), DENIED(mount), DENIED(umount2), DENIED(pivot_root), DENIED(chroot), DENIED(setns);
-    DENIED(open_tree), DENIED(move_mount), DENIED(fsopen), DENIED(fsmount), DENIED(fsconfig), DENIED(fspick);
-    DENIED(mount_setattr), DENIED(name_to_handle_at), DENIED(open_by_handle_at), DENIED(quotactl), DENIED(acct);
-    DENIED(bpf), DENIED(perf_event_open), DENIED(userfaultfd), DENIED(io_uring_setup), DENIED(io_uring_enter);
+    DENIED(ptrace), DENIED(mount), DENIED(umount2), DENIED(pivot_root), DENIED(chroot),
+        DENIED(setns);
+    DENIED(open_tree), DENIED(move_mount), DENIED(fsopen), DENIED(fsmount), DENIED(fsconfig),
+        DENIED(fspick);
+    DENIED(mount_setattr), DENIED(name_to_handle_at), DENIED(open_by_handle_at), DENIED(quotactl),
+        DENIED(acct);
+    DENIED(bpf), DENIED(perf_event_open), DENIED(userfaultfd), DENIED(io_uring_setup),
+        DENIED(io_uring_enter);
     DENIED(io_uring_register), DENIED(init_module), DENIED(finit_module), DENIED(delete_module);
-    DENIED(kexec_load), DENIED(reboot), DENIED(swapon), DENIED(swapoff), DENIED(add_key), DENIED(request_key);
-    DENIED(keyctl), DENIED(process_vm_readv), DENIED(process_vm_writev), DENIED(kcmp), DENIED(pidfd_getfd);
+    DENIED(kexec_load), DENIED(reboot), DENIED(swapon), DENIED(swapoff), DENIED(add_key),
+        DENIED(request_key);
+    DENIED(keyctl), DENIED(process_vm_readv), DENIED(process_vm_writev), DENIED(kcmp),
+        DENIED(pidfd_getfd);
     DENIED(settimeofday), DENIED(clock_settime), DENIED(adjtimex), DENIED(syslog), DENIED(vhangup);
     DENIED(sethostname), DENIED(setdomainname), DENIED(fanotify_init), DENIED(memfd_secret);
 #ifdef __x86_64__
@@ -205,7 +223,8 @@ static int probe_syscalls(void)
     HELD(syscall(SYS_clone3, NULL, 0) < 0 && errno == ENOSYS);
     HELD(syscall(1000) < 0 && errno == ENOSYS); /* what is not known yet does not exist */
     HELD(syscall(467) < 0 && errno == ENOSYS);  /* open_tree_attr */
-    static const int flags[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS,
+    static const int flags[] = {CLONE_NEWUSER,   CLONE_NEWNS,  CLONE_NEWPID,
+                                CLONE_NEWNET,    CLONE_NEWIPC, CLONE_NEWUTS,
                                 CLONE_NEWCGROUP, 0x80 /* CLONE_NEWTIME */};
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
         HELD(unshare(flags[i]) < 0 && errno == EPERM);
@@ -225,7 +244,8 @@ static int probe_syscalls(void)
 static int probe_arguments(void)
 {
     const long garbage = 1L << 40;
-    static const int families[] = {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_CAN, AF_TIPC, AF_XDP, AF_KEY, AF_NFC};
+    static const int families[] = {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_CAN,
+                                   AF_TIPC,   AF_XDP,   AF_KEY, AF_NFC};
     for (size_t i = 0; i < ARRAY_LEN(families); i++) {
         HELD(socket(families[i], SOCK_DGRAM, 0) < 0 && errno == EPERM);
         HELD(syscall(SYS_socket, families[i] | garbage, SOCK_RAW, 0) < 0 && errno == EPERM);
@@ -261,7 +281,8 @@ static int probe_abi(void)
     }
     int status = 0;
     HELD(waitpid(pid, &status, 0) == pid);
-    HELD((WIFEXITED(status) && WEXITSTATUS(status) == 0) || WIFSIGNALED(status)); /* a kernel without i386 faults */
+    HELD((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+         WIFSIGNALED(status)); /* a kernel without i386 faults */
 #endif
     return broken;
 }
@@ -307,11 +328,13 @@ static int probe_descriptors(void)
 }
 
 /* Reads where no variable of ours is. */
-__attribute__((no_sanitize("address"))) static bool memory_has(const char *from, const char *to, const char *needle, size_t n)
+__attribute__((no_sanitize("address"))) static bool memory_has(const char *from, const char *to,
+                                                               const char *needle, size_t n)
 {
     for (const char *p = from; p + n <= to; p++) {
         size_t i = 0;
-        while (i < n && (p[i] ^ 0x55) == needle[i]) /* the needle is masked, not to be found itself */
+        while (i < n &&
+               (p[i] ^ 0x55) == needle[i]) /* the needle is masked, not to be found itself */
             i++;
         if (i == n)
             return true;
@@ -319,12 +342,12 @@ __attribute__((no_sanitize("address"))) static bool memory_has(const char *from,
     return false;
 }
 
-/* The canary stood in the environment of the process that started the spawner: neither the variables nor the stack, where
- * the kernel put them, may have it. */
+/* The canary stood in the environment of the process that started the spawner: neither the
+ * variables nor the stack, where the kernel put them, may have it. */
 static int probe_environment(void)
 {
-    static const char *const names[] = {"PATH", "HOME", "TMPDIR", "LANG", "USER", "LOGNAME", "SECRET_FILE", "OUTSIDE_PID",
-                                        "TCP_PORT"};
+    static const char *const names[] = {"PATH",    "HOME",        "TMPDIR",      "LANG",    "USER",
+                                        "LOGNAME", "SECRET_FILE", "OUTSIDE_PID", "TCP_PORT"};
     for (char **e = environ; *e; e++) {
         bool known = false;
         for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -369,7 +392,9 @@ static int abstract_socket(bool listening)
 
 static int tcp_connect(int port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int r = connect(fd, (struct sockaddr *)&a, sizeof a);
     close(fd);
@@ -393,8 +418,10 @@ static int probe_network(void)
     int port;
     HELD(getenv("TCP_PORT") && tcp_connect(atoi(getenv("TCP_PORT"))) < 0);
     HELD(abstract_socket(false) < 0);
-    HELD(tcp_listen(&port) < 0 || tcp_connect(port) < 0); /* not even its own: there is no network */
-    struct sockaddr_in dns = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x08080808)};
+    HELD(tcp_listen(&port) < 0 ||
+         tcp_connect(port) < 0); /* not even its own: there is no network */
+    struct sockaddr_in dns = {
+        .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x08080808)};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     HELD(sendto(fd, "x", 1, 0, (struct sockaddr *)&dns, sizeof dns) < 0);
     close(fd);
@@ -405,7 +432,8 @@ static int probe_network(void)
 static int probe_loopback(void)
 {
     int port;
-    HELD(getenv("TCP_PORT") && tcp_connect(atoi(getenv("TCP_PORT"))) < 0); /* the host's is another */
+    HELD(getenv("TCP_PORT") &&
+         tcp_connect(atoi(getenv("TCP_PORT"))) < 0); /* the host's is another */
     int fd = tcp_listen(&port);
     HELD(fd >= 0 && tcp_connect(port) == 0);
     HELD(abstract_socket(false) < 0);
@@ -448,34 +476,53 @@ static int probe_traces(void)
 }
 
 const struct probe probes[] = {
-    {"files", probe_files},             {"read_only", probe_read_only}, {"mounts", probe_mounts},
-    {"rights", probe_rights},           {"setuid", probe_setuid},       {"syscalls", probe_syscalls},
-    {"arguments", probe_arguments},     {"abi", probe_abi},             {"processes", probe_processes},
-    {"descriptors", probe_descriptors}, {"environment", probe_environment}, {"network", probe_network},
-    {"loopback", probe_loopback},       {"listen", probe_listen},       {"connect", probe_connect},
-    {"leave", probe_leave},             {"traces", probe_traces},       {NULL, NULL},
+    {"files", probe_files},
+    {"read_only", probe_read_only},
+    {"mounts", probe_mounts},
+    {"rights", probe_rights},
+    {"setuid", probe_setuid},
+    {"syscalls", probe_syscalls},
+    {"arguments", probe_arguments},
+    {"abi", probe_abi},
+    {"processes", probe_processes},
+    {"descriptors", probe_descriptors},
+    {"environment", probe_environment},
+    {"network", probe_network},
+    {"loopback", probe_loopback},
+    {"listen", probe_listen},
+    {"connect", probe_connect},
+    {"leave", probe_leave},
+    {"traces", probe_traces},
+    {NULL, NULL},
 };
 
 /* --- outside --- */
 
 static char env_secret[400], env_pid[64], env_port[64], workspace[300];
 static const char *const env[] = {env_secret, env_pid, env_port, NULL};
-static const struct sandbox_mount mount_ws = {.kind = MOUNT_BIND, .source = workspace, .target = "/workspace"};
+static const struct sandbox_mount mount_ws = {
+    .kind = MOUNT_BIND, .source = workspace, .target = "/workspace"};
 
 static void hold(const char *probe, enum sandbox_network network)
 {
     struct run r;
-    const struct sandbox_plan plan = {.name = probe, .builtin = probe, .env = env, .mounts = &mount_ws,
-                                      .mounts_count = 1, .network = network};
+    const struct sandbox_plan plan = {.name = probe,
+                                      .builtin = probe,
+                                      .env = env,
+                                      .mounts = &mount_ws,
+                                      .mounts_count = 1,
+                                      .network = network};
     run_plan(&plan, &r);
     if (r.result.end != SANDBOX_EXITED || r.result.status != 0)
-        fail_msg("%s: end %d, status %d: %s%s", probe, r.result.end, r.result.status, r.result.err.msg, r.out);
+        fail_msg("%s: end %d, status %d: %s%s", probe, r.result.end, r.result.status,
+                 r.result.err.msg, r.out);
 }
 
 static void test_walls(void **state)
 {
-    static const char *const all[] = {"files", "read_only", "mounts", "rights", "setuid", "syscalls", "arguments", "abi",
-                                      "processes", "descriptors", "environment", "leave", "traces"};
+    static const char *const all[] = {
+        "files", "read_only", "mounts",      "rights",      "setuid", "syscalls", "arguments",
+        "abi",   "processes", "descriptors", "environment", "leave",  "traces"};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         hold(all[i], SANDBOX_NET_NONE);
 }
@@ -497,7 +544,8 @@ static void test_network(void **state)
     close(tcp);
     close(abstract);
     struct run r;
-    const struct sandbox_plan full = {.name = "full", .builtin = "rights", .network = SANDBOX_NET_FULL};
+    const struct sandbox_plan full = {
+        .name = "full", .builtin = "rights", .network = SANDBOX_NET_FULL};
     run_plan(&full, &r);
     assert_int_equal(r.result.end, SANDBOX_SETUP_FAILED);
     assert_int_equal(r.result.err.code, ERR_UNIMPLEMENTED);
@@ -518,7 +566,8 @@ static void test_neighbours(void **state)
     char line[16] = "";
     bool done = false;
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    assert_int_equal(sandbox_start(spawner, &plan, out[1], out[1], out[1], ignore_done, &done, &p, &e), 0);
+    assert_int_equal(
+        sandbox_start(spawner, &plan, out[1], out[1], out[1], ignore_done, &done, &p, &e), 0);
     close(out[1]);
     assert_int_equal(read(out[0], line, 10), 10);
     hold("connect", SANDBOX_NET_NONE);
@@ -531,8 +580,10 @@ static void test_neighbours(void **state)
 static void test_exec_walls(void **state)
 {
     struct run r;
-    run_shell("grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; id -u; ls /proc | grep -c '^[0-9]';"
-              "cat /etc/shadow 2>&1; ls /home; hostname; env | sort | tr '\\n' ' '; ls -l /proc/self/fd | wc -l",
+    run_shell("grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; id -u; ls /proc | "
+              "grep -c '^[0-9]';"
+              "cat /etc/shadow 2>&1; ls /home; hostname; env | sort | tr '\\n' ' '; ls -l "
+              "/proc/self/fd | wc -l",
               &r);
     assert_non_null(strstr(r.out, "CapEff:\t0000000000000000\n"));
     assert_non_null(strstr(r.out, "CapBnd:\t0000000000000000\n"));
@@ -547,10 +598,13 @@ static void test_exec_walls(void **state)
 static void test_usable(void **state)
 {
     struct run r;
-    run_shell("set -e; echo a | sort > /tmp/x; test -s /tmp/x; echo b > /dev/null; head -c 8 /dev/urandom | wc -c;"
-              "cat /proc/meminfo > /dev/null; mkdir -p /scratch/a/b; mv /scratch/a /scratch/c; whoami; getent hosts localhost;"
+    run_shell("set -e; echo a | sort > /tmp/x; test -s /tmp/x; echo b > /dev/null; head -c 8 "
+              "/dev/urandom | wc -c;"
+              "cat /proc/meminfo > /dev/null; mkdir -p /scratch/a/b; mv /scratch/a /scratch/c; "
+              "whoami; getent hosts localhost;"
               "python3 -c 'import json,subprocess,ssl,socket,multiprocessing,tempfile; "
-              "q=multiprocessing.Queue(); q.put(7); print(q.get(), subprocess.check_output([\"echo\",\"x\"]))'",
+              "q=multiprocessing.Queue(); q.put(7); print(q.get(), "
+              "subprocess.check_output([\"echo\",\"x\"]))'",
               &r);
     if (r.result.end != SANDBOX_EXITED || r.result.status != 0)
         fail_msg("end %d, status %d: %s", r.result.end, r.result.status, r.out);
@@ -588,7 +642,8 @@ static void make_owned(char *path, size_t size, const char *name, int n, uid_t o
         assert_int_equal(chown(path, owner, owner), 0);
 }
 
-/* Layers may be ours or already the activity's, in every mixture; names may hold what parts options. */
+/* Layers may be ours or already the activity's, in every mixture; names may hold what parts
+ * options. */
 static void test_overlay(void **state)
 {
     const uid_t us = geteuid(), them = sandbox_host_uid();
@@ -602,11 +657,18 @@ static void test_overlay(void **state)
         make_owned(work, sizeof work, "work", i, upper_owner);
         write_file(lower, "a", "old\n", lower_owner);
         write_file(lower, "gone", "x", lower_owner);
-        const struct sandbox_mount m = {.kind = MOUNT_OVERLAY, .source = lower, .upper = upper, .work = work,
-                                        .target = "/workspace", .writable = true};
+        const struct sandbox_mount m = {.kind = MOUNT_OVERLAY,
+                                        .source = lower,
+                                        .upper = upper,
+                                        .work = work,
+                                        .target = "/workspace",
+                                        .writable = true};
         const char *const argv[] = {"/bin/sh", "-c",
-                                    "cat a && echo new > a && echo b > b && rm gone && mkdir d && mv b d && cat a d/b && ls", NULL};
-        const struct sandbox_plan plan = {.name = "sh", .argv = argv, .mounts = &m, .mounts_count = 1};
+                                    "cat a && echo new > a && echo b > b && rm gone && mkdir d && "
+                                    "mv b d && cat a d/b && ls",
+                                    NULL};
+        const struct sandbox_plan plan = {
+            .name = "sh", .argv = argv, .mounts = &m, .mounts_count = 1};
         struct run r;
         run_plan(&plan, &r);
         if (strcmp(r.out, "old\nnew\nb\na\nd\n") != 0)
@@ -622,7 +684,8 @@ static void test_bad_plans(void **state)
 {
     struct sandbox_mount m = {.kind = MOUNT_BIND, .source = test_dir, .target = "/etc/x"};
     struct sandbox_plan plan = {.name = "x", .builtin = "rights", .mounts = &m, .mounts_count = 1};
-    static const char *const targets[] = {"/etc/x", "/usr", "/proc/1", "/", "/.", "relative", "/a/../etc", "/dev"};
+    static const char *const targets[] = {"/etc/x", "/usr",     "/proc/1",   "/",
+                                          "/.",     "relative", "/a/../etc", "/dev"};
     struct run r;
     for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
         m.target = targets[i];
@@ -646,8 +709,9 @@ static void test_bad_plans(void **state)
 static int suite(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_walls),   cmocka_unit_test(test_network), cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_exec_walls), cmocka_unit_test(test_usable), cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_walls),      cmocka_unit_test(test_network),
+        cmocka_unit_test(test_neighbours), cmocka_unit_test(test_exec_walls),
+        cmocka_unit_test(test_usable),     cmocka_unit_test(test_overlay),
         cmocka_unit_test(test_bad_plans),
     };
     char file[320];
@@ -656,7 +720,8 @@ static int suite(void)
     snprintf(env_pid, sizeof env_pid, "OUTSIDE_PID=%d", (int)getpid());
     snprintf(env_port, sizeof env_port, "TCP_PORT=1");
     snprintf(file, sizeof file, "%s/file", workspace);
-    if (mkdir(workspace, 0755) < 0 || os_write_file_atomic(env_secret + 12, "top", 3, 0644, NULL) < 0 ||
+    if (mkdir(workspace, 0755) < 0 ||
+        os_write_file_atomic(env_secret + 12, "top", 3, 0644, NULL) < 0 ||
         os_write_file_atomic(file, "x\n", 2, 0666, NULL) < 0)
         return 1;
     return cmocka_run_group_tests_name("sandbox walls", tests, NULL, NULL);
@@ -664,7 +729,8 @@ static int suite(void)
 
 int main(int argc, char **argv)
 {
-    if (!getenv("SANDBOX_CANARY")) { /* it must be there from the program's start, where the kernel puts it */
+    if (!getenv("SANDBOX_CANARY")) { /* it must be there from the program's start, where the kernel
+                                        puts it */
         setenv("SANDBOX_CANARY", CANARY, 1);
         execv("/proc/self/exe", argv);
         return 1;
