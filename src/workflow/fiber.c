@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char future_key, pending_key, signal_handlers_key, signal_queues_key, main_key;
+const char future_key, pending_key, deliveries_key, signal_handlers_key, signal_queues_key, main_key;
 
 /* ---- fibers ---- */
 
@@ -29,19 +29,6 @@ static void make_ready(struct workflow *w, struct fiber *f, bool signal)
     else
         q->head = f;
     q->tail = f;
-}
-
-static struct fiber *next_ready(struct workflow *w)
-{
-    struct ready_queue *q = w->ready_signals.head ? &w->ready_signals : &w->ready;
-    struct fiber *f = q->head;
-    if (f) {
-        q->head = f->next_ready;
-        if (!q->head)
-            q->tail = NULL;
-        f->ready = false;
-    }
-    return f;
 }
 
 static struct fiber *take_idle(struct workflow *w, lua_State *L)
@@ -82,6 +69,7 @@ struct fiber *fiber_spawn(struct workflow *w, lua_State *L, int nargs, bool is_m
     f->is_main = is_main;
     f->nargs = nargs;
     lua_xmove(L, co, nargs + 1);
+    f->prev = w->last_fiber;
     if (w->last_fiber)
         w->last_fiber->next = f;
     else
@@ -93,16 +81,46 @@ struct fiber *fiber_spawn(struct workflow *w, lua_State *L, int nargs, bool is_m
     return f;
 }
 
+/* Starts the handler of the signal that waits longest. One at a time: a flood of signals costs no fiber each, unless the
+ * handlers wait. */
+static void deliver(struct workflow *w, lua_State *L)
+{
+    luaL_checkstack(L, 4, NULL);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &deliveries_key);
+    for (int i = 0; i < 2; i++) { /* the handler, then its value */
+        lua_rawgeti(L, -1 - i, ++w->deliveries_first);
+        lua_pushnil(L);
+        lua_rawseti(L, -3 - i, w->deliveries_first);
+    }
+    fiber_spawn(w, L, 1, false);
+    lua_pop(L, 1);
+}
+
+static struct fiber *next_ready(struct workflow *w, lua_State *L)
+{
+    if (!w->ready_signals.head && w->deliveries_first < w->deliveries_last)
+        deliver(w, L);
+    struct ready_queue *q = w->ready_signals.head ? &w->ready_signals : &w->ready;
+    struct fiber *f = q->head;
+    if (f) {
+        q->head = f->next_ready;
+        if (!q->head)
+            q->tail = NULL;
+        f->ready = false;
+    }
+    return f;
+}
+
 static void fiber_end(struct workflow *w, lua_State *L, struct fiber *f)
 {
-    struct fiber **p = &w->fibers, *last = NULL;
-    while (*p != f) {
-        last = *p;
-        p = &(*p)->next;
-    }
-    *p = f->next;
-    if (w->last_fiber == f)
-        w->last_fiber = last;
+    if (f->prev)
+        f->prev->next = f->next;
+    else
+        w->fibers = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
+    else
+        w->last_fiber = f->prev;
     luaL_unref(L, LUA_REGISTRYINDEX, f->ref);
     if (w->main_fiber == f)
         w->main_fiber = NULL;
@@ -146,7 +164,7 @@ static void on_error(struct workflow *w, lua_State *L, struct fiber *f, int stat
 void fiber_run(struct workflow *w, lua_State *L)
 {
     while (w->closing == CLOSING_NOT && w->failed == 0) {
-        struct fiber *f = next_ready(w);
+        struct fiber *f = next_ready(w, L);
         if (!f)
             return;
         w->current = f;
@@ -278,6 +296,22 @@ void future_resolve(struct workflow *w, lua_State *L, struct future *f, bool ok)
 
 /* ---- signals ---- */
 
+/* The values that wait for a name are in a table: at 0 is the index of the first, at -1 that of the last. */
+static lua_Integer queue_index(lua_State *L, int queue, int which, lua_Integer def)
+{
+    int ok;
+    lua_rawgeti(L, queue, which);
+    lua_Integer i = lua_tointegerx(L, -1, &ok);
+    lua_pop(L, 1);
+    return ok ? i : def;
+}
+
+static void set_queue_index(lua_State *L, int queue, int which, lua_Integer i)
+{
+    lua_pushinteger(L, i);
+    lua_rawseti(L, queue, which);
+}
+
 bool fiber_take_signal(lua_State *L, const char *name)
 {
     luaL_checkstack(L, 5, NULL);
@@ -286,17 +320,17 @@ bool fiber_take_signal(lua_State *L, const char *name)
         lua_pop(L, 2);
         return false;
     }
-    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-    if (n == 0) {
+    int queue = lua_gettop(L);
+    lua_Integer first = queue_index(L, queue, 0, 1);
+    if (first > queue_index(L, queue, -1, 0)) {
         lua_pop(L, 2);
         return false;
     }
-    lua_rawgeti(L, -1, 1);
-    for (lua_Integer i = 1; i <= n; i++) {
-        lua_rawgeti(L, -2, i + 1);
-        lua_rawseti(L, -3, i);
-    }
-    lua_replace(L, -3);
+    lua_rawgeti(L, queue, first);
+    lua_pushnil(L);
+    lua_rawseti(L, queue, first);
+    set_queue_index(L, queue, 0, first + 1);
+    lua_replace(L, queue - 1);
     lua_pop(L, 1);
     return true;
 }
@@ -306,9 +340,12 @@ void fiber_signal(struct workflow *w, lua_State *L, const char *name)
     luaL_checkstack(L, 5, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &signal_handlers_key);
     if (lua_getfield(L, -1, name) == LUA_TFUNCTION) {
-        lua_remove(L, -2);
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &deliveries_key);
         lua_insert(L, -2);
-        fiber_spawn(w, L, 1, false);
+        lua_rawseti(L, -2, ++w->deliveries_last);
+        lua_pushvalue(L, -3);
+        lua_rawseti(L, -2, ++w->deliveries_last);
+        lua_pop(L, 3);
         return;
     }
     lua_pop(L, 2);
@@ -331,8 +368,11 @@ void fiber_signal(struct workflow *w, lua_State *L, const char *name)
         lua_pushvalue(L, -1);
         lua_setfield(L, -3, name);
     }
+    int queue = lua_gettop(L);
+    lua_Integer last = queue_index(L, queue, -1, 0) + 1;
     lua_pushvalue(L, -3);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_rawseti(L, queue, last);
+    set_queue_index(L, queue, -1, last);
     lua_pop(L, 3);
 }
 
@@ -349,6 +389,7 @@ void future_cancel(struct workflow *w, lua_State *L, struct future *f)
     if (f->state != FUTURE_PENDING || f->cancel_requested)
         return;
     f->cancel_requested = true;
+    limits_charge(L, (w->commands.len - w->commands_first) / 4); /* the command is looked for */
     bool unsent = command_take_back(w, f);
     if (!unsent && command_cancel(w, f, sandbox_where(L)) < 0) {
         w->heap.failed = true;
@@ -396,7 +437,7 @@ static int future_done_method(lua_State *L)
 
 void fiber_open(lua_State *L)
 {
-    static const char *const tables[] = {&pending_key, &signal_handlers_key, &signal_queues_key, &query_handlers_key};
+    static const char *const tables[] = {&pending_key, &deliveries_key, &signal_handlers_key, &signal_queues_key, &query_handlers_key};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         lua_newtable(L);
         lua_rawsetp(L, LUA_REGISTRYINDEX, tables[i]);

@@ -55,7 +55,13 @@ struct workflow_result {
 /* One workflow task. task->history holds either only what is new since the last task this instance saw
  * (task->previous_started_event_id matches) or the full history from event 1. more (may be NULL) holds the further
  * pages, already fetched, in order. Limits hit: the run fails (a FailWorkflowExecution command), which
- * pcall in the script cannot prevent. */
+ * pcall in the script cannot prevent. With the full history an instance that has run before starts over.
+ *
+ * Queries that every workflow answers: "__progress" (what ff.progress was last given) and "__stack" (where its fibers wait).
+ *
+ * -ERR_STATE: partial history that does not go on where this instance stands (it is behind, or its last answer was not
+ * accepted): give the full history. -ERR_CORRUPT: a history that no server writes. -ERR_INVALID: an input or header that is
+ * no JSON. -ERR_NO_MEMORY: of the process. After an error the instance takes full history only. */
 int workflow_task(struct workflow *w, const Pb__PollWorkflowTaskQueueResponse *task,
                   const Pb__History *const *more, size_t more_count, struct workflow_result *ret,
                   struct err *err);

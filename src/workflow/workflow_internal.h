@@ -101,7 +101,7 @@ struct future {
 enum wait_kind { WAIT_NONE, WAIT_ONE, WAIT_ALL, WAIT_RACE, WAIT_SIGNAL };
 
 struct fiber {
-    struct fiber *next; /* all of them, in order of creation */
+    struct fiber *prev, *next; /* all of them, in order of creation */
     struct fiber *next_ready;
     lua_State *co;
     int ref;
@@ -200,6 +200,7 @@ struct workflow {
     /* the scheduler */
     struct fiber *fibers, *last_fiber, *idle, *main_fiber, *current;
     struct ready_queue ready, ready_signals;
+    lua_Integer deliveries_first, deliveries_last; /* signals whose handlers are to be started: handler, value, ... */
     uint64_t next_token;
     uint32_t shield; /* of the chain of threads that runs */
     bool blocked;    /* the yield that is under way is ours, not coroutine.yield() */
@@ -392,6 +393,6 @@ void replay_task(struct workflow *w, lua_State *L, const Pb__HistoryEvent *const
 void query_answer_all(struct workflow *w, lua_State *L, const Pb__PollWorkflowTaskQueueResponse *task);
 
 /* Registry keys of tables: name -> function; name -> queue of values; pending futures. */
-extern const char signal_handlers_key, signal_queues_key, query_handlers_key, pending_key, main_key, metatables_key;
+extern const char deliveries_key, signal_handlers_key, signal_queues_key, query_handlers_key, pending_key, main_key, metatables_key;
 
 #endif

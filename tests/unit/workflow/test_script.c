@@ -305,6 +305,34 @@ static void test_signals(void **state)
     server_release(&s);
 }
 
+/* What came before anybody listened is kept, in order, and costs no more than it is. */
+static void test_many_signals(void **state)
+{
+    enum { COUNT = 20000 };
+    struct server s;
+    server_start(&s,
+                 "return function()\n"
+                 "  local first, n, bad = ff.wait_signal('s'), 1, 0\n"
+                 "  assert(first == 1)\n"
+                 "  for i = 2, 100 do assert(ff.wait_signal('s') == i) n = i end\n"
+                 "  ff.on_signal('s', function(v) if v ~= n + 1 then bad = bad + 1 end n = v end)\n"
+                 "  ff.wait_signal('end')\n"
+                 "  return {n = n, bad = bad}\n"
+                 "end", NULL, NULL);
+    for (int i = 1; i <= COUNT; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "%d", i);
+        server_signal(&s, "s", text);
+    }
+    server_task(&s);
+    server_signal(&s, "end", "0");
+    server_task(&s);
+    assert_true(s.closed);
+    assert_int_equal(json_i64(s.final, "n", 0), COUNT);
+    assert_int_equal(json_i64(s.final, "bad", -1), 0);
+    server_release(&s);
+}
+
 static void test_queries(void **state)
 {
     struct server s;
@@ -641,7 +669,7 @@ int main(void)
         cmocka_unit_test(test_errors),     cmocka_unit_test(test_timers_and_races),
         cmocka_unit_test(test_signals),    cmocka_unit_test(test_queries),
         cmocka_unit_test(test_children),   cmocka_unit_test(test_continue_as_new),
-        cmocka_unit_test(test_cancellation), cmocka_unit_test(test_coroutines_wait), cmocka_unit_test(test_failed_cleanup),
+        cmocka_unit_test(test_cancellation), cmocka_unit_test(test_coroutines_wait), cmocka_unit_test(test_many_signals), cmocka_unit_test(test_failed_cleanup),
         cmocka_unit_test(test_logs_once),  cmocka_unit_test(test_fibers_apart),
         cmocka_unit_test(test_queries_on_task), cmocka_unit_test(test_bad_payloads),
         cmocka_unit_test(test_json_round_trip),
