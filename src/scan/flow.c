@@ -1,0 +1,521 @@
+/* Statements: order, branches, loops, functions, classes. */
+#include "scan/flow_internal.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct saved {
+    uint32_t sym;
+    const struct value *value;
+    uint64_t mask;
+};
+
+typedef VEC(struct saved) saved_vec;
+
+static bool save_branch(struct flow *f, size_t mark, saved_vec *out)
+{
+    for (size_t i = mark; i < f->log.len; i++) {
+        struct saved s = {.sym = f->log.v[i].sym};
+        if (s.sym >= FLOW_LABEL_BASE)
+            s.mask = f->cleaned[s.sym - FLOW_LABEL_BASE];
+        else
+            s.value = f->vars[s.sym];
+        if (!VEC_PUSH(out, s))
+            return false;
+    }
+    return true;
+}
+
+static void replay(struct flow *f, const saved_vec *s)
+{
+    for (size_t i = 0; i < s->len; i++) {
+        if (s->v[i].sym >= FLOW_LABEL_BASE)
+            mark_clean(f, (uint64_t)1 << (s->v[i].sym - FLOW_LABEL_BASE), s->v[i].mask);
+        else
+            var_set(f, s->v[i].sym, s->v[i].value);
+    }
+}
+
+/* The state after two branches that both go on. vars hold the state of before, or of b if b_applied. */
+static void merge(struct flow *f, const saved_vec *a, size_t mark, saved_vec *b)
+{
+    undo_to(f, mark);
+    saved_vec joined = {0};
+    uint64_t clean_a[FLOW_LABELS], clean_b[FLOW_LABELS];
+    memcpy(clean_a, f->cleaned, sizeof clean_a);
+    memcpy(clean_b, f->cleaned, sizeof clean_b);
+    for (size_t i = 0; i < a->len; i++)
+        if (a->v[i].sym >= FLOW_LABEL_BASE)
+            clean_a[a->v[i].sym - FLOW_LABEL_BASE] |= a->v[i].mask;
+    for (size_t i = 0; i < b->len; i++)
+        if (b->v[i].sym >= FLOW_LABEL_BASE)
+            clean_b[b->v[i].sym - FLOW_LABEL_BASE] |= b->v[i].mask;
+    /* a's values, then b's over them remembering what a had */
+    const size_t base = f->log.len;
+    replay(f, a);
+    for (size_t i = 0; i < b->len; i++) {
+        if (b->v[i].sym >= FLOW_LABEL_BASE)
+            continue;
+        struct saved s = {.sym = b->v[i].sym, .value = value_join(f, var_get(f, b->v[i].sym), b->v[i].value)};
+        if (!VEC_PUSH(&joined, s))
+            f->nomem = true;
+    }
+    /* what only a changed joins with the value of before, which is in the log */
+    for (size_t i = base, end = f->log.len; i < end; i++) {
+        struct change c = f->log.v[i];
+        if (c.sym >= FLOW_LABEL_BASE)
+            continue;
+        bool in_b = b->len > 4096; /* too many to look through: take them as changed in both */
+        for (size_t k = 0; k < b->len && !in_b; k++)
+            in_b = b->v[k].sym == c.sym;
+        if (!in_b && c.old) {
+            struct saved s = {.sym = c.sym, .value = value_join(f, f->vars[c.sym], c.old)};
+            if (!VEC_PUSH(&joined, s))
+                f->nomem = true;
+        }
+    }
+    undo_to(f, base);
+    replay(f, a);
+    replay(f, &joined);
+    for (uint32_t i = 0; i < FLOW_LABELS; i++) {
+        uint64_t both = clean_a[i] & clean_b[i];
+        if (f->cleaned[i] != both) {
+            struct change c = {.sym = FLOW_LABEL_BASE + i, .old_mask = f->cleaned[i]};
+            if (VEC_PUSH(&f->log, c))
+                f->cleaned[i] = both;
+        }
+    }
+    VEC_RELEASE(&joined);
+}
+
+static void run_branch(struct flow *f, const struct node *n, const struct node *cond, bool truth)
+{
+    if (cond)
+        refine(f, cond, truth);
+    exec(f, n);
+}
+
+/* Runs two alternatives from the same state and joins what they leave. */
+static void either(struct flow *f, const struct node *a, const struct node *b, const struct node *cond)
+{
+    saved_vec left = {0}, right = {0};
+    size_t mark = f->log.len;
+    bool before = f->terminated;
+    f->terminated = false;
+    run_branch(f, a, cond, true);
+    bool a_over = f->terminated;
+    if (!save_branch(f, mark, &left))
+        f->nomem = true;
+    undo_to(f, mark);
+    f->terminated = false;
+    run_branch(f, b, cond, false);
+    bool b_over = f->terminated;
+    f->terminated = before || (a_over && b_over);
+    if (!a_over && b_over) {
+        undo_to(f, mark);
+        replay(f, &left);
+    } else if (!a_over && !b_over) {
+        if (!save_branch(f, mark, &right))
+            f->nomem = true;
+        merge(f, &left, mark, &right);
+    }
+    VEC_RELEASE(&left);
+    VEC_RELEASE(&right);
+}
+
+/* A comparison of known numbers decides the branch; a plain flag does not: it may be changed elsewhere. */
+static int known(struct flow *f, const struct node *cond, const struct value *v)
+{
+    while (cond && cond->kind == N_SEQ && cond->list && !cond->list->next)
+        cond = cond->list;
+    if (f->loops || f->top || !cond || cond->kind != N_BINARY || !(v->flags & VF_NUM) || !(v->flags & VF_BOOL))
+        return -1;
+    return v->num != 0;
+}
+
+static void exec_if(struct flow *f, const struct node *n)
+{
+    exec_list(f, n->list);
+    const struct value *c = n->a ? eval(f, n->a) : &flow_unknown;
+    int k = known(f, n->a, c);
+    if (k == 1)
+        exec(f, n->b);
+    else if (k == 0 && n->c)
+        exec(f, n->c);
+    else if (k < 0)
+        either(f, n->b, n->c, n->a);
+}
+
+/* A body that may run any number of times: seen twice, so that what one round leaves reaches the next. */
+static void exec_loop_body(struct flow *f, const struct node *cond, const struct node *body, const struct node *after)
+{
+    int rounds = f->loops < 2 ? 2 : 1;
+    bool before = f->terminated;
+    f->loops++;
+    for (int i = 0; i < rounds; i++) {
+        saved_vec once = {0}, none = {0};
+        size_t mark = f->log.len;
+        if (cond)
+            refine(f, cond, true);
+        exec(f, body);
+        f->terminated = false;
+        if (after)
+            eval(f, after);
+        if (save_branch(f, mark, &once))
+            merge(f, &once, mark, &none);
+        VEC_RELEASE(&once);
+    }
+    f->loops--;
+    f->terminated = before;
+}
+
+static void exec_loop(struct flow *f, const struct node *n)
+{
+    exec_list(f, n->list);
+    if (n->a)
+        eval(f, n->a);
+    exec_loop_body(f, n->a, n->b, n->c);
+    if (n->a)
+        refine(f, n->a, false);
+}
+
+/* What one round of "for x in v" gives x. */
+static const struct value *element(struct flow *f, const struct value *v)
+{
+    if (v->origin == ORIGIN_CONST)
+        return &flow_const;
+    struct value *e = value_new(f, v->origin);
+    e->clean = v->clean;
+    e->labels = v->labels;
+    e->flags = v->flags & (VF_SOURCE | VF_BUILT);
+    e->source_line = v->source_line;
+    return e;
+}
+
+static void exec_foreach(struct flow *f, const struct node *n)
+{
+    const struct value *v = n->b ? eval(f, n->b) : &flow_unknown;
+    if (n->a)
+        assign_to(f, n->a, element(f, v));
+    if (n->c)
+        exec_loop_body(f, NULL, n->c, NULL);
+}
+
+static void exec_try(struct flow *f, const struct node *n)
+{
+    size_t mark = f->log.len;
+    bool before = f->terminated;
+    saved_vec body = {0};
+    exec(f, n->b);
+    bool over = f->terminated;
+    for (const struct node *h = n->list; h; h = h->next) {
+        body.len = 0;
+        if (!save_branch(f, mark, &body))
+            f->nomem = true;
+        saved_vec none = {0}, handler = {0};
+        if (over) { /* the handler starts from anywhere in the body */
+            f->terminated = false;
+            exec(f, h);
+            over = f->terminated;
+        } else {
+            size_t inner = f->log.len;
+            f->terminated = false;
+            exec(f, h);
+            bool h_over = f->terminated;
+            if (!save_branch(f, inner, &handler))
+                f->nomem = true;
+            if (h_over)
+                undo_to(f, inner);
+            else
+                merge(f, &handler, inner, &none);
+        }
+        VEC_RELEASE(&handler);
+    }
+    VEC_RELEASE(&body);
+    f->terminated = over;
+    if (n->c) {
+        bool t = f->terminated;
+        f->terminated = false;
+        exec(f, n->c);
+        f->terminated |= t;
+    }
+    f->terminated |= before;
+}
+
+/* Values compared with constants are constants inside that case. */
+static bool case_hits(const struct value *v, const struct value *c)
+{
+    return (v->flags & c->flags & VF_NUM && v->num == c->num) ||
+           (v->flags & c->flags & VF_TEXT && v->text_len == c->text_len && memcmp(v->text, c->text, v->text_len) == 0);
+}
+
+static const struct node *known_case(struct flow *f, const struct node *n, const struct value *v)
+{
+    if (!(v->flags & (VF_NUM | VF_TEXT)) || v->origin != ORIGIN_CONST || f->loops || f->top)
+        return NULL;
+    const struct node *other = NULL;
+    for (const struct node *c = n->list; c; c = c->next) {
+        if (!c->a) {
+            other = c;
+            continue;
+        }
+        const struct node *item = c->a->kind == N_SEQ ? c->a->list : c->a;
+        for (; item; item = c->a->kind == N_SEQ ? item->next : NULL) {
+            const struct value *k = eval(f, item);
+            if (!(k->flags & (VF_NUM | VF_TEXT)))
+                return NULL;
+            if (case_hits(v, k))
+                return c;
+        }
+    }
+    return other;
+}
+
+static void exec_switch(struct flow *f, const struct node *n)
+{
+    const struct value *v = n->a ? eval(f, n->a) : &flow_unknown;
+    const struct node *only = known_case(f, n, v);
+    if (only) { /* and what it falls into: up to a break */
+        bool before = f->terminated;
+        for (const struct node *c = only; c && !f->terminated; c = c->flags & NF_FALLTHROUGH ? c->next : NULL)
+            exec(f, c->b);
+        f->terminated = before;
+        return;
+    }
+    saved_vec all = {0};
+    size_t mark = f->log.len;
+    bool before = f->terminated, has_default = false, every_over = n->list != NULL;
+    saved_vec acc = {0};
+    bool have = false;
+    for (const struct node *c = n->list; c; c = c->next) {
+        has_default |= !c->a;
+        f->terminated = false;
+        const struct value *k = c->a ? eval(f, c->a) : NULL;
+        if (k && k->origin == ORIGIN_CONST && n->a)
+            mark_clean(f, v->labels, CLEAN_ALL);
+        exec(f, c->b);
+        bool over = f->terminated;
+        const struct node *last = c->b && c->b->kind == N_BLOCK ? c->b->list : NULL;
+        while (last && last->next)
+            last = last->next;
+        bool leaves = over && !(last && last->kind == N_BREAK);
+        every_over &= leaves;
+        all.len = 0;
+        if (!save_branch(f, mark, &all))
+            f->nomem = true;
+        undo_to(f, mark);
+        if (leaves)
+            continue;
+        if (!have) {
+            acc.len = 0;
+            for (size_t i = 0; i < all.len; i++)
+                if (!VEC_PUSH(&acc, all.v[i]))
+                    f->nomem = true;
+            have = true;
+        } else {
+            merge(f, &acc, mark, &all);
+            acc.len = 0;
+            if (!save_branch(f, mark, &acc))
+                f->nomem = true;
+            undo_to(f, mark);
+        }
+    }
+    if (have && has_default) {
+        replay(f, &acc);
+    } else if (have) {
+        saved_vec none = {0};
+        merge(f, &acc, mark, &none);
+    }
+    f->terminated = before || (every_over && has_default);
+    VEC_RELEASE(&all);
+    VEC_RELEASE(&acc);
+}
+
+/* Functions of a block are known before its first statement. */
+static void hoist(struct flow *f, const struct node *list)
+{
+    for (const struct node *n = list; n; n = n->next) {
+        if (n->kind != N_FUNC || !n->sym)
+            continue;
+        struct value *v = value_new(f, ORIGIN_CONST);
+        v->func = n;
+        v->path = symtab_name(&f->sx->syms, n->sym);
+        var_set(f, n->sym, v);
+    }
+}
+
+static void exec_class(struct flow *f, const struct node *n)
+{
+    for (const struct node *d = n->c; d; d = d->next)
+        eval(f, d);
+    struct value *v = value_new(f, ORIGIN_CONST);
+    v->path = symtab_name(&f->sx->syms, n->sym);
+    var_set(f, n->sym, v);
+    if (!n->b)
+        return;
+    if (!VEC_PUSH(&f->classes, n))
+        f->nomem = true;
+    for (const struct node *m = n->b->list; m; m = m->next)
+        if (m->kind != N_FUNC)
+            exec(f, m);
+    for (const struct node *m = n->b->list; m; m = m->next)
+        if (m->kind == N_FUNC)
+            eval_function(f, m);
+    if (f->classes.len)
+        f->classes.len--;
+}
+
+static void exec_import(struct flow *f, const struct node *n)
+{
+    if (!n->sym)
+        return;
+    struct value *v = value_new(f, ORIGIN_CONST);
+    v->path = n->text;
+    var_set(f, n->sym, v);
+}
+
+void exec_list(struct flow *f, const struct node *list)
+{
+    hoist(f, list);
+    for (const struct node *n = list; n; n = n->next) {
+        if (f->terminated && n->kind != N_FUNC && n->kind != N_CLASS && n->kind != N_CASE)
+            continue; /* not reached; definitions still count */
+        exec(f, n);
+    }
+}
+
+void exec(struct flow *f, const struct node *n)
+{
+    if (!n || f->steps >= f->steps_max || f->depth >= FLOW_DEPTH_MAX) {
+        f->cut |= n != NULL;
+        return;
+    }
+    f->depth++;
+    const struct node *stmt = f->stmt;
+    if (n->kind != N_BLOCK)
+        f->stmt = n;
+    switch (n->kind) {
+    case N_BLOCK:
+        exec_list(f, n->list);
+        break;
+    case N_IF:
+        exec_if(f, n);
+        break;
+    case N_LOOP:
+        exec_loop(f, n);
+        break;
+    case N_FOREACH:
+        exec_foreach(f, n);
+        break;
+    case N_TRY:
+        exec_try(f, n);
+        break;
+    case N_SWITCH:
+        exec_switch(f, n);
+        break;
+    case N_CLASS:
+        exec_class(f, n);
+        break;
+    case N_IMPORT:
+        exec_import(f, n);
+        break;
+    default: {
+        const struct value *v = eval(f, n);
+        /* Ruby: the last value of a function is its result */
+        if (f->lang == LANG_RUBY && !n->next && f->stack.len && n->kind != N_RETURN && n->kind != N_ASSIGN)
+            f->result = f->result ? value_join(f, f->result, v) : v;
+        break;
+    }
+    }
+    f->stmt = stmt;
+    f->depth--;
+}
+
+static bool note_methods(struct flow *f, const struct node *class)
+{
+    const char *name = symtab_name(&f->sx->syms, class->sym);
+    for (const struct node *m = class->b->list; m; m = m->next) {
+        if (m->kind != N_FUNC || !m->sym)
+            continue;
+        char key[FLOW_PATH_MAX];
+        int n = snprintf(key, sizeof key, "%s.%s", name, symtab_name(&f->sx->syms, m->sym));
+        if (n > 0 && (size_t)n < sizeof key && !map_get(&f->funcs, key) && !map_set(&f->funcs, key, (void *)(uintptr_t)m))
+            return false;
+    }
+    return true;
+}
+
+/* Functions that the file calls inside its functions: they are seen there, with what they are given. */
+static bool note_calls(struct flow *f, const struct node *n, bool inside, int depth)
+{
+    if (depth > FLOW_DEPTH_MAX)
+        return true;
+    for (; n; n = n->next) {
+        bool in = inside || (n->kind == N_FUNC && depth > 0);
+        bool own = n->kind == N_CALL && n->a &&
+                   (n->a->kind == N_NAME ||
+                    (n->a->kind == N_MEMBER && n->a->a && n->a->a->kind == N_NAME &&
+                     (n->a->a->sym == KW_self || n->a->a->sym == KW_this || n->a->a->sym == KW_static)));
+        if (own && inside && !map_set(&f->called, symtab_name(&f->sx->syms, n->a->sym), f))
+            return false;
+        if (n->kind == N_CLASS && n->b && !note_methods(f, n))
+            return false;
+        if (n->kind == N_FUNC && n->sym && !map_get(&f->funcs, symtab_name(&f->sx->syms, n->sym)) &&
+            !map_set(&f->funcs, symtab_name(&f->sx->syms, n->sym), (void *)(uintptr_t)n))
+            return false;
+        const struct node *parts[] = {n->a, n->b, n->c, n->list};
+        for (int i = 0; i < 4; i++) {
+            if (n->kind == N_INDEX && i == 3)
+                continue; /* the rest of b's list */
+            if (parts[i] && !note_calls(f, parts[i], in, depth + 1))
+                return false;
+        }
+    }
+    return true;
+}
+
+static int start(struct flow *f, struct syntax *sx, enum lang lang, struct err *err)
+{
+    f->vars_cap = sx->syms.count + 64;
+    f->vars = mem_calloc(f->vars_cap, sizeof *f->vars);
+    if (!f->vars || !note_calls(f, sx->root, false, 0))
+        return err_nomem(err);
+    f->top = true;
+    return 0;
+}
+
+int flow_run(struct syntax *sx, enum lang lang, const struct lang_rules *rules, flow_report *report, void *arg,
+             bool *ret_cut, struct err *err)
+{
+    struct flow f = {.sx = sx, .lang = lang, .rules = rules, .report = report, .arg = arg, .steps_max = FLOW_STEPS_MAX};
+    int r = start(&f, sx, lang, err);
+    if (r == 0) {
+        exec(&f, sx->root);
+        f.top = false;
+        for (size_t i = 0; i < f.queue.len && !f.nomem; i++) {
+            f.terminated = false;
+            f.label_count = 0;
+            size_t mark = f.log.len;
+            memset(f.cleaned, 0, sizeof f.cleaned);
+            struct queued q = f.queue.v[i];
+            f.classes.len = 0;
+            if (q.class && !VEC_PUSH(&f.classes, q.class))
+                f.nomem = true;
+            run_function(&f, q.func, NULL, false);
+            undo_locals(&f, mark, true);
+        }
+        if (f.nomem)
+            r = err_nomem(err);
+        *ret_cut = f.cut;
+    }
+    free(f.vars);
+    VEC_RELEASE(&f.log);
+    VEC_RELEASE(&f.queue);
+    VEC_RELEASE(&f.stack);
+    VEC_RELEASE(&f.classes);
+    map_release(&f.called);
+    map_release(&f.funcs);
+    return r;
+}

@@ -1,0 +1,192 @@
+/* What only C and C++ can get wrong: room, lifetime, indexes. The texts are rules with "check: name". */
+#include "scan/flow_internal.h"
+
+#include <string.h>
+
+static const struct value *val(const struct node *n)
+{
+    return !n || n->kind >= N_BLOCK || !n->val ? &flow_const : n->val;
+}
+
+static const struct rule *check_rule(const struct flow *f, const char *name)
+{
+    for (size_t i = 0; i < f->rules->checks.len; i++)
+        if (strcmp(f->rules->checks.v[i]->check, name) == 0)
+            return f->rules->checks.v[i];
+    return NULL;
+}
+
+static void report(struct flow *f, const char *check, const struct node *n, const struct value *v)
+{
+    const struct rule *r = check_rule(f, check);
+    if (r && rule_allowed(f, r, n))
+        flow_hit(f, r, n, v->origin, v->source_line);
+}
+
+static const struct node *nth(const struct node *list, int i)
+{
+    while (list && i-- > 0)
+        list = list->next;
+    return list;
+}
+
+static bool is(const char *name, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(name, *list) == 0)
+            return true;
+    return false;
+}
+
+static uint32_t room(const struct value *dst)
+{
+    return dst->flags & VF_ARRAY ? dst->size : 0;
+}
+
+/* strcpy, strcat: the source must be a constant that fits, or measured before. */
+static void check_copy(struct flow *f, const struct node *n)
+{
+    const struct value *dst = val(n->list), *src = val(nth(n->list, 1));
+    if (!n->list || !n->list->next)
+        return;
+    if (src->origin == ORIGIN_CONST && !(src->flags & VF_BUILT)) {
+        if (src->flags & VF_TEXT && room(dst) && src->text_len >= room(dst))
+            report(f, "buffer-copy", n, src);
+        return;
+    }
+    if (dst->flags & VF_HEAP || value_clean(f, src, rules_kind("size")))
+        return;
+    report(f, "buffer-copy", n, src);
+}
+
+/* Does a format write a string of any length? */
+static bool open_string(const struct value *fmt)
+{
+    if (!fmt->text)
+        return false;
+    for (uint32_t i = 0; i + 1 < fmt->text_len; i++) {
+        if (fmt->text[i] != '%')
+            continue;
+        if (fmt->text[i + 1] == '%') {
+            i++;
+            continue;
+        }
+        uint32_t k = i + 1;
+        bool precision = false;
+        while (k < fmt->text_len && strchr("-+ #0123456789.*lhzjt", fmt->text[k])) {
+            precision |= fmt->text[k] == '.';
+            k++;
+        }
+        if (k < fmt->text_len && (fmt->text[k] == 's' || fmt->text[k] == '[') && !precision)
+            return true;
+    }
+    return false;
+}
+
+static void check_sprintf(struct flow *f, const struct node *n)
+{
+    const struct value *dst = val(n->list), *fmt = val(nth(n->list, 1));
+    if (!open_string(fmt) || dst->flags & VF_HEAP)
+        return;
+    for (const struct node *a = nth(n->list, 2); a; a = a->next) {
+        const struct value *v = val(a);
+        if (v->origin != ORIGIN_CONST && !value_clean(f, v, rules_kind("size"))) {
+            report(f, "buffer-copy", n, v);
+            return;
+        }
+    }
+}
+
+/* memcpy(dst, src, n), read(fd, dst, n): the length against the room. */
+static void check_length(struct flow *f, const struct node *n, int dst_at, int len_at)
+{
+    const struct node *dst_node = nth(n->list, dst_at);
+    const struct value *dst = val(dst_node), *len = val(nth(n->list, len_at));
+    if (!nth(n->list, len_at))
+        return;
+    if (len->flags & VF_NUM && room(dst) && len->num > (int64_t)room(dst)) {
+        report(f, "buffer-length", n, len);
+        return;
+    }
+    if (len->origin < ORIGIN_PARAM || value_clean(f, len, rules_kind("size")))
+        return;
+    if (dst->flags & VF_HEAP && !(dst->flags & VF_ARRAY))
+        return;
+    report(f, "buffer-length", n, len);
+}
+
+static const struct node *product(const struct node *n)
+{
+    while (n && (n->kind == N_CAST || (n->kind == N_SEQ && n->list && !n->list->next)))
+        n = n->kind == N_CAST ? n->a : n->list;
+    if (n && n->kind == N_BINARY && n->op == OP1('+'))
+        return product(n->a) ? product(n->a) : product(n->b);
+    return n && n->kind == N_BINARY && n->op == OP1('*') ? n : NULL;
+}
+
+static void check_alloc(struct flow *f, const struct node *n, int at)
+{
+    const struct node *p = product(nth(n->list, at));
+    if (!p)
+        return;
+    const struct value *a = val(p->a), *b = val(p->b);
+    const struct value *worse = a->origin >= b->origin ? a : b;
+    if (worse->origin >= ORIGIN_PARAM && !value_clean(f, worse, rules_kind("size")))
+        report(f, "alloc-overflow", n, worse);
+}
+
+void check_c(struct flow *f, const struct node *n, const char *name)
+{
+    static const char *const copies[] = {"strcpy", "strcat", "wcscpy", "stpcpy", "wcscat", "lstrcpy", "_mbscpy", NULL};
+    static const char *const lengths[] = {"memcpy", "memmove", "strncpy", "memset", "bcopy", NULL};
+    static const char *const inputs[] = {"read", "recv", "recvfrom", NULL};
+    if (is(name, copies))
+        check_copy(f, n);
+    else if (strcmp(name, "sprintf") == 0 || strcmp(name, "vsprintf") == 0)
+        check_sprintf(f, n);
+    else if (is(name, lengths))
+        check_length(f, n, 0, 2);
+    else if (is(name, inputs))
+        check_length(f, n, 1, 2);
+    else if (strcmp(name, "fgets") == 0)
+        check_length(f, n, 0, 1);
+    else if (strcmp(name, "malloc") == 0 || strcmp(name, "alloca") == 0)
+        check_alloc(f, n, 0);
+    else if (strcmp(name, "realloc") == 0)
+        check_alloc(f, n, 1);
+    else if ((strcmp(name, "free") == 0 || strcmp(name, "kfree") == 0) && n->list && val(n->list)->flags & VF_FREED)
+        report(f, "double-free", n, val(n->list));
+}
+
+static bool frees(const struct flow *f, const struct node *call, const struct node *arg)
+{
+    if (!call || call->kind != N_CALL || !call->a || call->a->kind != N_NAME)
+        return false;
+    const char *name = symtab_name(&f->sx->syms, call->a->sym);
+    return (strcmp(name, "free") == 0 || strcmp(name, "kfree") == 0) && call->list == arg;
+}
+
+void check_use(struct flow *f, const struct node *n, const struct value *v)
+{
+    if ((f->lang != LANG_C && f->lang != LANG_CPP) || frees(f, f->stmt, n))
+        return;
+    const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : f->stmt && f->stmt->kind == N_RETURN ? f->stmt : n;
+    report(f, "use-after-free", at, v);
+}
+
+void check_index(struct flow *f, const struct node *n)
+{
+    if ((f->lang != LANG_C && f->lang != LANG_CPP) || !n->a || !n->b)
+        return;
+    const struct value *base = val(n->a), *key = val(n->b);
+    if (!(base->flags & VF_ARRAY))
+        return;
+    const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : n;
+    if (base->size && ((key->flags & VF_NUM && (key->num >= (int64_t)base->size || key->num < 0)) ||
+                       (!(key->flags & VF_NUM) && key->size > base->size && !(key->flags & VF_ARRAY)))) {
+        report(f, "index-bounds", at, key);
+        return;
+    }
+    if (key->origin >= ORIGIN_PARAM && !value_clean(f, key, rules_kind("index")))
+        report(f, "index-bounds", at, key);
+}

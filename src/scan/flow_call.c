@@ -1,0 +1,538 @@
+/* Calls: into functions of the file, and what is known of others by name. */
+#include "scan/flow_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static bool one_of(const char *s, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(s, *list) == 0)
+            return true;
+    return false;
+}
+
+static const char *last_name(const struct flow *f, const struct node *callee)
+{
+    while (callee && (callee->kind == N_CAST || (callee->kind == N_SEQ && callee->list && !callee->list->next)))
+        callee = callee->kind == N_CAST ? (callee->a ? callee->a : callee->c) : callee->list;
+    if (callee && (callee->kind == N_NAME || callee->kind == N_MEMBER))
+        return symtab_name(&f->sx->syms, callee->sym);
+    return "";
+}
+
+static const struct value *val(const struct node *n)
+{
+    if (!n || n->kind >= N_BLOCK || !n->val)
+        return &flow_const;
+    return n->val;
+}
+
+/* The function of this file that a call runs; NULL: not ours. */
+static const struct node *resolve(struct flow *f, const struct node *n, const struct value *callee)
+{
+    if (callee->func)
+        return callee->func;
+    const struct node *c = n->a;
+    if (!c || (c->kind != N_MEMBER && c->kind != N_NAME))
+        return NULL;
+    const char *name = symtab_name(&f->sx->syms, c->sym), *class = NULL;
+    if (c->kind == N_NAME && var_get(f, c->sym) && var_get(f, c->sym)->origin >= ORIGIN_PARAM)
+        return NULL;
+    bool own = c->kind == N_NAME;
+    if (c->kind == N_MEMBER && c->a && c->a->kind == N_NAME)
+        own = c->a->sym == KW_this || c->a->sym == KW_self || c->a->sym == KW_static ||
+              strcmp(symtab_name(&f->sx->syms, c->a->sym), "cls") == 0 ||
+              strcmp(symtab_name(&f->sx->syms, c->a->sym), "$this") == 0;
+    if (own && f->classes.len)
+        class = symtab_name(&f->sx->syms, f->classes.v[f->classes.len - 1]->sym);
+    else if (c->kind == N_MEMBER && c->a && c->a->kind < N_BLOCK && c->a->val)
+        class = c->a->val->path;
+    const struct node *func = NULL;
+    if (class) {
+        const char *last = strrchr(class, '.');
+        char key[FLOW_PATH_MAX];
+        int k = snprintf(key, sizeof key, "%s.%s", last ? last + 1 : class, name);
+        if (k > 0 && (size_t)k < sizeof key)
+            func = map_get(&f->funcs, key);
+    }
+    if (!func && own && (c->kind == N_MEMBER || f->lang == LANG_JAVA || f->lang == LANG_CSHARP || f->lang == LANG_CPP ||
+                         f->lang == LANG_PHP || f->lang == LANG_RUBY || f->lang == LANG_C || f->lang == LANG_GO))
+        func = map_get(&f->funcs, name);
+    return func;
+}
+
+static bool on_stack(const struct flow *f, const struct node *func)
+{
+    for (size_t i = 0; i < f->stack.len; i++)
+        if (f->stack.v[i] == func)
+            return true;
+    return false;
+}
+
+/* Where "handler" functions get their parameters from outside. */
+static bool is_handler(struct flow *f, const struct node *func)
+{
+    for (const struct node *d = func->c; d; d = d->next) {
+        const struct node *c = d->kind == N_CALL ? d->a : d;
+        if (c && (c->kind == N_NAME || c->kind == N_MEMBER) &&
+            map_get(&f->rules->handlers, symtab_name(&f->sx->syms, c->sym)))
+            return true;
+    }
+    return false;
+}
+
+static bool noted(struct flow *f, const struct node *param)
+{
+    for (const struct node *d = param->list; d; d = d->next) {
+        const struct node *c = d->kind == N_CALL ? d->a : d;
+        if (c && (c->kind == N_NAME || c->kind == N_MEMBER) &&
+            map_get(&f->rules->param_notes, symtab_name(&f->sx->syms, c->sym)))
+            return true;
+    }
+    return false;
+}
+
+static bool numeric_type(const struct flow *f, const struct node *type)
+{
+    static const char *const names[] = {"int", "Integer", "long", "Long", "float", "double", "bool", "boolean", "Boolean",
+                                        "number", "uuid", "UUID", "Guid", "int64", "int32", "uint", "uint64", "date",
+                                        "datetime", "DateTime", "LocalDate", "Decimal", "BigDecimal", "Double", "short",
+                                        "float64", "byte", NULL};
+    return type && f->lang != LANG_C && f->lang != LANG_CPP && type->kind == N_NAME &&
+           one_of(symtab_name(&f->sx->syms, type->sym), names);
+}
+
+static const struct value *outside_param(struct flow *f, const struct node *func, const struct node *param)
+{
+    enum origin origin = ORIGIN_PARAM;
+    const char *name = symtab_name(&f->sx->syms, param->sym);
+    bool typed = param->c && (f->lang == LANG_JAVA || f->lang == LANG_GO || f->lang == LANG_CSHARP || f->lang == LANG_CPP ||
+                              f->lang == LANG_C || f->lang == LANG_PHP);
+    bool handler = is_handler(f, func);
+    if (handler || noted(f, param))
+        origin = ORIGIN_TAINTED;
+    struct value *v = value_new(f, origin);
+    const struct value *type = typed && (param->c->kind == N_NAME || param->c->kind == N_MEMBER) ? eval(f, param->c) : NULL;
+    static const char *const plain[] = {"String", "string", "char", "object", "Object", "byte", "[]byte", "array", "mixed",
+                                        "void", "std.string", NULL};
+    v->path = type && type->path && !one_of(type->path, plain) ? type->path : name;
+    v->labels = flow_label(f, param, 0);
+    v->source_line = syntax_line(f->sx, param);
+    if (origin == ORIGIN_TAINTED)
+        v->flags = VF_SOURCE;
+    if (numeric_type(f, param->c)) {
+        v->clean = CLEAN_ALL;
+        v->origin = ORIGIN_UNKNOWN;
+    }
+    if (!handler && origin == ORIGIN_PARAM && func->sym && map_get(&f->called, symtab_name(&f->sx->syms, func->sym))) {
+        v->origin = ORIGIN_UNKNOWN; /* seen with what it is really given, where it is called */
+        v->clean = CLEAN_ALL;
+    }
+    const struct fact *s = find_fact(f, &f->rules->sources, name, name, param, false);
+    if (s && s->writes < 0 && !strchr(s->path, '.') && origin == ORIGIN_PARAM && f->lang != LANG_RUBY) {
+        v->origin = ORIGIN_TAINTED;
+        v->clean = 0;
+    }
+    return v;
+}
+
+static const struct value *argument(struct flow *f, const struct node *args, const struct node *param, int position)
+{
+    int i = 0;
+    for (const struct node *a = args; a; a = a->next) {
+        if (a->kind == N_PAIR && !a->a) {
+            if (a->sym == param->sym)
+                return val(a);
+            continue;
+        }
+        if (a->kind == N_SPREAD)
+            return val(a);
+        if (i++ == position)
+            return a->kind == N_FUNC ? &flow_const : val(a);
+    }
+    return NULL;
+}
+
+static void bind_params(struct flow *f, const struct node *func, const struct node *args, bool inlined)
+{
+    int position = 0;
+    bool first = true;
+    for (const struct node *p = func->list; p; p = p->next) {
+        const char *name = symtab_name(&f->sx->syms, p->sym);
+        if (p->flags & NF_STATIC || (first && f->lang == LANG_PYTHON && (p->sym == KW_self || strcmp(name, "cls") == 0))) {
+            struct value *self = value_new(f, ORIGIN_UNKNOWN);
+            self->path = p->c && p->c->kind == N_NAME ? symtab_name(&f->sx->syms, p->c->sym) : name;
+            var_set(f, p->sym, self);
+            first = false;
+            continue;
+        }
+        first = false;
+        const struct value *v = inlined ? argument(f, args, p, position) : NULL;
+        if (!v && inlined)
+            v = p->a ? eval(f, p->a) : &flow_unknown;
+        if (!v)
+            v = outside_param(f, func, p);
+        if (!inlined && !func->sym && position == 0 && f->callback && f->callback->origin == ORIGIN_TAINTED) {
+            struct value *e = value_copy(f, v);
+            e->origin = ORIGIN_TAINTED;
+            e->labels = f->callback->labels;
+            e->clean = f->callback->clean;
+            v = e;
+        }
+        if (p->b)
+            assign_to(f, p->b, v);
+        else
+            var_set(f, p->sym, v);
+        if (p->a && !inlined)
+            eval(f, p->a);
+        position++;
+    }
+}
+
+const struct value *run_function(struct flow *f, const struct node *func, const struct node *args, bool inlined)
+{
+    if (!func->b || f->steps >= f->steps_max || !VEC_PUSH(&f->stack, func))
+        return &flow_unknown;
+    const struct node *outer = f->func, *stmt = f->stmt;
+    const struct value *result = f->result, *callback = f->callback;
+    bool terminated = f->terminated, top = f->top;
+    int loops = f->loops;
+    size_t mark = f->log.len;
+    f->func = func;
+    f->top = false;
+    f->result = NULL;
+    f->terminated = false;
+    f->loops = 0;
+    bind_params(f, func, args, inlined);
+    f->callback = NULL;
+    if (func->flags & NF_ARROW) {
+        f->stmt = func->b;
+        const struct value *v = eval(f, func->b);
+        f->result = f->result ? value_join(f, f->result, v) : v;
+        struct node ret = {.kind = N_RETURN, .a = func->b, .tok = func->b->tok, .tok_end = func->b->tok_end};
+        match_return(f, &ret);
+    } else {
+        exec(f, func->b);
+    }
+    const struct value *v = f->result ? f->result : &flow_const;
+    undo_locals(f, mark, false);
+    f->func = outer;
+    f->stmt = stmt;
+    f->result = result;
+    f->callback = callback;
+    f->terminated = terminated;
+    f->top = top;
+    f->loops = loops;
+    f->stack.len--;
+    return v;
+}
+
+const struct value *eval_function(struct flow *f, const struct node *n)
+{
+    for (const struct node *d = n->c; d; d = d->next)
+        eval(f, d);
+    struct value *v = value_new(f, ORIGIN_CONST);
+    v->func = n;
+    if (n->sym) {
+        v->path = symtab_name(&f->sx->syms, n->sym);
+        bool method = f->classes.len > 0 && f->stack.len == 0;
+        if (!method)
+            var_set(f, n->sym, v);
+    }
+    if (n->sym && f->stack.len == 0) { /* entered later, when everything of the file is known */
+        struct queued q = {n, f->classes.len ? f->classes.v[f->classes.len - 1] : NULL};
+        if (!VEC_PUSH(&f->queue, q))
+            f->nomem = true;
+        return v;
+    }
+    if (!on_stack(f, n) && f->stack.len < 24)
+        run_function(f, n, NULL, false);
+    return v;
+}
+
+bool name_sanitizes(const char *name)
+{
+    static const char *const starts[] = {"sanitize", "sanitise", "escape", "purify", "safe_", "secure_", "clean_", "quote_",
+                                         "encode_for", "encodeFor", "whitelist", "allowlist", "neutralize", "safeName",
+                                         "secureF", "strip_tags", "html_escape", "htmlEscape", "validated", "normalizeAndCheck",
+                                         "safeJoin", "safePath", "sanit", "ensure_safe", "ensureSafe", "validateAnd"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncasecmp(name, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return strcasestr(name, "sanitiz") || strcasestr(name, "sanitis") || (strcasestr(name, "escape") && !strcasestr(name, "unescape"));
+}
+
+static bool gives_number(const char *name)
+{
+    static const char *const names[] = {"len", "length", "size", "count", "indexOf", "lastIndexOf", "ord", "hash", "hashCode",
+                                        "abs", "round", "floor", "ceil", "compareTo", "equals", "isEmpty", "empty", "isset",
+                                        "strcmp", "strncmp", "memcmp", "Len", "Count", "mb_strlen", "count_chars", "time",
+                                        "startswith", "endswith", "startsWith", "endsWith", "HasPrefix", "HasSuffix", "Contains",
+                                        "contains", "includes", "is_numeric", "isdigit", "exists", "isfile", "isdir", NULL};
+    return one_of(name, names);
+}
+
+/* Calls whose result of constants is a constant. */
+static bool pure(const char *name)
+{
+    static const char *const names[] = {"join", "str", "format", "Path", "valueOf", "toString", "upper", "lower", "strip", "trim",
+                                        "replace", "sprintf", "Sprintf", "encode", "decode", "dirname", "abspath", "resolve",
+                                        "realpath", "getBytes", "bytes", "tuple", "list", "set", "dict", "frozenset", "sorted",
+                                        "of", "asList", "Set", "Map", "freeze", "compile", "Compile", "MustCompile", "RegExp",
+                                        "toLowerCase", "toUpperCase", "concat", "split", "Join", "Format", "String", "Symbol",
+                                        "expand_path", "basename", "normalize", "toPath", "intern", "to_s", "to_sym", "dup",
+                                        "get", "fetch", "keys", "values", "items", "Clean", "unmodifiableSet", "unmodifiableList",
+                                        "singleton", "copyOf", "ofEntries", "entry", "Abs", "toCharArray", "charAt", "text", "array_keys",
+                                        "Array", "Object", "range", "b", "Buffer", "from", "c_str", "data", "substring", "slice", NULL};
+    return one_of(name, names);
+}
+
+static bool formats(const char *name, const char *path)
+{
+    static const char *const names[] = {"format", "Format", "sprintf", "Sprintf", "vsprintf", "formatted", "printf", "AppendFormat",
+                                        "Sprint", "Sprintln", "Errorf", "String.format", "asprintf", "concat", "Concat", "join",
+                                        "Join", "implode", "urljoin", "format_map", NULL};
+    (void)path;
+    return one_of(name, names);
+}
+
+/* A string made of the receiver and the arguments. */
+static const struct value *formatted(struct flow *f, const struct node *n, const struct value *receiver)
+{
+    const struct value *v = NULL;
+    if (receiver && receiver->flags & (VF_STRING | VF_BUILT | VF_CONTAINER))
+        v = receiver;
+    for (const struct node *a = n->list; a; a = a->next) {
+        const struct value *x = a->kind == N_PAIR || a->kind == N_SPREAD ? val(a->kind == N_PAIR ? a->b : a->a) : val(a);
+        if (x->origin == ORIGIN_CONST && !x->text && !(x->flags & VF_CONTAINER))
+            continue;
+        v = v ? value_concat(f, v, x) : x;
+    }
+    return v ? v : &flow_const;
+}
+
+/* Containers: what is in them under a known key. */
+static const struct value *lookup(struct flow *f, const struct node *n, const char *name, const struct value *receiver)
+{
+    static const char *const getters[] = {"get", "fetch", "getOrDefault", "Get", "getProperty", "GetValueOrDefault", "dig", NULL};
+    if (!receiver || !one_of(name, getters) || !n->list)
+        return NULL;
+    const struct value *key = val(n->list);
+    const struct entry *e = receiver->entries ? value_entry(receiver, key) : NULL;
+    if (e)
+        return e->value;
+    if (receiver->origin != ORIGIN_CONST || !(receiver->flags & VF_CONTAINER))
+        return NULL;
+    struct value *v = value_new(f, ORIGIN_CONST);
+    v->guard = key->labels;
+    v->guard_kinds = CLEAN_ALL;
+    const struct node *other = n->list->next;
+    return other && other->kind < N_BLOCK ? value_join(f, v, val(other)) : v;
+}
+
+static const struct value *construct(struct flow *f, const struct node *n, const struct value *callee, const struct value *mix)
+{
+    const struct value *first = n->list && n->list->kind < N_BLOCK && n->list->kind != N_PAIR ? val(n->list) : NULL;
+    struct value *v = first && first->origin == mix->origin ? value_copy(f, first) : value_copy(f, mix);
+    v->flags |= VF_INSTANCE;
+    v->flags &= ~(uint32_t)(VF_NUM | VF_SOURCE);
+    v->path = callee->path;
+    v->func = NULL;
+    const char *last = v->path ? strrchr(v->path, '.') : NULL;
+    last = last ? last + 1 : v->path ? v->path : "";
+    if (strstr(last, "Map") || strstr(last, "Set") || strstr(last, "List") || strstr(last, "Dictionary") || strcmp(last, "Array") == 0 ||
+        strcmp(last, "Vector") == 0 || strstr(last, "Hashtable") || strcmp(last, "object") == 0 || n->flags & NF_ARRAY ||
+        strcmp(last, "Properties") == 0)
+        v->flags |= VF_CONTAINER;
+    if (!strstr(last, "String") && !strstr(last, "Buf") && !strstr(last, "Query") && !strstr(last, "Builder") && !strstr(last, "Command"))
+        v->flags &= ~(uint32_t)VF_TEXT;
+    return v;
+}
+
+static const struct value *other_result(struct flow *f, const struct node *n, const char *name, const struct value *callee,
+                                        const struct value *receiver, const struct value *args)
+{
+    const char *path = path_call(f, callee->path);
+    const struct value *mix = value_mix(f, args, receiver ? receiver : &flow_const);
+    if (receiver && receiver->origin < ORIGIN_PARAM && !(receiver->flags & (VF_STRING | VF_BUILT | VF_CONTAINER)))
+        mix = args; /* an object of the program does not colour what it returns */
+    if (n->flags & NF_NEW)
+        return construct(f, n, callee, args);
+    if (formats(name, callee->path)) {
+        struct value *v = value_copy(f, formatted(f, n, receiver));
+        v->path = path;
+        v->guard = 0;
+        return v;
+    }
+    struct value *v;
+    bool string_receiver = receiver && receiver->origin == ORIGIN_CONST && receiver->flags & (VF_STRING | VF_NUM | VF_CONTAINER);
+    if (mix->origin == ORIGIN_CONST) {
+        bool constant = string_receiver || (pure(name) && (n->list || string_receiver)) ||
+                        (f->lang == LANG_GO && n->a && n->a->kind == N_CAST);
+        v = value_new(f, constant ? ORIGIN_CONST : ORIGIN_UNKNOWN);
+        const struct value *first = n->list ? val(n->list) : NULL;
+        const struct value *t = string_receiver ? receiver : first;
+        if (t && t->text && (pure(name))) {
+            v->text = t->text;
+            v->text_len = t->text_len;
+            v->flags |= t->flags & VF_STRING;
+        }
+        if (t && t->flags & VF_CONTAINER) {
+            v->flags |= VF_CONTAINER;
+            v->literal = t->literal;
+            v->entries = t->entries;
+        } else if (pure(name) && name[0] && n->list && (strcmp(name, "of") == 0 || strcmp(name, "asList") == 0 ||
+                                                       strcmp(name, "Set") == 0 || strcmp(name, "ofEntries") == 0)) {
+            v->flags |= VF_CONTAINER;
+        }
+    } else {
+        const struct value *main = receiver && receiver->origin == mix->origin && receiver->labels ? receiver : val(n->list);
+        v = value_copy(f, mix);
+        v->text = main->text;
+        v->text_len = main->text_len;
+        v->flags = (main->flags & (VF_BUILT | VF_STRING)) | (mix->flags & VF_BUILT);
+        v->entries = NULL;
+        if (receiver && receiver->flags & VF_SOURCE && receiver->labels && args->origin == ORIGIN_CONST) {
+            v->labels = flow_label(f, n, receiver->labels);
+            v->flags |= n->list ? 0 : VF_SOURCE;
+        }
+    }
+    v->path = path;
+    v->func = NULL;
+    v->guard = 0;
+    if (v->origin == ORIGIN_UNKNOWN && !v->labels)
+        v->labels = flow_label(f, n, 0);
+    return v;
+}
+
+/* require('x'), import('x'), promisify(f), f.bind(x): what they give is known by another name. */
+static const struct value *renamed(struct flow *f, const struct node *n, const char *name)
+{
+    const struct value *a = n->list ? val(n->list) : NULL;
+    if (!a || (f->lang != LANG_JAVASCRIPT && f->lang != LANG_TYPESCRIPT && f->lang != LANG_PYTHON))
+        return NULL;
+    if (strcmp(name, "promisify") == 0 && a->path)
+        return a;
+    if (strcmp(name, "require") != 0 && strcmp(name, "import") != 0 && strcmp(name, "import_module") != 0 &&
+        strcmp(name, "__import__") != 0)
+        return NULL;
+    if (!(a->flags & VF_TEXT))
+        return NULL;
+    const char *s = a->text;
+    size_t len = a->text_len;
+    if (len > 5 && memcmp(s, "node:", 5) == 0)
+        s += 5, len -= 5;
+    while (len && (*s == '.' || *s == '/'))
+        s++, len--;
+    char *path = arena_strndup(f->sx->arena, s, len < 100 ? len : 100);
+    for (char *c = path; c && *c; c++)
+        *c = *c == '/' ? '.' : *c;
+    struct value *v = value_new(f, ORIGIN_CONST);
+    v->path = path;
+    return v;
+}
+
+static const struct value *from_facts(struct flow *f, const struct node *n, const char *name, const char *path,
+                                      const struct value *mix, const struct value *result)
+{
+    const struct fact *s = find_fact(f, &f->rules->sources, name, path, n, true);
+    if (s && s->writes < 0) {
+        struct value *v = value_new(f, ORIGIN_TAINTED);
+        v->labels = flow_label(f, n, 0);
+        v->flags = VF_SOURCE;
+        v->path = path_call(f, path);
+        v->source_line = syntax_line(f->sx, n);
+        return v;
+    }
+    const struct fact *c = find_fact(f, &f->rules->sanitizers, name, path, n, true);
+    if (c && result->origin != ORIGIN_CONST) {
+        struct value *v = value_copy(f, result);
+        v->clean |= c->kinds;
+        if (c->kinds == CLEAN_ALL)
+            v->flags &= ~(uint32_t)VF_SOURCE;
+        return v;
+    }
+    (void)mix;
+    return NULL;
+}
+
+static const struct value *inline_call(struct flow *f, const struct node *n, const struct node *func, const char *name)
+{
+    if (on_stack(f, func) || f->inlined >= FLOW_INLINE_MAX || f->steps > f->steps_max - f->steps_max / 4)
+        return NULL;
+    f->inlined++;
+    const struct value *v = run_function(f, func, n->list, true);
+    f->inlined--;
+    if (name_sanitizes(name) && v->origin != ORIGIN_CONST) {
+        bool same = false; /* a "sanitizer" that gives back what it got is none */
+        for (const struct node *a = n->list; a; a = a->next)
+            same |= a->kind < N_BLOCK && a->val == v;
+        if (!same) {
+            struct value *c = value_copy(f, v);
+            c->clean = CLEAN_ALL;
+            v = c;
+        }
+    }
+    return v;
+}
+
+const struct value *eval_call(struct flow *f, const struct node *n)
+{
+    const char *name = last_name(f, n->a);
+    const struct value *receiver = NULL, *callee;
+    const struct node *target = f->target;
+    f->target = NULL;
+    if (n->a && n->a->kind == N_MEMBER && n->a->a)
+        receiver = eval(f, n->a->a);
+    const struct value *callback = f->callback;
+    if (n->a && n->a->kind == N_MEMBER && receiver) {
+        struct value *c = value_new(f, ORIGIN_UNKNOWN);
+        c->path = path_join(f, receiver->path, name);
+        uint32_t key = var_key(f, n->a);
+        const struct value *field = key ? var_get(f, key) : NULL;
+        if (field && field->func)
+            c->func = field->func;
+        callee = c;
+        ((struct node *)(uintptr_t)n->a)->val = c;
+        f->callback = receiver;
+    } else {
+        callee = n->a && !(n->a->kind == N_CAST && !n->a->a) ? eval(f, n->a) : &flow_unknown;
+        if (n->a && n->a->kind == N_NAME && callee->origin >= ORIGIN_PARAM && !callee->path) {
+            struct value *c = value_copy(f, callee);
+            c->path = name;
+            callee = c;
+        }
+    }
+    const struct value *args = eval_list(f, n->list);
+    f->callback = callback;
+    f->target = target;
+    for (const struct node *a = n->list; a; a = a->next)
+        if (a->kind == N_PAIR && n->flags & NF_NEW)
+            match_pair(f, a);
+    match_call(f, n);
+    if (f->lang == LANG_C || f->lang == LANG_CPP)
+        check_c(f, n, name);
+    const struct value *r = renamed(f, n, name);
+    const struct node *func = r ? NULL : resolve(f, n, callee);
+    if (func && !(n->flags & NF_NEW))
+        r = inline_call(f, n, func, name);
+    if (!r)
+        r = lookup(f, n, name, receiver);
+    if (!r)
+        r = other_result(f, n, name, callee, receiver, args);
+    const struct value *known = from_facts(f, n, name, callee->path, args, r);
+    if (known)
+        r = known;
+    else if (!func && r->origin != ORIGIN_CONST && (gives_number(name) || name_sanitizes(name)) && f->lang != LANG_C) {
+        struct value *v = value_copy(f, r);
+        v->clean = CLEAN_ALL;
+        r = v;
+    }
+    r = call_guard(f, n, name, r);
+    call_effects(f, n, name, callee->path);
+    if (call_terminates(f, n, name, callee->path))
+        f->terminated = true;
+    return r;
+}

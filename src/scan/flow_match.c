@@ -1,0 +1,532 @@
+/* Rules against what the run has come to. */
+#include "scan/flow_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <string.h>
+#include <strings.h>
+
+#define BINDINGS_MAX 12
+
+struct bindings {
+    const char *names[BINDINGS_MAX];
+    const struct node *nodes[BINDINGS_MAX];
+    int count;
+};
+
+static const struct value *val(const struct node *n)
+{
+    return !n || n->kind >= N_BLOCK || !n->val ? &flow_const : n->val;
+}
+
+static const char *pat_name(const struct pattern *p, const struct node *n)
+{
+    return symtab_name(&p->syntax.syms, n->sym);
+}
+
+static const char *code_name(const struct flow *f, uint32_t sym)
+{
+    return symtab_name(&f->sx->syms, sym);
+}
+
+static bool bind(struct bindings *b, const char *name, const struct node *n)
+{
+    if (strcmp(name, "$_") == 0 || b->count == BINDINGS_MAX)
+        return true;
+    b->names[b->count] = name;
+    b->nodes[b->count++] = n;
+    return true;
+}
+
+static bool loose(const struct pattern *p)
+{
+    return p->kind == PATTERN_NEW || p->lang == LANG_JAVA || p->lang == LANG_CSHARP;
+}
+
+static bool path_hits(struct flow *f, const struct pattern *p, const char *pattern, bool any, const struct node *n, const char *path)
+{
+    if (path && path_matches(p->lang, pattern, any, loose(p), path))
+        return true;
+    char buf[FLOW_PATH_MAX];
+    const char *spelled = node_spelled(f, n, buf);
+    if (!spelled || (n->kind == N_NAME && path && strcmp(spelled, path) != 0))
+        return false; /* a name that stands for something else */
+    return path_matches(p->lang, pattern, any, loose(p), spelled);
+}
+
+static bool match_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n, struct bindings *b);
+
+static bool same_text(const struct pattern *p, const struct node *pat, const struct value *v)
+{
+    size_t len;
+    const char *s = syntax_text(&p->syntax, pat, &len);
+    return v->flags & VF_TEXT && v->text_len == len && memcmp(v->text, s, len) == 0;
+}
+
+static bool path_of_pattern(const struct pattern *p, const struct node *pat, char *buf, bool *ret_any)
+{
+    struct flow probe = {.sx = (struct syntax *)(uintptr_t)&p->syntax};
+    *ret_any = false;
+    const char *s = node_spelled(&probe, pat, buf);
+    if (!s)
+        return false;
+    if (s[0] == '$' && s[1] >= 'A' && s[1] <= 'Z') {
+        const char *dot = strchr(s, '.');
+        if (!dot)
+            return false;
+        memmove(buf, dot + 1, strlen(dot + 1) + 1);
+        *ret_any = true;
+    }
+    return true;
+}
+
+static bool match_args(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *args, struct bindings *b)
+{
+    const struct node *a = args;
+    bool open = false;
+    for (const struct node *x = pat; x; x = x->next) {
+        if (x->kind == N_ELLIPSIS) {
+            open = true;
+            if (!x->next)
+                return true;
+            continue;
+        }
+        if (x->kind == N_PAIR && !x->a) { /* a named argument: anywhere */
+            const struct node *hit = NULL;
+            for (const struct node *k = args; k && !hit; k = k->next) {
+                if (k->kind != N_PAIR)
+                    continue;
+                const char *key = k->a ? (val(k->a)->flags & VF_TEXT ? NULL : "") : code_name(f, k->sym);
+                if (k->a && val(k->a)->flags & VF_TEXT && strlen(pat_name(p, x)) == val(k->a)->text_len &&
+                    memcmp(val(k->a)->text, pat_name(p, x), val(k->a)->text_len) == 0)
+                    key = pat_name(p, x);
+                if (key && strcmp(key, pat_name(p, x)) == 0)
+                    hit = k;
+            }
+            if (!hit || !match_node(f, p, x->b, hit->b, b))
+                return false;
+            open = true;
+            continue;
+        }
+        if (open && !(x->next == NULL || x->next->kind == N_ELLIPSIS || x->next->kind == N_PAIR))
+            return false; /* "..., $X, $Y" is not offered */
+        bool found = false;
+        for (; a; a = a->next) {
+            if (a->kind == N_PAIR && !a->a && x->kind != N_PAIR && !open)
+                continue;
+            struct bindings save = *b;
+            if (match_node(f, p, x, a->kind == N_PAIR && !a->a && x->kind != N_PAIR ? a->b : a, b) &&
+                (!open || x->next || !a->next || x->kind != N_NAME || !(x->flags & NF_META))) {
+                found = true;
+                a = a->next;
+                break;
+            }
+            *b = save;
+            if (!open)
+                break;
+        }
+        if (!found)
+            return false;
+    }
+    if (open)
+        return true;
+    for (; a; a = a->next)
+        if (a->kind != N_PAIR && a->kind != N_FUNC)
+            return false;
+    return true;
+}
+
+static bool match_dict(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *dict, struct bindings *b);
+
+static bool pair_key(struct flow *f, const struct node *pair, const char *key)
+{
+    if (!pair->a)
+        return strcasecmp(code_name(f, pair->sym), key) == 0;
+    if (pair->a->kind == N_NAME)
+        return strcasecmp(code_name(f, pair->a->sym), key) == 0;
+    const struct value *v = val(pair->a);
+    if (v->flags & VF_TEXT)
+        return v->text_len == strlen(key) && strncasecmp(v->text, key, v->text_len) == 0;
+    if (v->path) {
+        const char *dot = strrchr(v->path, '.');
+        return strcmp(dot ? dot + 1 : v->path, key) == 0;
+    }
+    return false;
+}
+
+static bool pattern_key(const struct pattern *p, const struct node *pair, char *buf, size_t size)
+{
+    size_t len;
+    if (!pair->a)
+        return (size_t)snprintf(buf, size, "%s", pat_name(p, pair)) < size;
+    if (pair->a->kind == N_NAME || pair->a->kind == N_MEMBER)
+        return (size_t)snprintf(buf, size, "%s", pat_name(p, pair->a)) < size;
+    const char *s = syntax_text(&p->syntax, pair->a, &len);
+    return (size_t)snprintf(buf, size, "%.*s", (int)len, s) < size;
+}
+
+static bool match_dict(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *dict, struct bindings *b)
+{
+    for (const struct node *x = pat->list; x; x = x->next) {
+        char key[80];
+        if (x->kind != N_PAIR || !pattern_key(p, x, key, sizeof key))
+            continue;
+        bool hit = false;
+        for (const struct node *e = dict->list; e && !hit; e = e->next)
+            hit = e->kind == N_PAIR && pair_key(f, e, key) && match_node(f, p, x->b, e->b, b);
+        if (!hit)
+            return false;
+    }
+    return true;
+}
+
+static bool match_call_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n, struct bindings *b)
+{
+    char buf[FLOW_PATH_MAX];
+    bool any;
+    if (n->kind != N_CALL || (pat->flags & NF_NEW) != (n->flags & NF_NEW) || !path_of_pattern(p, pat->a, buf, &any))
+        return false;
+    return path_hits(f, p, buf, any, n->a, val(n->a)->path) && match_args(f, p, pat->list, n->list, b);
+}
+
+static bool match_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n, struct bindings *b)
+{
+    if (!pat || !n)
+        return pat == n;
+    if (pat->flags & NF_META && pat->kind == N_NAME)
+        return bind(b, pat_name(p, pat), n);
+    const struct value *v = val(n);
+    switch (pat->kind) {
+    case N_ELLIPSIS:
+        return true;
+    case N_STRING:
+        return same_text(p, pat, v);
+    case N_NUMBER: {
+        size_t len;
+        const char *s = syntax_text(&p->syntax, pat, &len);
+        char num[32];
+        snprintf(num, sizeof num, "%.*s", (int)(len < 31 ? len : 31), s);
+        if (num[0] == '0' && (num[1] == 'o'))
+            memmove(num + 1, num + 2, strlen(num + 2) + 1);
+        return v->flags & VF_NUM && v->num == strtoll(num, NULL, 0);
+    }
+    case N_LITERAL: {
+        bool yes = pat->sym == KW_True || pat->sym == KW_true;
+        if (yes || pat->sym == KW_False || pat->sym == KW_false)
+            return v->flags & VF_BOOL && (v->num != 0) == yes;
+        return (v->flags & VF_NULL) != 0;
+    }
+    case N_NAME: case N_MEMBER: {
+        char buf[FLOW_PATH_MAX];
+        bool any;
+        return path_of_pattern(p, pat, buf, &any) && path_hits(f, p, buf, any, n, v->path);
+    }
+    case N_CALL:
+        return match_call_node(f, p, pat, n, b);
+    case N_DICT: {
+        const struct node *d = n->kind == N_DICT ? n : v->literal && v->literal->kind == N_DICT ? v->literal : NULL;
+        return d && match_dict(f, p, pat, d, b);
+    }
+    case N_UNARY:
+        return n->kind == N_UNARY && n->op == pat->op && match_node(f, p, pat->a, n->a, b);
+    case N_BINARY:
+        return n->kind == N_BINARY && n->op == pat->op && match_node(f, p, pat->a, n->a, b) && match_node(f, p, pat->b, n->b, b);
+    case N_PAIR:
+        return n->kind == N_PAIR && match_node(f, p, pat->b, n->b, b);
+    case N_LIST: /* [$X, ...] */
+        if (n->kind != N_LIST && (!v->literal || v->literal->kind != N_LIST))
+            return false;
+        return match_args(f, p, pat->list, n->kind == N_LIST ? n->list : v->literal->list, b);
+    case N_SPREAD:
+        return n->kind == N_SPREAD;
+    default:
+        return false;
+    }
+}
+
+/* The source text of a node. */
+static const char *source_text(const struct flow *f, const struct node *n, size_t *ret_len)
+{
+    const struct lex *lx = &f->sx->lex;
+    uint32_t last = n->tok_end > n->tok ? n->tok_end - 1 : n->tok;
+    uint32_t a = lx->tokens.v[n->tok].start, b = lx->tokens.v[last].end;
+    *ret_len = b > a ? b - a : 0;
+    return lx->text + a;
+}
+
+static bool where_holds(struct flow *f, const struct where *w, const struct node *n, enum origin *ret, uint32_t *ret_line)
+{
+    const struct value *v = val(n);
+    if (n && n->kind == N_PAIR && n->b)
+        v = val(n->b);
+    if (n && n->kind == N_SPREAD && n->a)
+        v = val(n->a);
+    if (n && n->kind == N_FUNC)
+        return w->need == NEED_ANY && !w->matches && !w->name;
+    if (value_needs(f, v, w->need, w->kind) == w->inverted)
+        return false;
+    if (w->literal && n->kind != N_STRING && n->kind != N_NUMBER && n->kind != N_TEMPLATE)
+        return false;
+    if (w->matches && !(v->text && regex_matches(w->matches, v->text, v->text_len)))
+        return false;
+    if (w->unless && v->text && regex_matches(w->unless, v->text, v->text_len))
+        return false;
+    if (w->name || w->not_name) {
+        size_t len;
+        const char *s = source_text(f, n, &len);
+        if (w->name && !regex_matches(w->name, s, len))
+            return false;
+        if (w->not_name && regex_matches(w->not_name, s, len))
+            return false;
+    }
+    if (w->need != NEED_ANY && w->need != NEED_CONST && v->origin >= *ret) {
+        *ret = v->origin;
+        *ret_line = v->source_line;
+    }
+    return true;
+}
+
+static bool wheres_hold(struct flow *f, const struct rule *r, const struct bindings *b, enum origin *origin, uint32_t *line)
+{
+    for (size_t i = 0; i < r->where.len; i++) {
+        const struct where *w = &r->where.v[i];
+        bool found = false, ok = false;
+        for (int k = 0; k < b->count && !ok; k++) {
+            if (strcmp(b->names[k], w->var) != 0)
+                continue;
+            found = true;
+            ok = where_holds(f, w, b->nodes[k], origin, line);
+        }
+        if (found && !ok)
+            return false;
+    }
+    return true;
+}
+
+/* Names and words around a place: the statement, what it is assigned to, the function. */
+static bool context_holds(struct flow *f, const struct regex *re, const struct node *n)
+{
+    const struct node *places[] = {n, f->stmt, f->func};
+    for (size_t i = 0; i < 3; i++) {
+        if (!places[i])
+            continue;
+        size_t len;
+        const char *s = source_text(f, places[i], &len);
+        if (i == 2 && places[i]->sym) {
+            const char *name = code_name(f, places[i]->sym);
+            if (regex_matches(re, name, strlen(name)))
+                return true;
+        }
+        if (regex_matches(re, s, len < 6000 ? len : 6000))
+            return true;
+    }
+    return false;
+}
+
+bool rule_allowed(struct flow *f, const struct rule *r, const struct node *n)
+{
+    if (r->context && !context_holds(f, r->context, n))
+        return false;
+    return !(r->unless_context && context_holds(f, r->unless_context, n));
+}
+
+static bool unless_holds(struct flow *f, const struct rule *r, const struct node *n)
+{
+    for (size_t i = 0; i < r->unless_patterns[f->lang].len; i++) {
+        const struct pattern *p = r->unless_patterns[f->lang].v[i];
+        struct bindings b = {0};
+        if (match_node(f, p, p->node, n, &b))
+            return true;
+    }
+    return false;
+}
+
+void flow_hit(struct flow *f, const struct rule *rule, const struct node *n, enum origin origin, uint32_t source_line)
+{
+    struct flow_hit h = {.rule = rule, .node = n, .line = syntax_line(f->sx, n), .confidence = rule->confidence,
+                         .source_line = source_line, .func = f->func};
+    if (origin == ORIGIN_UNKNOWN && h.confidence > CONFIDENCE_LOW)
+        h.confidence = CONFIDENCE_LOW;
+    else if (origin == ORIGIN_PARAM && h.confidence > CONFIDENCE_MEDIUM)
+        h.confidence = CONFIDENCE_MEDIUM;
+    f->report(&h, f->arg);
+}
+
+static void conclude(struct flow *f, const struct pattern *p, const struct node *n, const struct bindings *b)
+{
+    enum origin origin = ORIGIN_CONST;
+    uint32_t line = 0;
+    if (!wheres_hold(f, p->rule, b, &origin, &line) || unless_holds(f, p->rule, n) || !rule_allowed(f, p->rule, n))
+        return;
+    flow_hit(f, p->rule, n, origin, line);
+}
+
+static void try_call(struct flow *f, const struct pattern *p, const struct node *n)
+{
+    struct bindings b = {0};
+    if ((p->kind == PATTERN_NEW) != ((n->flags & NF_NEW) != 0))
+        return;
+    const char *path = n->a ? val(n->a)->path : NULL;
+    if (p->path && !path_hits(f, p, p->path, p->any_receiver, n->a, path))
+        return;
+    if (p->any_receiver && n->a->kind == N_MEMBER && p->node->a->kind == N_MEMBER) { /* $X in $X.f() */
+        const struct node *pr = p->node->a->a, *r = n->a->a;
+        if (pr && pr->flags & NF_META && pr->kind == N_NAME)
+            bind(&b, pat_name(p, pr), r);
+    }
+    if (!match_args(f, p, p->node->list, n->list, &b))
+        return;
+    conclude(f, p, n, &b);
+}
+
+void match_call(struct flow *f, const struct node *n)
+{
+    const struct node *c = n->a;
+    if (!c)
+        return;
+    const char *name = c->kind == N_NAME || c->kind == N_MEMBER ? code_name(f, c->sym) : NULL;
+    const char *path = val(c)->path;
+    if (!name && !path)
+        return;
+    for (int round = 0; round < 2; round++) {
+        const char *key = name;
+        if (round == 1) { /* a name that stands for another: run = os.system */
+            const char *dot = path ? strrchr(path, '.') : NULL;
+            key = dot ? dot + 1 : path;
+            if (!key || (name && strcmp(key, name) == 0))
+                break;
+        }
+        if (!key)
+            continue;
+        char lower[FLOW_PATH_MAX];
+        if (f->lang == LANG_PHP) {
+            size_t k = 0;
+            const char *slash = strrchr(key, '\\');
+            for (key = slash ? slash + 1 : key; *key && k < sizeof lower - 1; key++)
+                lower[k++] = (char)(*key >= 'A' && *key <= 'Z' ? *key + 32 : *key);
+            lower[k] = 0;
+            key = lower;
+        }
+        for (const struct pattern *p = map_get(&f->rules->calls, key); p; p = p->next)
+            try_call(f, p, n);
+    }
+    for (const struct pattern *p = f->rules->any_call; p; p = p->next)
+        try_call(f, p, n);
+}
+
+void match_path(struct flow *f, const struct node *n)
+{
+    if (f->target == n)
+        return;
+    const char *name = code_name(f, n->sym);
+    for (const struct pattern *p = map_get(&f->rules->paths, name); p; p = p->next) {
+        struct bindings b = {0};
+        if (path_hits(f, p, p->path, p->any_receiver, n, val(n)->path))
+            conclude(f, p, n, &b);
+    }
+}
+
+static void try_assign(struct flow *f, const struct pattern *p, const struct node *n)
+{
+    struct bindings b = {0};
+    if (!n->b)
+        return;
+    if (p->node->a->kind == N_NAME && p->node->a->flags & NF_META) {
+        bind(&b, pat_name(p, p->node->a), n->a);
+    } else {
+        char buf[FLOW_PATH_MAX];
+        const char *spelled = node_spelled(f, n->a, buf);
+        const char *typed = n->a->kind == N_MEMBER && n->a->a && n->a->a->kind < N_BLOCK && n->a->a->val ?
+                            path_join(f, n->a->a->val->path, code_name(f, n->a->sym)) : NULL;
+        if (!(spelled && path_matches(p->lang, p->path, p->any_receiver, false, spelled)) &&
+            !(typed && path_matches(p->lang, p->path, p->any_receiver, false, typed)))
+            return;
+        if (p->any_receiver && n->a->kind == N_MEMBER && p->node->a->kind == N_MEMBER && p->node->a->a &&
+            p->node->a->a->flags & NF_META)
+            bind(&b, pat_name(p, p->node->a->a), n->a->a);
+    }
+    if (match_node(f, p, p->node->b, n->b, &b))
+        conclude(f, p, n, &b);
+}
+
+void match_assign(struct flow *f, const struct node *n)
+{
+    if (!n->a)
+        return;
+    if (n->a->kind == N_NAME || n->a->kind == N_MEMBER)
+        for (const struct pattern *p = map_get(&f->rules->assigns, code_name(f, n->a->sym)); p; p = p->next)
+            try_assign(f, p, n);
+    if (n->a->kind == N_INDEX && n->b) { /* config["DEBUG"] = True is a pair too */
+        struct node pair = {.kind = N_PAIR, .tok = n->tok, .tok_end = n->tok_end, .a = n->a->b, .b = n->b};
+        match_pair(f, &pair);
+    }
+    for (const struct pattern *p = f->rules->any_assign; p; p = p->next)
+        try_assign(f, p, n);
+}
+
+static void try_pair(struct flow *f, const struct pattern *p, const struct node *n)
+{
+    struct bindings b = {0};
+    const struct node *want = p->node->list;
+    if (want->a && want->a->flags & NF_META)
+        bind(&b, pat_name(p, want->a), n->a ? n->a : n);
+    if (match_node(f, p, want->b, n->b, &b))
+        conclude(f, p, n, &b);
+}
+
+void match_pair(struct flow *f, const struct node *n)
+{
+    char key[80] = "";
+    if (!n->b)
+        return;
+    if (!n->a || n->a->kind == N_NAME) {
+        snprintf(key, sizeof key, "%s", code_name(f, n->a ? n->a->sym : n->sym));
+    } else {
+        const struct value *v = val(n->a);
+        if (v->flags & VF_TEXT)
+            snprintf(key, sizeof key, "%.*s", (int)v->text_len, v->text);
+        else if (v->path)
+            snprintf(key, sizeof key, "%s", strrchr(v->path, '.') ? strrchr(v->path, '.') + 1 : v->path);
+    }
+    for (const struct pattern *p = map_get(&f->rules->pairs, key); p; p = p->next)
+        try_pair(f, p, n);
+    for (const struct pattern *p = f->rules->any_pair; p; p = p->next)
+        try_pair(f, p, n);
+}
+
+void match_return(struct flow *f, const struct node *n)
+{
+    for (const struct pattern *p = f->rules->returns; p; p = p->next) {
+        struct bindings b = {0};
+        if (match_node(f, p, p->node->a, n->a, &b))
+            conclude(f, p, n, &b);
+    }
+}
+
+void match_binary(struct flow *f, const struct node *n)
+{
+    for (const struct pattern *p = f->rules->binaries; p; p = p->next) {
+        struct bindings b = {0};
+        if (p->node->op == n->op && n->a && n->b && match_node(f, p, p->node->a, n->a, &b) && match_node(f, p, p->node->b, n->b, &b))
+            conclude(f, p, n, &b);
+    }
+}
+
+const struct fact *find_fact(const struct flow *f, const struct map *facts, const char *name, const char *path, const struct node *n,
+                             bool call)
+{
+    const struct node *callee = n && n->kind == N_CALL ? n->a : n;
+    for (const struct fact *s = map_get(facts, name); s; s = s->next) {
+        if (s->call != call)
+            continue;
+        if (path_matches(f->lang, s->path, s->any_receiver, n && n->flags & NF_NEW, path))
+            return s;
+        char buf[FLOW_PATH_MAX];
+        const char *spelled = node_spelled(f, callee, buf);
+        if (spelled && !(callee->kind == N_NAME && path && strcmp(path, spelled) != 0) &&
+            path_matches(f->lang, s->path, s->any_receiver, n && n->flags & NF_NEW, spelled))
+            return s;
+    }
+    return NULL;
+}
