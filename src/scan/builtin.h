@@ -5,7 +5,7 @@
 #include "module/module.h"
 
 extern const struct module file_scanner_module, secret_detection_module;
-extern const struct module sarif_reporter_module;
+extern const struct module security_analyzer_module, sarif_reporter_module;
 
 extern const struct module *const builtin_modules[]; /* NULL-terminated */
 

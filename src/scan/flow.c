@@ -139,6 +139,8 @@ static void exec_if(struct flow *f, const struct node *n)
 {
     exec_list(f, n->list);
     const struct value *c = n->a ? eval(f, n->a) : &flow_unknown;
+    const struct node *outer = f->cond;
+    f->cond = n->a;
     int k = known(f, n->a, c);
     if (k == 1)
         exec(f, n->b);
@@ -146,6 +148,7 @@ static void exec_if(struct flow *f, const struct node *n)
         exec(f, n->c);
     else if (k < 0)
         either(f, n->b, n->c, n->a);
+    f->cond = outer;
 }
 
 /* A body that may run any number of times: seen twice, so that what one round leaves reaches the next. */

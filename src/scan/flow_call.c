@@ -374,7 +374,7 @@ static const struct value *other_result(struct flow *f, const struct node *n, co
         v = value_new(f, constant ? ORIGIN_CONST : ORIGIN_UNKNOWN);
         const struct value *first = n->list ? val(n->list) : NULL;
         const struct value *t = string_receiver ? receiver : first;
-        if (t && t->text && (pure(name))) {
+        if (t && t->text && constant) {
             v->text = t->text;
             v->text_len = t->text_len;
             v->flags |= t->flags & VF_STRING;
@@ -397,6 +397,16 @@ static const struct value *other_result(struct flow *f, const struct node *n, co
         if (receiver && receiver->flags & VF_SOURCE && receiver->labels && args->origin == ORIGIN_CONST) {
             v->labels = flow_label(f, n, receiver->labels);
             v->flags |= n->list ? 0 : VF_SOURCE;
+        }
+    }
+    static const char *const heap[] = {"malloc", "calloc", "realloc", "strdup", "strndup", "xmalloc", "xcalloc", "g_malloc",
+                                       "kmalloc", "alloca", NULL};
+    if ((f->lang == LANG_C || f->lang == LANG_CPP) && one_of(name, heap)) {
+        v->flags |= VF_HEAP;
+        if (strncmp(name, "str", 3) != 0) { /* what is in it has nothing to do with its size */
+            v->origin = ORIGIN_CONST;
+            v->clean = CLEAN_ALL;
+            v->labels = 0;
         }
     }
     v->path = path;
@@ -446,11 +456,11 @@ static const struct value *from_facts(struct flow *f, const struct node *n, cons
         v->source_line = syntax_line(f->sx, n);
         return v;
     }
-    const struct fact *c = find_fact(f, &f->rules->sanitizers, name, path, n, true);
-    if (c && result->origin != ORIGIN_CONST) {
+    uint64_t kinds = result->origin == ORIGIN_CONST ? 0 : fact_kinds(f, &f->rules->sanitizers, name, path, n, true);
+    if (kinds) {
         struct value *v = value_copy(f, result);
-        v->clean |= c->kinds;
-        if (c->kinds == CLEAN_ALL)
+        v->clean |= kinds;
+        if (kinds == CLEAN_ALL)
             v->flags &= ~(uint32_t)VF_SOURCE;
         return v;
     }

@@ -207,6 +207,14 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
             return e->value;
     }
     const struct value *r = part_of(f, n, base, path);
+    if (f->lang == LANG_RUBY && base->origin != ORIGIN_CONST) { /* a call without brackets */
+        struct value *c = (struct value *)(uintptr_t)r;
+        c->flags |= base->flags & (VF_BUILT | VF_STRING);
+        c->text = base->text;
+        c->text_len = base->text_len;
+        c->clean |= fact_kinds(f, &f->rules->sanitizers, name, path, n, false) |
+                    fact_kinds(f, &f->rules->sanitizers, name, path, n, true);
+    }
     if (base->origin == ORIGIN_UNKNOWN || base->origin == ORIGIN_PARAM) {
         struct value *u = (struct value *)(uintptr_t)r;
         if (base->origin == ORIGIN_PARAM && strcmp(path, "this") == 0)
@@ -503,6 +511,12 @@ static const struct value *eval_cond(struct flow *f, const struct node *n)
     return value_join(f, x ? x : a, y ? y : b);
 }
 
+static bool is_status(const char *s)
+{
+    return strcmp(s, "err") == 0 || strcmp(s, "ok") == 0 || strcmp(s, "_") == 0 || strcmp(s, "found") == 0 ||
+           strcmp(s, "exists") == 0 || strcmp(s, "e") == 0 || strcmp(s, "error") == 0 || strcmp(s, "allowed") == 0;
+}
+
 static void assign_parts(struct flow *f, const struct node *target, const struct value *v)
 {
     int64_t i = 0;
@@ -525,7 +539,7 @@ static void assign_parts(struct flow *f, const struct node *target, const struct
             part->literal = NULL;
         }
         /* Go: x, err := f(); v, ok := table[k] */
-        if (!e && i > 0 && f->lang == LANG_GO) {
+        if (!e && i > 0 && f->lang == LANG_GO && to->kind == N_NAME && is_status(symtab_name(&f->sx->syms, to->sym))) {
             part->flags &= ~(uint32_t)VF_BUILT;
             if (!part->guard) {
                 part = value_new(f, ORIGIN_UNKNOWN);

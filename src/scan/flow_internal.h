@@ -91,6 +91,7 @@ struct flow {
     const struct node *func;         /* the innermost */
     const struct value *callback;    /* what the call under way runs over: for the functions it is given */
     const struct node *stmt;         /* the statement */
+    const struct node *cond;         /* of the innermost "if" around it */
     const struct node *target;       /* what is being assigned to, or NULL */
     const struct value *result;      /* of the function: join of its returns */
     uint64_t steps, steps_max;
@@ -167,5 +168,8 @@ void flow_hit(struct flow *f, const struct rule *rule, const struct node *n, enu
 bool rule_allowed(struct flow *f, const struct rule *rule, const struct node *n);
 const struct fact *find_fact(const struct flow *f, const struct map *facts, const char *name, const char *path,
                              const struct node *n, bool call);
+/* All that the matching facts say, together. */
+uint64_t fact_kinds(const struct flow *f, const struct map *facts, const char *name, const char *path, const struct node *n,
+                    bool call);
 
 #endif

@@ -113,7 +113,7 @@ static bool match_args(struct flow *f, const struct pattern *p, const struct nod
             return false; /* "..., $X, $Y" is not offered */
         bool found = false;
         for (; a; a = a->next) {
-            if (a->kind == N_PAIR && !a->a && x->kind != N_PAIR && !open)
+            if (a->kind == N_PAIR && x->kind != N_PAIR && !open)
                 continue;
             struct bindings save = *b;
             if (match_node(f, p, x, a->kind == N_PAIR && !a->a && x->kind != N_PAIR ? a->b : a, b) &&
@@ -132,7 +132,7 @@ static bool match_args(struct flow *f, const struct pattern *p, const struct nod
     if (open)
         return true;
     for (; a; a = a->next)
-        if (a->kind != N_PAIR && a->kind != N_FUNC)
+        if (a->kind != N_FUNC)
             return false;
     return true;
 }
@@ -239,7 +239,9 @@ static bool match_node(struct flow *f, const struct pattern *p, const struct nod
             return false;
         return match_args(f, p, pat->list, n->kind == N_LIST ? n->list : v->literal->list, b);
     case N_SPREAD:
-        return n->kind == N_SPREAD;
+        return n->kind == N_SPREAD && match_node(f, p, pat->a, n->a, b);
+    case N_INDEX:
+        return n->kind == N_INDEX && match_node(f, p, pat->a, n->a, b) && (!pat->b || match_node(f, p, pat->b, n->b, b));
     default:
         return false;
     }
@@ -262,8 +264,8 @@ static bool where_holds(struct flow *f, const struct where *w, const struct node
         v = val(n->b);
     if (n && n->kind == N_SPREAD && n->a)
         v = val(n->a);
-    if (n && n->kind == N_FUNC)
-        return w->need == NEED_ANY && !w->matches && !w->name;
+    if (n && n->kind == N_FUNC && (w->need != NEED_ANY || w->matches))
+        return false;
     if (value_needs(f, v, w->need, w->kind) == w->inverted)
         return false;
     if (w->literal && n->kind != N_STRING && n->kind != N_NUMBER && n->kind != N_TEMPLATE)
@@ -307,12 +309,15 @@ static bool wheres_hold(struct flow *f, const struct rule *r, const struct bindi
 /* Names and words around a place: the statement, what it is assigned to, the function. */
 static bool context_holds(struct flow *f, const struct regex *re, const struct node *n)
 {
-    const struct node *places[] = {n, f->stmt, f->func};
-    for (size_t i = 0; i < 3; i++) {
+    const struct node *places[] = {n, f->stmt, f->func, f->cond};
+    for (size_t i = 0; i < 4; i++) {
         if (!places[i])
             continue;
         size_t len;
-        const char *s = source_text(f, places[i], &len);
+        struct node whole = *places[i];
+        if (i == 2 && whole.c && whole.c->tok < whole.tok)
+            whole.tok = whole.c->tok; /* with its decorators */
+        const char *s = source_text(f, &whole, &len);
         if (i == 2 && places[i]->sym) {
             const char *name = code_name(f, places[i]->sym);
             if (regex_matches(re, name, strlen(name)))
@@ -422,8 +427,11 @@ void match_path(struct flow *f, const struct node *n)
     const char *name = code_name(f, n->sym);
     for (const struct pattern *p = map_get(&f->rules->paths, name); p; p = p->next) {
         struct bindings b = {0};
-        if (path_hits(f, p, p->path, p->any_receiver, n, val(n)->path))
-            conclude(f, p, n, &b);
+        if (!path_hits(f, p, p->path, p->any_receiver, n, val(n)->path))
+            continue;
+        if (p->any_receiver && n->kind == N_MEMBER && p->node->kind == N_MEMBER && p->node->a->flags & NF_META)
+            bind(&b, pat_name(p, p->node->a), n->a);
+        conclude(f, p, n, &b);
     }
 }
 
@@ -471,6 +479,8 @@ static void try_pair(struct flow *f, const struct pattern *p, const struct node 
     const struct node *want = p->node->list;
     if (want->a && want->a->flags & NF_META)
         bind(&b, pat_name(p, want->a), n->a ? n->a : n);
+    else if (!want->a && pat_name(p, want)[0] == '$')
+        bind(&b, pat_name(p, want), n->a ? n->a : n);
     if (match_node(f, p, want->b, n->b, &b))
         conclude(f, p, n, &b);
 }
@@ -513,20 +523,34 @@ void match_binary(struct flow *f, const struct node *n)
     }
 }
 
+static bool fact_hits(const struct flow *f, const struct fact *s, const char *path, const struct node *n, bool call)
+{
+    const struct node *callee = n && n->kind == N_CALL ? n->a : n;
+    bool constructed = n && n->flags & NF_NEW;
+    if (s->call != call)
+        return false;
+    if (path_matches(f->lang, s->path, s->any_receiver, constructed, path))
+        return true;
+    char buf[FLOW_PATH_MAX];
+    const char *spelled = node_spelled(f, callee, buf);
+    return spelled && !(callee->kind == N_NAME && path && strcmp(path, spelled) != 0) &&
+           path_matches(f->lang, s->path, s->any_receiver, constructed, spelled);
+}
+
 const struct fact *find_fact(const struct flow *f, const struct map *facts, const char *name, const char *path, const struct node *n,
                              bool call)
 {
-    const struct node *callee = n && n->kind == N_CALL ? n->a : n;
-    for (const struct fact *s = map_get(facts, name); s; s = s->next) {
-        if (s->call != call)
-            continue;
-        if (path_matches(f->lang, s->path, s->any_receiver, n && n->flags & NF_NEW, path))
+    for (const struct fact *s = map_get(facts, name); s; s = s->next)
+        if (fact_hits(f, s, path, n, call))
             return s;
-        char buf[FLOW_PATH_MAX];
-        const char *spelled = node_spelled(f, callee, buf);
-        if (spelled && !(callee->kind == N_NAME && path && strcmp(path, spelled) != 0) &&
-            path_matches(f->lang, s->path, s->any_receiver, n && n->flags & NF_NEW, spelled))
-            return s;
-    }
     return NULL;
+}
+
+uint64_t fact_kinds(const struct flow *f, const struct map *facts, const char *name, const char *path, const struct node *n, bool call)
+{
+    uint64_t kinds = 0;
+    for (const struct fact *s = map_get(facts, name); s; s = s->next)
+        if (fact_hits(f, s, path, n, call))
+            kinds |= s->kinds;
+    return kinds;
 }

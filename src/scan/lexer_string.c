@@ -31,9 +31,11 @@ static bool at_interp(const struct lexer *lx, const struct lex_frame *f, size_t 
     case INTERP_HASH:
         return c == '#' && c1 == '{';
     case INTERP_BRACE:
-    case INTERP_JSX:
         *ret_skip = 1;
         return c == '{' && c1 != '{';
+    case INTERP_JSX:
+        *ret_skip = 1;
+        return c == '{';
     case INTERP_PHP:
         *ret_skip = 1;
         return (c == '{' && c1 == '$') || (c == '$' && (lex_is_name_start((unsigned char)c1) || c1 == '{'));

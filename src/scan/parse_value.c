@@ -488,7 +488,13 @@ static struct node *php_word(struct parser *p)
     case KW_print: case KW_include: case KW_include_once: case KW_require: case KW_require_once: case KW_clone:
         return word_call(p, false);
     case KW_exit: case KW_die:
-        return is_op(ahead(p, 1), OP1('(')) || !cur(p)->sym ? NULL : leaf(p, N_NAME);
+        if (is_op(ahead(p, 1), OP1('(')))
+            return NULL;
+        {
+            struct node *n = node_new(p, N_CALL);
+            n->a = leaf(p, N_NAME);
+            return node_end(p, n);
+        }
     case KW_array: case KW_list:
         if (is_op(ahead(p, 1), OP1('('))) {
             struct node *n = node_new(p, N_DICT);

@@ -337,7 +337,8 @@ static int register_pattern(struct lang_rules *t, struct pattern *p, struct rule
         p->kind = PATTERN_PAIR;
         if (!pair || pair->kind != N_PAIR)
             return err_set(err, ERR_INVALID, "a dictionary pattern holds one pair");
-        if (pair->a && pair->a->flags & NF_META) {
+        const char *own = symtab_name(&p->syntax.syms, pair->sym);
+        if (pair->a ? (pair->a->flags & NF_META) != 0 : own[0] == '$' && own[1] >= 'A' && own[1] <= 'Z') {
             p->next = t->any_pair;
             t->any_pair = p;
             return 0;
@@ -390,11 +391,16 @@ static int compile_rule(struct rules *rs, struct rule *r, enum lang lang, struct
     VEC_EACH(&r->match, m) {
         struct pattern *p;
         int x = compile_one(rs, r, lang, *m, &p, err);
+        if (x == -ERR_INVALID && r->langs & (r->langs - 1)) { /* another of its languages has this form */
+            err_clear(err);
+            continue;
+        }
         if (x < 0)
             return x;
         x = register_pattern(t, p, rs, err);
         if (x < 0)
             return err_wrap(err, "%s:%d: rule %s: '%s'", r->file, r->line, r->id, *m);
+        r->compiled++;
     }
     VEC_EACH(&r->unless, m) {
         struct pattern *p;
@@ -623,6 +629,11 @@ static int prove(struct rules *rs, size_t from, struct err *err)
         int x = langs >> l & 1 ? rules_of(rs, (enum lang)l, &t, err) : 0;
         if (x < 0)
             return x;
+    }
+    for (size_t i = from; i < rs->all.len; i++) {
+        const struct rule *r = rs->all.v[i];
+        if (r->match.len && !r->compiled)
+            return err_set(err, ERR_INVALID, "%s:%d: rule %s: no pattern is understood in its languages", r->file, r->line, r->id);
     }
     return 0;
 }

@@ -64,9 +64,9 @@ struct rule {
     struct regex *regex, *regex_unless;     /* line rules */
     struct regex *path;                     /* only files whose path matches */
     char *check;               /* a check written in C, by name */
-    bool test_code;            /* reported in tests and examples too */
     char *file;                /* where it came from */
     int line;
+    size_t compiled;           /* patterns, over all languages */
     VEC(struct pattern *) unless_patterns[LANG_COUNT];
 };
 
