@@ -231,7 +231,8 @@ static int emit(struct analysis *a, const struct lex *lx, const struct hit *h, a
     f.metadata = json_pack("{s:s}", "category", r->category);
     if (h->source_line && h->source_line != h->line)
         f.evidence = json_pack("{s:[{s:s,s:i,s:s},{s:s,s:i,s:s}]}", "flow", "file", a->path, "line", (int)h->source_line,
-                               "message", "data comes in here", "file", a->path, "line", (int)h->line, "message", "and arrives here");
+                               "message", "data comes in here", "file", a->path, "line", (int)h->line, "message",
+                                       "and arrives here");
     context(a, lx, h, &where);
     int x = finding_set_context(&f, strbuf_str(&where), where.len, err);
     if (x == 0)
@@ -247,7 +248,8 @@ static int emit(struct analysis *a, const struct lex *lx, const struct hit *h, a
     return x;
 }
 
-static int emit_all(struct analysis *a, const struct lex *lx, analyzer_fn *fn, void *arg, struct analyzer_result *ret, struct err *err)
+static int emit_all(struct analysis *a, const struct lex *lx, analyzer_fn *fn, void *arg,
+        struct analyzer_result *ret, struct err *err)
 {
     if (a->nomem)
         return err_nomem(err);

@@ -261,7 +261,8 @@ bool name_sanitizes(const char *name)
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         if (strncasecmp(name, starts[i], strlen(starts[i])) == 0)
             return true;
-    return strcasestr(name, "sanitiz") || strcasestr(name, "sanitis") || (strcasestr(name, "escape") && !strcasestr(name, "unescape"));
+    return strcasestr(name, "sanitiz") || strcasestr(name, "sanitis") || (strcasestr(name, "escape") &&
+            !strcasestr(name, "unescape"));
 }
 
 static bool gives_number(const char *name)
@@ -269,7 +270,8 @@ static bool gives_number(const char *name)
     static const char *const names[] = {"len", "length", "size", "count", "indexOf", "lastIndexOf", "ord", "hash", "hashCode",
                                         "abs", "round", "floor", "ceil", "compareTo", "equals", "isEmpty", "empty", "isset",
                                         "strcmp", "strncmp", "memcmp", "Len", "Count", "mb_strlen", "count_chars", "time",
-                                        "startswith", "endswith", "startsWith", "endsWith", "HasPrefix", "HasSuffix", "Contains",
+                                        "startswith", "endswith", "startsWith", "endsWith", "HasPrefix",
+                                                "HasSuffix", "Contains",
                                         "contains", "includes", "is_numeric", "isdigit", "exists", "isfile", "isdir", NULL};
     return one_of(name, names);
 }
@@ -277,21 +279,26 @@ static bool gives_number(const char *name)
 /* Calls whose result of constants is a constant. */
 static bool pure(const char *name)
 {
-    static const char *const names[] = {"join", "str", "format", "Path", "valueOf", "toString", "upper", "lower", "strip", "trim",
+    static const char *const names[] = {"join", "str", "format", "Path", "valueOf", "toString", "upper", "lower",
+            "strip", "trim",
                                         "replace", "sprintf", "Sprintf", "encode", "decode", "dirname", "abspath", "resolve",
                                         "realpath", "getBytes", "bytes", "tuple", "list", "set", "dict", "frozenset", "sorted",
                                         "of", "asList", "Set", "Map", "freeze", "compile", "Compile", "MustCompile", "RegExp",
                                         "toLowerCase", "toUpperCase", "concat", "split", "Join", "Format", "String", "Symbol",
                                         "expand_path", "basename", "normalize", "toPath", "intern", "to_s", "to_sym", "dup",
-                                        "get", "fetch", "keys", "values", "items", "Clean", "unmodifiableSet", "unmodifiableList",
-                                        "singleton", "copyOf", "ofEntries", "entry", "Abs", "toCharArray", "charAt", "text", "array_keys",
-                                        "Array", "Object", "range", "b", "Buffer", "from", "c_str", "data", "substring", "slice", NULL};
+                                        "get", "fetch", "keys", "values", "items", "Clean", "unmodifiableSet",
+                                                "unmodifiableList",
+                                        "singleton", "copyOf", "ofEntries", "entry", "Abs", "toCharArray",
+                                                "charAt", "text", "array_keys",
+                                        "Array", "Object", "range", "b", "Buffer", "from", "c_str", "data",
+                                                "substring", "slice", NULL};
     return one_of(name, names);
 }
 
 static bool formats(const char *name, const char *path)
 {
-    static const char *const names[] = {"format", "Format", "sprintf", "Sprintf", "vsprintf", "formatted", "printf", "AppendFormat",
+    static const char *const names[] = {"format", "Format", "sprintf", "Sprintf", "vsprintf", "formatted",
+            "printf", "AppendFormat",
                                         "Sprint", "Sprintln", "Errorf", "String.format", "asprintf", "concat", "Concat", "join",
                                         "Join", "implode", "urljoin", "format_map", NULL};
     (void)path;
@@ -316,7 +323,8 @@ static const struct value *formatted(struct flow *f, const struct node *n, const
 /* Containers: what is in them under a known key. */
 static const struct value *lookup(struct flow *f, const struct node *n, const char *name, const struct value *receiver)
 {
-    static const char *const getters[] = {"get", "fetch", "getOrDefault", "Get", "getProperty", "GetValueOrDefault", "dig", NULL};
+    static const char *const getters[] = {"get", "fetch", "getOrDefault", "Get", "getProperty",
+            "GetValueOrDefault", "dig", NULL};
     if (!receiver || !one_of(name, getters) || !n->list)
         return NULL;
     const struct value *key = val(n->list);
@@ -342,11 +350,13 @@ static const struct value *construct(struct flow *f, const struct node *n, const
     v->func = NULL;
     const char *last = v->path ? strrchr(v->path, '.') : NULL;
     last = last ? last + 1 : v->path ? v->path : "";
-    if (strstr(last, "Map") || strstr(last, "Set") || strstr(last, "List") || strstr(last, "Dictionary") || strcmp(last, "Array") == 0 ||
+    if (strstr(last, "Map") || strstr(last, "Set") || strstr(last, "List") || strstr(last, "Dictionary") ||
+            strcmp(last, "Array") == 0 ||
         strcmp(last, "Vector") == 0 || strstr(last, "Hashtable") || strcmp(last, "object") == 0 || n->flags & NF_ARRAY ||
         strcmp(last, "Properties") == 0)
         v->flags |= VF_CONTAINER;
-    if (!strstr(last, "String") && !strstr(last, "Buf") && !strstr(last, "Query") && !strstr(last, "Builder") && !strstr(last, "Command"))
+    if (!strstr(last, "String") && !strstr(last, "Buf") && !strstr(last, "Query") && !strstr(last, "Builder") &&
+            !strstr(last, "Command"))
         v->flags &= ~(uint32_t)VF_TEXT;
     return v;
 }
@@ -367,7 +377,8 @@ static const struct value *other_result(struct flow *f, const struct node *n, co
         return v;
     }
     struct value *v;
-    bool string_receiver = receiver && receiver->origin == ORIGIN_CONST && receiver->flags & (VF_STRING | VF_NUM | VF_CONTAINER);
+    bool string_receiver = receiver && receiver->origin == ORIGIN_CONST &&
+            receiver->flags & (VF_STRING | VF_NUM | VF_CONTAINER);
     if (mix->origin == ORIGIN_CONST) {
         bool constant = string_receiver || (pure(name) && (n->list || string_receiver)) ||
                         (f->lang == LANG_GO && n->a && n->a->kind == N_CAST);

@@ -568,7 +568,8 @@ void assign_to(struct flow *f, const struct node *target, const struct value *v)
             var_set(f, key, v);
         /* what is put into an object of outside data or a plain one makes it no better */
         const struct value *base = target->a ? eval(f, target->a) : NULL;
-        if (base && target->a->kind == N_NAME && target->a->sym != KW_this && target->a->sym != KW_self && v->origin > base->origin &&
+        if (base && target->a->kind == N_NAME && target->a->sym != KW_this && target->a->sym != KW_self &&
+                v->origin > base->origin &&
             base->flags & VF_CONTAINER) {
             const char *k = symtab_name(&f->sx->syms, target->sym);
             var_set(f, target->a->sym, value_with_entry(f, base, value_text(f, k, strlen(k)), v));
@@ -632,8 +633,10 @@ static const struct value *declared(struct flow *f, const struct node *n, const 
     const struct value *type = n->c->kind == N_NAME || n->c->kind == N_MEMBER ? eval(f, n->c) : NULL;
     if (!type || !type->path)
         return d ? d : v;
-    static const char *const plain[] = {"var", "auto", "let", "String", "string", "int", "char", "Object", "long", "any", "void",
-                                        "bool", "boolean", "std.string", "unsigned", "size_t", "byte", "dynamic", "str", "object",
+    static const char *const plain[] = {"var", "auto", "let", "String", "string", "int", "char", "Object", "long",
+            "any", "void",
+                                        "bool", "boolean", "std.string", "unsigned", "size_t", "byte", "dynamic",
+                                                "str", "object",
                                         "double", "float", "number", "short", "uint8_t", "FILE", "const"};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (strcmp(type->path, plain[i]) == 0)
@@ -642,7 +645,8 @@ static const struct value *declared(struct flow *f, const struct node *n, const 
         return d ? d : v;
     if (!d)
         d = value_copy(f, v ? v : &flow_const);
-    if (!v || !v->path || (v->path && strchr(v->path, '(') == NULL && !(v->flags & (VF_SOURCE | VF_NULL))) || v->flags & VF_NULL ||
+    if (!v || !v->path || (v->path && strchr(v->path, '(') == NULL && !(v->flags & (VF_SOURCE | VF_NULL))) ||
+            v->flags & VF_NULL ||
         f->lang == LANG_JAVA || f->lang == LANG_CSHARP)
         d->path = type->path;
     return d;

@@ -75,11 +75,14 @@ static const struct value *guarded(struct flow *f, const struct value *r, uint64
 
 static bool is_validator(const char *name)
 {
-    static const char *const starts[] = {"is_valid", "isvalid", "is_safe", "issafe", "is_allowed", "isallowed", "validate", "verify",
+    static const char *const starts[] = {"is_valid", "isvalid", "is_safe", "issafe", "is_allowed", "isallowed",
+            "validate", "verify",
                                          "check_", "is_trusted", "istrusted", "is_whitelisted", "iswhitelisted", "is_permitted",
                                          "ispermitted", "assert_", "ensure", "is_internal", "isinternal", "is_local", "islocal",
-                                         "is_private", "isprivate", "url_has_allowed", "url_is_safe", "valid_", "allowed_", "isauthorizedurl",
-                                         "is_public", "ispublic", "checkp", "checku", "checkh", "in_allow", "inallow", "allowed"};
+                                         "is_private", "isprivate", "url_has_allowed", "url_is_safe", "valid_",
+                                                 "allowed_", "isauthorizedurl",
+                                         "is_public", "ispublic", "checkp", "checku", "checkh", "in_allow",
+                                                 "inallow", "allowed"};
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
         if (strncasecmp(name, starts[i], strlen(starts[i])) == 0)
             return strcasestr(name, "password") == NULL && strcasestr(name, "token") == NULL;
@@ -100,7 +103,8 @@ static const struct value *membership(struct flow *f, const struct node *n, cons
     uint64_t args = arg_labels(n);
     const struct value *first = val(n->list), *second = n->list ? val(n->list->next) : &flow_const;
     if (receiver && receiver->origin >= ORIGIN_PARAM) { /* does the input contain something? */
-        uint64_t kinds = text_has(first, "..") ? rules_kind("path") : text_has(first, "/") || text_has(first, "\\\\") ? rules_kind("path")
+        uint64_t kinds = text_has(first, "..") ? rules_kind("path") : text_has(first, "/") || text_has(first,
+                "\\\\") ? rules_kind("path")
                          : text_has(first, "\\r") || text_has(first, "\\n") ? rules_kind("log") | rules_kind("header") : 0;
         return kinds ? guarded(f, r, receiver->labels, kinds) : r;
     }
@@ -150,7 +154,8 @@ static const struct value *regex_guard(struct flow *f, const struct node *n, con
 
 const struct value *call_guard(struct flow *f, const struct node *n, const char *name, const struct value *r)
 {
-    static const char *const members[] = {"includes", "contains", "has", "include?", "key?", "has_key?", "containsKey", "in_array",
+    static const char *const members[] = {"includes", "contains", "has", "include?", "key?", "has_key?",
+            "containsKey", "in_array",
                                           "array_key_exists", "Contains", "ContainsKey", "member?", "hasOwnProperty", "hasOwn",
                                           "__contains__", "issubset", "indexOf", "strstr", "strpos", "ContainsAny", "stripos",
                                           "str_contains", "Index", "IndexOf", "array_search", NULL};
@@ -161,10 +166,12 @@ const struct value *call_guard(struct flow *f, const struct node *n, const char 
                                         "ctype_alnum", "ctype_alpha", "is_int", "isInteger", "isidentifier", "isSafeInteger",
                                         "isUUID", "isAlphanumeric", "isNumeric", "isEmail", "ctype_xdigit", "isInt", "IsLetter",
                                         "filter_var", "All", NULL};
-    static const char *const matchers[] = {"match", "fullmatch", "test", "matches", "MatchString", "IsMatch", "preg_match", "match?",
+    static const char *const matchers[] = {"match", "fullmatch", "test", "matches", "MatchString", "IsMatch",
+            "preg_match", "match?",
                                            "search", "full_match", "regex_match", "Match", NULL};
     const struct value *receiver = n->a && n->a->kind == N_MEMBER ? val(n->a->a) : NULL;
-    if (receiver && receiver->origin == ORIGIN_CONST && receiver->path && !receiver->labels && receiver->flags == 0 && f->lang == LANG_GO)
+    if (receiver && receiver->origin == ORIGIN_CONST && receiver->path && !receiver->labels &&
+            receiver->flags == 0 && f->lang == LANG_GO)
         receiver = NULL; /* a package */
     if (one_of(name, types))
         return guarded(f, r, arg_labels(n) | (receiver ? receiver->labels : 0), CLEAN_ALL);
@@ -308,7 +315,8 @@ void refine(struct flow *f, const struct node *c, bool truth)
 bool call_terminates(const struct flow *f, const struct node *n, const char *name, const char *path)
 {
     static const char *const any[] = {"exit", "abort", "die", "_exit", "quit", "panic", "redirect_to_and_return", NULL};
-    static const char *const member[] = {"exit", "abort", "Exit", "Fatal", "Fatalf", "Fatalln", "halt", "Panic", "Panicf", NULL};
+    static const char *const member[] = {"exit", "abort", "Exit", "Fatal", "Fatalf", "Fatalln", "halt", "Panic",
+            "Panicf", NULL};
     if (n->a && n->a->kind == N_NAME)
         return one_of(name, any) && !(strcmp(name, "exit") == 0 && f->lang == LANG_GO);
     (void)path;
@@ -350,7 +358,8 @@ static const struct node *nth(const struct node *list, int i)
 /* C: dst first, then what goes into it. */
 static void c_effects(struct flow *f, const struct node *n, const char *name)
 {
-    static const char *const copies[] = {"strcpy", "strncpy", "memcpy", "memmove", "strlcpy", "wcscpy", "stpcpy", "bcopy", NULL};
+    static const char *const copies[] = {"strcpy", "strncpy", "memcpy", "memmove", "strlcpy", "wcscpy", "stpcpy",
+            "bcopy", NULL};
     static const char *const appends[] = {"strcat", "strncat", "strlcat", NULL};
     static const char *const prints[] = {"sprintf", "snprintf", "vsprintf", "vsnprintf", "asprintf", NULL};
     const struct node *dst = n->list;
@@ -382,9 +391,11 @@ static void c_effects(struct flow *f, const struct node *n, const char *name)
 /* What the receiver holds after list.add(x), sb.append(x), map.put(k, v). */
 static void receiver_effects(struct flow *f, const struct node *n, const char *name, const struct value *receiver)
 {
-    static const char *const strings[] = {"append", "Append", "write", "WriteString", "concat!", "insert", "AppendLine", "AppendFormat",
+    static const char *const strings[] = {"append", "Append", "write", "WriteString", "concat!", "insert",
+            "AppendLine", "AppendFormat",
                                           "concat", "prepend", "Write", NULL};
-    static const char *const lists[] = {"add", "push", "addElement", "extend", "unshift", "Add", "addLast", "addAll", "offer", "update",
+    static const char *const lists[] = {"add", "push", "addElement", "extend", "unshift", "Add", "addLast",
+            "addAll", "offer", "update",
                                         "push_back", "append", "AddRange", "addArgument", NULL};
     static const char *const maps[] = {"put", "set", "setProperty", "Set", "store", "setdefault", "Add", "TryAdd", NULL};
     uint32_t key = var_key(f, n->a->a);
@@ -409,7 +420,8 @@ static void receiver_effects(struct flow *f, const struct node *n, const char *n
                 out = value_with_entry(f, out, value_num(f, k++), e->value);
         }
         var_set(f, key, out);
-    } else if (one_of(name, strings) && (a->origin > receiver->origin || receiver->flags & (VF_STRING | VF_BUILT | VF_INSTANCE))) {
+    } else if (one_of(name, strings) && (a->origin > receiver->origin ||
+            receiver->flags & (VF_STRING | VF_BUILT | VF_INSTANCE))) {
         const struct value *last = strcmp(name, "insert") == 0 && b ? b : a;
         struct value *v = value_copy(f, value_concat(f, receiver, last));
         v->path = receiver->path;

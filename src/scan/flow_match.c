@@ -44,7 +44,8 @@ static bool loose(const struct pattern *p)
     return p->kind == PATTERN_NEW || p->lang == LANG_JAVA || p->lang == LANG_CSHARP;
 }
 
-static bool path_hits(struct flow *f, const struct pattern *p, const char *pattern, bool any, const struct node *n, const char *path)
+static bool path_hits(struct flow *f, const struct pattern *p, const char *pattern, bool any, const struct node *n,
+        const char *path)
 {
     if (path && path_matches(p->lang, pattern, any, loose(p), path))
         return true;
@@ -55,7 +56,8 @@ static bool path_hits(struct flow *f, const struct pattern *p, const char *patte
     return path_matches(p->lang, pattern, any, loose(p), spelled);
 }
 
-static bool match_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n, struct bindings *b);
+static bool match_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n,
+        struct bindings *b);
 
 static bool same_text(const struct pattern *p, const struct node *pat, const struct value *v)
 {
@@ -81,7 +83,8 @@ static bool path_of_pattern(const struct pattern *p, const struct node *pat, cha
     return true;
 }
 
-static bool match_args(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *args, struct bindings *b)
+static bool match_args(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *args,
+        struct bindings *b)
 {
     const struct node *a = args;
     bool open = false;
@@ -137,7 +140,8 @@ static bool match_args(struct flow *f, const struct pattern *p, const struct nod
     return true;
 }
 
-static bool match_dict(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *dict, struct bindings *b);
+static bool match_dict(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *dict,
+        struct bindings *b);
 
 static bool pair_key(struct flow *f, const struct node *pair, const char *key)
 {
@@ -166,7 +170,8 @@ static bool pattern_key(const struct pattern *p, const struct node *pair, char *
     return (size_t)snprintf(buf, size, "%.*s", (int)len, s) < size;
 }
 
-static bool match_dict(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *dict, struct bindings *b)
+static bool match_dict(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *dict,
+        struct bindings *b)
 {
     for (const struct node *x = pat->list; x; x = x->next) {
         char key[80];
@@ -181,7 +186,8 @@ static bool match_dict(struct flow *f, const struct pattern *p, const struct nod
     return true;
 }
 
-static bool match_call_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n, struct bindings *b)
+static bool match_call_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n,
+        struct bindings *b)
 {
     char buf[FLOW_PATH_MAX];
     bool any;
@@ -190,7 +196,8 @@ static bool match_call_node(struct flow *f, const struct pattern *p, const struc
     return path_hits(f, p, buf, any, n->a, val(n->a)->path) && match_args(f, p, pat->list, n->list, b);
 }
 
-static bool match_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n, struct bindings *b)
+static bool match_node(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *n,
+        struct bindings *b)
 {
     if (!pat || !n)
         return pat == n;
@@ -231,7 +238,8 @@ static bool match_node(struct flow *f, const struct pattern *p, const struct nod
     case N_UNARY:
         return n->kind == N_UNARY && n->op == pat->op && match_node(f, p, pat->a, n->a, b);
     case N_BINARY:
-        return n->kind == N_BINARY && n->op == pat->op && match_node(f, p, pat->a, n->a, b) && match_node(f, p, pat->b, n->b, b);
+        return n->kind == N_BINARY && n->op == pat->op && match_node(f, p, pat->a, n->a, b) && match_node(f, p,
+                pat->b, n->b, b);
     case N_PAIR:
         return n->kind == N_PAIR && match_node(f, p, pat->b, n->b, b);
     case N_LIST: /* [$X, ...] */
@@ -518,7 +526,8 @@ void match_binary(struct flow *f, const struct node *n)
 {
     for (const struct pattern *p = f->rules->binaries; p; p = p->next) {
         struct bindings b = {0};
-        if (p->node->op == n->op && n->a && n->b && match_node(f, p, p->node->a, n->a, &b) && match_node(f, p, p->node->b, n->b, &b))
+        if (p->node->op == n->op && n->a && n->b && match_node(f, p, p->node->a, n->a, &b) && match_node(f, p,
+                p->node->b, n->b, &b))
             conclude(f, p, n, &b);
     }
 }
@@ -537,7 +546,8 @@ static bool fact_hits(const struct flow *f, const struct fact *s, const char *pa
            path_matches(f->lang, s->path, s->any_receiver, constructed, spelled);
 }
 
-const struct fact *find_fact(const struct flow *f, const struct map *facts, const char *name, const char *path, const struct node *n,
+const struct fact *find_fact(const struct flow *f, const struct map *facts, const char *name, const char *path,
+        const struct node *n,
                              bool call)
 {
     for (const struct fact *s = map_get(facts, name); s; s = s->next)
@@ -546,7 +556,8 @@ const struct fact *find_fact(const struct flow *f, const struct map *facts, cons
     return NULL;
 }
 
-uint64_t fact_kinds(const struct flow *f, const struct map *facts, const char *name, const char *path, const struct node *n, bool call)
+uint64_t fact_kinds(const struct flow *f, const struct map *facts, const char *name, const char *path,
+        const struct node *n, bool call)
 {
     uint64_t kinds = 0;
     for (const struct fact *s = map_get(facts, name); s; s = s->next)

@@ -145,7 +145,8 @@ uint32_t parse_scan_type(const struct parser *p, uint32_t i)
         else if (is_c(p) && (is_op(t, OP1('*')) || is_op(t, OP1('&')) || is_op(t, OP2('&', '&')) || is_op(t, OP2('*', '*')) ||
                              is_kw(t, KW_const)))
             i++;
-        else if (p->lang == LANG_CSHARP && is_op(t, OP1('*')) && p->toks[i + 1].kind == TOK_NAME && is_op(&p->toks[i + 2], OP1('=')))
+        else if (p->lang == LANG_CSHARP && is_op(t, OP1('*')) && p->toks[i + 1].kind == TOK_NAME &&
+                is_op(&p->toks[i + 2], OP1('=')))
             i++;
         else
             return i;
@@ -155,7 +156,8 @@ uint32_t parse_scan_type(const struct parser *p, uint32_t i)
 struct node *parse_type_path(struct parser *p)
 {
     uint32_t save = p->pos;
-    while (cur(p)->kind == TOK_OP && p->lang == LANG_GO && (at_op(p, OP1('*')) || at_op(p, OP1('[')) || at_op(p, OP3('.', '.', '.'))))
+    while (cur(p)->kind == TOK_OP && p->lang == LANG_GO && (at_op(p, OP1('*')) || at_op(p, OP1('[')) || at_op(p,
+            OP3('.', '.', '.'))))
         parse_skip(p);
     while (cur(p)->kind == TOK_NAME && is_modifier(cur(p)->sym))
         advance(p);
@@ -217,7 +219,8 @@ void parse_skip_ts_type(struct parser *p)
             } else if (t->op == OP2('=', '>')) {
                 if (operand || k == 0 || !is_op(t - 1, OP1(')')))
                     return;
-            } else if (t->op != OP1('|') && t->op != OP1('&') && t->op != OP1('.') && !(angle && (t->op == OP1(',') || t->op == OP1('='))) &&
+            } else if (t->op != OP1('|') && t->op != OP1('&') && t->op != OP1('.') && !(angle &&
+                    (t->op == OP1(',') || t->op == OP1('='))) &&
                        !(t->op == OP1('?') && angle) && !(t->op == OP1(':') && angle)) {
                 return;
             }
@@ -225,7 +228,8 @@ void parse_skip_ts_type(struct parser *p)
             advance(p);
             continue;
         }
-        if ((t->kind == TOK_NAME || t->kind == TOK_STRING || t->kind == TOK_NUMBER) && (operand || t->sym == KW_is || t->sym == KW_extends)) {
+        if ((t->kind == TOK_NAME || t->kind == TOK_STRING || t->kind == TOK_NUMBER) && (operand || t->sym == KW_is ||
+                t->sym == KW_extends)) {
             operand = t->sym == KW_keyof || t->sym == KW_typeof || t->sym == KW_readonly || t->sym == KW_is ||
                       t->sym == KW_extends;
             advance(p);
@@ -626,6 +630,22 @@ static bool function_follows(const struct parser *p, uint32_t paren)
     return p->in_class && is_op(t, OP1(';'));
 }
 
+/* C#: T Name { get; set; } = x; */
+static struct node *property(struct parser *p, uint32_t name)
+{
+    struct node *d = node_new(p, N_ASSIGN);
+    d->flags = NF_DECL;
+    d->op = OP1('=');
+    d->a = node_new(p, N_NAME);
+    d->a->sym = p->toks[name].sym;
+    p->pos = name + 1;
+    parse_skip(p);
+    if (take_op(p, OP1('=')))
+        d->b = parse_expr(p, 1);
+    take_op(p, OP1(';'));
+    return node_end(p, d);
+}
+
 struct node *parse_typed_decl(struct parser *p)
 {
     uint32_t at = p->pos, e = parse_scan_type(p, at);
@@ -643,12 +663,14 @@ struct node *parse_typed_decl(struct parser *p)
     }
     if (e && (is_kw(t, KW_operator) || is_op(t, OP1('~'))))
         e++;
-    if (!e || (p->toks[e].kind != TOK_NAME && !(e > at && is_op(&p->toks[e], OP1('(')) && is_op(&p->toks[e + 1], OP1('*')) && is_c(p))))
+    if (!e || (p->toks[e].kind != TOK_NAME && !(e > at && is_op(&p->toks[e], OP1('(')) && is_op(&p->toks[e + 1],
+            OP1('*')) && is_c(p))))
         return NULL;
     if (is_op(&p->toks[e], OP1('('))) /* int (*f)(...) = ...: only stepped over */
         return NULL;
     uint32_t name = e;
-    while (p->lang == LANG_CPP && is_op(&p->toks[name + 1], OP2(':', ':')) && (p->toks[name + 2].kind == TOK_NAME || is_op(&p->toks[name + 2], OP1('~'))))
+    while (p->lang == LANG_CPP && is_op(&p->toks[name + 1], OP2(':', ':')) && (p->toks[name + 2].kind == TOK_NAME ||
+            is_op(&p->toks[name + 2], OP1('~'))))
         name += is_op(&p->toks[name + 2], OP1('~')) ? 3 : 2; /* void A::f() */
     if (p->lang == LANG_CSHARP && is_op(&p->toks[name + 1], OP1('<'))) { /* T Get<T>(...) */
         uint32_t g = scan_type_args(p, name + 1);
@@ -672,31 +694,12 @@ struct node *parse_typed_decl(struct parser *p)
         }
         if (p->lang != LANG_CPP || name != e)
             return NULL;
-    } else if (p->lang == LANG_CSHARP && is_op(after, OP1('{')) && p->in_class) { /* a property */
-        p->pos = name + 1;
-        parse_skip(p);
-        if (take_op(p, OP1('='))) {
-            p->pos = name;
-        } else {
-            take_op(p, OP1(';'));
-            struct node *d = node_new(p, N_ASSIGN);
-            d->flags = NF_DECL;
-            d->a = node_new(p, N_NAME);
-            d->a->sym = p->toks[name].sym;
-            return d;
-        }
-        struct node *d = node_new(p, N_ASSIGN);
-        d->flags = NF_DECL;
-        d->op = OP1('=');
-        d->a = node_new(p, N_NAME);
-        d->a->sym = p->toks[name].sym;
-        p->pos = p->toks[name + 1].match + 2;
-        d->b = parse_expr(p, 1);
-        take_op(p, OP1(';'));
-        return node_end(p, d);
+    } else if (p->lang == LANG_CSHARP && is_op(after, OP1('{')) && p->in_class) {
+        return property(p, name);
     } else if (!(is_op(after, OP1('=')) || is_op(after, OP1(';')) || is_op(after, OP1(',')) || is_op(after, OP1('[')) ||
                  is_op(after, OP1(':')) || is_op(after, OP1(')')) || (is_op(after, OP1('{')) && p->lang == LANG_CPP) ||
-                 (is_op(after, OP2('=', '>')) && p->in_class) || is_kw(after, KW_in) || (p->pattern && after->kind == TOK_EOF))) {
+                 (is_op(after, OP2('=', '>')) && p->in_class) || is_kw(after, KW_in) || (p->pattern &&
+                         after->kind == TOK_EOF))) {
         return NULL;
     }
     struct node *type = parse_type_path(p);

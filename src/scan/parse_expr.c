@@ -561,7 +561,8 @@ struct node *parse_expr(struct parser *p, int prec)
             left = node_end(p, pair);
             break;
         }
-        if (p->lang == LANG_PYTHON && p->in_brackets && (is_kw(t, KW_for) || (is_kw(t, KW_async) && is_kw(ahead(p, 1), KW_for))))
+        if (p->lang == LANG_PYTHON && p->in_brackets && (is_kw(t, KW_for) || (is_kw(t, KW_async) && is_kw(ahead(p,
+                1), KW_for))))
             break;
         int q = op_prec(p, t);
         if (!q || q < prec)

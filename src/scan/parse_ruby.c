@@ -237,7 +237,8 @@ bool parse_rb_command(const struct parser *p, const struct node *callee)
         return false;
     if (callee->kind == N_NAME) {
         const char *name = symtab_name(&p->sx->syms, callee->sym);
-        if (name[0] == '@' || name[0] == '$' || callee->sym == KW_self || (name[0] >= 'A' && name[0] <= 'Z' && callee->flags == 0 &&
+        if (name[0] == '@' || name[0] == '$' || callee->sym == KW_self || (name[0] >= 'A' && name[0] <= 'Z' &&
+                callee->flags == 0 &&
                                                                            t->kind != TOK_STRING && t->kind != TOK_STR_OPEN))
             return false;
     }

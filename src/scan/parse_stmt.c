@@ -654,67 +654,31 @@ static struct node *class_stmt(struct parser *p)
     return n;
 }
 
-static struct node *keyword_stmt(struct parser *p, uint32_t sym, bool *ret_taken)
+/* C#: using (T x = ...) {...}; using T x = ...; Java: synchronized (x) {...} */
+static struct node *scoped_stmt(struct parser *p)
+{
+    if (!is_op(ahead(p, 1), OP1('('))) {
+        advance(p);
+        return parse_stmt(p);
+    }
+    uint32_t close = ahead(p, 1)->match;
+    advance(p);
+    advance(p);
+    struct node *n = node_new(p, N_BLOCK);
+    struct nodes list = NODES_INIT(list);
+    nodes_add(&list, parse_stmt(p));
+    if (close > p->pos)
+        p->pos = close;
+    take_op(p, OP1(')'));
+    nodes_add(&list, parse_block(p));
+    n->list = list.head;
+    return node_end(p, n);
+}
+
+static struct node *declaring_stmt(struct parser *p, uint32_t sym, bool *ret_taken)
 {
     const struct token *t1 = ahead(p, 1);
-    *ret_taken = true;
     switch (sym) {
-    case KW_if:
-        return if_stmt(p);
-    case KW_for: case KW_foreach:
-        if (is_op(t1, OP1('(')) || p->lang == LANG_GO || is_kw(t1, KW_await))
-            return for_stmt(p);
-        break;
-    case KW_while:
-        return while_stmt(p);
-    case KW_do:
-        if (is_op(t1, OP1('{')))
-            return do_stmt(p);
-        break;
-    case KW_switch: case KW_select:
-        if ((is_op(t1, OP1('(')) && sym == KW_switch) || p->lang == LANG_GO)
-            return switch_stmt(p);
-        break;
-    case KW_try:
-        if (is_op(t1, OP1('{')) || is_op(t1, OP1('(')))
-            return try_stmt(p);
-        break;
-    case KW_return: case KW_throw:
-        return return_stmt(p);
-    case KW_break: case KW_continue: case KW_goto:
-        return jump_stmt(p);
-    case KW_lock: case KW_using: case KW_synchronized: case KW_fixed: case KW_declare:
-        if (is_op(t1, OP1('('))) { /* C#: using (T x = ...) {...} */
-            uint32_t close = t1->match;
-            advance(p);
-            advance(p);
-            struct node *n = node_new(p, N_BLOCK);
-            struct nodes list = NODES_INIT(list);
-            nodes_add(&list, parse_stmt(p));
-            if (close > p->pos)
-                p->pos = close;
-            take_op(p, OP1(')'));
-            nodes_add(&list, parse_block(p));
-            n->list = list.head;
-            return node_end(p, n);
-        }
-        if (sym == KW_using || (sym == KW_declare && p->lang == LANG_TYPESCRIPT)) {
-            advance(p);
-            return parse_stmt(p);
-        }
-        break;
-    case KW_function:
-        if (is_js(p) || p->lang == LANG_PHP) {
-            struct node *f = parse_function_expr(p);
-            return f;
-        }
-        break;
-    case KW_async:
-        if (is_kw(t1, KW_function)) {
-            advance(p);
-            return parse_function_expr(p);
-        }
-        break;
     case KW_func:
         if (p->lang == LANG_GO)
             return parse_go_func(p);
@@ -758,6 +722,57 @@ static struct node *keyword_stmt(struct parser *p, uint32_t sym, bool *ret_taken
     }
     *ret_taken = false;
     return NULL;
+}
+
+static struct node *keyword_stmt(struct parser *p, uint32_t sym, bool *ret_taken)
+{
+    const struct token *t1 = ahead(p, 1);
+    *ret_taken = true;
+    switch (sym) {
+    case KW_if:
+        return if_stmt(p);
+    case KW_for: case KW_foreach:
+        if (is_op(t1, OP1('(')) || p->lang == LANG_GO || is_kw(t1, KW_await))
+            return for_stmt(p);
+        break;
+    case KW_while:
+        return while_stmt(p);
+    case KW_do:
+        if (is_op(t1, OP1('{')))
+            return do_stmt(p);
+        break;
+    case KW_switch: case KW_select:
+        if ((is_op(t1, OP1('(')) && sym == KW_switch) || p->lang == LANG_GO)
+            return switch_stmt(p);
+        break;
+    case KW_try:
+        if (is_op(t1, OP1('{')) || is_op(t1, OP1('(')))
+            return try_stmt(p);
+        break;
+    case KW_return: case KW_throw:
+        return return_stmt(p);
+    case KW_break: case KW_continue: case KW_goto:
+        return jump_stmt(p);
+    case KW_lock: case KW_using: case KW_synchronized: case KW_fixed: case KW_declare:
+        if (is_op(t1, OP1('(')) || sym == KW_using || (sym == KW_declare && p->lang == LANG_TYPESCRIPT))
+            return scoped_stmt(p);
+        break;
+    case KW_function:
+        if (is_js(p) || p->lang == LANG_PHP) {
+            struct node *f = parse_function_expr(p);
+            return f;
+        }
+        break;
+    case KW_async:
+        if (is_kw(t1, KW_function)) {
+            advance(p);
+            return parse_function_expr(p);
+        }
+        break;
+    default:
+        break;
+    }
+    return declaring_stmt(p, sym, ret_taken);
 }
 
 static struct node *name_stmt(struct parser *p)

@@ -259,7 +259,8 @@ static struct node *cast(struct parser *p)
         return NULL;
     const struct token *t = &p->toks[p->pos + 1], *after = &p->toks[close + 1 < p->count ? close + 1 : close];
     if (php) {
-        static const char *const types[] = {"int", "integer", "string", "bool", "boolean", "float", "double", "array", "object"};
+        static const char *const types[] = {"int", "integer", "string", "bool", "boolean", "float", "double",
+                "array", "object"};
         bool known = false;
         for (size_t i = 0; i < sizeof types / sizeof *types && close == p->pos + 2 && t->kind == TOK_NAME; i++)
             known |= strcmp(symtab_name(&p->sx->syms, t->sym), types[i]) == 0;
@@ -582,7 +583,8 @@ static struct node *word_prefix(struct parser *p)
     case KW_func:
         return p->lang == LANG_GO ? parse_go_func(p) : leaf(p, N_NAME);
     case KW_async: case KW_static:
-        if (is_kw(t1, KW_function) || is_kw(t1, KW_fn) || (sym == KW_async && (is_op(t1, OP1('(')) || t1->kind == TOK_NAME) && is_js(p))) {
+        if (is_kw(t1, KW_function) || is_kw(t1, KW_fn) || (sym == KW_async && (is_op(t1, OP1('(')) ||
+                t1->kind == TOK_NAME) && is_js(p))) {
             advance(p);
             return parse_prefix(p);
         }

@@ -343,7 +343,8 @@ static int register_pattern(struct lang_rules *t, struct pattern *p, struct rule
             t->any_pair = p;
             return 0;
         }
-        const char *s = !pair->a ? symtab_name(&p->syntax.syms, pair->sym) : pair->a->kind == N_NAME || pair->a->kind == N_MEMBER
+        const char *s = !pair->a ? symtab_name(&p->syntax.syms, pair->sym) : pair->a->kind == N_NAME ||
+                pair->a->kind == N_MEMBER
                         ? symtab_name(&p->syntax.syms, pair->a->sym) : syntax_text(&p->syntax, pair->a, &len);
         char key[80];
         if (pair->a && pair->a->kind == N_STRING)
@@ -367,7 +368,8 @@ static int register_pattern(struct lang_rules *t, struct pattern *p, struct rule
     }
 }
 
-static int compile_one(struct rules *rs, struct rule *r, enum lang lang, const char *text, struct pattern **ret, struct err *err)
+static int compile_one(struct rules *rs, struct rule *r, enum lang lang, const char *text, struct pattern **ret,
+        struct err *err)
 {
     struct pattern *p = arena_alloc(&rs->arena, sizeof *p);
     if (!p)
@@ -633,7 +635,8 @@ static int prove(struct rules *rs, size_t from, struct err *err)
     for (size_t i = from; i < rs->all.len; i++) {
         const struct rule *r = rs->all.v[i];
         if (r->match.len && !r->compiled)
-            return err_set(err, ERR_INVALID, "%s:%d: rule %s: no pattern is understood in its languages", r->file, r->line, r->id);
+            return err_set(err, ERR_INVALID, "%s:%d: rule %s: no pattern is understood in its languages", r->file,
+                    r->line, r->id);
     }
     return 0;
 }
