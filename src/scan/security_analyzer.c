@@ -224,7 +224,8 @@ const struct module security_analyzer_module = {
         "\"max_file_size\":{\"type\":[\"integer\",\"string\"],\"default\":10485760,"
         "\"description\":\"bytes, or a size as 10M; larger files are left out and named\"},"
         "\"no_inline_suppressions\":{\"type\":\"boolean\",\"default\":false},"
-        "\"rules\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"X",
+        "\"rules\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
+        "\"description\":\"texts of more rule files (docs/rules.md)\"}}}",
     .output_schema =
         "{\"type\":\"object\",\"properties\":{\"files\":{\"type\":\"integer\"},\"findings\":{\"type\":\"integer\"}}}",
     .requires_workspace = true,
