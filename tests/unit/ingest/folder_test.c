@@ -164,6 +164,33 @@ static void test_bounds(void **state)
     assert_int_equal(f->res.files, 30);
 }
 
+static void test_unreadable(void **state)
+{
+    struct fixture *f = *state;
+    make_dir(f, "closed/inner");
+    lab_write(f->target, "open.c", "1", 1);
+    lab_write(f->target, "secret.c", "2", 1);
+    _cleanup_free_ char *file = os_path_join(f->target, "secret.c"), *dir = os_path_join(f->target, "closed");
+    chmod(f->dir, 0755);
+    chmod(file, 0);
+    chmod(dir, 0);
+    struct store *s;
+    assert_ok(store_open_memory(&s, err));
+    bool root = geteuid() == 0; /* who may read everything */
+    if (root)
+        assert_int_equal(seteuid(65534), 0);
+    int r = ingest(s, f->target, &f->o, &f->res, NULL);
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    chmod(dir, 0755);
+    store_free(s);
+    assert_int_equal(r, 0);
+    assert_true(f->res.incomplete);
+    assert_int_equal(f->res.files, 1);
+    assert_notice(f, "secret.c", INGEST_UNREADABLE);
+    assert_notice(f, "closed", INGEST_UNREADABLE);
+}
+
 static bool yes(void *arg)
 {
     return true;
@@ -197,7 +224,7 @@ static void test_stable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_odd_things), CASE(test_single), CASE(test_deep),
+        CASE(test_odd_things), CASE(test_unreadable), CASE(test_single), CASE(test_deep),
         CASE(test_bounds),     CASE(test_cancel), CASE(test_stable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

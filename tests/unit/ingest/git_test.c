@@ -132,6 +132,8 @@ int main(void)
         return 1;
     }
     git_libgit2_init();
+    for (int level = GIT_CONFIG_LEVEL_PROGRAMDATA; level <= GIT_CONFIG_LEVEL_GLOBAL; level++)
+        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, ""); /* nothing of whoever runs the test */
     int r = cmocka_run_group_tests(tests, NULL, NULL);
     git_libgit2_shutdown();
     spawner_free(fixture_spawner);
