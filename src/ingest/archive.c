@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* No honest archive within the bounds takes as long; a reader that was taken over ends here at the latest. */
+/* No honest archive within the bounds takes as long; a reader that was taken over ends here at the
+ * latest. */
 #define READER_CPU_MS (10 * 60 * 1000)
 #define READER_WALL_MS (20 * 60 * 1000)
 #define READER_MEMORY ((uint64_t)768 << 20) /* xz and zstd with large windows */
@@ -44,7 +45,8 @@ bool looks_like_archive(int fd, const char *name, bool *ret_named)
     return *ret_named && n > 0;
 }
 
-/* Waits for the sandboxed reader, on a thread of its own: whoever else uses the spawner may be the one who hears of its end. */
+/* Waits for the sandboxed reader, on a thread of its own: whoever else uses the spawner may be the
+ * one who hears of its end. */
 struct runner {
     struct spawner *spawner;
     const struct sandbox_plan *plan;

@@ -1,7 +1,8 @@
 /* Inside the sandbox: reads an archive by libarchive, and tells its members as frames.
  *
- * Only formats and filters that libarchive reads itself are allowed: none that would start a program. Nothing is
- * judged here; whoever takes this process over can say no more than the frames allow. */
+ * Only formats and filters that libarchive reads itself are allowed: none that would start a
+ * program. Nothing is judged here; whoever takes this process over can say no more than the frames
+ * allow. */
 #include "ingest/entry_stream.h"
 #include "ingest/readers.h"
 

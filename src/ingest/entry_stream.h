@@ -1,9 +1,10 @@
-/* What a reader inside the sandbox tells of an archive or repository: a stream of frames on its standard output.
+/* What a reader inside the sandbox tells of an archive or repository: a stream of frames on its
+ * standard output.
  *
  *   u8 type, u32 length (little endian), payload
  *
- * The writer is run on hostile input and may be in anybody's hands; the reader here believes nothing but the framing, and the
- * parent (members.c) judges every path, kind and size anew. */
+ * The writer is run on hostile input and may be in anybody's hands; the reader here believes
+ * nothing but the framing, and the parent (members.c) judges every path, kind and size anew. */
 #ifndef FF_INGEST_ENTRY_STREAM_H
 #define FF_INGEST_ENTRY_STREAM_H
 
@@ -29,7 +30,8 @@ enum frame_type {
 
 #define FRAME_MAX ((size_t)1 << 20)
 
-/* Inside: writes to a descriptor. All give 0 or -ERR_x; an error means that nobody reads any more. */
+/* Inside: writes to a descriptor. All give 0 or -ERR_x; an error means that nobody reads any more.
+ * */
 int frame_write(int fd, enum frame_type type, const void *a, size_t a_len, const void *b, size_t b_len);
 /* u32 length of a, a, b. */
 int frame_write_pair(int fd, enum frame_type type, const char *a, const char *b);

@@ -1,7 +1,7 @@
 /* A folder: walked by descriptors, in order, never following a link.
  *
- * Only the innermost folders are kept open; one further out is opened again by ".." on the way back and must be the one it
- * was, so that moving folders about while we walk cannot lead us out. */
+ * Only the innermost folders are kept open; one further out is opened again by ".." on the way back
+ * and must be the one it was, so that moving folders about while we walk cannot lead us out. */
 #include "ingest/ingest_internal.h"
 
 #include "base/cleanup.h"
@@ -200,7 +200,8 @@ static int visit_file(struct walk *w, int at, const char *name, const char *path
     _cleanup_close_ int fd = -1;
     struct stat st;
     struct err e = {0};
-    /* It may have become something else since its kind was looked at: so not blocking, not following. */
+    /* It may have become something else since its kind was looked at: so not blocking, not
+     * following. */
     if (os_openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, &fd, &e) < 0)
         return job_notice(w->j, INGEST_UNREADABLE, path, "%s", e.msg);
     if (fstat(fd, &st) < 0)

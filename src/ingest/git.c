@@ -1,4 +1,5 @@
-/* Git repositories: bare ones on this machine, by path or file:// URL. A work tree is a folder like any other. */
+/* Git repositories: bare ones on this machine, by path or file:// URL. A work tree is a folder like
+ * any other. */
 #include "ingest/readers.h"
 
 #include "base/cleanup.h"

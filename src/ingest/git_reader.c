@@ -1,7 +1,7 @@
 /* Inside the sandbox: tells the files of a git repository's HEAD as frames.
  *
- * The repository is mounted read-only at /workspace. Its objects are hostile input to libgit2, which is why this runs in
- * here; its hooks and configured programs are never run. */
+ * The repository is mounted read-only at /workspace. Its objects are hostile input to libgit2,
+ * which is why this runs in here; its hooks and configured programs are never run. */
 #include "ingest/entry_stream.h"
 #include "ingest/readers.h"
 
@@ -28,7 +28,8 @@ static int damaged(const char *what)
     return frame_write(OUT, FRAME_DAMAGED, text, strlen(text), NULL, 0);
 }
 
-/* No count of what was read of the repository: packed objects have no place of their own. The parent looks at bytes alone. */
+/* No count of what was read of the repository: packed objects have no place of their own. The
+ * parent looks at bytes alone. */
 static int tell_blob(git_repository *repo, const git_tree_entry *e, const char *path)
 {
     static const uint8_t nothing[8];

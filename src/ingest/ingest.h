@@ -1,8 +1,10 @@
-/* A target into the store: folder, single file, tar or zip (compressed in any usual way), git repository (HEAD of a bare
- * one, or of any by a file:// URL; a work tree is a folder; others are not fetched yet: -ERR_UNIMPLEMENTED).
+/* A target into the store: folder, single file, tar or zip (compressed in any usual way), git
+ * repository (HEAD of a bare one, or of any by a file:// URL; a work tree is a folder; others are
+ * not fetched yet: -ERR_UNIMPLEMENTED).
  *
- * Links that lead out, FIFOs, sockets, devices and unreadable files are skipped with a notice, never
- * followed. Archives and git repositories are parsed in a sandbox; only entries come out of it. */
+ * Links that lead out, FIFOs, sockets, devices and unreadable files are skipped with a notice,
+ * never followed. Archives and git repositories are parsed in a sandbox; only entries come out of
+ * it. */
 #ifndef FF_INGEST_INGEST_H
 #define FF_INGEST_INGEST_H
 
@@ -57,14 +59,14 @@ struct ingest_result {
     size_t notices_count, notices_dropped; /* at most 1,000 are kept, the rest counted */
 };
 
-/* spec: what the user typed: a path, or a git URL (https://, ssh://, git://, file://, ending .git). -ERR_NOT_FOUND
- * names it when nothing is there. */
+/* spec: what the user typed: a path, or a git URL (https://, ssh://, git://, file://, ending .git).
+ * -ERR_NOT_FOUND names it when nothing is there. */
 int ingest(struct store *s, const char *spec, const struct ingest_options *o,
            struct ingest_result *ret, struct err *err);
 void ingest_result_release(struct ingest_result *r);
 
-/* For the spawner's builtin (sandbox/sandbox.h): runs "ingest-archive" or "ingest-git" and gives the exit status; -1 for any
- * other name. */
+/* For the spawner's builtin (sandbox/sandbox.h): runs "ingest-archive" or "ingest-git" and gives
+ * the exit status; -1 for any other name. */
 int ingest_builtin(const char *name);
 
 #endif

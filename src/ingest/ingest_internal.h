@@ -29,13 +29,13 @@ int job_notice(struct ingest_job *j, enum ingest_notice_kind kind, const char *p
                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Now and then: progress, and -ERR_CANCELLED. Cheap. */
 int job_tick(struct ingest_job *j, struct err *err);
-/* May another entry with this path be added? 1 yes; 0 no, with a notice (and stopped set, if it is a bound of the
- * whole). */
+/* May another entry with this path be added? 1 yes; 0 no, with a notice (and stopped set, if it is
+ * a bound of the whole). */
 int job_admit(struct ingest_job *j, const char *path);
 /* How many of n bytes may still be taken: fewer sets stopped, with a notice. */
 uint64_t job_take_bytes(struct ingest_job *j, const char *path, uint64_t n);
-/* Does a link at path to target stay inside the tree? Only leading ".." are allowed, because what follows a
- * name that is itself a link could be anywhere. */
+/* Does a link at path to target stay inside the tree? Only leading ".." are allowed, because what
+ * follows a name that is itself a link could be anywhere. */
 bool link_stays_inside(const char *path, const char *target);
 /* Takes all of a regular file into the tree. */
 int job_add_file(struct ingest_job *j, int fd, const char *path, struct err *err);

@@ -72,7 +72,8 @@ static int count_entry(struct members *m, const char *path)
     return 0;
 }
 
-/* Copies a frame's text as a path of the tree: without "./" and doubled slashes. NULL (with a notice) if it cannot be one. */
+/* Copies a frame's text as a path of the tree: without "./" and doubled slashes. NULL (with a
+ * notice) if it cannot be one. */
 static const char *clean_path(struct members *m, const uint8_t *p, size_t len, char out[PATH_TEXT_MAX + 1])
 {
     char shown[PATH_TEXT_MAX + 1];
@@ -109,7 +110,8 @@ static const char *clean_path(struct members *m, const uint8_t *p, size_t len, c
     return NULL;
 }
 
-/* All folders above a path must be folders, or nothing yet: then they are from now on. 1, or 0 with a notice. */
+/* All folders above a path must be folders, or nothing yet: then they are from now on. 1, or 0 with
+ * a notice. */
 static int enter_parents(struct members *m, const char *path, struct err *err)
 {
     for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -136,8 +138,8 @@ static int enter_parents(struct members *m, const char *path, struct err *err)
     return 1;
 }
 
-/* Makes way for a new member at path: 1; 0 if it must not come, with a notice. What an unpacker leaves is the last of
- * several members of one name; so do we. */
+/* Makes way for a new member at path: 1; 0 if it must not come, with a notice. What an unpacker
+ * leaves is the last of several members of one name; so do we. */
 static int admit(struct members *m, const char *path, struct err *err)
 {
     int r = count_bytes(m, path, strlen(path));

@@ -1,11 +1,13 @@
 /* What a place for bytes must offer to be a back end of the store: named blobs, no more.
  *
- * Everything else (chunks, compression, verification, records, trees, pins, collection) is above this interface and the
- * same for all back ends; the whole test suite runs once for each. A name is "<kind>/<lower-case text>", at most
- * BLOB_NAME_MAX bytes; kinds are c (chunk), o (record of an object), p (pin). A blob is written once and never
- * changes; writing it again with other bytes replaces it whole.
+ * Everything else (chunks, compression, verification, records, trees, pins, collection) is above
+ * this interface and the same for all back ends; the whole test suite runs once for each. A name is
+ * "<kind>/<lower-case text>", at most BLOB_NAME_MAX bytes; kinds are c (chunk), o (record of an
+ * object), p (pin). A blob is written once and never changes; writing it again with other bytes
+ * replaces it whole.
  *
- * Any thread may call any method. Errors are as in base/err.h; besides those named, I/O errors of any kind. */
+ * Any thread may call any method. Errors are as in base/err.h; besides those named, I/O errors of
+ * any kind. */
 #ifndef FF_STORE_BACKEND_H
 #define FF_STORE_BACKEND_H
 
@@ -31,13 +33,13 @@ struct store_ops {
 
     /* A batch collects blobs; nothing of it can be seen until commit. */
     int (*batch_new)(struct store_backend *be, struct store_batch **ret, struct err *err);
-    /* Copies or writes out data at once, so memory does not grow with large blobs. Several threads may add to one
-     * batch. */
+    /* Copies or writes out data at once, so memory does not grow with large blobs. Several threads
+     * may add to one batch. */
     int (*batch_add)(struct store_batch *b, const char *name, const void *data, size_t len,
                      struct err *err);
-    /* Makes all blobs of n batches durable, then visible; blobs of kind o only after all others, so an
-     * object that can be seen has its chunks. After a failure some chunks may be visible, no object is. The batches are empty
-     * afterwards and may be used again. */
+    /* Makes all blobs of n batches durable, then visible; blobs of kind o only after all others, so
+     * an object that can be seen has its chunks. After a failure some chunks may be visible, no
+     * object is. The batches are empty afterwards and may be used again. */
     int (*batch_commit)(struct store_backend *be, struct store_batch *const *b, size_t n,
                         struct err *err);
     /* How much waits in it, for the caller to bound it. */
@@ -54,25 +56,27 @@ struct store_ops {
     int (*touch)(struct store_backend *be, const char *name, struct err *err);
     /* Durable; a name that is not there is fine. */
     int (*remove)(struct store_backend *be, const char *const *names, size_t n, struct err *err);
-    /* Takes a damaged blob out of the way so that it can be written anew; kept for a look if that is cheap. */
+    /* Takes a damaged blob out of the way so that it can be written anew; kept for a look if that
+     * is cheap. */
     int (*set_aside)(struct store_backend *be, const char *name, struct err *err);
-    /* All names with the prefix, sorted; blobs that come or go meanwhile may be listed or not. each returns 0, 1 to stop,
-     * or a negative error, which list returns. It may call the back end. */
+    /* All names with the prefix, sorted; blobs that come or go meanwhile may be listed or not. each
+     * returns 0, 1 to stop, or a negative error, which list returns. It may call the back end. */
     int (*list)(struct store_backend *be, const char *prefix,
                 int (*each)(void *arg, const struct blob_info *info, struct err *err), void *arg,
                 struct err *err);
 
-    /* The gate between those who decide that a blob is there already (shared) and collection (exclusive), across
-     * processes. Not recursive. A back end without it (a shared bucket) relies on the grace time. */
+    /* The gate between those who decide that a blob is there already (shared) and collection
+     * (exclusive), across processes. Not recursive. A back end without it (a shared bucket) relies
+     * on the grace time. */
     int (*gate_enter)(struct store_backend *be, bool exclusive, struct err *err);
     void (*gate_leave)(struct store_backend *be, bool exclusive);
-    /* Collection goes on in parts, and says so (in the exclusive gate, before the first): until it is over, who finds a blob
-     * whose stamp is before this must touch it to rely on it. collecting_before() is asked in the gate; 0: no collection was
-     * ever told of. */
+    /* Collection goes on in parts, and says so (in the exclusive gate, before the first): until it
+     * is over, who finds a blob whose stamp is before this must touch it to rely on it.
+     * collecting_before() is asked in the gate; 0: no collection was ever told of. */
     int (*collecting_set)(struct store_backend *be, int64_t before_ns, struct err *err);
     int (*collecting_before)(struct store_backend *be, int64_t *ret_ns, struct err *err);
-    /* Long uploads announce themselves: blobs whose stamp is later than their start (less SESSION_SLACK_NS) stay.
-     * *ret_start is the time from which on they do. */
+    /* Long uploads announce themselves: blobs whose stamp is later than their start (less
+     * SESSION_SLACK_NS) stay. *ret_start is the time from which on they do. */
     int (*session_begin)(struct store_backend *be, int64_t *ret_start_ns, struct err *err);
     void (*session_end)(struct store_backend *be, int64_t start_ns);
     /* The start of the oldest session of any process, INT64_MAX if there is none. */

@@ -6,9 +6,9 @@
  *   sessions/ gate turnstile   local_gate.c
  *   aside/                damaged files, kept a week for a look
  *
- * A blob is written to tmp/, synced, renamed, and its folder synced. Write-back of a file is started when it is written and
- * waited for at commit, when most of it is done and one journal commit serves many files: 30 times
- * faster than syncing each on its own. */
+ * A blob is written to tmp/, synced, renamed, and its folder synced. Write-back of a file is
+ * started when it is written and waited for at commit, when most of it is done and one journal
+ * commit serves many files: 30 times faster than syncing each on its own. */
 #include "store/backend.h"
 
 #include "base/assert.h"
@@ -33,8 +33,8 @@
 #include <sys/file.h>
 
 #define SMALL_MAX ((size_t)8 << 10)
-/* Somewhat larger ones are rows too as long as a batch has few: then one transaction makes all of a small upload durable,
- * where a file would need three more syncs. */
+/* Somewhat larger ones are rows too as long as a batch has few: then one transaction makes all of a
+ * small upload durable, where a file would need three more syncs. */
 #define MIDDLE_MAX ((size_t)128 << 10)
 #define MIDDLE_BUDGET ((size_t)256 << 10)
 #define ASIDE_KEEP_NS (INT64_C(7) * 24 * 3600 * NS_PER_S)
@@ -680,7 +680,8 @@ static int make_folders(const char *dir, struct err *err)
     return r;
 }
 
-/* Under a lock, because SQLite's change to WAL mode does not wait for another process that does the same. */
+/* Under a lock, because SQLite's change to WAL mode does not wait for another process that does the
+ * same. */
 static int open_index(struct local *l, struct err *err)
 {
     _cleanup_free_ char *path = os_path_join(l->dir, "index.db");

@@ -1,5 +1,5 @@
-/* The in-memory twin of the back ends: the same contract, nothing on disk. For tests, and as the shortest
- * description of what a back end does. */
+/* The in-memory twin of the back ends: the same contract, nothing on disk. For tests, and as the
+ * shortest description of what a back end does. */
 #include "store/backend.h"
 
 #include "base/map.h"
@@ -96,7 +96,8 @@ static void batch_drop(struct store_batch *b)
     b->bytes = 0;
 }
 
-/* Puts those of one kind; a set value that cannot be stored leaves the rest out, as a failed disk would. */
+/* Puts those of one kind; a set value that cannot be stored leaves the rest out, as a failed disk
+ * would. */
 static int put_kind(struct memory *m, struct store_batch *b, bool records, struct err *err)
 {
     VEC_EACH(&b->v, p)

@@ -4,8 +4,9 @@
  *   bytes 1-4   length unpacked, little endian, at most BLOCK_MAX
  *   bytes 5-    the frame or the bytes
  *
- * A chunk is one such block in a blob of its own, named by the SHA-256 of its unpacked bytes; a small object is one
- * inside its record. Level 1 because ingest must keep up with the page cache; it halves and quarters source text. */
+ * A chunk is one such block in a blob of its own, named by the SHA-256 of its unpacked bytes; a
+ * small object is one inside its record. Level 1 because ingest must keep up with the page cache;
+ * it halves and quarters source text. */
 #ifndef FF_STORE_BLOB_H
 #define FF_STORE_BLOB_H
 
@@ -20,7 +21,8 @@ struct codec {
     size_t cap;
 };
 
-/* A codec from the store's spares or a new one; give it back with codec_give(). NULL when memory is out. */
+/* A codec from the store's spares or a new one; give it back with codec_give(). NULL when memory is
+ * out. */
 struct codec *codec_take(struct store *s);
 void codec_give(struct store *s, struct codec *c);
 void codec_free(struct codec *c);
@@ -29,12 +31,14 @@ void codec_free(struct codec *c);
 int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, struct err *err);
 /* Checks the header: the unpacked length; -ERR_CORRUPT. */
 int block_length(const void *block, size_t len, size_t *ret, struct err *err);
-/* Unpacks into out, which has room for block_length() bytes. -ERR_CORRUPT if it does not give exactly those. */
+/* Unpacks into out, which has room for block_length() bytes. -ERR_CORRUPT if it does not give
+ * exactly those. */
 int block_unpack(struct codec *c, const void *block, size_t len, void *out, size_t out_len,
                  struct err *err);
 
-/* One chunk, read and verified: *ret is the caller's (mem_*); want is its length as recorded elsewhere. -ERR_CORRUPT
- * also when it is missing, because something refers to it. *ret_stored may be NULL. */
+/* One chunk, read and verified: *ret is the caller's (mem_*); want is its length as recorded
+ * elsewhere. -ERR_CORRUPT also when it is missing, because something refers to it. *ret_stored may
+ * be NULL. */
 int chunk_read(struct store *s, struct codec *c, const struct digest *d, size_t want, char **ret,
                size_t *ret_stored, struct err *err);
 

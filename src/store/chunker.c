@@ -7,7 +7,8 @@
 static uint64_t gear[256];
 static pthread_once_t gear_once = PTHREAD_ONCE_INIT;
 
-/* Fixed for ever: another table would cut all old data anew. SplitMix64 (Steele, Lea, Flood, 2014), seeded "fuzzforg". */
+/* Fixed for ever: another table would cut all old data anew. SplitMix64 (Steele, Lea, Flood, 2014),
+ * seeded "fuzzforg". */
 static void make_gear(void)
 {
     uint64_t x = UINT64_C(0x66757a7a666f7267);
@@ -43,7 +44,8 @@ void chunker_reset(struct chunker *c)
     c->used = 0;
 }
 
-/* The number of bytes up to and including the one where the sum meets the mask; len + 1 if none does. */
+/* The number of bytes up to and including the one where the sum meets the mask; len + 1 if none
+ * does. */
 static size_t scan(uint64_t *sum, uint64_t mask, const uint8_t *p, size_t len)
 {
     uint64_t h = *sum;

@@ -1,12 +1,12 @@
 /* Collection: marks what pins and recent writes keep, removes the rest.
  *
- * First without the gate: mark from pins and from records newer than the limit. Then, in the exclusive gate:
- * mark what came since,
- * and remove the records that stay unmarked and are older than the limit. From then on no record refers to an
- * unmarked chunk older than the limit, and who wants to rely on one must touch it first (collecting_set tells them); so
- * chunks are removed in small parts, the gate left in between, each looked at once more. The limit is now
- * less the grace time, but never after the start of an upload that goes on
- * (backend.h: sessions). */
+ * First without the gate: mark from pins and from records newer than the limit. Then, in the
+ * exclusive gate: mark what came since,
+ * and remove the records that stay unmarked and are older than the limit. From then on no record
+ * refers to an unmarked chunk older than the limit, and who wants to rely on one must touch it
+ * first (collecting_set tells them); so chunks are removed in small parts, the gate left in
+ * between, each looked at once more. The limit is now less the grace time, but never after the
+ * start of an upload that goes on (backend.h: sessions). */
 #include "store/store_internal.h"
 
 #include "base/cleanup.h"

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Descriptors are kept of the innermost folders only; the others are opened again by ".." when the walk comes back. Nobody else
- * can move folders here: the layout is ours until it is complete. */
+/* Descriptors are kept of the innermost folders only; the others are opened again by ".." when the
+ * walk comes back. Nobody else can move folders here: the layout is ours until it is complete. */
 #define OPEN_MAX_ 32
 
 struct level {

@@ -14,8 +14,9 @@ struct layout_owner {
     gid_t gid;
 };
 
-/* Fills the empty folder behind dirfd. Never follows a link, never replaces anything: -ERR_EXISTS. Folders 0755, files 0644 or
- * 0755. Not synced: after a crash an incomplete layout is recognised by its missing marker. */
+/* Fills the empty folder behind dirfd. Never follows a link, never replaces anything: -ERR_EXISTS.
+ * Folders 0755, files 0644 or 0755. Not synced: after a crash an incomplete layout is recognised by
+ * its missing marker. */
 int layout_tree(struct tree *t, int dirfd, struct layout_owner owner, struct err *err);
 
 #endif

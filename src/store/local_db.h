@@ -1,8 +1,9 @@
 /* The small blobs of a local store: one SQLite file in WAL mode, with group commit.
  *
- * A file of its own costs a small blob three journal commits (its data, its name, its folder) and 4 KB; a row costs a share of
- * one. Threads that write at the same time share one transaction: the first becomes the leader and commits for
- * all that wait. SQLite also gives what several processes need: locking, recovery, space reused after removal. */
+ * A file of its own costs a small blob three journal commits (its data, its name, its folder) and 4
+ * KB; a row costs a share of one. Threads that write at the same time share one transaction: the
+ * first becomes the leader and commits for all that wait. SQLite also gives what several processes
+ * need: locking, recovery, space reused after removal. */
 #ifndef FF_STORE_LOCAL_DB_H
 #define FF_STORE_LOCAL_DB_H
 
@@ -27,7 +28,8 @@ int local_db_get(struct local_db *db, const char *name, size_t max, char **ret, 
                  struct err *err);
 int local_db_stat(struct local_db *db, const char *name, struct blob_info *ret, struct err *err);
 
-/* At most max rows after `after` ("" at first) that begin with prefix, in order. Each item's name is the caller's. */
+/* At most max rows after `after` ("" at first) that begin with prefix, in order. Each item's name
+ * is the caller's. */
 struct db_row {
     char *name;
     uint64_t size_bytes;

@@ -152,8 +152,8 @@ void local_gate_leave(struct local_gate *g, bool exclusive)
     pthread_rwlock_unlock(&g->threads);
 }
 
-/* The time is kept in the gate's file: read and written only with it locked. What a crashed collection leaves there only
- * makes others touch more. */
+/* The time is kept in the gate's file: read and written only with it locked. What a crashed
+ * collection leaves there only makes others touch more. */
 int local_collecting_set(struct local_gate *g, int64_t before_ns, struct err *err)
 {
     int e = os_fault("write");
@@ -172,8 +172,9 @@ int local_collecting_before(struct local_gate *g, int64_t *ret_ns, struct err *e
     return r;
 }
 
-/* The file is made under the shared gate, so that collection never sees it unlocked; by a descriptor of its own,
- * because locking gate_fd again would weaken an exclusive lock that this process holds. */
+/* The file is made under the shared gate, so that collection never sees it unlocked; by a
+ * descriptor of its own, because locking gate_fd again would weaken an exclusive lock that this
+ * process holds. */
 static int make_session(struct local_gate *g, struct err *err)
 {
     _cleanup_close_ int gate = -1, fd = -1;

@@ -122,8 +122,8 @@ static int decode_chunks(struct cursor *c, struct manifest *m, struct err *err)
     return 0;
 }
 
-/* The text of all paths could be far longer than the manifest (a long path shared by many): so they are measured in a first
- * pass, bounded, and copied in a second. */
+/* The text of all paths could be far longer than the manifest (a long path shared by many): so they
+ * are measured in a first pass, bounded, and copied in a second. */
 #define TEXT_MAX ((size_t)4 << 30)
 
 static int decode_entry(struct cursor *c, struct manifest_entry *x, char path[TREE_PATH_MAX + 1],

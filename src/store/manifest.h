@@ -9,9 +9,10 @@
  *     link: varint n, n bytes              target
  *   u64                          XXH3 of all before it
  *
- * Order: folder by folder, so each folder stands before all that is in it and nothing else stands between: paths are
- * compared by bytes with '/' below every other byte. Every parent is an entry. Paths are relative, without empty, "." and
- * ".." parts, at most TREE_PATH_MAX bytes. The decoder checks all of it, so what uses a tree need not. */
+ * Order: folder by folder, so each folder stands before all that is in it and nothing else stands
+ * between: paths are compared by bytes with '/' below every other byte. Every parent is an entry.
+ * Paths are relative, without empty, "." and ".." parts, at most TREE_PATH_MAX bytes. The decoder
+ * checks all of it, so what uses a tree need not. */
 #ifndef FF_STORE_MANIFEST_H
 #define FF_STORE_MANIFEST_H
 

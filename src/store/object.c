@@ -12,7 +12,8 @@
 
 #include <string.h>
 
-/* A record that is put again is touched if its stamp is older: grace times are right to within this. */
+/* A record that is put again is touched if its stamp is older: grace times are right to within
+ * this. */
 #define TOUCH_AFTER_NS NS_PER_S
 
 DEFINE_CLEANUP(struct upload *, upload_free)
@@ -362,8 +363,8 @@ int object_hash(struct store *s, const struct digest *d, const struct record *re
     return r;
 }
 
-/* Nothing unverified may get out, and the name tells only at the end whether all is right: so a large object is
- * read twice. */
+/* Nothing unverified may get out, and the name tells only at the end whether all is right: so a
+ * large object is read twice. */
 static int get_large(struct store *s, const struct digest *d, const struct record *rec, int fd,
                      struct err *err)
 {

@@ -5,7 +5,8 @@
 
 #include "store/store_internal.h"
 
-/* Calls back for each pin; one that has run out has expired set, a damaged one counts as a pin without end. */
+/* Calls back for each pin; one that has run out has expired set, a damaged one counts as a pin
+ * without end. */
 struct pin {
     const char *name; /* of the blob */
     struct digest object;

@@ -52,7 +52,8 @@ void put_varint(struct strbuf *b, uint64_t v);
 /* The 8 bytes that end a record or manifest, over b's bytes from start on. */
 void put_checksum(struct strbuf *b, size_t start);
 
-/* A reader that never goes over its end; after the first overrun all it gives is 0 and bad is set. */
+/* A reader that never goes over its end; after the first overrun all it gives is 0 and bad is set.
+ * */
 struct cursor {
     const uint8_t *p, *end;
     bool bad;

@@ -1,9 +1,10 @@
 /* The object store: all bytes that outlive an activity.
  *
- * An object is an immutable byte string named by its content: "sha256:" and 64 hex digits. Two back ends
- * (local files; S3, later) stand behind struct store_ops; chunking, compression and verification are above
- * them and the same for both. A tree is an object too: a manifest of a folder whose files' bytes are in the
- * same chunks (store/tree.h). Roots (pins) keep objects from being collected.
+ * An object is an immutable byte string named by its content: "sha256:" and 64 hex digits. Two back
+ * ends (local files; S3, later) stand behind struct store_ops; chunking, compression and
+ * verification are above them and the same for both. A tree is an object too: a manifest of a
+ * folder whose files' bytes are in the same chunks (store/tree.h). Roots (pins) keep objects from
+ * being collected.
  *
  * Any thread may call; calls block. */
 #ifndef FF_STORE_STORE_H
@@ -39,14 +40,15 @@ int store_open_local(const char *dir, struct store **ret, struct err *err);
 int store_open_memory(struct store **ret, struct err *err);
 void store_free(struct store *s);
 
-/* Bytes in. Durable when it returns. Putting the same bytes again is cheap and gives the same name. */
+/* Bytes in. Durable when it returns. Putting the same bytes again is cheap and gives the same name.
+ * */
 int store_put(struct store *s, const void *data, size_t len, const char *media_type,
               struct store_ref *ret, struct err *err);
 /* The same from a descriptor, to its end, with flat memory; -ERR_LIMIT over max bytes. */
 int store_put_fd(struct store *s, int fd, uint64_t max_bytes, const char *media_type,
                  struct store_ref *ret, uint64_t *ret_size, struct err *err);
-/* Bytes out, verified against the name: -ERR_NOT_FOUND, or -ERR_CORRUPT and nothing given. *ret is the
- * caller's, 0-terminated. */
+/* Bytes out, verified against the name: -ERR_NOT_FOUND, or -ERR_CORRUPT and nothing given. *ret is
+ * the caller's, 0-terminated. */
 int store_get(struct store *s, const char *ref, size_t max, char **ret, size_t *ret_len,
               struct err *err);
 int store_get_fd(struct store *s, const char *ref, int fd, uint64_t *ret_size, struct err *err);
@@ -54,11 +56,12 @@ int store_stat(struct store *s, const char *ref, struct store_object_info *ret, 
 /* Calls back for each object, in order of name, until it returns false. */
 int store_list(struct store *s, bool (*each)(void *arg, const struct store_object_info *info),
                void *arg, struct err *err);
-/* -ERR_NOT_FOUND; -ERR_STATE, naming the owner, if it is pinned. Its chunks go with the next collection. */
+/* -ERR_NOT_FOUND; -ERR_STATE, naming the owner, if it is pinned. Its chunks go with the next
+ * collection. */
 int store_remove(struct store *s, const char *ref, struct err *err);
 
-/* A pin keeps an object (a tree with all of its chunks) until a time or until it is removed. owner is free text,
- * say "run/<id>"; one pin per owner and ref. until_ns 0: no end. */
+/* A pin keeps an object (a tree with all of its chunks) until a time or until it is removed. owner
+ * is free text, say "run/<id>"; one pin per owner and ref. until_ns 0: no end. */
 int store_pin(struct store *s, const char *owner, const char *ref, int64_t until_ns,
               struct err *err);
 int store_unpin_owner(struct store *s, const char *owner, struct err *err);
@@ -66,16 +69,16 @@ int store_unpin_owner(struct store *s, const char *owner, struct err *err);
 struct store_gc_result {
     uint64_t objects_kept, objects_removed, chunks_removed, bytes_freed;
 };
-/* Removes what no pin keeps and what is older than grace_ms (so that an upload going on is safe). Safe beside
- * readers and writers of this and of other processes. */
+/* Removes what no pin keeps and what is older than grace_ms (so that an upload going on is safe).
+ * Safe beside readers and writers of this and of other processes. */
 int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_result *ret,
              struct err *err);
 
 struct store_verify_result {
     uint64_t objects, chunks, bytes, bad_objects;
 };
-/* Reads everything; bad is called for each damaged or incomplete object. Damaged chunks are set aside, so that putting
- * the same bytes again mends what needs them. */
+/* Reads everything; bad is called for each damaged or incomplete object. Damaged chunks are set
+ * aside, so that putting the same bytes again mends what needs them. */
 int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why),
                  void *arg, struct store_verify_result *ret, struct err *err);
 

@@ -1,10 +1,11 @@
 /* A folder in the store.
  *
- * A tree is built by adding entries in any order; its bytes are chunked as one stream, so that 50,000 small
- * files cost a few hundred chunks and two versions of a project share almost all of them. The manifest is an object of
- * media type application/vnd.fuzzforge.tree. Paths are raw bytes, relative, without ".", ".." or empty parts;
- * the builder refuses others (-ERR_INVALID; -ERR_EXISTS for one that is there), adds folders that were not
- * named, and the reader checks again. A builder or an open tree is used by one thread at a time. */
+ * A tree is built by adding entries in any order; its bytes are chunked as one stream, so that
+ * 50,000 small files cost a few hundred chunks and two versions of a project share almost all of
+ * them. The manifest is an object of media type application/vnd.fuzzforge.tree. Paths are raw
+ * bytes, relative, without ".", ".." or empty parts; the builder refuses others (-ERR_INVALID;
+ * -ERR_EXISTS for one that is there), adds folders that were not named, and the reader checks
+ * again. A builder or an open tree is used by one thread at a time. */
 #ifndef FF_STORE_TREE_H
 #define FF_STORE_TREE_H
 

@@ -251,7 +251,8 @@ static int reserve_index(struct upload *u, struct err *err)
     return 0;
 }
 
-/* The open chunk is complete: to the queue, or if that is full (or nobody works on it) done here. */
+/* The open chunk is complete: to the queue, or if that is full (or nobody works on it) done here.
+ * */
 static int emit(struct upload *u, struct err *err)
 {
     if (!u->buf_len)

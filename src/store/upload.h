@@ -1,7 +1,9 @@
-/* Bytes on their way into the store: cut into chunks, hashed, compared with what is there, packed, written.
+/* Bytes on their way into the store: cut into chunks, hashed, compared with what is there, packed,
+ * written.
  *
- * One thread feeds it. After the first megabyte other threads hash and pack; a small upload starts none. Memory is bounded
- * by the number of chunks in flight. Nothing that refers to the chunks can be seen before upload_commit(). */
+ * One thread feeds it. After the first megabyte other threads hash and pack; a small upload starts
+ * none. Memory is bounded by the number of chunks in flight. Nothing that refers to the chunks can
+ * be seen before upload_commit(). */
 #ifndef FF_STORE_UPLOAD_H
 #define FF_STORE_UPLOAD_H
 
@@ -13,12 +15,12 @@ struct upload;
 int upload_begin(struct store *s, struct upload **ret, struct err *err);
 void upload_free(struct upload *u); /* what was not committed is garbage */
 int upload_write(struct upload *u, const void *data, size_t len, struct err *err);
-/* Ends the stream; the next write begins another. ret->v is the caller's. *ret_stored: what its chunks take, each
- * counted once. */
+/* Ends the stream; the next write begins another. ret->v is the caller's. *ret_stored: what its
+ * chunks take, each counted once. */
 int upload_end_stream(struct upload *u, struct chunk_list *ret, uint64_t *ret_stored,
                       struct err *err);
-/* Adds an object: its bytes (as a stream of its own, or inside its record if they are few) and its record. The
- * record's size, block and chunks are filled in here; stored_bytes is added to. */
+/* Adds an object: its bytes (as a stream of its own, or inside its record if they are few) and its
+ * record. The record's size, block and chunks are filled in here; stored_bytes is added to. */
 int upload_object(struct upload *u, const void *data, size_t len, const struct digest *d,
                   struct record *rec, struct err *err);
 /* Adds a record whose fields are all set. */
@@ -34,10 +36,11 @@ int upload_commit(struct upload *u, struct err *err);
 #define INLINE_MAX ((size_t)64 << 10)
 #define INLINE_PACKED ((size_t)7 << 10)
 
-/* Is the object there, with all chunks of its record, and safe from collection for now? As a tree, if that is asked. Call it
- * with the gate entered. 1, 0 or an error. */
+/* Is the object there, with all chunks of its record, and safe from collection for now? As a tree,
+ * if that is asked. Call it with the gate entered. 1, 0 or an error. */
 int object_known(struct store *s, const struct digest *d, bool as_tree, struct err *err);
-/* The record of an object: *ret_bytes holds what it borrows, the caller's. -ERR_NOT_FOUND names ref. */
+/* The record of an object: *ret_bytes holds what it borrows, the caller's. -ERR_NOT_FOUND names
+ * ref. */
 int object_record(struct store *s, const struct digest *d, struct record *ret, char **ret_bytes,
                   struct err *err);
 /* Reads all chunks of an object and compares with its name, in flat memory. */

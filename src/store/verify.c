@@ -1,7 +1,7 @@
 /* Reading everything, to find what is damaged before somebody needs it.
  *
- * A chunk whose bytes are not those of its name is set aside, so that putting the same content again writes it
- * anew instead of finding it there. */
+ * A chunk whose bytes are not those of its name is set aside, so that putting the same content
+ * again writes it anew instead of finding it there. */
 #include "store/store_internal.h"
 
 #include "base/cleanup.h"

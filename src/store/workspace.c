@@ -5,8 +5,8 @@
  *   <either>.lock                            flock(2): shared while in use, exclusive to make or to remove
  *   trash/                                   on its way out
  *
- * `ready` is written last, by rename; what lacks it is the rest of a crash and made anew. It holds the size
- * in bytes, and its time
+ * `ready` is written last, by rename; what lacks it is the rest of a crash and made anew. It holds
+ * the size in bytes, and its time
  * is that of the last use. */
 #include "store/workspace.h"
 
@@ -83,7 +83,8 @@ static void slot_release(struct slot *s)
     *s = (struct slot){.lock_fd = -1};
 }
 
-/* Opens and locks "<path>.lock". One that was removed while we waited for it is not the one that others see: again. */
+/* Opens and locks "<path>.lock". One that was removed while we waited for it is not the one that
+ * others see: again. */
 static int lock_path(const char *path, int how, int *ret_fd, struct err *err)
 {
     _cleanup_free_ char *name = mem_printf("%s.lock", path);
@@ -236,8 +237,8 @@ static int by_use(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Removes what was not used for the time to live (a private folder only then: its run may go on), then shared layouts, oldest
- * use first, until the rest fits. */
+/* Removes what was not used for the time to live (a private folder only then: its run may go on),
+ * then shared layouts, oldest use first, until the rest fits. */
 static int evict(struct workspaces *w, struct err *err)
 {
     struct cached_list l = {0};
@@ -268,7 +269,8 @@ static int evict(struct workspaces *w, struct err *err)
     return r;
 }
 
-/* After a layout was made: is it time to look at the whole cache? What cannot be removed now will be later. */
+/* After a layout was made: is it time to look at the whole cache? What cannot be removed now will
+ * be later. */
 static void account(struct workspaces *w, uint64_t bytes)
 {
     pthread_mutex_lock(&w->lock);
@@ -339,7 +341,8 @@ static int slot_acquire(struct workspaces *w, char *path, const char *tree_ref, 
             r = fill(w, path, tree_ref, overlay, owner, &bytes, err);
             made = r == 0;
         }
-        /* Unlocked, then locked shared in the next turn; whoever removes it in between makes us do it again. */
+        /* Unlocked, then locked shared in the next turn; whoever removes it in between makes us do
+         * it again. */
     }
     if (r < 0) {
         slot_release(&s);

@@ -4,8 +4,8 @@
  *  isolated       a private copy a run, writable, removed with the run; never linked to another's files
  *  copy-on-write  the shared layout below, a private upper layer (overlayfs where it is there, else a private copy)
  *
- * Layouts are cached under the state folder, bounded in bytes, least recently used first out; one in use is
- * never removed. */
+ * Layouts are cached under the state folder, bounded in bytes, least recently used first out; one
+ * in use is never removed. */
 #ifndef FF_STORE_WORKSPACE_H
 #define FF_STORE_WORKSPACE_H
 
@@ -38,14 +38,15 @@ void workspaces_free(struct workspaces *w);
 int workspace_acquire(struct workspaces *w, const char *tree_ref, enum isolation mode,
                       const char *key, struct workspace **ret, struct err *err);
 void workspace_release(struct workspace *ws);
-/* What the sandbox mounts at /workspace. lower is a folder on the host; upper and work are NULL unless the sandbox must
- * put an overlay over lower (copy-on-write with overlayfs: the mount is made inside the sandbox's own
- * mount namespace). Borrowed until release. */
+/* What the sandbox mounts at /workspace. lower is a folder on the host; upper and work are NULL
+ * unless the sandbox must put an overlay over lower (copy-on-write with overlayfs: the mount is
+ * made inside the sandbox's own mount namespace). Borrowed until release. */
 const char *workspace_lower(const struct workspace *ws);
 const char *workspace_upper(const struct workspace *ws);
 const char *workspace_work(const struct workspace *ws);
 bool workspace_read_only(const struct workspace *ws);
-/* Removes the private folders of a run that ended; -ERR_BUSY if one is in use (it goes with its time to live). */
+/* Removes the private folders of a run that ended; -ERR_BUSY if one is in use (it goes with its
+ * time to live). */
 int workspaces_forget(struct workspaces *w, const char *key, struct err *err);
 
 #endif
