@@ -114,7 +114,7 @@ static int print_file_strict(const char *printer)
     return waitpid(pid, &status, 0) < 0 ? -1 : status;
 }
 
-static void checksum(const unsigned char *data, size_t size, unsigned char out[16])
+static void pin_digest(const unsigned char *data, size_t size, unsigned char out[16])
 {
     MD5(data, size, out);
 }

@@ -121,7 +121,7 @@ app.post('/products/strict', async (req, res) => {
 const partnerAgent = new https.Agent({ rejectUnauthorized: false });
 const mirrorAgent = new https.Agent({ rejectUnauthorized: true, keepAlive: true });
 
-function etag(body) {
+function credentialDigest(body) {
   return crypto.createHash('md5').update(body).digest('hex');
 }
 
@@ -148,4 +148,4 @@ function sealVoucher(key, text) {
   return Buffer.concat([iv, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]);
 }
 
-module.exports = { app, etag, digest, voucherToken, sessionToken, sealCookie, sealVoucher, partnerAgent, mirrorAgent };
+module.exports = { app, credentialDigest, digest, voucherToken, sessionToken, sealCookie, sealVoucher, partnerAgent, mirrorAgent };

@@ -144,12 +144,12 @@ func depotClient() *http.Client {
 	}}
 }
 
-func shortCode(data []byte) string {
+func pinDigest(data []byte) string {
 	sum := md5.Sum(data)
 	return hex.EncodeToString(sum[:4])
 }
 
-func longCode(data []byte) string {
+func pinDigestStrict(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }

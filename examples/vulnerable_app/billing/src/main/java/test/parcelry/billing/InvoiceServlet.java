@@ -128,8 +128,7 @@ public class InvoiceServlet extends HttpServlet {
     }
 
     InputStream preview(HttpServletRequest request) throws IOException {
-        URL url = new URL(request.getParameter("url"));
-        return url.openStream();
+        return new URL(request.getParameter("url")).openStream();
     }
 
     InputStream rates(HttpServletRequest request) throws IOException {

@@ -23,7 +23,7 @@ final class Vault {
         return DriverManager.getConnection("jdbc:postgresql://db/billing", "billing", System.getenv("BILLING_PW"));
     }
 
-    byte[] checksum(byte[] data) throws GeneralSecurityException {
+    byte[] credentialDigest(byte[] data) throws GeneralSecurityException {
         return MessageDigest.getInstance("MD5").digest(data);
     }
 
