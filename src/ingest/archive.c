@@ -30,7 +30,8 @@ bool looks_like_archive(int fd, const char *name, bool *ret_named)
     static const struct {
         const char *bytes;
         size_t len, at;
-    } magics[] = {{"PK\3\4", 4, 0}, {"PK\5\6", 4, 0}, {"ustar", 5, 257}, {"\x1f\x8b\x08", 3, 0}, {"BZh", 3, 0},
+    } magics[] = {{"PK\3\4", 4, 0}, {"PK\5\6", 4, 0}, {"ustar", 5, 257}, {"\x1f\x8b\x08", 3, 0},
+                  {"BZh", 3, 0},
                   {"\xfd" "7zXZ", 5, 0}, {"\x28\xb5\x2f\xfd", 4, 0}, {"\x04\x22\x4d\x18", 4, 0}};
     char head[512] = "";
     *ret_named = false;
@@ -75,7 +76,8 @@ static int judge_end(struct ingest_job *j, const struct runner *x, bool stopped,
     if (stopped || (res->end == SANDBOX_EXITED && res->status == 0))
         return 0;
     if (res->end == SANDBOX_LIMIT)
-        return job_notice(j, INGEST_UNREADABLE, "", "the reader was stopped: over its limit of %s", res->limit);
+        return job_notice(j, INGEST_UNREADABLE, "", "the reader was stopped: over its limit of %s",
+                          res->limit);
     return job_notice(j, INGEST_UNREADABLE, "", "the reader ended by %s %d",
                       res->end == SANDBOX_EXITED ? "exit" : "signal", res->status);
 }
@@ -90,7 +92,8 @@ int reader_run(struct ingest_job *j, const struct sandbox_plan *plan, int input_
     if (null < 0 || pipe2(p, O_CLOEXEC) < 0)
         return err_sys(err, errno, "make a pipe");
     (void)fcntl(p[1], F_SETPIPE_SZ, 1 << 20);
-    struct runner x = {j->o->spawner, plan, input_fd < 0 ? null : input_fd, p[1], null, {0}, 0, {0}};
+    struct runner x = {j->o->spawner, plan, input_fd < 0 ? null : input_fd, p[1], null, {0}, 0,
+                       {0}};
     pthread_t thread;
     int e = pthread_create(&thread, NULL, run_reader, &x);
     if (e) {
@@ -117,7 +120,8 @@ int ingest_archive(struct ingest_job *j, int fd, bool named, enum members_end *r
     struct sandbox_plan plan = {
         .name = "ingest-archive",
         .builtin = "ingest-archive",
-        .limits = {.memory_bytes = READER_MEMORY, .cpu_ms = READER_CPU_MS, .wall_ms = READER_WALL_MS,
+        .limits = {.memory_bytes = READER_MEMORY, .cpu_ms = READER_CPU_MS,
+                   .wall_ms = READER_WALL_MS,
                    .disk_bytes = 1 << 20, .pids = 16, .files = 128},
     };
     int r = reader_run(j, &plan, fd, &o, ret, err);

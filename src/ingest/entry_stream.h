@@ -32,7 +32,8 @@ enum frame_type {
 
 /* Inside: writes to a descriptor. All give 0 or -ERR_x; an error means that nobody reads any more.
  * */
-int frame_write(int fd, enum frame_type type, const void *a, size_t a_len, const void *b, size_t b_len);
+int frame_write(int fd, enum frame_type type, const void *a, size_t a_len, const void *b,
+                size_t b_len);
 /* u32 length of a, a, b. */
 int frame_write_pair(int fd, enum frame_type type, const char *a, const char *b);
 

@@ -225,7 +225,10 @@ static int visit(struct walk *w, const struct name *n, struct err *err)
     if (type == DT_UNKNOWN || (type != DT_DIR && type != DT_REG && type != DT_LNK)) {
         if (fstatat(at, n->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return unreadable(w, path, errno);
-        type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : S_ISLNK(st.st_mode) ? DT_LNK : DT_FIFO;
+        type = S_ISDIR(st.st_mode)   ? DT_DIR
+               : S_ISREG(st.st_mode) ? DT_REG
+               : S_ISLNK(st.st_mode) ? DT_LNK
+                                     : DT_FIFO;
     }
     switch (type) {
     case DT_DIR: return visit_dir(w, at, n->name, path, err);

@@ -16,7 +16,8 @@
 
 bool looks_like_url(const char *spec)
 {
-    static const char *const schemes[] = {"https://", "http://", "ssh://", "git://", "git@", "file://"};
+    static const char *const schemes[] = {"https://", "http://", "ssh://", "git://", "git@",
+                                          "file://"};
     for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
         if (strncmp(spec, schemes[i], strlen(schemes[i])) == 0)
             return true;
@@ -31,17 +32,21 @@ static bool has(int dirfd, const char *name, mode_t type)
 
 bool looks_like_bare_repository(int dirfd)
 {
-    return has(dirfd, "HEAD", S_IFREG) && has(dirfd, "objects", S_IFDIR) && has(dirfd, "refs", S_IFDIR);
+    return has(dirfd, "HEAD", S_IFREG) && has(dirfd, "objects", S_IFDIR) &&
+           has(dirfd, "refs", S_IFDIR);
 }
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
 static int cannot_fetch(const char *url, struct err *err)
 {
-    int r = err_set(err, ERR_UNIMPLEMENTED, "cannot fetch %.200s: only file:// URLs and paths are read", url);
+    int r = err_set(err, ERR_UNIMPLEMENTED,
+                    "cannot fetch %.200s: only file:// URLs and paths are read", url);
     err_hint(err, "git clone --depth 1 %.120s, then give the folder", url);
     return r;
 }
@@ -75,14 +80,16 @@ int git_url_path(const char *url, char **ret, struct err *err)
 
 int ingest_git(struct ingest_job *j, const char *path, struct err *err)
 {
-    struct members_options o = {.entries_max = j->limits.entries_max, .bytes_max = j->limits.total_bytes_max};
+    struct members_options o = {.entries_max = j->limits.entries_max,
+                                .bytes_max = j->limits.total_bytes_max};
     struct sandbox_mount mount = {.kind = MOUNT_BIND, .source = path, .target = "/workspace"};
     struct sandbox_plan plan = {
         .name = "ingest-git",
         .builtin = "ingest-git",
         .mounts = &mount,
         .mounts_count = 1,
-        .limits = {.memory_bytes = READER_MEMORY, .cpu_ms = READER_CPU_MS, .wall_ms = READER_WALL_MS,
+        .limits = {.memory_bytes = READER_MEMORY, .cpu_ms = READER_CPU_MS,
+                   .wall_ms = READER_WALL_MS,
                    .disk_bytes = 1 << 20, .pids = 16, .files = 256},
     };
     enum members_end end;

@@ -41,11 +41,13 @@ static int tell_blob(git_repository *repo, const git_tree_entry *e, const char *
     uint8_t executable = git_tree_entry_filemode(e) == GIT_FILEMODE_BLOB_EXECUTABLE;
     int r = 0;
     if (len < 1024 && len > sizeof LFS_HEAD && memcmp(data, LFS_HEAD, sizeof LFS_HEAD - 1) == 0)
-        r = frame_write_pair(OUT, FRAME_NOTE, path, "a pointer of Git LFS: its content is not in the repository");
+        r = frame_write_pair(OUT, FRAME_NOTE, path,
+                             "a pointer of Git LFS: its content is not in the repository");
     if (r == 0)
         r = frame_write(OUT, FRAME_FILE, &executable, 1, path, strlen(path));
     for (size_t at = 0; at < len && r == 0; at += PIECE)
-        r = frame_write(OUT, FRAME_DATA, nothing, 8, data + at, len - at < PIECE ? len - at : PIECE);
+        r = frame_write(OUT, FRAME_DATA, nothing, 8, data + at,
+                        len - at < PIECE ? len - at : PIECE);
     if (r == 0)
         r = frame_write(OUT, FRAME_FILE_END, "\0", 1, NULL, 0);
     git_blob_free(blob);
@@ -84,7 +86,8 @@ static int visit(const char *root, const git_tree_entry *e, void *arg)
     case GIT_FILEMODE_TREE: w->r = frame_write(OUT, FRAME_DIR, path, strlen(path), NULL, 0); break;
     case GIT_FILEMODE_LINK: w->r = tell_link(w->repo, e, path); break;
     case GIT_FILEMODE_COMMIT:
-        w->r = frame_write_pair(OUT, FRAME_NOTE, path, "a submodule: its content is in another repository");
+        w->r = frame_write_pair(OUT, FRAME_NOTE, path,
+                                "a submodule: its content is in another repository");
         break;
     default: w->r = tell_blob(w->repo, e, path); break;
     }

@@ -101,7 +101,8 @@ int job_admit(struct ingest_job *j, const char *path)
         return 0;
     if (j->entries == j->limits.entries_max) {
         j->stopped = true;
-        return job_notice(j, INGEST_BOUND, path, "over %llu entries: this and all after it left out",
+        return job_notice(j, INGEST_BOUND, path,
+                          "over %llu entries: this and all after it left out",
                           (unsigned long long)j->limits.entries_max);
     }
     size_t depth = 1, len = strlen(path);
@@ -198,7 +199,8 @@ int job_add_file(struct ingest_job *j, int fd, const char *path, struct err *err
     if (r < 0)
         return r;
     j->res->files++;
-    if (fstat(fd, &after) == 0 && (after.st_size != before.st_size || done < (uint64_t)before.st_size ||
+    if (fstat(fd, &after) == 0 && (after.st_size != before.st_size ||
+                                   done < (uint64_t)before.st_size ||
                                    after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
                                    after.st_mtim.tv_nsec != before.st_mtim.tv_nsec))
         return job_notice(j, INGEST_CHANGED, path, "changed while it was read");

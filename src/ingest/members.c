@@ -74,7 +74,8 @@ static int count_entry(struct members *m, const char *path)
 
 /* Copies a frame's text as a path of the tree: without "./" and doubled slashes. NULL (with a
  * notice) if it cannot be one. */
-static const char *clean_path(struct members *m, const uint8_t *p, size_t len, char out[PATH_TEXT_MAX + 1])
+static const char *clean_path(struct members *m, const uint8_t *p, size_t len,
+                              char out[PATH_TEXT_MAX + 1])
 {
     char shown[PATH_TEXT_MAX + 1];
     size_t n = len < PATH_TEXT_MAX ? len : PATH_TEXT_MAX;
@@ -106,7 +107,8 @@ static const char *clean_path(struct members *m, const uint8_t *p, size_t len, c
     out[at] = 0;
     if (!why)
         return out;
-    (void)job_notice(m->j, strncmp(why, "a name", 6) == 0 ? INGEST_BOUND : INGEST_SKIPPED, shown, "%s", why);
+    (void)job_notice(m->j, strncmp(why, "a name", 6) == 0 ? INGEST_BOUND : INGEST_SKIPPED, shown,
+                     "%s", why);
     return NULL;
 }
 
@@ -246,7 +248,8 @@ static int end_file(struct members *m, const struct frame *f, struct err *err)
         return err_set(err, ERR_CORRUPT, "the reader in the sandbox sent nonsense");
     if (f->data[0]) {
         abort_file(m);
-        return job_notice(m->j, INGEST_UNREADABLE, m->path, "%.*s", (int)(f->len - 1 < 200 ? f->len - 1 : 200),
+        return job_notice(m->j, INGEST_UNREADABLE, m->path, "%.*s",
+                          (int)(f->len - 1 < 200 ? f->len - 1 : 200),
                           (const char *)f->data + 1);
     }
     m->in_file = false;
@@ -260,7 +263,9 @@ static int end_file(struct members *m, const struct frame *f, struct err *err)
 static int split_pair(const struct frame *f, const uint8_t **a, size_t *a_len, const uint8_t **b,
                       size_t *b_len, struct err *err)
 {
-    size_t n = f->len < 4 ? 0 : f->data[0] | (size_t)f->data[1] << 8 | (size_t)f->data[2] << 16 | (size_t)f->data[3] << 24;
+    size_t n = 0;
+    for (int i = 3; i >= 0 && f->len >= 4; i--)
+        n = n << 8 | f->data[i];
     if (f->len < 4 || n > f->len - 4)
         return err_set(err, ERR_CORRUPT, "the reader in the sandbox sent nonsense");
     *a = f->data + 4;
@@ -325,9 +330,12 @@ static int notice_pair(struct members *m, const struct frame *f, enum ingest_not
     int r = split_pair(f, &p, &p_len, &t, &t_len, err);
     if (r < 0)
         return r;
-    snprintf(path, sizeof path, "%.*s", (int)(p_len < PATH_TEXT_MAX ? p_len : PATH_TEXT_MAX), (const char *)p);
+    snprintf(path, sizeof path, "%.*s", (int)(p_len < PATH_TEXT_MAX ? p_len : PATH_TEXT_MAX),
+             (const char *)p);
     r = count_bytes(m, path, p_len); /* a notice costs memory, too */
-    return r < 0 || m->ended ? r : job_notice(m->j, kind, path, "%.*s", (int)(t_len < 200 ? t_len : 200), (const char *)t);
+    if (r < 0 || m->ended)
+        return r;
+    return job_notice(m->j, kind, path, "%.*s", (int)(t_len < 200 ? t_len : 200), (const char *)t);
 }
 
 static int notice_odd(struct members *m, const struct frame *f)

@@ -43,6 +43,7 @@ int git_url_path(const char *url, char **ret, struct err *err);
 /* The files of the repository's HEAD. */
 int ingest_git(struct ingest_job *j, const char *path, struct err *err);
 
-int ingest_archive(struct ingest_job *j, int fd, bool named, enum members_end *ret, struct err *err);
+int ingest_archive(struct ingest_job *j, int fd, bool named, enum members_end *ret,
+                   struct err *err);
 
 #endif

@@ -511,7 +511,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct listed *)a)->name, ((const struct listed *)b)->name);
 }
 
-static int give_listing(struct listing *x, int (*each)(void *, const struct blob_info *, struct err *),
+static int give_listing(struct listing *x,
+                        int (*each)(void *, const struct blob_info *, struct err *),
                         void *arg, struct err *err)
 {
     if (x->v.len)

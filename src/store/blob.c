@@ -58,7 +58,8 @@ int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, s
         return r;
     if (!c->cctx && !(c->cctx = ZSTD_createCCtx()))
         return err_nomem(err);
-    size_t n = ZSTD_compressCCtx(c->cctx, c->buf + BLOCK_HEADER, c->cap - BLOCK_HEADER, data, len, 1);
+    size_t n = ZSTD_compressCCtx(c->cctx, c->buf + BLOCK_HEADER, c->cap - BLOCK_HEADER, data, len,
+                                 1);
     /* Less than 3 % is not worth unpacking it at each read. */
     bool packed = !ZSTD_isError(n) && n < len - len / 32;
     if (!packed) {

@@ -29,7 +29,8 @@ struct layout {
     VEC(struct level) levels; /* 0 is the top, whose fd is the caller's */
 };
 
-static const struct timespec layout_times[2] = {{.tv_sec = LAYOUT_TIME_S}, {.tv_sec = LAYOUT_TIME_S}};
+static const struct timespec layout_times[2] = {{.tv_sec = LAYOUT_TIME_S},
+                                                {.tv_sec = LAYOUT_TIME_S}};
 
 /* Owner, mode and time of what is open. */
 static int finish_fd(const struct layout *l, int fd, mode_t mode, const char *path,
@@ -46,7 +47,8 @@ static int finish_fd(const struct layout *l, int fd, mode_t mode, const char *pa
 
 static int reopen_parent(struct level *parent, const struct level *child, struct err *err)
 {
-    return parent->fd >= 0 ? 0 : os_openat(child->fd, "..", O_RDONLY | O_DIRECTORY, 0, &parent->fd, err);
+    return parent->fd >= 0 ? 0 : os_openat(child->fd, "..", O_RDONLY | O_DIRECTORY, 0, &parent->fd,
+                                           err);
 }
 
 static int pop_level(struct layout *l, struct err *err)

@@ -123,7 +123,8 @@ static int make_schema(sqlite3 *db, struct err *err)
     if (r < 0 || version == SCHEMA_VERSION)
         return r;
     if (version > SCHEMA_VERSION)
-        return err_set(err, ERR_STATE, "the store was made by a newer version (%d, this one knows %d)",
+        return err_set(err, ERR_STATE,
+                       "the store was made by a newer version (%d, this one knows %d)",
                        version, SCHEMA_VERSION);
     r = exec(db, "PRAGMA journal_mode = WAL", err);
     char sql[512];
@@ -229,7 +230,8 @@ static int commit_all(struct local_db *db, struct request *list, struct err *err
             want = 2;
     int r = 0;
     if (db->synchronous != want) {
-        r = exec(db->writer, want == 2 ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+        r = exec(db->writer,
+                 want == 2 ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
                  err);
         if (r < 0)
             return r;
@@ -368,7 +370,8 @@ int local_db_page(struct local_db *db, const char *prefix, const char *after, st
     int rc = SQLITE_DONE, r = 0;
     while (n < max && r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(st, 0);
-        rows[n] = (struct db_row){mem_strdup(name ? name : ""), (uint64_t)sqlite3_column_int64(st, 1),
+        rows[n] = (struct db_row){mem_strdup(name ? name : ""),
+                                  (uint64_t)sqlite3_column_int64(st, 1),
                                   sqlite3_column_int64(st, 2)};
         if (!rows[n].name)
             r = err_nomem(err);

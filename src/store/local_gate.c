@@ -80,7 +80,8 @@ void local_gate_close(struct local_gate *g)
     ASSERT(g->inside == 0);
     if (g->session_fd >= 0) {
         char path[4096];
-        if (snprintf(path, sizeof path, "%s/sessions/%s", g->dir, g->session_name) < (int)sizeof path)
+        if (snprintf(path, sizeof path, "%s/sessions/%s", g->dir,
+                     g->session_name) < (int)sizeof path)
             (void)unlink(path);
         close(g->session_fd);
     }

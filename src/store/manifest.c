@@ -19,7 +19,8 @@ bool tree_path_valid(const char *path)
     for (const char *p = path;;) {
         const char *end = strchrnul(p, '/');
         size_t len = (size_t)(end - p);
-        if (len == 0 || len > 255 || (len == 1 && p[0] == '.') || (len == 2 && p[0] == '.' && p[1] == '.'))
+        if (len == 0 || len > 255 || (len == 1 && p[0] == '.') ||
+            (len == 2 && p[0] == '.' && p[1] == '.'))
             return false;
         if (!*end)
             return true;

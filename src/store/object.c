@@ -342,7 +342,8 @@ static int walk_chunks(struct store *s, const struct record *rec, struct hasher 
         _cleanup_free_ char *data = NULL;
         r = chunk_read(s, c, &ch->digest, ch->len, &data, NULL, err);
         if (r == 0)
-            r = fd < 0 ? hasher_update(h, data, ch->len, err) : os_write_full(fd, data, ch->len, err);
+            r = fd < 0 ? hasher_update(h, data, ch->len, err)
+                       : os_write_full(fd, data, ch->len, err);
     }
     codec_give(s, c);
     return r;

@@ -207,7 +207,8 @@ static int add_parents(struct tree_builder *b, const char *before, const char *p
         /* It stands before us if the path before is it, or lies in it. */
         if (before && strncmp(before, path, n) == 0 && (before[n] == 0 || before[n] == '/'))
             continue;
-        struct manifest_entry x = {.e = {.kind = TREE_DIR, .path = arena_strndup(&b->text, path, n)}};
+        struct manifest_entry x = {.e = {.kind = TREE_DIR}};
+        x.e.path = arena_strndup(&b->text, path, n);
         if (!x.e.path || !VEC_PUSH(&b->v, x))
             return err_nomem(err);
     }

@@ -72,7 +72,8 @@ int isolation_parse(const char *text, enum isolation *ret, struct err *err)
             return 0;
         }
     }
-    return err_set(err, ERR_INVALID, "isolation is isolated, shared or copy-on-write, not %.60s", text);
+    return err_set(err, ERR_INVALID, "isolation is isolated, shared or copy-on-write, not %.60s",
+                   text);
 }
 
 static void slot_release(struct slot *s)
@@ -209,7 +210,8 @@ static int scan_folder(struct workspaces *w, const char *which, const char *pref
         if (n < 6 || strcmp(e->d_name + n - 5, ".lock") != 0 ||
             strncmp(e->d_name, prefix, strlen(prefix)) != 0)
             continue;
-        struct cached c = {mem_printf("%s/%.*s", dir, (int)(n - 5), e->d_name), 0, 0, which[0] == 's'};
+        struct cached c = {mem_printf("%s/%.*s", dir, (int)(n - 5), e->d_name), 0, 0,
+                           which[0] == 's'};
         _cleanup_free_ char *ready = c.path ? in_folder(c.path, "ready") : NULL;
         _cleanup_free_ char *text = NULL;
         struct stat st;
@@ -434,7 +436,8 @@ static int acquire_shared(struct workspaces *w, const char *tree_ref, struct lay
     char suffix[16] = "";
     if (owner.uid != (uid_t)-1)
         snprintf(suffix, sizeof suffix, "-%u", (unsigned)owner.uid);
-    int r = slot_acquire(w, mem_printf("%s/shared/%s%s", w->dir, tree_ref + 7, suffix), tree_ref, true,
+    int r = slot_acquire(w, mem_printf("%s/shared/%s%s", w->dir, tree_ref + 7, suffix), tree_ref,
+                         true,
                          false, owner, &ws->shared, err);
     if (r == 0 && !(ws->lower = in_folder(ws->shared.path, "tree")))
         r = err_nomem(err);
@@ -447,7 +450,8 @@ static int acquire_own(struct workspaces *w, const char *tree_ref, const char *k
     char prefix[34];
     int r = key_prefix(key, prefix, err);
     if (r == 0)
-        r = slot_acquire(w, mem_printf("%s/private/%s%c-%.32s", w->dir, prefix, overlay ? 'c' : 'i', tree_ref + 7),
+        r = slot_acquire(w, mem_printf("%s/private/%s%c-%.32s", w->dir, prefix,
+                                       overlay ? 'c' : 'i', tree_ref + 7),
                          tree_ref, false, overlay, w->owner, &ws->own, err);
     if (r < 0)
         return r;
@@ -465,7 +469,8 @@ int workspace_acquire(struct workspaces *w, const char *tree_ref, enum isolation
 {
     static const struct layout_owner nobody = {(uid_t)-1, (gid_t)-1};
     if (!store_ref_valid(tree_ref))
-        return err_set(err, ERR_INVALID, "not a reference of a tree: %.80s", tree_ref ? tree_ref : "");
+        return err_set(err, ERR_INVALID, "not a reference of a tree: %.80s",
+                       tree_ref ? tree_ref : "");
     if (!key || !*key)
         return err_set(err, ERR_INVALID, "a workspace needs a key");
     struct workspace *ws = mem_zalloc(sizeof *ws);
