@@ -27,7 +27,7 @@ static struct node *py_block(struct parser *p)
     if (cur(p)->kind != TOK_INDENT)
         return node_end(p, n);
     advance(p);
-    while (!at_eof(p) && cur(p)->kind != TOK_DEDENT) {
+    for (parse_newlines(p); !at_eof(p) && cur(p)->kind != TOK_DEDENT; parse_newlines(p)) {
         uint32_t before = p->pos;
         nodes_add(&list, parse_stmt(p));
         if (p->pos == before)
@@ -248,7 +248,7 @@ static struct node *py_match(struct parser *p)
     if (cur(p)->kind != TOK_INDENT)
         return node_end(p, n);
     advance(p);
-    while (!at_eof(p) && cur(p)->kind != TOK_DEDENT) {
+    for (parse_newlines(p); !at_eof(p) && cur(p)->kind != TOK_DEDENT; parse_newlines(p)) {
         uint32_t before = p->pos;
         struct node *c = node_new(p, N_CASE);
         take_kw(p, KW_case);
