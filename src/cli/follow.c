@@ -312,6 +312,8 @@ int follow_run(struct app *app, const char *run_id)
     if (run_read(app, run_id, &run, &err) < 0)
         return app_fail(app, &err);
     worker_stop(TAKE_PTR(app->worker));
+    if (run.closed && workspaces_forget(app->workspaces, run.execution_id, &err) < 0)
+        log_info("private workspace: %s", err.msg);
     int status = run_report(app, &run);
     run_info_release(&run);
     return status;

@@ -95,6 +95,8 @@ static int64_t post_started(struct eng *e, struct run *run, Pb__EmbeddedActivity
     at.request_id = request_id;
     at.attempt = a->attempt;
     at.last_failure = a->last_failure;
+    Pb__Timestamp started = event_timestamp(a->started_ns); /* written late, but that is when it was */
+    ev.event_time = &started;
     return event_post(e, run, &ev, a->scheduled_id);
 }
 

@@ -38,9 +38,12 @@ static int64_t add(struct eng *e, struct run *run, Pb__HistoryEvent *ev)
 int64_t event_add(struct eng *e, struct run *run, Pb__HistoryEvent *ev)
 {
     Pb__Timestamp t = event_timestamp(e->now);
-    ev->event_time = &t;
+    bool now = !ev->event_time;
+    if (now)
+        ev->event_time = &t;
     int64_t id = add(e, run, ev);
-    ev->event_time = NULL;
+    if (now)
+        ev->event_time = NULL;
     return id;
 }
 
@@ -51,7 +54,9 @@ int64_t event_post(struct eng *e, struct run *run, Pb__HistoryEvent *ev, int64_t
         return event_add(e, run, ev);
     run_dirty(e, run);
     Pb__Timestamp t = event_timestamp(e->now);
-    ev->event_time = &t;
+    bool now = !ev->event_time;
+    if (now)
+        ev->event_time = &t;
     Pb__EmbeddedBuffered *b = mem_alloc(sizeof *b);
     Pb__EmbeddedBuffered **list = mem_realloc(s->buffered, (s->n_buffered + 1) * sizeof *list);
     if (list)
@@ -67,7 +72,8 @@ int64_t event_post(struct eng *e, struct run *run, Pb__HistoryEvent *ev, int64_t
         free(b);
         eng_nomem(e);
     }
-    ev->event_time = NULL;
+    if (now)
+        ev->event_time = NULL;
     return EVENT_BUFFERED;
 }
 

@@ -16,7 +16,7 @@
 
 #define EVENT_BUFFERED (-1)
 
-/* Appends with the next id and the engine's time. Gives the id. */
+/* Appends with the next id, and the engine's time unless the event has one. Gives the id. */
 int64_t event_add(struct eng *e, struct run *run, Pb__HistoryEvent *ev);
 /* The same, but while a workflow task is started the event waits in the buffer until it has ended
  * (EVENT_BUFFERED is given then). belongs:
