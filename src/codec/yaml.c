@@ -1,4 +1,5 @@
-/* YAML to JSON over libyaml's events, with a stack of our own: no recursion, whatever the file holds. */
+/* YAML to JSON over libyaml's events, with a stack of our own: no recursion, whatever the file
+ * holds. */
 #include "codec/yaml.h"
 
 #include "base/cleanup.h"
@@ -17,7 +18,8 @@
 #define BYTES_DEFAULT ((size_t)1 << 20)
 #define NODES_DEFAULT ((size_t)100000)
 #define DEPTH_DEFAULT 64
-/* A longer pointer is not kept: its parent's line stands in. Else a long key above many nodes costs bytes x nodes. */
+/* A longer pointer is not kept: its parent's line stands in. Else a long key above many nodes costs
+ * bytes x nodes. */
 #define POINTER_MAX 512
 
 struct yaml_marks {

@@ -1,7 +1,8 @@
-/* Workflow folders: NAME/metadata.yaml and NAME/workflow.lua, found on a search path and read anew each time they are asked for,
- * so that a folder that is dropped in or mended works at once.
+/* Workflow folders: NAME/metadata.yaml and NAME/workflow.lua, found on a search path and read anew
+ * each time they are asked for, so that a folder that is dropped in or mended works at once.
  *
- * A folder that cannot be used is listed as broken, with file, line and reason, and breaks nothing else. */
+ * A folder that cannot be used is listed as broken, with file, line and reason, and breaks nothing
+ * else. */
 #ifndef FF_TOOLBOX_TOOLBOX_H
 #define FF_TOOLBOX_TOOLBOX_H
 
@@ -52,27 +53,33 @@ struct toolbox;
 /* Notes the search path; nothing is read. */
 int toolbox_open(const struct toolbox_options *o, struct toolbox **ret, struct err *err);
 void toolbox_free(struct toolbox *t); /* NULL is fine */
-/* The folders searched, in order of precedence; NULL-terminated, borrowed. Each holds workflow folders. */
+/* The folders searched, in order of precedence; NULL-terminated, borrowed. Each holds workflow
+ * folders. */
 const char *const *toolbox_search_path(const struct toolbox *t);
 
-/* All workflows by name, broken ones too, without those shadowed. *ret is freed with toolbox_list_free(). */
+/* All workflows by name, broken ones too, without those shadowed. *ret is freed with
+ * toolbox_list_free(). */
 int toolbox_list(struct toolbox *t, struct workflow_def ***ret, size_t *ret_count, struct err *err);
 void toolbox_list_free(struct workflow_def **list, size_t count);
-/* One by name. -ERR_NOT_FOUND suggests the nearest name; a broken one is -ERR_INVALID with "FILE:LINE: reason". */
+/* One by name. -ERR_NOT_FOUND suggests the nearest name; a broken one is -ERR_INVALID with
+ * "FILE:LINE: reason". */
 int toolbox_find(struct toolbox *t, const char *name, struct workflow_def **ret, struct err *err);
-/* Reads one folder by its path; broken ones succeed with def->broken. -ERR_NOT_FOUND if there is no such folder. */
+/* Reads one folder by its path; broken ones succeed with def->broken. -ERR_NOT_FOUND if there is no
+ * such folder. */
 int toolbox_load_dir(const char *dir, struct workflow_def **ret, struct err *err);
 void workflow_def_free(struct workflow_def *d); /* NULL is fine */
 /* -ERR_INVALID with "FILE:LINE: reason" if it is broken, else 0. */
 int workflow_def_error(const struct workflow_def *d, struct err *err);
 
-/* Puts "key=value" into an object, as the schema has the key's type; "a.b=1" reaches into an object. */
+/* Puts "key=value" into an object, as the schema has the key's type; "a.b=1" reaches into an
+ * object. */
 int workflow_def_set_text(const struct workflow_def *d, json_t *parameters, const char *key_value, struct err *err);
-/* The parameters of a run: defaults, what was given over them (objects merged), the schema's own defaults, all checked. given may
- * be NULL. *ret is a new reference. */
+/* The parameters of a run: defaults, what was given over them (objects merged), the schema's own
+ * defaults, all checked. given may be NULL. *ret is a new reference. */
 int workflow_def_parameters(const struct workflow_def *d, const json_t *given, json_t **ret, struct err *err);
 
-/* Texts of a new workflow that works. Caller frees both. -ERR_INVALID for a name that cannot be a folder. */
+/* Texts of a new workflow that works. Caller frees both. -ERR_INVALID for a name that cannot be a
+ * folder. */
 int toolbox_skeleton(const char *name, char **ret_metadata, char **ret_script, struct err *err);
 /* [A-Za-z0-9][A-Za-z0-9_-]*, at most 100 bytes. */
 bool toolbox_name_valid(const char *name);

@@ -1,9 +1,10 @@
-/* The memory of one Lua state: size classes over chunks, a byte limit, and a header with a creation number.
+/* The memory of one Lua state: size classes over chunks, a byte limit, and a header with a creation
+ * number.
  *
- * Lua tells the allocator the kind of each new object, so objects can be numbered in the order of their creation: what
- * pairs() orders table keys by. No object of ours has a finalizer that owns anything, so a state is thrown away by freeing
- * the chunks. A state takes at most twice its limit from the process: chunks for small blocks as much as the limit, large
- * blocks as much again. */
+ * Lua tells the allocator the kind of each new object, so objects can be numbered in the order of
+ * their creation: what pairs() orders table keys by. No object of ours has a finalizer that owns
+ * anything, so a state is thrown away by freeing the chunks. A state takes at most twice its limit
+ * from the process: chunks for small blocks as much as the limit, large blocks as much again. */
 #include "workflow/workflow_internal.h"
 
 #include "base/mem.h"

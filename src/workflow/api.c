@@ -92,8 +92,8 @@ static int ff_sleep(lua_State *L)
 
 /* ---- children ---- */
 
-/* The table {target, parameters, run} of a new run: this run's own, with what the script gives. A table that names none of
- * the three is the parameters. Pushed. */
+/* The table {target, parameters, run} of a new run: this run's own, with what the script gives. A
+ * table that names none of the three is the parameters. Pushed. */
 static void push_run_input(lua_State *L, int given, bool parameters_only)
 {
     static const char *const keys[] = {"target", "parameters", "run"};

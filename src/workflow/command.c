@@ -1,7 +1,7 @@
 /* Commands: what a script asked for, in the order in which it asked.
  *
- * Plain C: nothing here knows a lua_State, so nothing raises. While history is replayed only what matching needs is kept; the
- * protobuf message is made for new commands alone. */
+ * Plain C: nothing here knows a lua_State, so nothing raises. While history is replayed only what
+ * matching needs is kept; the protobuf message is made for new commands alone. */
 #include "workflow/workflow_internal.h"
 
 #include "base/mem.h"
@@ -41,7 +41,8 @@ PB_NEW(FailWorkflowExecutionCommandAttributes, fail_workflow_execution_command_a
 PB_NEW(CancelWorkflowExecutionCommandAttributes, cancel_workflow_execution_command_attributes)
 PB_NEW(ContinueAsNewWorkflowExecutionCommandAttributes, continue_as_new_workflow_execution_command_attributes)
 
-/* Makes a command of a kind with its attributes: a (its pointer) is NULL when memory is out, and so is c. */
+/* Makes a command of a kind with its attributes: a (its pointer) is NULL when memory is out, and so
+ * is c. */
 #define PB_COMMAND(c, a, TYPE, lower)                                                                                  \
     Pb__Command *c = new_command();                                                                                    \
     if (!c)                                                                                                            \

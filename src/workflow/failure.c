@@ -1,7 +1,7 @@
 /* Failures of the protocol <-> error values of a script.
  *
- * An error value is a table {type, message, retryable, details, activity | child, where} with a metatable that shows it as
- * "type: message". */
+ * An error value is a table {type, message, retryable, details, activity | child, where} with a
+ * metatable that shows it as "type: message". */
 #include "workflow/workflow_internal.h"
 
 #include "base/mem.h"

@@ -1,8 +1,9 @@
-/* The scheduler: fibers (the script's main function and its signal handlers), futures, waiting, cancellation.
+/* The scheduler: fibers (the script's main function and its signal handlers), futures, waiting,
+ * cancellation.
  *
- * A fiber is a Lua coroutine. It waits by yielding with w->blocked set; what resolves a future puts the waiting fibers into
- * one queue, in the order of the events; fiber_run() goes on until the queue is empty. So the order of all steps follows from
- * history alone. */
+ * A fiber is a Lua coroutine. It waits by yielding with w->blocked set; what resolves a future puts
+ * the waiting fibers into one queue, in the order of the events; fiber_run() goes on until the
+ * queue is empty. So the order of all steps follows from history alone. */
 #include "workflow/workflow_internal.h"
 
 #include "base/assert.h"
@@ -81,8 +82,8 @@ struct fiber *fiber_spawn(struct workflow *w, lua_State *L, int nargs, bool is_m
     return f;
 }
 
-/* Starts the handler of the signal that waits longest. One at a time: a flood of signals costs no fiber each, unless the
- * handlers wait. */
+/* Starts the handler of the signal that waits longest. One at a time: a flood of signals costs no
+ * fiber each, unless the handlers wait. */
 static void deliver(struct workflow *w, lua_State *L)
 {
     luaL_checkstack(L, 4, NULL);
@@ -296,7 +297,8 @@ void future_resolve(struct workflow *w, lua_State *L, struct future *f, bool ok)
 
 /* ---- signals ---- */
 
-/* The values that wait for a name are in a table: at 0 is the index of the first, at -1 that of the last. */
+/* The values that wait for a name are in a table: at 0 is the index of the first, at -1 that of the
+ * last. */
 static lua_Integer queue_index(lua_State *L, int queue, int which, lua_Integer def)
 {
     int ok;
@@ -437,7 +439,8 @@ static int future_done_method(lua_State *L)
 
 void fiber_open(lua_State *L)
 {
-    static const char *const tables[] = {&pending_key, &deliveries_key, &signal_handlers_key, &signal_queues_key, &query_handlers_key};
+    static const char *const tables[] = {&pending_key, &deliveries_key,
+                                         &signal_handlers_key, &signal_queues_key, &query_handlers_key};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         lua_newtable(L);
         lua_rawsetp(L, LUA_REGISTRYINDEX, tables[i]);

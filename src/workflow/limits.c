@@ -1,8 +1,9 @@
 /* Limits that a script cannot swallow.
  *
- * A count hook on every coroutine spends the budget of instructions and looks at the clock; functions of ours that loop in C
- * spend from the same budget. What goes over sets w->limit_hit, which stays: every place that catches errors for a script
- * (pcall, xpcall, coroutine.resume, wrap, close, ff.scope) raises again when it finds it set. */
+ * A count hook on every coroutine spends the budget of instructions and looks at the clock;
+ * functions of ours that loop in C spend from the same budget. What goes over sets w->limit_hit,
+ * which stays: every place that catches errors for a script (pcall, xpcall, coroutine.resume, wrap,
+ * close, ff.scope) raises again when it finds it set. */
 #include "workflow/workflow_internal.h"
 
 #include "base/units.h"
@@ -15,8 +16,8 @@
 
 const char metatables_key;
 
-/* CPU time of this thread: a script does nothing but compute, and it is not to blame for a machine that is busy or
- * was stopped for a while. */
+/* CPU time of this thread: a script does nothing but compute, and it is not to blame for a machine
+ * that is busy or was stopped for a while. */
 int64_t limits_cpu_ns(void)
 {
     struct timespec t;
@@ -92,7 +93,8 @@ static void check_clock(lua_State *L, struct workflow *w)
         hit(L, w, LIMIT_TIME);
 }
 
-/* With much memory one instruction can be slow (a long string is copied or compared): look more often. */
+/* With much memory one instruction can be slow (a long string is copied or compared): look more
+ * often. */
 static int hook_interval(const struct workflow *w)
 {
     return w->heap.used < (1 << 20) ? HOOK_EVERY : w->heap.used < (8 << 20) ? HOOK_EVERY / 5 : HOOK_EVERY / 20;

@@ -1,4 +1,5 @@
-/* The options of ff.activity and ff.child: known names only, with the nearest one for a mistyped. */
+/* The options of ff.activity and ff.child: known names only, with the nearest one for a mistyped.
+ * */
 #include "workflow/workflow_internal.h"
 
 #include "base/suggest.h"

@@ -1,7 +1,7 @@
 /* pairs, next and tostring that give the same in every state.
  *
- * The order of keys: numbers, strings by bytes, false, true, then objects by creation. Addresses are never shown: an object
- * gets a number when it is first shown. */
+ * The order of keys: numbers, strings by bytes, false, true, then objects by creation. Addresses
+ * are never shown: an object gets a number when it is first shown. */
 #include "workflow/workflow_internal.h"
 
 #include <stdio.h>
@@ -183,7 +183,8 @@ lua_Integer order_keys(lua_State *L, int t)
     return n;
 }
 
-/* The iterator of a snapshot. Upvalues: the table, its keys (nil: a sequence), how many, where we are. */
+/* The iterator of a snapshot. Upvalues: the table, its keys (nil: a sequence), how many, where we
+ * are. */
 static int step(lua_State *L)
 {
     lua_Integer n = lua_tointeger(L, lua_upvalueindex(3));

@@ -1,5 +1,6 @@
-/* Lua patterns (Lua 5.4 manual, 6.4.1) with a bound: the standard library's matcher can run for ever inside one call, where
- * no count hook fires; this one pays for every step from the script's budget. */
+/* Lua patterns (Lua 5.4 manual, 6.4.1) with a bound: the standard library's matcher can run for
+ * ever inside one call, where no count hook fires; this one pays for every step from the script's
+ * budget. */
 #include "workflow/workflow_internal.h"
 
 #include <ctype.h>
@@ -378,7 +379,8 @@ int pattern_match(lua_State *L)
     return find_or_match(L, false);
 }
 
-/* Upvalues: subject, pattern, where to go on (0-based), where the last match ended (-1: none yet). */
+/* Upvalues: subject, pattern, where to go on (0-based), where the last match ended (-1: none yet).
+ * */
 static int gmatch_step(lua_State *L)
 {
     size_t len, plen;

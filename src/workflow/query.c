@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-/* The script's handler. Arguments: the handler and the query's value. Leaves the answer as JSON in text[0]. */
+/* The script's handler. Arguments: the handler and the query's value. Leaves the answer as JSON in
+ * text[0]. */
 static int call_handler(lua_State *L)
 {
     lua_call(L, 1, 1);

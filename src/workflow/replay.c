@@ -1,8 +1,10 @@
-/* History in: events end futures and start fibers; commands of the replayed part are matched with the events they made.
+/* History in: events end futures and start fibers; commands of the replayed part are matched with
+ * the events they made.
  *
- * History is a row of workflow tasks. All events up to a WorkflowTaskStarted whose task was completed (or is the one at hand)
- * are applied, then the fibers run, at that event's time. Then come WorkflowTaskCompleted and one event for each command, in
- * order; a task that failed or timed out left no trace in the script and is passed over. */
+ * History is a row of workflow tasks. All events up to a WorkflowTaskStarted whose task was
+ * completed (or is the one at hand) are applied, then the fibers run, at that event's time. Then
+ * come WorkflowTaskCompleted and one event for each command, in order; a task that failed or timed
+ * out left no trace in the script and is passed over. */
 #include "workflow/workflow_internal.h"
 
 #include "base/mem.h"
@@ -536,7 +538,8 @@ static void apply(struct workflow *w, lua_State *L, event e)
 
 /* ---- a workflow task ---- */
 
-/* Adds the command that ends the run. A limit ends it at once: what the task asked for before is dropped. */
+/* Adds the command that ends the run. A limit ends it at once: what the task asked for before is
+ * dropped. */
 static void close_run(struct workflow *w)
 {
     static const enum command_kind kinds[] = {[CLOSING_COMPLETE] = COMMAND_COMPLETE, [CLOSING_FAIL] = COMMAND_FAIL,

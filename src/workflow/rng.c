@@ -1,5 +1,6 @@
-/* Random numbers that are the same in every replay: xoshiro256** (Blackman, Vigna: "Scrambled linear pseudorandom number
- * generators", 2021), seeded from the run's id by splitmix64 over its FNV-1a hash. */
+/* Random numbers that are the same in every replay: xoshiro256** (Blackman, Vigna: "Scrambled
+ * linear pseudorandom number generators", 2021), seeded from the run's id by splitmix64 over its
+ * FNV-1a hash. */
 #include "workflow/workflow_internal.h"
 
 #include <stdio.h>

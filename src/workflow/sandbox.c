@@ -1,4 +1,5 @@
-/* The globals that a script sees: the standard library without what is unsafe or differs from run to run. */
+/* The globals that a script sees: the standard library without what is unsafe or differs from run
+ * to run. */
 #include "workflow/workflow_internal.h"
 
 #include "base/assert.h"
@@ -115,8 +116,9 @@ static const char *co_status(lua_State *L, lua_State *co)
 
 static int resume_k(lua_State *L, int status, lua_KContext wrapped);
 
-/* Resumes co (also at index 1 of L) with narg values on its stack. If it waits in a blocking call of ff, this thread
- * yields too, up to the scheduler, and goes on when the wait is over: so ff.await works inside coroutines. */
+/* Resumes co (also at index 1 of L) with narg values on its stack. If it waits in a blocking call
+ * of ff, this thread yields too, up to the scheduler, and goes on when the wait is over: so
+ * ff.await works inside coroutines. */
 static int resume(lua_State *L, lua_State *co, int narg, bool wrapped)
 {
     struct workflow *w = workflow_of(L);
@@ -351,8 +353,8 @@ static char utf8_charpattern[64];
 static size_t utf8_charpattern_len;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Takes the standard library's functions out of a state that is thrown away: a workflow's state then gets just those of the
- * table, by pointer, in some microseconds. */
+/* Takes the standard library's functions out of a state that is thrown away: a workflow's state
+ * then gets just those of the table, by pointer, in some microseconds. */
 static void collect(void)
 {
     lua_State *L = luaL_newstate();

@@ -1,5 +1,6 @@
-/* The table library, bounded: each element touched is paid for from the script's budget, lengths are asked for once, and
- * sort is a merge sort: stable, safe with any comparator, and always with the same comparisons. */
+/* The table library, bounded: each element touched is paid for from the script's budget, lengths
+ * are asked for once, and sort is a merge sort: stable, safe with any comparator, and always with
+ * the same comparisons. */
 #include "workflow/workflow_internal.h"
 
 #include <string.h>
@@ -137,7 +138,8 @@ static bool before(lua_State *L, int a, int b)
     return r;
 }
 
-/* Merges the sorted runs [low, mid) and [mid, high) of the table at index from into that at index to. */
+/* Merges the sorted runs [low, mid) and [mid, high) of the table at index from into that at index
+ * to. */
 static void merge(lua_State *L, int from, int to, lua_Integer low, lua_Integer mid, lua_Integer high)
 {
     lua_Integer a = low, b = mid;

@@ -1,7 +1,8 @@
 /* JSON text <-> Lua values.
  *
- * An array is a table that is marked (ff.array, or decoded from an array) or whose keys are 1..n; an empty table that is not
- * marked is an object. JSON null is ff.null, a light userdata. Objects are written with sorted keys. */
+ * An array is a table that is marked (ff.array, or decoded from an array) or whose keys are 1..n;
+ * an empty table that is not marked is an object. JSON null is ff.null, a light userdata. Objects
+ * are written with sorted keys. */
 #include "workflow/workflow_internal.h"
 
 #include "codec/utf8.h"

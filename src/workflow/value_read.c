@@ -1,5 +1,5 @@
-/* JSON text straight into Lua values (RFC 8259), without a tree in between: payloads of history are read this way, and reading
- * them is most of what a replay costs. */
+/* JSON text straight into Lua values (RFC 8259), without a tree in between: payloads of history are
+ * read this way, and reading them is most of what a replay costs. */
 #include "workflow/workflow_internal.h"
 
 #include "codec/utf8.h"

@@ -1,7 +1,8 @@
 /* Waiting: ff.await, ff.all, ff.race, ff.wait_signal, and the scopes that keep cancellation out.
  *
- * Each call that waits notes what for, yields, and goes on in its continuation (NAME_k) when the scheduler
- * resumes the fiber: with the future that decided it, with a signal's value, or interrupted by cancellation. */
+ * Each call that waits notes what for, yields, and goes on in its continuation (NAME_k) when the
+ * scheduler resumes the fiber: with the future that decided it, with a signal's value, or
+ * interrupted by cancellation. */
 #include "workflow/workflow_internal.h"
 
 #include "base/mem.h"

@@ -186,7 +186,8 @@ static int collect_events(struct task *t, const Pb__History *const *more, size_t
     return 0;
 }
 
-/* Makes instance and history fit: full history starts over, partial history goes on where the instance is. */
+/* Makes instance and history fit: full history starts over, partial history goes on where the
+ * instance is. */
 static int align(struct task *t, struct err *err)
 {
     struct workflow *w = t->w;

@@ -1,8 +1,9 @@
 /* The workflow runtime: a Lua script driven by history.
  *
- * History in, commands out: no clock, no I/O. One struct workflow is one cached run: it keeps its Lua state and coroutines
- * between tasks. It may be freed at any moment between tasks; a new one made from the same script and given the full
- * history comes to the same point. One thread at a time. */
+ * History in, commands out: no clock, no I/O. One struct workflow is one cached run: it keeps its
+ * Lua state and coroutines between tasks. It may be freed at any moment between tasks; a new one
+ * made from the same script and given the full history comes to the same point. One thread at a
+ * time. */
 #ifndef FF_WORKFLOW_WORKFLOW_H
 #define FF_WORKFLOW_WORKFLOW_H
 
@@ -19,7 +20,8 @@ struct workflow_limits { /* 0: the default */
     int64_t time_ms;       /* a task, CPU time, the last resort: 10,000 */
 };
 
-/* Parses a script without running it. -ERR_INVALID with "workflow.lua:LINE: reason". Bytecode is refused. */
+/* Parses a script without running it. -ERR_INVALID with "workflow.lua:LINE: reason". Bytecode is
+ * refused. */
 int workflow_check(const char *script, size_t len, const char *chunk_name, struct err *err);
 
 struct workflow;
@@ -52,16 +54,19 @@ struct workflow_result {
     size_t logs_count;
 };
 
-/* One workflow task. task->history holds either only what is new since the last task this instance saw
- * (task->previous_started_event_id matches) or the full history from event 1. more (may be NULL) holds the further
- * pages, already fetched, in order. Limits hit: the run fails (a FailWorkflowExecution command), which
- * pcall in the script cannot prevent. With the full history an instance that has run before starts over.
+/* One workflow task. task->history holds either only what is new since the last task this instance
+ * saw (task->previous_started_event_id matches) or the full history from event 1. more (may be
+ * NULL) holds the further pages, already fetched, in order. Limits hit: the run fails (a
+ * FailWorkflowExecution command), which pcall in the script cannot prevent. With the full history
+ * an instance that has run before starts over.
  *
- * Queries that every workflow answers: "__progress" (what ff.progress was last given) and "__stack" (where its fibers wait).
+ * Queries that every workflow answers: "__progress" (what ff.progress was last given) and "__stack"
+ * (where its fibers wait).
  *
- * -ERR_STATE: partial history that does not go on where this instance stands (it is behind, or its last answer was not
- * accepted): give the full history. -ERR_CORRUPT: a history that no server writes. -ERR_INVALID: an input or header that is
- * no JSON. -ERR_NO_MEMORY: of the process. After an error the instance takes full history only. */
+ * -ERR_STATE: partial history that does not go on where this instance stands (it is behind, or its
+ * last answer was not accepted): give the full history. -ERR_CORRUPT: a history that no server
+ * writes. -ERR_INVALID: an input or header that is no JSON. -ERR_NO_MEMORY: of the process. After
+ * an error the instance takes full history only. */
 int workflow_task(struct workflow *w, const Pb__PollWorkflowTaskQueueResponse *task,
                   const Pb__History *const *more, size_t more_count, struct workflow_result *ret,
                   struct err *err);

@@ -11,8 +11,9 @@
  *   command.c  commands to be sent; replay.c: history in, matching of commands; failure.c: failures <-> ff.error
  *   query.c    queries; workflow.c: the public functions
  *
- * Cleanup attributes do not run across Lua's longjmp: a function that can raise holds nothing live, what it needs is in
- * struct workflow or on the Lua stack; what must not raise is plain C that knows no lua_State. */
+ * Cleanup attributes do not run across Lua's longjmp: a function that can raise holds nothing live,
+ * what it needs is in struct workflow or on the Lua stack; what must not raise is plain C that
+ * knows no lua_State. */
 #ifndef FF_WORKFLOW_WORKFLOW_INTERNAL_H
 #define FF_WORKFLOW_WORKFLOW_INTERNAL_H
 
@@ -83,7 +84,8 @@ struct waiter {
     struct waiter *next;
 };
 
-/* A full userdata with one user value: the result, or the error. Anchored in the registry while it is pending. */
+/* A full userdata with one user value: the result, or the error. Anchored in the registry while it
+ * is pending. */
 struct future {
     uint32_t serial, shown; /* as in heap_header */
     enum future_kind kind;
@@ -200,7 +202,8 @@ struct workflow {
     /* the scheduler */
     struct fiber *fibers, *last_fiber, *idle, *main_fiber, *current;
     struct ready_queue ready, ready_signals;
-    lua_Integer deliveries_first, deliveries_last; /* signals whose handlers are to be started: handler, value, ... */
+    /* signals whose handlers are to be started: handler, value, handler, value ... */
+    lua_Integer deliveries_first, deliveries_last;
     uint64_t next_token;
     uint32_t shield; /* of the chain of threads that runs */
     bool blocked;    /* the yield that is under way is ours, not coroutine.yield() */
@@ -255,7 +258,8 @@ void limits_install(struct workflow *w);
 void limits_begin(struct workflow *w, uint64_t instructions);
 void limits_end(struct workflow *w);
 void limits_charge(lua_State *L, uint64_t n); /* raises when the budget is used up */
-/* After a protected call gave status: raises again what a script must not swallow (a limit, the end of the run). */
+/* After a protected call gave status: raises again what a script must not swallow (a limit, the end
+ * of the run). */
 void limits_rethrow(lua_State *L, int status);
 bool limits_unwinding(const struct workflow *w);
 const char *limit_name(enum limit_kind k);
@@ -264,8 +268,8 @@ int64_t limits_cpu_ns(void);
 
 /* sandbox.c: builds the globals of a fresh state. Raises. */
 void sandbox_open(lua_State *L);
-/* The name of a function of ours or of the standard library ("string.byte"); NULL: none. ret_index (may be NULL): its
- * place, for ordering. */
+/* The name of a function of ours or of the standard library ("string.byte"); NULL: none. ret_index
+ * (may be NULL): its place, for ordering. */
 const char *sandbox_function_name(lua_CFunction f, size_t *ret_index);
 extern lua_CFunction sandbox_string_rep, sandbox_string_format; /* the standard library's own */
 int sandbox_where(lua_State *L); /* line of the script that is running; 0: none */
@@ -298,12 +302,12 @@ int tablib_sort(lua_State *L);
 /* value.c */
 extern const char value_array_key; /* registry: metatable of arrays */
 void value_open(lua_State *L);
-/* JSON text of the value at idx into out (cleared first). Raises with the path of what cannot be JSON; what names the
- * value in messages. max: bytes. */
+/* JSON text of the value at idx into out (cleared first). Raises with the path of what cannot be
+ * JSON; what names the value in messages. max: bytes. */
 void value_write(lua_State *L, int idx, struct strbuf *out, const char *what, size_t max);
 void value_push(lua_State *L, const json_t *j); /* raises */
-/* Pushes the value of a JSON text, or of payload 0 (null if there is none). false: a message is pushed instead. Raises for memory
- * alone; text[1] is used. */
+/* Pushes the value of a JSON text, or of payload 0 (null if there is none). false: a message is
+ * pushed instead. Raises for memory alone; text[1] is used. */
 bool value_read(lua_State *L, const char *text, size_t len);
 bool value_read_payload(lua_State *L, const Pb__Payloads *p);
 /* Raises unless the text is UTF-8. */
@@ -321,7 +325,8 @@ int rng_uuid(lua_State *L);
 /* fiber.c */
 extern const char future_key; /* registry: metatable of futures */
 void fiber_open(lua_State *L);
-/* Makes a fiber that will call the function below its nargs arguments, all on top of L; pops them. Raises. */
+/* Makes a fiber that will call the function below its nargs arguments, all on top of L; pops them.
+ * Raises. */
 struct fiber *fiber_spawn(struct workflow *w, lua_State *L, int nargs, bool is_main);
 void fiber_run(struct workflow *w, lua_State *L); /* until nothing is ready or the run ends */
 struct future *future_new(lua_State *L, enum future_kind kind, const char *name, const char *id);
@@ -335,7 +340,8 @@ int fiber_all(lua_State *L);
 int fiber_race(lua_State *L);
 int fiber_scope(lua_State *L);
 int fiber_wait_signal(lua_State *L);
-/* Raises if nothing may be started or awaited now: in a query, where yielding is impossible, after cancellation. */
+/* Raises if nothing may be started or awaited now: in a query, where yielding is impossible, after
+ * cancellation. */
 void fiber_check(lua_State *L, const char *what, bool will_wait);
 void fiber_signal(struct workflow *w, lua_State *L, const char *name); /* value on top of L, popped */
 /* Pushes the oldest value that waits in the queue of a name; false: none, and nothing is pushed. */
@@ -380,8 +386,8 @@ int failure_raise(lua_State *L); /* ff.error */
 int failure_new(lua_State *L);   /* ff.new_error */
 void failure_push_cancelled(lua_State *L);
 bool failure_is_cancelled(lua_State *L, int idx);
-/* A failure of the run from the error value at idx of L; stack: text or NULL. Calls no metamethod, does not raise but for
- * memory. Sets w->failure. */
+/* A failure of the run from the error value at idx of L; stack: text or NULL. Calls no metamethod,
+ * does not raise but for memory. Sets w->failure. */
 void failure_from_error(struct workflow *w, lua_State *L, int idx, const char *stack);
 void failure_set(struct workflow *w, const char *type, const char *message, const char *stack, bool non_retryable,
                  const json_t *details);
@@ -393,6 +399,7 @@ void replay_task(struct workflow *w, lua_State *L, const Pb__HistoryEvent *const
 void query_answer_all(struct workflow *w, lua_State *L, const Pb__PollWorkflowTaskQueueResponse *task);
 
 /* Registry keys of tables: name -> function; name -> queue of values; pending futures. */
-extern const char deliveries_key, signal_handlers_key, signal_queues_key, query_handlers_key, pending_key, main_key, metatables_key;
+extern const char deliveries_key, metatables_key;
+extern const char signal_handlers_key, signal_queues_key, query_handlers_key, pending_key, main_key;
 
 #endif
