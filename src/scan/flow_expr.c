@@ -194,6 +194,8 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
     const struct value *s = source_value(f, n, name, path, false);
     if (s)
         return s;
+    if (f->lang == LANG_RUBY && base->origin == ORIGIN_CONST && base->flags & (VF_CONTAINER | VF_STRING))
+        return base; /* .freeze, .to_s */
     if (is_length(name)) {
         struct value *l = value_new(f, ORIGIN_UNKNOWN);
         l->clean = CLEAN_ALL;
@@ -253,6 +255,8 @@ static const struct value *eval_index(struct flow *f, const struct node *n)
         return v;
     }
     struct value *v = value_copy(f, part_of(f, n, base, base->path ? path_join(f, base->path, "[]") : NULL));
+    if (base->origin == ORIGIN_PARAM && key->origin == ORIGIN_TAINTED)
+        v->origin = ORIGIN_UNKNOWN; /* a table that the caller gave */
     if (base->origin == ORIGIN_UNKNOWN && !base->labels && key->origin != ORIGIN_CONST) {
         v->guard = key->labels; /* a table of the program, looked up with outside data */
         v->guard_kinds = CLEAN_ALL;
@@ -749,6 +753,24 @@ static const struct value *eval_value_switch(struct flow *f, const struct node *
     return v ? v : &flow_unknown;
 }
 
+static bool numeric_cast(const struct flow *f, const struct node *n)
+{
+    static const char *const names[] = {"int", "integer", "float", "double", "bool", "boolean", "long", "short"};
+    if (!n->c || n->c->kind != N_NAME || f->lang == LANG_C || f->lang == LANG_CPP)
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(symtab_name(&f->sx->syms, n->c->sym), names[i]) == 0)
+            return true;
+    return false;
+}
+
+static const struct value *cleaned(struct flow *f, const struct value *v)
+{
+    struct value *c = value_copy(f, v);
+    c->clean = CLEAN_ALL;
+    return c;
+}
+
 static const struct value *eval_kind(struct flow *f, const struct node *n)
 {
     switch (n->kind) {
@@ -781,7 +803,7 @@ static const struct value *eval_kind(struct flow *f, const struct node *n)
     case N_SPREAD: return n->a ? eval(f, n->a) : &flow_const;
     case N_CAST: {
         const struct value *v = n->a ? eval(f, n->a) : &flow_const;
-        return v;
+        return numeric_cast(f, n) && v->origin != ORIGIN_CONST ? cleaned(f, v) : v;
     }
     case N_SEQ:
         if (n->flags & NF_TUPLE)

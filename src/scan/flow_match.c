@@ -51,8 +51,8 @@ static bool path_hits(struct flow *f, const struct pattern *p, const char *patte
         return true;
     char buf[FLOW_PATH_MAX];
     const char *spelled = node_spelled(f, n, buf);
-    if (!spelled || (n->kind == N_NAME && path && strcmp(spelled, path) != 0))
-        return false; /* a name that stands for something else */
+    if (!spelled || (n->kind == N_NAME && path && strchr(path, '.') && strcmp(spelled, path) != 0))
+        return false; /* a name that stands for something else; but a module's own name may be used as a function */
     return path_matches(p->lang, pattern, any, loose(p), spelled);
 }
 

@@ -27,10 +27,13 @@ static struct node *py_block(struct parser *p)
     if (cur(p)->kind != TOK_INDENT)
         return node_end(p, n);
     advance(p);
-    for (parse_newlines(p); !at_eof(p) && cur(p)->kind != TOK_DEDENT; parse_newlines(p)) {
+    for (;;) {
+        parse_newlines(p);
+        if (at_eof(p) || cur(p)->kind == TOK_DEDENT)
+            break;
         uint32_t before = p->pos;
         nodes_add(&list, parse_stmt(p));
-        if (p->pos == before)
+        if (p->pos == before && cur(p)->kind != TOK_DEDENT)
             advance(p);
     }
     if (cur(p)->kind == TOK_DEDENT)
@@ -248,7 +251,7 @@ static struct node *py_match(struct parser *p)
     if (cur(p)->kind != TOK_INDENT)
         return node_end(p, n);
     advance(p);
-    for (parse_newlines(p); !at_eof(p) && cur(p)->kind != TOK_DEDENT; parse_newlines(p)) {
+    while (!at_eof(p) && cur(p)->kind != TOK_DEDENT) {
         uint32_t before = p->pos;
         struct node *c = node_new(p, N_CASE);
         take_kw(p, KW_case);
@@ -364,7 +367,9 @@ struct node *parse_py_stmt(struct parser *p)
 {
     parse_newlines(p);
     take_op(p, OP1(';'));
-    if (cur(p)->kind == TOK_INDENT || cur(p)->kind == TOK_DEDENT) {
+    if (cur(p)->kind == TOK_DEDENT) /* ends the block around it */
+        return NULL;
+    if (cur(p)->kind == TOK_INDENT) {
         advance(p);
         return NULL;
     }
