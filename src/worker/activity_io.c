@@ -364,7 +364,7 @@ static int build_answer(struct activity *a, enum module_status status, const jso
         r = store_findings(a, &findings);
     if (r < 0)
         return worker_activity_fail(a, "ResultError", false);
-    a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s?}", "status", module_status_name(status), "summary",
+    a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s*}", "status", module_status_name(status), "summary",
                           summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
                           "artifacts", artifacts, "error", error);
     return a->answer ? 0 : (err_nomem(&a->err), worker_activity_fail(a, "ResultError", false));

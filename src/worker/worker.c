@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define AGAIN_MS 200
+
 char *worker_queue_name(const char *vertical)
 {
     return mem_printf("%s-queue", vertical);
@@ -33,13 +35,22 @@ void inbox_release(struct inbox *in)
 struct poller *inbox_take(struct inbox *in, bool wait)
 {
     pthread_mutex_lock(&in->lock);
-    while (wait && !in->head && !in->stop)
+    while (wait && !in->head && !in->stop && !in->nudged)
         pthread_cond_wait(&in->cond, &in->lock);
+    in->nudged = false;
     struct poller *list = in->head;
     in->head = NULL;
     in->tail = &in->head;
     pthread_mutex_unlock(&in->lock);
     return list;
+}
+
+void inbox_nudge(struct inbox *in)
+{
+    pthread_mutex_lock(&in->lock);
+    in->nudged = true;
+    pthread_cond_signal(&in->cond);
+    pthread_mutex_unlock(&in->lock);
 }
 
 void inbox_stop(struct inbox *in)
@@ -130,21 +141,43 @@ void poller_send(struct poller *p, struct inbox *to)
 
 struct plain_call {
     struct worker *worker;
+    enum engine_method method;
     ProtobufCMessage *req;
     const char *what;
+    struct plain_call *next;
 };
+
+static void plain_free(struct plain_call *c)
+{
+    engine_free_message(c->req);
+    free(c);
+}
 
 static void plain_answered(void *arg, ProtobufCMessage *resp, const struct err *err)
 {
     struct plain_call *c = arg;
     struct worker *w = c->worker;
-    /* NOT_FOUND: the task was timed out or its run is closed; what we did is of no use any more. */
-    if (err->code && err->code != ERR_NOT_FOUND && err->code != ERR_CANCELLED)
-        log_warn("%s: %s", c->what, err->msg);
     engine_free_message(resp);
-    engine_free_message(c->req);
-    free(c);
+    if (err->code && err_retryable(err->code) && !atomic_load(&w->stopping)) {
+        log_debug("%s: %s; trying again", c->what, err->msg);
+        pthread_mutex_lock(&w->lock_again);
+        c->next = w->again;
+        w->again = c;
+        pthread_mutex_unlock(&w->lock_again);
+        workflow_runner_nudge(w);
+    } else {
+        /* NOT_FOUND: the task was timed out or its run is closed; what we did is of no use any more. */
+        if (err->code && err->code != ERR_NOT_FOUND && err->code != ERR_CANCELLED)
+            log_warn("%s: %s", c->what, err->msg);
+        plain_free(c);
+    }
     atomic_fetch_sub(&w->calls_out, 1);
+}
+
+static void plain_send(struct plain_call *c)
+{
+    atomic_fetch_add(&c->worker->calls_out, 1);
+    engine_call(c->worker->o.engine, c->method, c->req, 0, plain_answered, c);
 }
 
 void worker_call(struct worker *w, enum engine_method m, ProtobufCMessage *req, const char *what)
@@ -155,9 +188,27 @@ void worker_call(struct worker *w, enum engine_method m, ProtobufCMessage *req, 
         engine_free_message(req);
         return;
     }
-    *c = (struct plain_call){w, req, what};
-    atomic_fetch_add(&w->calls_out, 1);
-    engine_call(w->o.engine, m, req, 0, plain_answered, c);
+    *c = (struct plain_call){w, m, req, what, NULL};
+    plain_send(c);
+}
+
+bool worker_call_again(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock_again);
+    struct plain_call *list = w->again;
+    w->again = NULL;
+    pthread_mutex_unlock(&w->lock_again);
+    bool any = list != NULL, stopping = atomic_load(&w->stopping);
+    if (any && !stopping)
+        os_sleep_ms(AGAIN_MS); /* an engine in trouble is not asked in a tight loop */
+    for (struct plain_call *next; list; list = next) {
+        next = list->next;
+        if (stopping)
+            plain_free(list);
+        else
+            plain_send(list);
+    }
+    return any;
 }
 
 void worker_emit(struct worker *w, const char *workflow_id, const char *module, int attempt,
@@ -213,6 +264,7 @@ int worker_start(const struct worker_options *o, struct worker **ret, struct err
         return err_nomem(err);
     w->o = *o;
     pthread_mutex_init(&w->lock, NULL);
+    pthread_mutex_init(&w->lock_again, NULL);
     if (w->o.workflow_polls <= 0)
         w->o.workflow_polls = 8;
     if (w->o.activity_slots <= 0)
@@ -246,6 +298,8 @@ void worker_stop(struct worker *w)
     workflow_runner_stop(w);
     while (atomic_load(&w->calls_out) > 0) /* answers that only free something */
         os_sleep_ms(1);
+    worker_call_again(w);
+    pthread_mutex_destroy(&w->lock_again);
     for (size_t i = 0; i < w->verticals_count; i++) {
         ASSERT(w->verticals[i]->idle.len == 0);
         VEC_RELEASE(&w->verticals[i]->idle);

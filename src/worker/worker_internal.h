@@ -29,7 +29,7 @@ struct inbox {
     pthread_mutex_t lock;
     pthread_cond_t cond;
     struct poller *head, **tail;
-    bool stop;
+    bool stop, nudged;
     void (*wake)(void *arg); /* beside the condition, for a thread with an event loop */
     void *wake_arg;
 };
@@ -42,6 +42,7 @@ struct vertical {
 
 struct workflow_runner;
 struct activity_runner;
+struct plain_call;
 
 struct worker {
     struct worker_options o;
@@ -51,13 +52,16 @@ struct worker {
     size_t verticals_count;
     atomic_bool stopping;
     atomic_int calls_out; /* engine calls whose answer is still to come */
+    struct plain_call *again; /* answers of ours that the engine could not take (a full disk); under lock_again */
+    pthread_mutex_t lock_again;
     struct workflow_runner *workflows;
     struct activity_runner *activities;
 };
 
 void inbox_init(struct inbox *in);
 void inbox_release(struct inbox *in);
-struct poller *inbox_take(struct inbox *in, bool wait); /* the whole list; NULL: none, or told to stop */
+struct poller *inbox_take(struct inbox *in, bool wait); /* the whole list; NULL: none, or told to stop or to look */
+void inbox_nudge(struct inbox *in); /* ends one wait */
 void inbox_stop(struct inbox *in);
 
 struct poller *poller_new(struct worker *w, enum engine_method m, const char *queue, bool sticky,
@@ -67,7 +71,12 @@ void poller_send(struct poller *p, struct inbox *to); /* the answer comes to tha
 
 /* A call whose answer only matters if it fails (logged). Takes req. */
 void worker_call(struct worker *w, enum engine_method m, ProtobufCMessage *req, const char *what);
+/* Sends again what the engine could not take; true if there was something. Once the worker stops, it is dropped: the engine
+ * hands the task out again. */
+bool worker_call_again(struct worker *w);
 
+/* The workflow thread has something beside its inbox to look at. */
+void workflow_runner_nudge(struct worker *w);
 int workflow_runner_start(struct worker *w, struct err *err);
 void workflow_runner_stop(struct worker *w);
 int workflow_runner_add(struct worker *w, struct vertical *v, struct err *err);

@@ -356,6 +356,13 @@ static void run_task(struct worker *w, struct job *j)
     int e = job_prepare(w, j, &err);
     if (e == 0)
         e = workflow_task(j->cached->workflow, t, j->pages.histories.v, j->pages.histories.len, &res, &err);
+    if (e == -ERR_STATE && !started_event(j->first)) { /* the cached instance does not fit: from event 1, then */
+        cache_drop(r, j->cached);
+        j->cached = NULL;
+        e = job_prepare(w, j, &err);
+        if (e == 0)
+            e = workflow_task(j->cached->workflow, t, j->pages.histories.v, j->pages.histories.len, &res, &err);
+    }
     if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query)
         e = complete_commands(w, j, &res, &err);
     bool drop = true;
@@ -408,6 +415,7 @@ static void *run_thread(void *arg)
     struct workflow_runner *r = w->workflows;
     while (!atomic_load(&w->stopping) || atomic_load(&r->pollers) > 0) {
         struct poller *p = inbox_take(&r->inbox, true);
+        worker_call_again(w);
         if (!p && atomic_load(&w->stopping))
             os_sleep_ms(1);
         while (p) {
@@ -437,6 +445,11 @@ int workflow_runner_add(struct worker *w, struct vertical *v, struct err *err)
 {
     _cleanup_free_ char *queue = worker_queue_name(v->name);
     return queue ? add_pollers(w, queue, false, v, err) : err_nomem(err);
+}
+
+void workflow_runner_nudge(struct worker *w)
+{
+    inbox_nudge(&w->workflows->inbox);
 }
 
 int workflow_runner_start(struct worker *w, struct err *err)
