@@ -300,7 +300,7 @@ static bool formats(const char *name, const char *path)
     static const char *const names[] = {"format", "Format", "sprintf", "Sprintf", "vsprintf", "formatted",
             "printf", "AppendFormat",
                                         "Sprint", "Sprintln", "Errorf", "String.format", "asprintf", "concat", "Concat", "join",
-                                        "Join", "implode", "urljoin", "format_map", NULL};
+                                        "Join", "implode", "urljoin", "format_map", "Combine", "joinpath", "resolve", NULL};
     (void)path;
     return one_of(name, names);
 }
@@ -316,6 +316,11 @@ static const struct value *formatted(struct flow *f, const struct node *n, const
         if (x->origin == ORIGIN_CONST && !x->text && !(x->flags & VF_CONTAINER))
             continue;
         v = v ? value_concat(f, v, x) : x;
+    }
+    if (v && v->origin != ORIGIN_CONST && n->list && n->list->next && !(v->flags & VF_BUILT)) {
+        struct value *c = value_copy(f, v);
+        c->flags |= VF_BUILT; /* joined with something that is no text known here */
+        v = c;
     }
     return v ? v : &flow_const;
 }
@@ -340,6 +345,12 @@ static const struct value *lookup(struct flow *f, const struct node *n, const ch
     return other && other->kind < N_BLOCK ? value_join(f, v, val(other)) : v;
 }
 
+/* new File(base, name) */
+static bool args_join(const char *path)
+{
+    return path && (strcmp(path, "File") == 0 || strcmp(path, "java.io.File") == 0);
+}
+
 static const struct value *construct(struct flow *f, const struct node *n, const struct value *callee, const struct value *mix)
 {
     const struct value *first = n->list && n->list->kind < N_BLOCK && n->list->kind != N_PAIR ? val(n->list) : NULL;
@@ -348,6 +359,8 @@ static const struct value *construct(struct flow *f, const struct node *n, const
     v->flags &= ~(uint32_t)(VF_NUM | VF_SOURCE);
     v->path = callee->path;
     v->func = NULL;
+    if (n->list && n->list->next && args_join(v->path))
+        v->flags |= VF_BUILT;
     const char *last = v->path ? strrchr(v->path, '.') : NULL;
     last = last ? last + 1 : v->path ? v->path : "";
     if (strstr(last, "Map") || strstr(last, "Set") || strstr(last, "List") || strstr(last, "Dictionary") ||
@@ -405,6 +418,11 @@ static const struct value *other_result(struct flow *f, const struct node *n, co
         v->text_len = main->text_len;
         v->flags = (main->flags & (VF_BUILT | VF_STRING)) | (mix->flags & VF_BUILT);
         v->entries = NULL;
+        if (receiver && receiver->origin == ORIGIN_CONST && receiver->flags & (VF_STRING | VF_CONTAINER)) {
+            v->text = receiver->text; /* text.replace("NAME", x): that text with something in it */
+            v->text_len = receiver->text_len;
+            v->flags |= VF_BUILT | VF_STRING;
+        }
         if (receiver && receiver->flags & VF_SOURCE && receiver->labels && args->origin == ORIGIN_CONST) {
             v->labels = flow_label(f, n, receiver->labels);
             v->flags |= n->list ? 0 : VF_SOURCE;

@@ -276,6 +276,8 @@ static bool where_holds(struct flow *f, const struct where *w, const struct node
         return false;
     if (value_needs(f, v, w->need, w->kind) == w->inverted)
         return false;
+    if (w->built && !(v->flags & VF_BUILT))
+        return false;
     if (w->literal && n->kind != N_STRING && n->kind != N_NUMBER && n->kind != N_TEMPLATE)
         return false;
     if (w->matches && !(v->text && regex_matches(w->matches, v->text, v->text_len)))

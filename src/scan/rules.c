@@ -124,7 +124,10 @@ static int read_need(const char *text, struct where *w, struct err *err)
         bool found = false;
         for (size_t i = 0; i < sizeof words / sizeof *words && !found; i++)
             if (strcmp(words[i], t) == 0) {
-                w->need = (enum need)i;
+                if (i == NEED_BUILT && w->need != NEED_ANY)
+                    w->built = true; /* "input built": both */
+                else
+                    w->need = (enum need)i;
                 found = true;
             }
         if (!found && strcmp(t, "not") == 0) {

@@ -33,6 +33,7 @@ struct where {
     struct regex *matches, *unless, *name, *not_name;
     bool literal;         /* must be a literal in the source here, not only a constant value */
     bool inverted;        /* need must not hold */
+    bool built;           /* and it must be a string put together */
 };
 
 enum pattern_kind { PATTERN_CALL, PATTERN_NEW, PATTERN_PATH, PATTERN_ASSIGN, PATTERN_PAIR, PATTERN_RETURN, PATTERN_BINARY,
