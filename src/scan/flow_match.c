@@ -385,6 +385,8 @@ static void try_call(struct flow *f, const struct pattern *p, const struct node 
     const char *path = n->a ? val(n->a)->path : NULL;
     if (p->path && !path_hits(f, p, p->path, p->any_receiver, n->a, path))
         return;
+    if (!p->path && p->node->a->flags & NF_META) /* $F(...) */
+        bind(&b, pat_name(p, p->node->a), n->a);
     if (p->any_receiver && n->a->kind == N_MEMBER && p->node->a->kind == N_MEMBER) { /* $X in $X.f() */
         const struct node *pr = p->node->a->a, *r = n->a->a;
         if (pr && pr->flags & NF_META && pr->kind == N_NAME)
