@@ -388,6 +388,11 @@ static void c_effects(struct flow *f, const struct node *n, const char *name)
     }
 }
 
+static bool is_builder(const struct value *v)
+{
+    return v->path && (strstr(v->path, "Builder") || strstr(v->path, "Buffer") || strstr(v->path, "StringIO"));
+}
+
 /* What the receiver holds after list.add(x), sb.append(x), map.put(k, v). */
 static void receiver_effects(struct flow *f, const struct node *n, const char *name, const struct value *receiver)
 {
@@ -420,8 +425,8 @@ static void receiver_effects(struct flow *f, const struct node *n, const char *n
                 out = value_with_entry(f, out, value_num(f, k++), e->value);
         }
         var_set(f, key, out);
-    } else if (one_of(name, strings) && (a->origin > receiver->origin ||
-            receiver->flags & (VF_STRING | VF_BUILT | VF_INSTANCE))) {
+    } else if (one_of(name, strings) && (a->origin > receiver->origin || is_builder(receiver) ||
+                receiver->flags & (VF_STRING | VF_BUILT | VF_INSTANCE))) {
         const struct value *last = strcmp(name, "insert") == 0 && b ? b : a;
         struct value *v = value_copy(f, value_concat(f, receiver, last));
         v->path = receiver->path;

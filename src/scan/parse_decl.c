@@ -443,7 +443,7 @@ struct node *parse_function(struct parser *p, uint32_t name)
     }
     for (int k = 0; k < 40 && !at_op(p, OP1('{')) && !at_op(p, OP2('=', '>')) && !at_op(p, OP1(';')) && !at_eof(p); k++) {
         /* throws X, const, noexcept, : base(x), -> T, where T : ... */
-        if (is_js(p) || at_op(p, OP1('}')) || at_op(p, OP1(')')) || at_op(p, OP1(',')))
+        if (is_js(p) || at_op(p, OP1('}')) || at_op(p, OP1(')')) || (at_op(p, OP1(',')) && p->lang != LANG_JAVA))
             break;
         if (p->lang == LANG_CPP && at_op(p, OP1(':'))) {
             while (!at_eof(p) && !at_op(p, OP1('{')) && !at_op(p, OP1(';'))) {
