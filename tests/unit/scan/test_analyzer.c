@@ -1,0 +1,144 @@
+/* The analyzer as a whole: what it finds where, suppression, fingerprints, hostile texts. */
+#include "base/mem.h"
+#include "scan/analyzer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct seen {
+    size_t count, suppressed;
+    int line, column;
+    char rule[80], context[80], reason[80];
+};
+
+static int on_finding(const struct finding *f, void *arg, struct err *err)
+{
+    struct seen *s = arg;
+    (void)err;
+    s->count++;
+    s->suppressed += f->suppressed;
+    s->line = f->line;
+    s->column = f->column;
+    snprintf(s->rule, sizeof s->rule, "%s", f->rule_id);
+    snprintf(s->context, sizeof s->context, "%s", f->context_hash);
+    snprintf(s->reason, sizeof s->reason, "%s", f->suppression_reason ? f->suppression_reason : "");
+    return 0;
+}
+
+static struct seen run(enum lang lang, const char *text, size_t len, const struct analyzer_options *o)
+{
+    struct seen s = {0};
+    struct rules *rules;
+    struct err err = {0};
+    struct analyzer_result result;
+    assert_int_equal(rules_builtin(&rules, &err), 0);
+    if (analyzer_run(rules, o, lang, "a/b", text, len, on_finding, &s, &result, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(result.findings, s.count);
+    return s;
+}
+
+static struct seen run_text(enum lang lang, const char *text)
+{
+    return run(lang, text, strlen(text), NULL);
+}
+
+static void places(void **state)
+{
+    (void)state;
+    struct seen s = run_text(LANG_PYTHON, "import os\n\nx = '\xf0\x9f\x98\x80'; os.system(input())\n");
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.line, 3);
+    assert_int_equal(s.column, 11); /* the face counts as two */
+    assert_string_equal(s.rule, "command-injection/python-shell");
+    s = run_text(LANG_PYTHON, "import os\nos.system(\n    'ls ' +\n    input())\n");
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.line, 2);
+}
+
+static void comments_and_strings_are_no_code(void **state)
+{
+    (void)state;
+    assert_int_equal(run_text(LANG_PYTHON, "# os.system(x)\ns = 'os.system(x)'\n\"\"\"\nos.system(x)\n\"\"\"\n").count, 0);
+    assert_int_equal(run_text(LANG_C, "/* gets(b); */\n// gets(b);\nconst char *s = \"gets(b);\";\n").count, 0);
+    assert_int_equal(run_text(LANG_PHP, "eval($x) <?php // eval($_GET['x']);\n").count, 0);
+}
+
+static void data_flows(void **state)
+{
+    (void)state;
+    const char *through = "import os\ndef a(x):\n    os.system(x)\ndef b():\n    a(input())\n";
+    const char *harmless = "import os\ndef a(x):\n    os.system(x)\ndef b():\n    a('ls')\n";
+    assert_int_equal(run_text(LANG_PYTHON, through).line, 3);
+    assert_int_equal(run_text(LANG_PYTHON, harmless).count, 0);
+    const char *loop = "import os\ndef f():\n    y = 'ls'\n    for i in range(3):\n        os.system(y)\n        y = input()\n";
+    assert_int_equal(run_text(LANG_PYTHON, loop).line, 5);
+}
+
+static void suppression(void **state)
+{
+    (void)state;
+    struct seen s = run_text(LANG_PYTHON, "import os\nos.system(input())  # ff:ignore[command-injection] a tool\n");
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.suppressed, 1);
+    assert_string_equal(s.reason, "a tool");
+    s = run_text(LANG_PYTHON, "import os\n# ff:ignore[xss] other\nos.system(input())\n");
+    assert_int_equal(s.suppressed, 0);
+    const struct analyzer_options o = {.no_inline_suppressions = true};
+    const char *text = "import os\n# ff:ignore\nos.system(input())\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).suppressed, 1);
+    assert_int_equal(run(LANG_PYTHON, text, strlen(text), &o).suppressed, 0);
+}
+
+static void groups(void **state)
+{
+    (void)state;
+    const char *text = "PASSWORD = 's3cr3t-Pa55'\n";
+    const struct analyzer_options o = {.no_secrets = true};
+    assert_int_equal(run_text(LANG_PYTHON, text).count, 1);
+    assert_int_equal(run(LANG_PYTHON, text, strlen(text), &o).count, 0);
+}
+
+static void context_stays_when_lines_move(void **state)
+{
+    (void)state;
+    struct seen a = run_text(LANG_PYTHON, "import os\ndef f():\n    os.system(input())\n");
+    struct seen b = run_text(LANG_PYTHON, "import os\n\n\n# more\ndef f():\n    x = 1\n    os.system( input() )\n");
+    struct seen c = run_text(LANG_PYTHON, "import os\ndef g():\n    os.system(input())\n");
+    assert_string_equal(a.context, b.context);
+    assert_string_not_equal(a.context, c.context);
+}
+
+static void hostile_texts(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"(", "[", "{", "a.", "a+", "f\"{", "`${", "if x:\n ", "<a>", "\"", "/*", "x=(", "else ",
+                                        "@a\n", "f(x)(", "{a:", "|x| ", "do ", "<?php ", "#{", "a?b:", "-", "!"};
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+        size_t n = strlen(units[u]), total = 200000 / n * n;
+        char *text = mem_alloc(total);
+        assert_non_null(text);
+        for (size_t i = 0; i < total; i += n)
+            memcpy(text + i, units[u], n);
+        for (int l = 1; l < LANG_COUNT; l++)
+            if (lang_parsed((enum lang)l))
+                (void)run((enum lang)l, text, total, NULL);
+        free(text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code), cmocka_unit_test(data_flows),
+        cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
+        cmocka_unit_test(hostile_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
