@@ -154,7 +154,8 @@ static void exec_if(struct flow *f, const struct node *n)
 /* A body that may run any number of times: seen twice, so that what one round leaves reaches the next. */
 static void exec_loop_body(struct flow *f, const struct node *cond, const struct node *body, const struct node *after)
 {
-    int rounds = f->loops < 2 ? 2 : 1;
+    bool once_only = f->lang == LANG_C || f->lang == LANG_CPP; /* what is freed is another thing next time */
+    int rounds = f->loops < 2 && !once_only ? 2 : 1;
     bool before = f->terminated;
     f->loops++;
     for (int i = 0; i < rounds; i++) {

@@ -379,7 +379,8 @@ void undo_to(struct flow *f, size_t mark)
 void undo_locals(struct flow *f, size_t mark, bool forget_labels)
 {
     VEC(struct change) kept = {0};
-    for (size_t i = mark; i < f->log.len; i++) {
+    bool fields = f->lang != LANG_C && f->lang != LANG_CPP; /* there a.b is of this function's a */
+    for (size_t i = mark; i < f->log.len && fields; i++) {
         struct change c = f->log.v[i];
         if (c.sym >= FLOW_LABEL_BASE || !f->vars[c.sym] || !strchr(symtab_name(&f->sx->syms, c.sym), '.'))
             continue;
