@@ -139,11 +139,7 @@ static void finish(struct activity *a)
         emit(a, "completed", a->answer);
     }
     a->over = true;
-    if (a->handles) {
-        uv_timer_stop(&a->heartbeat);
-        uv_close((uv_handle_t *)&a->heartbeat, handle_closed);
-    }
-    free_if_idle(a);
+    uv_close((uv_handle_t *)&a->heartbeat, handle_closed); /* the last one to close frees */
 }
 
 /* --- heartbeats ------------------------------------------------------------------------------------------- */
@@ -167,11 +163,10 @@ static void heartbeat_answered(void *arg, ProtobufCMessage *resp, const struct e
         a->told_to_cancel = true;
     if (err->code == ERR_NOT_FOUND) /* timed out, or its run is closed */
         a->told_gone = true;
-    bool queued = VEC_PUSH(&r->heartbeats, a);
-    if (queued)
-        uv_async_send(&r->wake);
+    a->next_answered = r->answered;
+    r->answered = a;
+    uv_async_send(&r->wake);
     pthread_mutex_unlock(&r->lock);
-    ASSERT(queued);
     engine_free_message(resp);
     atomic_fetch_sub(&w->calls_out, 1);
 }
@@ -204,10 +199,16 @@ static void on_heartbeat(uv_timer_t *t)
     copy_token(&req->task_token, &a->task->task_token);
     req->identity = pbx_str(a->worker->identity);
     req->namespace_ = pbx_str(a->worker->name_space);
-    _cleanup_json_ json_t *details = json_pack("{s:O?, s:O?, s:O?}", "checkpoint", a->checkpoint, "progress",
-                                               a->progress, "stats", a->stats);
-    if (details)
-        req->details = pbx_json_payloads(details);
+    if (a->prepared) {
+        _cleanup_json_ json_t *details = json_pack("{s:O?, s:O?, s:O?}", "checkpoint", a->checkpoint, "progress",
+                                                   a->progress, "stats", a->stats);
+        if (details)
+            req->details = pbx_json_payloads(details);
+    } else if (a->task->heartbeat_details) { /* the checkpoint is the pool's for now: what came is kept */
+        ProtobufCMessage *copy = NULL;
+        if (pbx_dup(&a->task->heartbeat_details->base, &copy, NULL) == 0)
+            req->details = (Pb__Payloads *)copy;
+    }
     *c = (struct heartbeat_call){a, &req->base};
     a->heartbeat_out = true;
     atomic_fetch_add(&a->worker->calls_out, 1);
@@ -370,7 +371,9 @@ static void collected(uv_work_t *work, int status)
 
 static void collect(struct activity *a)
 {
-    a->work.data = a;
+    /* Here, not in the pool: a last line without its newline is a message like any other. */
+    if (a->reader)
+        module_reader_finish(a->reader, &a->status, &a->summary, &a->error, &a->protocol);
     uv_queue_work(&a->worker->activities->loop, &a->work, do_collect, collected);
 }
 
@@ -389,13 +392,23 @@ static void on_exit_of(void *arg, const struct sandbox_result *result)
     collect_if_done(a);
 }
 
-static int start_pipe(struct activity *a, int fd, uv_poll_t *p, uv_poll_cb cb)
+/* Watches the pipe. If the loop takes no more, the pipe is closed and the process killed: on_exit_of() goes on. */
+static void start_pipe(struct activity *a, int *fd, bool *open, uv_poll_t *p, uv_poll_cb cb)
 {
-    if (uv_poll_init(&a->worker->activities->loop, p, fd) < 0)
-        return -1;
+    fcntl(*fd, F_SETFL, O_NONBLOCK);
+    int e = uv_poll_init(&a->worker->activities->loop, p, *fd);
+    if (e < 0) {
+        err_set(&a->err, ERR_UNAVAILABLE, "watch a pipe: %s", uv_strerror(e));
+        worker_activity_fail(a, "SandboxError", false);
+        close(*fd);
+        *fd = -1;
+        *open = false;
+        kill_for(a, NULL);
+        return;
+    }
     p->data = a;
     a->handles++;
-    return uv_poll_start(p, UV_READABLE, cb);
+    uv_poll_start(p, UV_READABLE, cb);
 }
 
 static const char *builtin_name(const struct activity *a, char *buf, size_t size)
@@ -469,18 +482,9 @@ static void launch(struct activity *a)
     a->out_fd = out[0];
     a->err_fd = errs[0];
     a->out_open = a->err_open = true;
-    fcntl(a->out_fd, F_SETFL, O_NONBLOCK);
-    fcntl(a->err_fd, F_SETFL, O_NONBLOCK);
-    ASSERT(start_pipe(a, a->out_fd, &a->out_poll, on_stdout) == 0);
-    ASSERT(start_pipe(a, a->err_fd, &a->err_poll, on_stderr) == 0);
-    uv_timer_init(&a->worker->activities->loop, &a->heartbeat);
-    a->heartbeat.data = a;
-    a->handles++;
-    uint64_t every = heartbeat_interval(a);
-    uv_timer_start(&a->heartbeat, on_heartbeat, every, every);
+    start_pipe(a, &a->out_fd, &a->out_open, &a->out_poll, on_stdout);
+    start_pipe(a, &a->err_fd, &a->err_open, &a->err_poll, on_stderr);
     emit(a, "started", NULL);
-    if (a->abandoned)
-        kill_for(a, NULL);
 }
 
 static void do_prepare(uv_work_t *work)
@@ -492,7 +496,8 @@ static void prepared(uv_work_t *work, int status)
 {
     (void)status;
     struct activity *a = work->data;
-    if (a->failed || a->abandoned) {
+    a->prepared = true;
+    if (a->failed || a->abandoned || a->cancelled) {
         a->proc_done = true;
         collect(a);
     } else {
@@ -519,6 +524,12 @@ void worker_activity_begin(struct worker *w, struct poller *p, Pb__PollActivityT
     if (r->first)
         r->first->prev = a;
     r->first = a;
+    /* From here on: to lay out a large target takes its time as well. */
+    uv_timer_init(&r->loop, &a->heartbeat);
+    a->heartbeat.data = a;
+    a->handles++;
+    uint64_t every = heartbeat_interval(a);
+    uv_timer_start(&a->heartbeat, on_heartbeat, every, every);
     a->work.data = a;
     uv_queue_work(&r->loop, &a->work, do_prepare, prepared);
 }

@@ -22,6 +22,7 @@ struct activity {
     struct poller *poller; /* sent again when this activity is over */
     Pb__PollActivityTaskQueueResponse *task;
     struct activity *next, *prev; /* of the runner's list */
+    struct activity *next_answered; /* of the runner's list of answered heartbeats */
 
     /* From the task. */
     struct module_def module;
@@ -42,7 +43,7 @@ struct activity {
     struct sandbox_proc *proc;
     struct module_reader *reader;
     uint64_t output_bytes;
-    bool proc_done, out_open, err_open;
+    bool prepared, proc_done, out_open, err_open;
     struct sandbox_result result;
     char errors[ACTIVITY_STDERR_KEPT + 1]; /* the end of stderr */
     size_t errors_len;
@@ -51,6 +52,10 @@ struct activity {
     bool told_to_cancel, told_gone;   /* by a heartbeat's answer; under the runner's lock */
 
     /* What came out. */
+    struct err protocol;    /* what the reader said at the end; code 0: status, summary and error are set */
+    enum module_status status;
+    const json_t *summary; /* of the reader */
+    const char *error;
     struct strbuf findings; /* NDJSON */
     uint64_t findings_count;
     json_t *stats, *progress;
@@ -64,7 +69,7 @@ struct activity {
 
 struct activity_runner {
     pthread_t thread;
-    bool started;
+    bool started, has_loop;
     uv_loop_t loop;
     uv_async_t wake;
     uv_poll_t spawner;
@@ -72,7 +77,7 @@ struct activity_runner {
     atomic_int pollers; /* alive */
     struct activity *first; /* all that run */
     pthread_mutex_t lock;
-    VEC(struct activity *) heartbeats; /* answered; under lock */
+    struct activity *answered; /* their heartbeat was; under lock */
     bool stopping, closed;
 };
 
@@ -88,6 +93,5 @@ void activity_runner_over(struct activity *a);
 /* activity_io.c: may block; run by the pool, one at a time for one activity. */
 void worker_activity_prepare(struct activity *a);
 void worker_activity_collect(struct activity *a);
-
 
 #endif

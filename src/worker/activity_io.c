@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "codec/json.h"
 #include "codec/pbx.h"
+#include "codec/utf8.h"
 #include "os/file.h"
 #include "worker/activity_internal.h"
 
@@ -19,6 +20,7 @@
 #define REQUEST_MAX ((size_t)64 << 20)
 #define ARTIFACT_MAX ((uint64_t)4 << 30)
 #define INPUT_DEPTH_MAX 64
+#define CPU_SECONDS_MAX (100.0 * 366 * 86400)
 #define WORKER_PIN_OWNER_MAX (ENGINE_ID_MAX + 8)
 
 int worker_activity_fail(struct activity *a, const char *type, bool non_retryable)
@@ -51,6 +53,11 @@ static int read_size(const json_t *resources, const char *key, uint64_t *ret, st
     return 0;
 }
 
+static uint32_t clamp_u32(uint64_t v)
+{
+    return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
 static int read_limits(struct activity *a, struct err *err)
 {
     const json_t *res = json_object_get(a->context, "resources");
@@ -69,11 +76,15 @@ static int read_limits(struct activity *a, struct err *err)
     int64_t cpu_ms = 0;
     if (r == 0 && json_is_string(cpu))
         r = units_parse_duration_ms(json_string_value(cpu), &cpu_ms, err);
-    else if (json_is_number(cpu))
-        cpu_ms = (int64_t)(json_number_value(cpu) * 1000);
+    else if (r == 0 && cpu && !json_is_null(cpu)) {
+        double s = json_is_number(cpu) ? json_number_value(cpu) : -1;
+        if (!(s >= 0 && s <= CPU_SECONDS_MAX))
+            return err_set(err, ERR_INVALID, "resources.cpu is neither a number of seconds nor a time");
+        cpu_ms = (int64_t)(s * 1000);
+    }
     l->cpu_ms = (uint64_t)cpu_ms;
-    l->pids = (uint32_t)pids;
-    l->files = (uint32_t)files;
+    l->pids = clamp_u32(pids);
+    l->files = clamp_u32(files);
     /* A little before the engine's own clock, so that the answer says what was going on. */
     int64_t allowed = pbx_duration_ns(a->task->start_to_close_timeout) / NS_PER_MS;
     l->wall_ms = allowed - (allowed / 20 < 250 ? allowed / 20 : 250);
@@ -317,11 +328,23 @@ static int store_findings(struct activity *a, json_t **ret)
     return *ret ? 0 : err_nomem(&a->err);
 }
 
+/* What it wrote goes into the history, which takes text alone: a bad byte becomes '?'. */
+static void clean_errors(struct activity *a)
+{
+    for (size_t i = 0; i < a->errors_len;) {
+        size_t n = utf8_sequence(a->errors + i, a->errors_len - i);
+        if (!n || !a->errors[i])
+            a->errors[i] = '?';
+        i += n ? n : 1;
+    }
+}
+
 /* How the process ended, as an error if it was not well. The last line of stderr tells most. */
 static int judge_end(struct activity *a)
 {
     const struct sandbox_result *res = &a->result;
     const char *name = a->module.name, *tail = "";
+    clean_errors(a);
     while (a->errors_len && a->errors[a->errors_len - 1] == '\n')
         a->errors[--a->errors_len] = 0;
     if (a->errors_len) {
@@ -352,8 +375,16 @@ static int judge_end(struct activity *a)
     }
 }
 
-static int build_answer(struct activity *a, enum module_status status, const json_t *summary,
-                        const char *error)
+/* What the engine would refuse is an error of the module, not an activity that never ends. */
+static int check_answer_size(struct activity *a)
+{
+    struct strbuf text = STRBUF_INIT_MAX(ENGINE_PAYLOAD_MAX);
+    int r = json_write(a->answer, &text, &a->err);
+    strbuf_release(&text);
+    return r < 0 ? err_wrap(&a->err, "the result of module '%s'", a->module.name) : 0;
+}
+
+static int build_answer(struct activity *a)
 {
     _cleanup_json_ json_t *artifacts = json_object();
     _cleanup_json_ json_t *findings = NULL;
@@ -364,35 +395,37 @@ static int build_answer(struct activity *a, enum module_status status, const jso
         r = store_findings(a, &findings);
     if (r < 0)
         return worker_activity_fail(a, "ResultError", false);
-    a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s*}", "status", module_status_name(status), "summary",
-                          summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
-                          "artifacts", artifacts, "error", error);
-    return a->answer ? 0 : (err_nomem(&a->err), worker_activity_fail(a, "ResultError", false));
+    a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s*}", "status", module_status_name(a->status), "summary",
+                          a->summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
+                          "artifacts", artifacts, "error", a->error);
+    r = a->answer ? check_answer_size(a) : err_nomem(&a->err);
+    return r < 0 ? worker_activity_fail(a, "ResultError", r == -ERR_LIMIT) : 0;
 }
 
 static void judge(struct activity *a)
 {
     if (a->failed)
         return;
-    enum module_status status = MODULE_FAILED;
-    const json_t *summary = NULL;
-    const char *error = NULL;
-    struct err protocol = {0};
-    int r = module_reader_finish(a->reader, &status, &summary, &error, &protocol);
     if (judge_end(a) < 0)
         return;
-    if (r < 0) {
-        err_copy(&a->err, &protocol);
+    if (strbuf_check(&a->findings, &a->err) < 0) { /* it was stopped for that */
+        err_wrap(&a->err, "findings of module '%s'", a->module.name);
+        worker_activity_fail(a, "LimitExceeded", false);
+        return;
+    }
+    if (a->protocol.code) {
+        err_copy(&a->err, &a->protocol);
         err_wrap(&a->err, "module '%s': output", a->module.name);
         worker_activity_fail(a, "BadOutput", false);
         return;
     }
-    if (status == MODULE_FAILED) {
-        err_set(&a->err, ERR_FAILED, "module '%s' failed: %s", a->module.name, error ? error : "it gave no reason");
+    if (a->status == MODULE_FAILED) {
+        err_set(&a->err, ERR_FAILED, "module '%s' failed: %s", a->module.name,
+                a->error ? a->error : "it gave no reason");
         worker_activity_fail(a, "ModuleFailed", false);
         return;
     }
-    build_answer(a, status, summary, error);
+    build_answer(a);
 }
 
 void worker_activity_collect(struct activity *a)

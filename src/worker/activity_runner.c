@@ -25,11 +25,8 @@ static void poll_again(struct worker *w, struct poller *p)
 static void handle_answer(struct worker *w, struct poller *p)
 {
     Pb__PollActivityTaskQueueResponse *task = (Pb__PollActivityTaskQueueResponse *)TAKE_PTR(p->answer);
-    if (p->err.code && !w->activities->stopping) {
-        log_debug("poll for activity tasks: %s", p->err.msg);
-        os_sleep_ms(100);
-    }
-    if (task && task->task_token.len && !w->activities->stopping) {
+    if (task && task->task_token.len && task->activity_type && task->workflow_execution &&
+        !w->activities->stopping) {
         worker_activity_begin(w, p, task);
         return;
     }
@@ -70,13 +67,17 @@ static void on_wake(uv_async_t *handle)
     }
     for (;;) {
         pthread_mutex_lock(&r->lock);
-        struct activity *a = r->heartbeats.len ? VEC_POP(&r->heartbeats) : NULL;
+        struct activity *a = r->answered;
+        if (a)
+            r->answered = a->next_answered;
         pthread_mutex_unlock(&r->lock);
         if (!a)
             break;
         worker_activity_heartbeat_answered(a);
     }
     struct poller *p = inbox_take(&r->inbox, false);
+    if (inbox_failed(p) && !r->stopping)
+        os_sleep_ms(POLL_PAUSE_MS);
     while (p) {
         struct poller *next = p->next;
         handle_answer(w, p);
@@ -136,9 +137,11 @@ int activity_runner_start(struct worker *w, struct err *err)
     int e = uv_loop_init(&r->loop);
     if (e < 0)
         return err_set(err, ERR_IO, "event loop: %s", uv_strerror(e));
-    r->loop.data = w;
+    r->has_loop = true;
     r->wake.data = r->spawner.data = w;
-    uv_async_init(&r->loop, &r->wake, on_wake);
+    e = uv_async_init(&r->loop, &r->wake, on_wake);
+    if (e < 0)
+        return err_set(err, ERR_IO, "event loop: %s", uv_strerror(e));
     r->inbox.wake = wake_loop;
     r->inbox.wake_arg = &r->wake;
     e = uv_poll_init(&r->loop, &r->spawner, spawner_fd(w->o.spawner));
@@ -152,19 +155,34 @@ int activity_runner_start(struct worker *w, struct err *err)
     return 0;
 }
 
+static void close_one(uv_handle_t *h, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(h))
+        uv_close(h, NULL);
+}
+
+void activity_runner_free(struct worker *w)
+{
+    struct activity_runner *r = TAKE_PTR(w->activities);
+    if (!r)
+        return;
+    if (r->has_loop) {
+        uv_walk(&r->loop, close_one, NULL); /* of a start that failed half-way */
+        uv_run(&r->loop, UV_RUN_DEFAULT);
+        int e = uv_loop_close(&r->loop);
+        ASSERT(e == 0);
+    }
+    inbox_release(&r->inbox);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
 void activity_runner_stop(struct worker *w)
 {
     struct activity_runner *r = w->activities;
-    if (!r)
+    if (!r || !r->started)
         return;
-    if (r->started) {
-        uv_async_send(&r->wake);
-        pthread_join(r->thread, NULL);
-    }
-    uv_loop_close(&r->loop);
-    inbox_release(&r->inbox);
-    pthread_mutex_destroy(&r->lock);
-    VEC_RELEASE(&r->heartbeats);
-    free(r);
-    w->activities = NULL;
+    uv_async_send(&r->wake);
+    pthread_join(r->thread, NULL);
 }

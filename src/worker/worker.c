@@ -61,6 +61,16 @@ void inbox_stop(struct inbox *in)
     pthread_mutex_unlock(&in->lock);
 }
 
+bool inbox_failed(const struct poller *list)
+{
+    for (; list; list = list->next)
+        if (list->err.code) {
+            log_debug("poll: %s", list->err.msg);
+            return true;
+        }
+    return false;
+}
+
 static void set_queue(Pb__TaskQueue *q, const char *name, bool sticky)
 {
     q->name = pbx_str(name);
@@ -77,6 +87,8 @@ struct poller *poller_new(struct worker *w, enum engine_method m, const char *qu
         goto nomem;
     pb__task_queue__init(q);
     set_queue(q, queue, sticky);
+    if (!q->name)
+        goto nomem;
     if (m == ENGINE_POLL_WORKFLOW_TASK) {
         Pb__PollWorkflowTaskQueueRequest *r = mem_alloc(sizeof *r);
         if (!r)
@@ -223,7 +235,9 @@ void worker_emit(struct worker *w, const char *workflow_id, const char *module, 
 int worker_add_vertical(struct worker *w, const char *vertical, struct err *err)
 {
     pthread_mutex_lock(&w->lock);
-    int r = 0;
+    int r = atomic_load(&w->stopping) ? err_set(err, ERR_CANCELLED, "the worker stops") : 0;
+    if (r < 0)
+        goto out;
     for (size_t i = 0; i < w->verticals_count; i++)
         if (strcmp(w->verticals[i]->name, vertical) == 0)
             goto out;
@@ -292,17 +306,19 @@ void worker_stop(struct worker *w)
 {
     if (!w)
         return;
+    pthread_mutex_lock(&w->lock); /* who adds a vertical now has its polls out, or finds that it is too late */
     atomic_store(&w->stopping, true);
+    pthread_mutex_unlock(&w->lock);
     engine_drain(w->o.engine);
     activity_runner_stop(w);
     workflow_runner_stop(w);
-    while (atomic_load(&w->calls_out) > 0) /* answers that only free something */
+    while (atomic_load(&w->calls_out) > 0) /* answers that only free something, or nudge a runner */
         os_sleep_ms(1);
     worker_call_again(w);
+    activity_runner_free(w);
+    workflow_runner_free(w);
     pthread_mutex_destroy(&w->lock_again);
     for (size_t i = 0; i < w->verticals_count; i++) {
-        ASSERT(w->verticals[i]->idle.len == 0);
-        VEC_RELEASE(&w->verticals[i]->idle);
         free(w->verticals[i]->name);
         free(w->verticals[i]);
     }

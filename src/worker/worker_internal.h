@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #define WORKER_VERTICALS_MAX 64
+#define POLL_PAUSE_MS 100 /* an engine in trouble is not asked in a tight loop */
 
 /* One poll that is out or comes back. It is sent again as long as the worker lives and the receiver has room. */
 struct poller {
@@ -36,8 +37,6 @@ struct inbox {
 
 struct vertical {
     char *name;
-    int slots_busy; /* activities that run; activity thread only */
-    VEC(struct poller *) idle; /* activity pollers that wait for a slot; activity thread only */
 };
 
 struct workflow_runner;
@@ -47,7 +46,7 @@ struct plain_call;
 struct worker {
     struct worker_options o;
     char *identity, *name_space, *sticky_queue;
-    pthread_mutex_t lock; /* verticals */
+    pthread_mutex_t lock; /* verticals, and the step to stopping */
     struct vertical *verticals[WORKER_VERTICALS_MAX];
     size_t verticals_count;
     atomic_bool stopping;
@@ -62,6 +61,7 @@ void inbox_init(struct inbox *in);
 void inbox_release(struct inbox *in);
 struct poller *inbox_take(struct inbox *in, bool wait); /* the whole list; NULL: none, or told to stop or to look */
 void inbox_nudge(struct inbox *in); /* ends one wait */
+bool inbox_failed(const struct poller *list); /* did one of the polls? */
 void inbox_stop(struct inbox *in);
 
 struct poller *poller_new(struct worker *w, enum engine_method m, const char *queue, bool sticky,
@@ -78,11 +78,13 @@ bool worker_call_again(struct worker *w);
 /* The workflow thread has something beside its inbox to look at. */
 void workflow_runner_nudge(struct worker *w);
 int workflow_runner_start(struct worker *w, struct err *err);
-void workflow_runner_stop(struct worker *w);
+void workflow_runner_stop(struct worker *w); /* waits for its thread */
+void workflow_runner_free(struct worker *w); /* once no answer is under way; NULL is fine */
 int workflow_runner_add(struct worker *w, struct vertical *v, struct err *err);
 
 int activity_runner_start(struct worker *w, struct err *err);
 void activity_runner_stop(struct worker *w);
+void activity_runner_free(struct worker *w);
 int activity_runner_add(struct worker *w, struct vertical *v, struct err *err);
 
 void worker_emit(struct worker *w, const char *workflow_id, const char *module, int attempt,

@@ -128,6 +128,14 @@ struct job {
     struct cached *cached;
 };
 
+/* As it came: no instance, no pages. */
+static void job_reset(struct job *j)
+{
+    j->task->history = j->first;
+    pages_release(&j->pages);
+    j->cached = NULL;
+}
+
 static const Pb__HistoryEvent *started_event(const Pb__History *h)
 {
     return h && h->n_events && h->events[0]->event_id == 1 ? h->events[0] : NULL;
@@ -356,9 +364,11 @@ static void run_task(struct worker *w, struct job *j)
     int e = job_prepare(w, j, &err);
     if (e == 0)
         e = workflow_task(j->cached->workflow, t, j->pages.histories.v, j->pages.histories.len, &res, &err);
-    if (e == -ERR_STATE && !started_event(j->first)) { /* the cached instance does not fit: from event 1, then */
+    if (e == -ERR_STATE && j->cached && !started_event(j->first)) { /* the cached instance does not fit: from event 1, then */
         cache_drop(r, j->cached);
-        j->cached = NULL;
+        job_reset(j);
+        workflow_result_release(&res);
+        res = (struct workflow_result){0};
         e = job_prepare(w, j, &err);
         if (e == 0)
             e = workflow_task(j->cached->workflow, t, j->pages.histories.v, j->pages.histories.len, &res, &err);
@@ -389,11 +399,6 @@ static void handle_answer(struct worker *w, struct poller *p)
 {
     struct workflow_runner *r = w->workflows;
     struct job j = {.task = (Pb__PollWorkflowTaskQueueResponse *)TAKE_PTR(p->answer)};
-    bool failed = p->err.code != 0;
-    if (failed && !atomic_load(&w->stopping)) {
-        log_debug("poll for workflow tasks: %s", p->err.msg);
-        os_sleep_ms(100); /* an engine in trouble is not asked in a tight loop */
-    }
     if (j.task && j.task->task_token.len && j.task->workflow_execution && !atomic_load(&w->stopping)) {
         j.first = j.task->history;
         run_task(w, &j);
@@ -418,6 +423,8 @@ static void *run_thread(void *arg)
         worker_call_again(w);
         if (!p && atomic_load(&w->stopping))
             os_sleep_ms(1);
+        if (inbox_failed(p) && !atomic_load(&w->stopping))
+            os_sleep_ms(POLL_PAUSE_MS);
         while (p) {
             struct poller *next = p->next;
             handle_answer(w, p);
@@ -474,10 +481,16 @@ void workflow_runner_stop(struct worker *w)
     inbox_stop(&r->inbox);
     if (r->started)
         pthread_join(r->thread, NULL);
+}
+
+void workflow_runner_free(struct worker *w)
+{
+    struct workflow_runner *r = TAKE_PTR(w->workflows);
+    if (!r)
+        return;
     inbox_release(&r->inbox);
     map_release(&r->cache);
     map_release(&r->misfits);
     scripts_release(&r->scripts);
     free(r);
-    w->workflows = NULL;
 }

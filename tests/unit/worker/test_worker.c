@@ -103,6 +103,16 @@ static int run_link(struct module_ctx *ctx, struct err *err)
     return 0;
 }
 
+/* Writes what is no text, and dies. */
+static int run_noise(struct module_ctx *ctx, struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    static const char noise[] = "first\nbad \xff\xc3 bytes\n";
+    (void)!write(STDERR_FILENO, noise, sizeof noise - 1);
+    _exit(3);
+}
+
 #define MODULE(n, f)                                                                                                   \
     static const struct module n##_module = {.name = #n, .version = "1", .description = "a test's",                    \
                                              .category = MODULE_TOOL, .input_schema = "{}", .run = f}
@@ -114,9 +124,10 @@ MODULE(checkpoint, run_checkpoint);
 MODULE(artifact, run_artifact);
 MODULE(reader, run_reader);
 MODULE(link, run_link);
+MODULE(noise, run_noise);
 static const struct module *const modules[] = {&ok_module,       &fail_module,     &partial_module,
                                                &crash_module,    &checkpoint_module, &artifact_module,
-                                               &reader_module,   &link_module,     NULL};
+                                               &reader_module,   &link_module,     &noise_module,    NULL};
 
 static int builtin(const char *name, void *arg)
 {
@@ -349,6 +360,7 @@ static void test_failures(void **state)
     expect_error(l, "ff.activity('fail', {}, {retry = {max = 2, initial = '10ms'}})", "ModuleFailed",
                  "this one never works");
     expect_error(l, "ff.activity('crash', {}, {retry = {max = 1}})", "ModuleFailed", "signal 6");
+    expect_error(l, "ff.activity('noise', {}, {retry = {max = 1}})", "ModuleFailed", "status 3: bad ?? bytes");
     expect_error(l, "ff.activity('absent', {})", "ModuleNotFound", "absent");
     expect_error(l, "ff.activity('link', {}, {retry = {max = 1}})", "ResultError", "artifact");
     expect_error(l, "ff.activity('reader', {object = {ref = 'sha256:' .. string.rep('0', 64)}}, {retry = {max = 1}})",
