@@ -8,6 +8,7 @@
 #include "ingest/ingest.h"
 #include "load.h"
 #include "os/file.h"
+#include "scan/analyzer.h"
 #include "scan/builtin.h"
 #include "toolbox/toolbox.h"
 #include "worker/worker.h"
@@ -18,6 +19,12 @@
 #include <unistd.h>
 
 #define FILES 12
+
+static void preload(void *arg)
+{
+    (void)arg;
+    analyzer_preload(NULL);
+}
 
 static int builtin(const char *name, void *arg)
 {
@@ -72,7 +79,7 @@ int main(int argc, char **argv)
     if (module_registry_new(builtin_modules, none, &modules, &err) < 0 || toolbox_open(&to, &toolbox, &err) < 0 ||
         toolbox_find(toolbox, "security_assessment", &def, &err) < 0)
         load_die("toolbox", &err);
-    struct spawner_options so = {.builtin = builtin, .builtin_arg = modules};
+    struct spawner_options so = {.builtin = builtin, .builtin_arg = modules, .preload = preload};
     struct spawner *spawner;
     if (spawner_start(&so, &spawner, &err) < 0)
         load_die("spawner", &err);

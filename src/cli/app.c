@@ -8,6 +8,7 @@
 #include "engine/embedded/embedded.h"
 #include "ingest/ingest.h"
 #include "os/file.h"
+#include "scan/analyzer.h"
 #include "scan/builtin.h"
 
 #include <stdarg.h>
@@ -201,6 +202,13 @@ int app_open_toolbox(struct app *app, struct err *err)
 
 /* --- state ------------------------------------------------------------------------------------------------ */
 
+/* In the spawner: the rules are read once, not by each activity. */
+static void preload(void *arg)
+{
+    (void)arg;
+    analyzer_preload(NULL); /* should it fail, each activity tries for itself, and says why */
+}
+
 /* In the spawner's child, inside the sandbox. */
 static int run_builtin(const char *name, void *arg)
 {
@@ -217,7 +225,7 @@ static int open_spawner(struct app *app, struct err *err)
         r = app_open_toolbox(app, err);
     if (r < 0)
         return r;
-    struct spawner_options o = {.builtin = run_builtin, .builtin_arg = app, .require_sandbox = require};
+    struct spawner_options o = {.builtin = run_builtin, .builtin_arg = app, .preload = preload, .require_sandbox = require};
     return spawner_start(&o, &app->spawner, err);
 }
 

@@ -672,6 +672,8 @@ void spawner_main(const struct spawner_options *o, int sock)
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) /* new ids clear it */
         _exit(1);
     say_ready(s);
+    if (o->preload && !s->quitting)
+        o->preload(o->builtin_arg);
     serve(s);
     kill_all(s);
     while (s->alive > 0) {

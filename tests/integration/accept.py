@@ -99,13 +99,24 @@ def namespaced():
 BEFORE = namespaced()
 
 
-def children_of_state(state):
-    """pids left behind: command line names this state folder, or sandboxed processes that were not there at the start."""
-    out = sorted(namespaced() - BEFORE)
+def left_now(state):
+    out = namespaced() - BEFORE
     for p in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if str(state).encode() in (p / "cmdline").read_bytes():
-                out.append(int(p.name))
+                out.add(int(p.name))
         except OSError:
             pass
     return out
+
+
+def children_of_state(state):
+    """pids left behind: command line names this state folder, or sandboxed processes that were not there at the start. What is
+    left stays: others' sandboxes on this machine come and go."""
+    left = left_now(state)
+    for _ in range(30):
+        if not left:
+            break
+        time.sleep(0.1)
+        left &= left_now(state)
+    return sorted(left)
