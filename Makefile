@@ -47,7 +47,9 @@ tidy: $(BUILD)/build.ninja
 	@tools/setup check
 	@tools/tidy $(BUILD)
 
+# A build folder keeps the prefix it was made with, unless this call names another.
 install: all
+	@$(if $(filter file,$(origin PREFIX)),,meson configure $(BUILD) -Dprefix=$(PREFIX) && ninja -C $(BUILD))
 	meson install -C $(BUILD) --no-rebuild
 
 fuzzers: setup

@@ -126,12 +126,20 @@ static int add_real_dir(dir_list *l, const char *dir, struct err *err)
     return add_dir(l, real, err);
 }
 
-/* The installed toolbox: beside the program when it runs from its build folder. */
+static char *toolbox_below(const char *root, const char *rest)
+{
+    _cleanup_free_ char *dir = root ? os_path_join(root, rest) : NULL;
+    _cleanup_free_ char *mark = dir ? os_path_join(dir, "workflows/security_assessment") : NULL;
+    return mark && os_is_dir(mark) ? TAKE_PTR(dir) : NULL;
+}
+
+/* The installed toolbox: where the program stands, so that an installation may be moved, or the source tree when it
+ * runs from its build folder; else where it was built to be. */
 static char *installed_toolbox(void)
 {
     char exe[4096];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    for (int up = 0; n > 0 && up < 2; up++) { /* <root>/build/ff -> <root>/toolbox */
+    for (int up = 0; n > 0 && up < 2; up++) { /* <root>/bin/ff or <root>/build/ff -> <root> */
         exe[n] = 0;
         char *slash = strrchr(exe, '/');
         if (!slash)
@@ -139,9 +147,10 @@ static char *installed_toolbox(void)
         *slash = 0;
         n = slash - exe;
     }
-    _cleanup_free_ char *beside = n > 0 ? os_path_join(exe, "toolbox") : NULL;
-    _cleanup_free_ char *mark = beside ? os_path_join(beside, "workflows/security_assessment") : NULL;
-    return mark && os_is_dir(mark) ? TAKE_PTR(beside) : mem_strdup(FF_DATADIR "/toolbox");
+    char *found = n > 0 ? toolbox_below(exe, "share/fuzzforge/toolbox") : NULL;
+    if (!found && n > 0)
+        found = toolbox_below(exe, "toolbox");
+    return found ? found : mem_strdup(FF_DATADIR "/toolbox");
 }
 
 /* What the user names: --toolbox, then the setting. NULL-terminated. */

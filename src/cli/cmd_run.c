@@ -334,7 +334,8 @@ static int after_start(struct app *app, const struct args *a, const struct run_r
     if (!args_has(a, "detach")) {
         if (!app->quiet && !app->json && (q->ingested.incomplete || q->ingested.notices_count)) {
             term_status_clear();
-            fprintf(stderr, "ff: %zu notices about the target%s\n", q->ingested.notices_count + q->ingested.notices_dropped,
+            size_t n = q->ingested.notices_count + q->ingested.notices_dropped;
+            fprintf(stderr, "ff: %zu notice%s about the target%s\n", n, n == 1 ? "" : "s",
                     q->ingested.incomplete ? "; it could not be read completely" : "");
         }
         return follow_run(app, q->id);

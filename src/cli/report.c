@@ -110,6 +110,11 @@ int run_findings(struct app *app, const struct run_info *run, struct findings *r
 
 /* --- verdict ---------------------------------------------------------------------------------------------- */
 
+static int64_t files_left_out(const struct run_info *run)
+{
+    return json_i64(json_object_get(run->result, "summary"), "files_left_out", 0);
+}
+
 void gate_judge(const struct run_info *run, const struct findings *f, struct gate_verdict *ret)
 {
     *ret = (struct gate_verdict){.passed = true};
@@ -119,7 +124,7 @@ void gate_judge(const struct run_info *run, const struct findings *f, struct gat
     }
     struct findings_gate gate;
     findings_gate(f, (enum severity)run->gate.fail_on, run->gate.baseline != NULL, &gate);
-    int64_t filtered = json_i64(json_object_get(run->result, "summary"), "files_left_out", 0);
+    int64_t filtered = files_left_out(run);
     if (!gate.passed) {
         ret->passed = false;
         snprintf(ret->reason, sizeof ret->reason, "%s", gate.reason);
@@ -133,7 +138,8 @@ void gate_judge(const struct run_info *run, const struct findings *f, struct gat
     } else if (run->gate.strict && filtered > 0) {
         ret->passed = false;
         ret->incomplete = true;
-        snprintf(ret->reason, sizeof ret->reason, "--strict: %lld files were left out by a filter", (long long)filtered);
+        snprintf(ret->reason, sizeof ret->reason, "--strict: %lld file%s left out by a filter", (long long)filtered,
+                 filtered == 1 ? " was" : "s were");
     } else {
         snprintf(ret->reason, sizeof ret->reason, "%s", gate.reason);
     }
@@ -311,6 +317,24 @@ static int export_sarif(struct app *app, const struct run_info *run, const struc
     return r;
 }
 
+/* What a filter left out does not make a run incomplete, yet the reader should know of it. */
+static void print_left_out(const struct run_info *run)
+{
+    int64_t n = files_left_out(run), shown = 0;
+    size_t i;
+    json_t *notice;
+    if (n <= 0)
+        return;
+    printf("left out by a filter: %lld file%s", (long long)n, n == 1 ? "" : "s");
+    json_array_foreach(json_object_get(run->result, "notifications"), i, notice) {
+        if (strcmp(json_str(notice, "kind", ""), "left-out") != 0 || shown == 3)
+            continue;
+        printf("%s", shown++ ? ", " : " (");
+        term_text(stdout, json_str(notice, "text", ""));
+    }
+    puts(shown == 0 ? "" : shown < n ? ", ...)" : ")");
+}
+
 int run_report(struct app *app, const struct run_info *run)
 {
     struct err err = {0};
@@ -328,6 +352,7 @@ int run_report(struct app *app, const struct run_info *run)
         run_print_head(run);
         if (run->incomplete)
             printf("%sincomplete%s: not all of the target was examined\n", term_yellow(), term_off());
+        print_left_out(run);
         if (run->gate.fail_on >= 0)
             printf("gate: %s%s%s: %s\n", v.passed ? term_green() : term_red(), v.passed ? "passed" : "failed", term_off(),
                    v.reason);

@@ -123,4 +123,14 @@ end''')
     time.sleep(1)
     left = children_of_state(lab.state)
     expect(not left, f"processes left: {left}")
+
+    # an installation that was moved finds the toolbox that stands beside it
+    import shutil, subprocess
+    (lab.dir / "moved" / "bin").mkdir(parents=True)
+    shutil.copy(lab.exe, lab.dir / "moved" / "bin" / "ff")
+    shutil.copytree(pathlib.Path(__file__).resolve().parents[2] / "toolbox", lab.dir / "moved/share/fuzzforge/toolbox")
+    shutil.copytree(lab.dir / "moved/share/fuzzforge/toolbox/workflows/secret_detection",
+                    lab.dir / "moved/share/fuzzforge/toolbox/workflows/only_here")
+    q = subprocess.run([lab.dir / "moved" / "bin" / "ff", "workflow", "list"], env=lab.env, cwd=lab.dir, capture_output=True, text=True)
+    expect("only_here" in q.stdout and "security_assessment" in q.stdout, f"moved: {q.stdout}{q.stderr}")
     ok("usage, documents, gates, cancel, signals, queries, holders")

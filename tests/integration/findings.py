@@ -150,4 +150,20 @@ with Lab() as lab:
     p = subprocess.run([lab.exe, *map(str, tb), "run", "read", str(second), "--fail-on", "high"], cwd=project, env=lab.env,
                        capture_output=True, text=True, stdin=subprocess.DEVNULL)
     expect(p.returncode == 1, f"untrusted suppressions: exit {p.returncode}: {p.stderr}")
+
+    (lab.state / "suppressions.json").unlink()
+
+    # what a filter left out is counted and named, and fails the gate only with --strict
+    large = lab.target({"a.js": "var x = 1\n", "data.js": "// " + "x" * (11 << 20) + "\n"}, "large")
+    for workflow in ("security_assessment", "secret_detection"):
+        p = lab.ff("run", workflow, large, "--fail-on", "low", check=0)
+        expect("left out by a filter: 1 file (data.js: over the size limit)" in p.stdout, f"{workflow}: {p.stdout}")
+        d = lab.json("run", workflow, large, "--fail-on", "low", "--strict")
+        expect(d["status"] == "COMPLETED" and not d["incomplete"] and not d["gate"]["passed"], f"{workflow}: {d['gate']}")
+        expect(d["summary"]["files_left_out"] == 1, f"{workflow}: {d['summary']}")
+        lab.ff("run", workflow, large, "--fail-on", "low", "--strict", check=3)
+        said = [n["message"]["text"] for r in json.loads(lab.ff("findings", "export", check=0).stdout)["runs"]
+                for i in r["invocations"] for n in i.get("toolExecutionNotifications", [])]
+        expect("data.js: over the size limit" in said, f"{workflow}: notifications {said}")
+    lab.ff("run", "security_assessment", second, "--fail-on", "low", "--strict", check=0)
     ok("list, show, export, diff, history, suppress")

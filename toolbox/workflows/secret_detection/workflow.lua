@@ -9,6 +9,10 @@ return function(input)
   if found.status == "partial" then
     notices[1] = {level = "warning", kind = "partial", module = "secret_detection", text = found.error or "incomplete"}
   end
+  for _, file in ipairs(found.summary.left_out or {}) do
+    notices[#notices + 1] = {level = "note", kind = "left-out", module = "secret_detection",
+      text = file.path .. ": " .. file.reason}
+  end
   local report = ff.activity("sarif_reporter", {
     findings = ff.array{found.findings},
     config = input.parameters.reporter_config,
@@ -18,7 +22,8 @@ return function(input)
     modules = {"secret_detection"},
   }, {timeout = "30m"})
 
-  local summary = {secret_detection = found.summary}
+  local left_out = (found.summary.over_size or 0) + (found.summary.binary or 0)
+  local summary = {secret_detection = found.summary, files_left_out = left_out}
   for key, value in pairs(report.summary) do summary[key] = value end
   local sarif
   for name, ref in pairs(report.artifacts) do

@@ -17,6 +17,26 @@ local function notices(results)
   return list
 end
 
+-- Files that a filter of size or content kept from a module. Modules name the first hundred and count all; a file that
+-- two modules left out counts once, as far as it is named.
+local function left_out(results, list)
+  local seen, named, unnamed = {}, 0, 0
+  for _, r in ipairs(results) do
+    local s = r.result.summary
+    local n = (s.over_size or 0) + (s.binary or 0) + (s.minified or 0)
+    for _, file in ipairs(s.left_out or {}) do
+      n = n - 1
+      if not seen[file.path] then
+        seen[file.path] = true
+        named = named + 1
+        list[#list + 1] = {level = "note", kind = "left-out", module = r.module, text = file.path .. ": " .. file.reason}
+      end
+    end
+    unnamed = math.max(unnamed, n)
+  end
+  return named + unnamed
+end
+
 return function(input)
   local p = input.parameters
   local analyzer = p.analyzer_config or {}
@@ -34,10 +54,11 @@ return function(input)
   end
   local examined = ff.all(futures)
 
-  local results, refs = {{module = "file_scanner", result = files}}, {files.findings}
+  local results, refs, readers = {{module = "file_scanner", result = files}}, {files.findings}, {}
   local summary, used = {files = files.summary}, {"file_scanner"}
   for i, module in ipairs(modules) do
-    results[#results + 1] = {module = module, result = examined[i]}
+    readers[i] = {module = module, result = examined[i]}
+    results[#results + 1] = readers[i]
     refs[#refs + 1] = examined[i].findings
     summary[module] = examined[i].summary
     used[#used + 1] = module
@@ -45,6 +66,7 @@ return function(input)
 
   ff.progress("making the report")
   local notes = notices(results)
+  summary.files_left_out = left_out(readers, notes)
   local report = ff.activity("sarif_reporter", {
     findings = ff.array(refs),
     config = p.reporter_config,
