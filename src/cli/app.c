@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/term.h"
 #include "codec/json.h"
+#include "codec/utf8.h"
 #include "engine/embedded/embedded.h"
 #include "ingest/ingest.h"
 #include "os/file.h"
@@ -15,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define DOCUMENT_MAX ((size_t)2 << 30)
 
 #ifndef FF_DATADIR
 #define FF_DATADIR "/usr/local/share/fuzzforge"
@@ -356,12 +359,21 @@ int app_open(struct app *app, unsigned parts, struct err *err)
 
 void app_print_json(struct app *app, json_t *j)
 {
-    (void)app;
-    struct strbuf b = STRBUF_INIT;
-    if (j && json_write_pretty(j, &b, NULL) == 0)
-        printf("%s\n", strbuf_str(&b));
+    struct strbuf b = STRBUF_INIT_MAX(DOCUMENT_MAX);
+    if (!j || json_write_pretty(j, &b, NULL) < 0 || printf("%s\n", strbuf_str(&b)) < 0)
+        app->output_failed = true;
     strbuf_release(&b);
     json_decref(j);
+}
+
+/* An error can name a file whose name is no text. */
+static json_t *clean_text(const char *s)
+{
+    struct strbuf b = STRBUF_INIT;
+    utf8_append_clean(&b, s, strlen(s));
+    json_t *j = json_string(strbuf_str(&b));
+    strbuf_release(&b);
+    return j;
 }
 
 int app_fail(struct app *app, const struct err *err)
@@ -369,8 +381,9 @@ int app_fail(struct app *app, const struct err *err)
     int status = err_exit_status(err->code);
     term_status_clear();
     if (app->json) {
-        app_print_json(app, json_pack("{s:{s:s, s:s, s:s?}}", "error", "code", err_name(err->code), "message",
-                                      err->msg, "hint", err->hint[0] ? err->hint : NULL));
+        app_print_json(app, json_pack("{s:{s:s, s:o, s:o}}", "error", "code", err_name(err->code), "message",
+                                      clean_text(err->msg[0] ? err->msg : err_text(err->code)), "hint",
+                                      err->hint[0] ? clean_text(err->hint) : json_null()));
     } else {
         fputs("ff: ", stderr);
         term_text(stderr, err->msg[0] ? err->msg : err_text(err->code));

@@ -23,6 +23,7 @@ enum app_parts {
 struct app {
     const struct args *args;
     bool json, quiet;
+    bool output_failed; /* a document could not be printed */
     int verbose;
     struct config config;
     char *state_dir, *tmp_dir;

@@ -61,11 +61,17 @@ static int build_argv(struct app *app, const char *ready, const char **argv, siz
     argv[n++] = "/proc/self/exe";
     argv[n++] = "--state";
     argv[n++] = app->state_dir;
-    const char *config = args_get(app->args, "config"), *d;
-    if (config) {
-        argv[n++] = "--config";
-        argv[n++] = config;
+    static const char *const passed[] = {"--config", "--engine", "--store", "--server"};
+    const char *d;
+    for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
+        const char *v = args_get(app->args, passed[i] + 2);
+        if (v) {
+            argv[n++] = passed[i];
+            argv[n++] = v;
+        }
     }
+    if (args_has(app->args, "require-sandbox"))
+        argv[n++] = "--require-sandbox";
     for (size_t i = 0; (d = args_nth(app->args, "toolbox", i)); i++) {
         if (n + 8 > max)
             return err_set(err, ERR_LIMIT, "too many --toolbox");
@@ -106,7 +112,10 @@ int hold_in_background(struct app *app, struct err *err)
     if (e)
         r = err_sys(err, e, "start a holder");
     char c;
-    if (r == 0 && read(p[0], &c, 1) != 1) {
+    ssize_t got = 0;
+    while (r == 0 && (got = read(p[0], &c, 1)) < 0 && errno == EINTR)
+        ;
+    if (r == 0 && got != 1) {
         r = err_set(err, ERR_UNAVAILABLE, "the holder did not start");
         err_hint(err, "%s/holder.log says why", app->state_dir);
     }

@@ -17,6 +17,7 @@
 #include "os/file.h"
 
 #include <ctype.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +87,59 @@ static int absolute_path(const char *path, char **ret, struct err *err)
     return *ret ? 0 : err_nomem(err);
 }
 
+/* Known before the run, not after it: the file can be written. */
+static int check_export(const char *path, struct err *err)
+{
+    _cleanup_free_ char *dir = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+    if (!dir)
+        return err_nomem(err);
+    if (os_is_dir(path) || !os_is_dir(*dir ? dir : "/"))
+        return err_set(err, ERR_USAGE, "--export-sarif %s: %s", path,
+                       os_is_dir(path) ? "a folder is there" : "there is no such folder");
+    return 0;
+}
+
+static int bad_baseline(const char *given, const struct err *why, struct err *err)
+{
+    if (why->code == ERR_NO_MEMORY)
+        return err_copy(err, why);
+    return err_set(err, ERR_USAGE, "--baseline %s: %s", given, why->msg);
+}
+
+/* A baseline that cannot be read is refused before anything starts. */
+static int read_baseline_file(const char *file, struct gate_options *g, struct err *err)
+{
+    struct findings base = {0};
+    struct err why = {0};
+    int r = absolute_path(file, &g->baseline, err);
+    if (r < 0)
+        return r;
+    r = baseline_read_file(g->baseline, &base, &why);
+    findings_release(&base);
+    return r < 0 ? bad_baseline(file, &why, err) : 0;
+}
+
+/* A baseline that is a run, by its whole name: another that begins so may come meanwhile. */
+static int check_baseline_run(struct app *app, struct gate_options *g, struct err *err)
+{
+    if (!g->baseline || g->baseline[0] == '/')
+        return 0;
+    _cleanup_free_ char *id = NULL;
+    struct err why = {0};
+    struct run_info run = {0};
+    int r = run_resolve(app, g->baseline, &id, &why);
+    if (r == 0)
+        r = run_read(app, id, &run, &why);
+    if (r == 0 && !run.closed)
+        r = err_set(&why, ERR_STATE, "the run has not ended yet");
+    run_info_release(&run);
+    if (r < 0)
+        return bad_baseline(g->baseline, &why, err);
+    free(g->baseline);
+    g->baseline = TAKE_PTR(id);
+    return 0;
+}
+
 static int read_gate(const struct args *a, struct gate_options *g, struct err *err)
 {
     *g = (struct gate_options){.fail_on = -1};
@@ -103,11 +157,12 @@ static int read_gate(const struct args *a, struct gate_options *g, struct err *e
     g->no_inline_suppressions = args_has(a, "no-inline-suppressions");
     if (sarif)
         r = absolute_path(sarif, &g->export_sarif, err);
-    if (r == 0 && base) {
-        bool is_file = os_exists(base);
-        r = is_file ? absolute_path(base, &g->baseline, err)
-                    : (g->baseline = mem_strdup(base)) ? 0 : err_nomem(err);
-    }
+    if (r == 0 && sarif)
+        r = check_export(g->export_sarif, err);
+    if (r == 0 && base && (os_exists(base) || strchr(base, '/')))
+        r = read_baseline_file(base, g, err);
+    else if (r == 0 && base && !(g->baseline = mem_strdup(base)))
+        r = err_nomem(err);
     return r;
 }
 
@@ -120,6 +175,13 @@ static int check_name(const char *name, struct err *err)
         ok = isalnum((unsigned char)name[i]) || strchr("-_.:@+", name[i]);
     return ok ? 0
               : err_set(err, ERR_USAGE, "--name '%.60s': use letters, digits and - _ . : @ + (at most 200)", name);
+}
+
+static int read_timeout(const char *text, int64_t *ret_ms, struct err *err)
+{
+    if (units_parse_duration_ms(text, ret_ms, err) < 0)
+        return err_wrap(err, "--timeout");
+    return *ret_ms > 0 ? 0 : err_set(err, ERR_USAGE, "--timeout '%.60s': more than nothing", text);
 }
 
 static bool is_url(const char *s)
@@ -139,7 +201,7 @@ static int read_request(struct app *app, const struct args *a, struct run_reques
     if (r == 0)
         r = read_parameters(a, q, err);
     if (r == 0 && timeout)
-        r = units_parse_duration_ms(timeout, &q->timeout_ms, err);
+        r = read_timeout(timeout, &q->timeout_ms, err);
     else if (r == 0)
         q->timeout_ms = q->def->timeout_ms;
     if (r == 0 && !is_url(q->target) && !os_exists(q->target))
@@ -178,11 +240,23 @@ static json_t *notices_json(const struct ingest_result *in, size_t max)
     return list;
 }
 
+/* Without user and password: what a run keeps is read by many. */
+static char *public_url(const char *url)
+{
+    const char *scheme = strstr(url, "://");
+    if (!scheme)
+        return mem_strdup(url);
+    const char *host = scheme + 3, *end = host + strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', (size_t)(end - host));
+    return mem_printf("%.*s%s", (int)(host - url), url, at ? at + 1 : host);
+}
+
 static json_t *target_json(const struct run_request *q, size_t notices)
 {
     const struct ingest_result *in = &q->ingested;
+    _cleanup_free_ char *spec = is_url(q->target) ? public_url(q->target) : NULL;
     return json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:b, s:b, s:o, s:I}", "name", in->name, "spec",
-                     is_url(q->target) ? q->target : NULL, "kind", in->kind, "ref", in->tree.text, "files",
+                     spec, "kind", in->kind, "ref", in->tree.text, "files",
                      (json_int_t)in->files, "bytes", (json_int_t)in->bytes, "incomplete", in->incomplete, "refused",
                      in->refused, "notices", notices_json(in, notices), "notices_total",
                      (json_int_t)(in->notices_count + in->notices_dropped));
@@ -206,6 +280,16 @@ static int upload(struct app *app, struct run_request *q, struct err *err)
     if (r == 0)
         r = store_pin(app->store, owner, q->ingested.tree.text, 0, err);
     return r;
+}
+
+/* Nothing came of it: what was read may go. */
+static void unpin(struct app *app, const struct run_request *q)
+{
+    char owner[ENGINE_ID_MAX + 8];
+    struct err err = {0};
+    snprintf(owner, sizeof owner, "run/%s", q->id);
+    if (store_unpin_owner(app->store, owner, &err) < 0)
+        log_info("%s", err.msg);
 }
 
 static json_t *run_json(const struct run_request *q)
@@ -288,6 +372,12 @@ static Pb__Payloads *build_input(const struct run_request *q)
     return input ? pbx_json_payloads(input) : NULL;
 }
 
+static int name_taken(const struct run_request *q, struct err *err)
+{
+    err_set(err, ERR_EXISTS, "there is a run named '%s' already", q->id);
+    return err_hint(err, "'ff runs show %s' shows it; choose another --name", q->id);
+}
+
 static int start(struct app *app, struct run_request *q, struct err *err)
 {
     Pb__StartWorkflowExecutionRequest *req = mem_alloc(sizeof *req);
@@ -318,15 +408,19 @@ static int start(struct app *app, struct run_request *q, struct err *err)
     req->workflow_id_reuse_policy = PB__WORKFLOW_ID_REUSE_POLICY__WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE;
     if (q->timeout_ms)
         req->workflow_execution_timeout = pbx_duration(q->timeout_ms * NS_PER_MS);
-    int r = req->input && req->memo && req->header
+    int r = req->input && req->memo && req->header && type->name && queue->name && req->namespace_ &&
+                    req->workflow_id && req->request_id && req->identity
                 ? engine_call_sync(app->engine, ENGINE_START_WORKFLOW, &req->base, 0, NULL, err)
                 : err_nomem(err);
     pb__start_workflow_execution_request__free_unpacked(req, NULL);
-    if (r == -ERR_EXISTS) {
-        err_set(err, ERR_EXISTS, "there is a run named '%s' already", q->id);
-        err_hint(err, "'ff runs show %s' shows it; choose another --name", q->id);
-    }
-    return r;
+    return r == -ERR_EXISTS ? name_taken(q, err) : r;
+}
+
+/* What failed before there was a run: Ctrl-C is a cancellation, and other signals are what they are. */
+static int run_failed(struct app *app, const struct err *err)
+{
+    int status = app_fail(app, err);
+    return err->code == ERR_CANCELLED && follow_told_to_leave() ? 128 + SIGTERM : status;
 }
 
 static int after_start(struct app *app, const struct args *a, const struct run_request *q)
@@ -366,11 +460,18 @@ static int run(struct app *app, const struct args *a)
         r = app_open(app, args_has(a, "detach") ? APP_SPAWNER | APP_STORE | APP_ENGINE : APP_WORKER, &err);
     }
     if (r == 0)
+        r = check_baseline_run(app, &q.gate, &err);
+    if (r == 0 && args_has(a, "name") && run_exists(app, q.id)) /* its pins are not ours to touch */
+        r = name_taken(&q, &err);
+    if (r == 0) {
         r = upload(app, &q, &err);
+        if (r < 0)
+            unpin(app, &q);
+    }
     if (r == 0)
         r = start(app, &q, &err);
     term_status_clear();
-    status = r < 0 ? follow_interrupted() ? EXIT_CANCELLED : app_fail(app, &err) : after_start(app, a, &q);
+    status = r < 0 ? run_failed(app, &err) : after_start(app, a, &q);
     release(&q);
     return status;
 }

@@ -131,8 +131,9 @@ static int list(struct app *app, const struct args *a)
     struct strbuf query = STRBUF_INIT_MAX(16384);
     _cleanup_json_ json_t *all = app->json ? json_array() : NULL;
     const char *limit_text = args_get(a, "limit");
-    int64_t limit = limit_text ? strtoll(limit_text, NULL, 10) : 50;
-    int r = limit > 0 ? 0 : err_set(&err, ERR_USAGE, "--limit takes a number over 0");
+    char *end = (char *)"";
+    int64_t limit = limit_text ? strtoll(limit_text, &end, 10) : 50;
+    int r = limit > 0 && !*end ? 0 : err_set(&err, ERR_USAGE, "--limit takes a number over 0");
     if (r == 0)
         r = build_query(a, &query, &err);
     if (r == 0)
@@ -161,7 +162,9 @@ static int show(struct app *app, const struct args *a)
         return app_fail(app, &err);
     int status = EXIT_OK;
     if (run.closed) {
-        run_report(app, &run);
+        int of_run; /* is what is shown, not how showing it went */
+        if (run_report(app, &run, false, &of_run, &err) < 0)
+            status = app_fail(app, &err);
     } else if (app->json) {
         app_print_json(app, run_document(&run, NULL, NULL));
     } else {

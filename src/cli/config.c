@@ -219,7 +219,8 @@ int config_trust(const char *dir, struct err *err)
     if (r < 0)
         return r;
     err_clear(err);
-    _cleanup_free_ char *all = mem_printf("%s%s\n", text ? text : "", real);
+    const char *gap = len && text[len - 1] != '\n' ? "\n" : ""; /* someone wrote it by hand */
+    _cleanup_free_ char *all = mem_printf("%s%s%s\n", text ? text : "", gap, real);
     return all ? os_write_file_atomic(file, all, strlen(all), 0600, err) : err_nomem(err);
 }
 

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/term.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -131,6 +132,28 @@ static int check_count(const struct command *c, const char *path, const struct a
     return err_hint(err, "'ff %s --help' tells more", path);
 }
 
+/* What stands behind the word that was refused has not been parsed; who asks for JSON gets it all the same. */
+static bool asks_for_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+/* A result that did not reach its reader is no success. A reader that left (head, less) knows that it did. */
+static int check_output(const struct app *app, int status)
+{
+    bool failed = ferror(stdout) != 0 || app->output_failed;
+    errno = 0;
+    failed = fflush(stdout) != 0 || failed;
+    if (!failed)
+        return status;
+    if (errno != EPIPE)
+        log_error("the output is incomplete: it could not be written");
+    return status == EXIT_OK ? EXIT_ENVIRONMENT : status;
+}
+
 int cli_main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -150,7 +173,10 @@ int cli_main(int argc, char **argv)
             help_all();
         status = EXIT_OK;
     } else if (r < 0) {
+        app.json = app.json || asks_for_json(argc, argv);
         status = app_fail(&app, &err);
+    } else if (app.json && (!c || !c->run)) {
+        status = app_usage(&app, "'ff%s%s' needs a command", *path ? " " : "", path);
     } else if (!c) {
         help_all();
         status = argc > 1 ? EXIT_USAGE : EXIT_OK;
@@ -162,8 +188,7 @@ int cli_main(int argc, char **argv)
     } else {
         status = c->run(&app, &args);
     }
-    if (fflush(stdout) != 0 && status == EXIT_OK)
-        status = EXIT_ENVIRONMENT;
+    status = check_output(&app, status);
     app_release(&app);
     args_release(&args);
     return status;

@@ -87,7 +87,8 @@ static void on_event(void *arg, const struct worker_event *e)
         s->total = (uint64_t)json_i64(e->data, "total", 0);
     } else if (s && strcmp(e->type, "finding") == 0) {
         s->findings++;
-    } else if (s && (strcmp(e->type, "completed") == 0 || strcmp(e->type, "failed") == 0)) {
+    } else if (s && (strcmp(e->type, "completed") == 0 || strcmp(e->type, "failed") == 0 ||
+                     strcmp(e->type, "cancelled") == 0 || strcmp(e->type, "abandoned") == 0)) {
         s->running = false;
     }
     if (view.live)
@@ -111,16 +112,22 @@ void follow_prepare(struct app *app, bool live)
     view.json = app->json;
     view.started_ms = os_mono_ns() / NS_PER_MS;
     app->on_event = on_event;
-    struct sigaction sa = {.sa_handler = on_signal};
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
     sigemptyset(&sa.sa_mask);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGHUP, &sa, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup means it */
+        sigaction(SIGHUP, &sa, NULL);
 }
 
 bool follow_interrupted(void)
 {
     return interrupts > 0 || detach;
+}
+
+bool follow_told_to_leave(void)
+{
+    return detach && !interrupts;
 }
 
 void follow_note(struct app *app, const char *fmt, ...)
@@ -153,12 +160,12 @@ static void draw(struct app *app, const char *run_id)
     pthread_mutex_lock(&view.lock);
     int64_t ms = os_mono_ns() / NS_PER_MS - view.started_ms;
     uint64_t findings = 0;
-    n += (size_t)snprintf(line + n, sizeof line - n, "%s  %s", run_id, units_format_duration(ms, time, sizeof time));
+    n += (size_t)snprintf(line + n, sizeof line - n, "%.200s  %s", run_id, units_format_duration(ms, time, sizeof time));
     for (size_t i = 0; i < view.count; i++) {
         struct stage *s = &view.stages[i];
         if (s->findings > findings)
             findings = s->findings;
-        if (!s->running || n + 120 > sizeof line)
+        if (!s->running || n + 160 > sizeof line)
             continue;
         n += (size_t)snprintf(line + n, sizeof line - n, " | %s", s->module);
         if (s->total)
@@ -314,7 +321,9 @@ int follow_run(struct app *app, const char *run_id)
     worker_stop(TAKE_PTR(app->worker));
     if (run.closed && workspaces_forget(app->workspaces, run.execution_id, &err) < 0)
         log_info("private workspace: %s", err.msg);
-    int status = run_report(app, &run);
+    int status;
+    if (run_report(app, &run, true, &status, &err) < 0)
+        status = app_fail(app, &err);
     run_info_release(&run);
     return status;
 }

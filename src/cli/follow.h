@@ -8,6 +8,8 @@
 void follow_prepare(struct app *app, bool live);
 /* To be asked while the target is read; true: stop. */
 bool follow_interrupted(void);
+/* By SIGTERM or SIGHUP. */
+bool follow_told_to_leave(void);
 /* A line about what is going on before the run exists (reading the target). */
 void follow_note(struct app *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -48,18 +48,27 @@ static int read_refs(struct app *app, const json_t *refs, struct findings *ret, 
     return 0;
 }
 
+int baseline_read_file(const char *path, struct findings *ret, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len;
+    int r = os_read_file(path, SARIF_BYTES_MAX, &text, &len, err);
+    if (r < 0)
+        return r;
+    if (sarif_looks_like(text, len))
+        r = sarif_read(text, len, ret, err);
+    else if ((r = findings_read(ret, text, len, err)) == 0)
+        r = findings_merge(ret, err);
+    bool lacks = false; /* of a tool that gives none */
+    for (size_t i = 0; i < ret->len; i++)
+        lacks = lacks || !ret->v[i].fingerprint;
+    return r == 0 && lacks ? findings_fingerprint(ret, err) : r;
+}
+
 static int read_baseline(struct app *app, const char *baseline, struct findings *ret, struct err *err)
 {
-    if (baseline[0] == '/') {
-        _cleanup_free_ char *text = NULL;
-        size_t len;
-        int r = os_read_file(baseline, SARIF_BYTES_MAX, &text, &len, err);
-        if (r == 0)
-            r = sarif_looks_like(text, len) ? sarif_read(text, len, ret, err) : findings_read(ret, text, len, err);
-        if (r == 0 && !sarif_looks_like(text, len))
-            r = findings_merge(ret, err);
-        return r;
-    }
+    if (baseline[0] == '/')
+        return baseline_read_file(baseline, ret, err);
     _cleanup_free_ char *id = NULL;
     struct run_info run;
     int r = run_resolve(app, baseline, &id, err);
@@ -304,7 +313,7 @@ void run_report_facts(const struct run_info *run, struct sarif_options *ret)
                                   .include_code_flows = true};
 }
 
-static int export_sarif(struct app *app, const struct run_info *run, const struct findings *f, struct err *err)
+static int export_sarif(const struct run_info *run, const struct findings *f, struct err *err)
 {
     struct strbuf out = STRBUF_INIT_MAX(SARIF_BYTES_MAX);
     struct sarif_options o;
@@ -313,7 +322,6 @@ static int export_sarif(struct app *app, const struct run_info *run, const struc
     if (r == 0)
         r = os_write_file_atomic(run->gate.export_sarif, out.s, out.len, 0644, err);
     strbuf_release(&out);
-    (void)app;
     return r;
 }
 
@@ -335,16 +343,18 @@ static void print_left_out(const struct run_info *run)
     puts(shown == 0 ? "" : shown < n ? ", ...)" : ")");
 }
 
-int run_report(struct app *app, const struct run_info *run)
+int run_report(struct app *app, const struct run_info *run, bool export, int *ret_status, struct err *err)
 {
-    struct err err = {0};
+    struct err why = {0};
     struct findings f;
     struct gate_verdict v;
-    if (run_findings(app, run, &f, &err) < 0)
-        return app_fail(app, &err);
+    int r = run_findings(app, run, &f, err);
+    if (r < 0)
+        return r;
     gate_judge(run, &f, &v);
     int status = run_exit_status(run, &v);
-    int exported = run->gate.export_sarif && run->closed ? export_sarif(app, run, &f, &err) : 0;
+    export = export && run->gate.export_sarif && run->closed;
+    int exported = export ? export_sarif(run, &f, &why) : 0;
     if (app->json) {
         app_print_json(app, run_document(run, &f, &v));
     } else {
@@ -356,14 +366,15 @@ int run_report(struct app *app, const struct run_info *run)
         if (run->gate.fail_on >= 0)
             printf("gate: %s%s%s: %s\n", v.passed ? term_green() : term_red(), v.passed ? "passed" : "failed", term_off(),
                    v.reason);
-        if (run->gate.export_sarif && exported == 0 && run->closed)
+        if (export && exported == 0)
             printf("SARIF: %s\n", run->gate.export_sarif);
     }
     if (exported < 0) {
-        err_wrap(&err, "export SARIF");
-        int e = app_fail(app, &err);
-        status = status == EXIT_OK ? e : status;
+        log_error("export SARIF: %s", why.msg); /* stdout has its one document */
+        if (status == EXIT_OK)
+            status = EXIT_ENVIRONMENT;
     }
     findings_release(&f);
-    return status;
+    *ret_status = status;
+    return 0;
 }

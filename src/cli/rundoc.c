@@ -69,7 +69,7 @@ static int not_found(const char *id, const struct suggest *s, struct err *err)
     return s->best ? err_hint(err, "did you mean '%s'?", s->best) : err_hint(err, "'ff runs list' shows what there is");
 }
 
-static bool exact_exists(struct app *app, const char *id)
+bool run_exists(struct app *app, const char *id)
 {
     Pb__DescribeWorkflowExecutionRequest req = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
     Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
@@ -81,7 +81,7 @@ static bool exact_exists(struct app *app, const char *id)
 
 int run_resolve(struct app *app, const char *id, char **ret_id, struct err *err)
 {
-    if (exact_exists(app, id))
+    if (run_exists(app, id))
         return (*ret_id = mem_strdup(id)) ? 0 : err_nomem(err);
     Pb__ListWorkflowExecutionsRequest req = PB__LIST_WORKFLOW_EXECUTIONS_REQUEST__INIT;
     req.namespace_ = (char *)"default";

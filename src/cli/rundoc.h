@@ -37,12 +37,17 @@ struct run_info {
 
 /* id: a workflow id, or an unambiguous prefix of one; an exact one beats a prefix. *ret_id is the caller's. */
 int run_resolve(struct app *app, const char *id, char **ret_id, struct err *err);
+/* Is there a run of exactly that id? */
+bool run_exists(struct app *app, const char *id);
 /* What is known now. id is exact. */
 int run_read(struct app *app, const char *id, struct run_info *ret, struct err *err);
 void run_info_release(struct run_info *r);
 
 /* The findings of a closed run: merged, suppressed and compared as its gate options say. */
 int run_findings(struct app *app, const struct run_info *run, struct findings *ret, struct err *err);
+
+/* Appends the findings of a baseline file: SARIF, NDJSON or a JSON document; each with a fingerprint. */
+int baseline_read_file(const char *path, struct findings *ret, struct err *err);
 
 /* The verdict. */
 struct gate_verdict {
@@ -59,8 +64,9 @@ json_t *run_document(const struct run_info *run, const struct findings *f, const
 /* What reports say of a run beside its findings; borrows from it. */
 void run_report_facts(const struct run_info *run, struct sarif_options *ret);
 
-/* Exports and prints a closed run's results; gives the exit status. */
-int run_report(struct app *app, const struct run_info *run);
+/* Prints a run's results, with export also as the SARIF file that its gate options name. *ret_status is the exit
+ * status that the run deserves; an error: its findings could not be read, and nothing was printed. */
+int run_report(struct app *app, const struct run_info *run, bool export, int *ret_status, struct err *err);
 
 /* Each finding, then the counts. compared: against a baseline. */
 void findings_print(const struct findings *f, bool compared);

@@ -15,8 +15,10 @@ static void log_above_status(enum log_level level, const char *line, void *arg)
 {
     (void)arg;
     static const char *const names[] = {"error", "warning", "info", "debug"};
+    flockfile(stderr); /* also guards status_shown: lines come from any thread */
     term_status_clear();
     fprintf(stderr, "ff: %s: %s\n", names[level], line);
+    funlockfile(stderr);
 }
 
 void term_init(int colour)
@@ -155,17 +157,21 @@ void term_status(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
+    flockfile(stderr);
     fputs("\r\033[K", stderr);
     term_text_cut(stderr, line, term_width() - 1);
     fflush(stderr);
     status_shown = true;
+    funlockfile(stderr);
 }
 
 void term_status_clear(void)
 {
+    flockfile(stderr);
     if (status_shown) {
         fputs("\r\033[K", stderr);
         fflush(stderr);
         status_shown = false;
     }
+    funlockfile(stderr);
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef int event_fn(void *arg, const Pb__HistoryEvent *e, struct err *err);
 
@@ -169,5 +170,7 @@ int timeline_export(struct app *app, const char *run_id, const char *file, struc
     int r = each_event(app, run_id, write_event, f, err);
     if (fclose(f) != 0 && r == 0)
         r = err_sys(err, errno, "write %s", file);
+    if (r < 0)
+        unlink(file); /* half a history is none; it was not there before */
     return r;
 }

@@ -4,7 +4,9 @@
 #include "base/strbuf.h"
 #include "codec/json.h"
 #include "codec/pbx.h"
+
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -50,6 +52,20 @@ static json_t *int64_json(int64_t v)
     return json_string(text);
 }
 
+static json_t *uint64_json(uint64_t v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
+    return json_string(text);
+}
+
+static json_t *real_json(double v)
+{
+    if (isnan(v))
+        return json_string("NaN");
+    return isinf(v) ? json_string(v < 0 ? "-Infinity" : "Infinity") : json_real(v);
+}
+
 static json_t *scalar(const ProtobufCFieldDescriptor *f, const void *p, int depth)
 {
     switch (f->type) {
@@ -63,15 +79,16 @@ static json_t *scalar(const ProtobufCFieldDescriptor *f, const void *p, int dept
     case PROTOBUF_C_TYPE_INT64:
     case PROTOBUF_C_TYPE_SINT64:
     case PROTOBUF_C_TYPE_SFIXED64:
+        return int64_json(*(const int64_t *)p);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        return int64_json(*(const int64_t *)p);
+        return uint64_json(*(const uint64_t *)p);
     case PROTOBUF_C_TYPE_BOOL:
         return json_boolean(*(const protobuf_c_boolean *)p);
     case PROTOBUF_C_TYPE_FLOAT:
-        return json_real((double)*(const float *)p);
+        return real_json((double)*(const float *)p);
     case PROTOBUF_C_TYPE_DOUBLE:
-        return json_real(*(const double *)p);
+        return real_json(*(const double *)p);
     case PROTOBUF_C_TYPE_ENUM: {
         int v = *(const int *)p;
         const ProtobufCEnumValue *e = protobuf_c_enum_descriptor_get_value(f->descriptor, v);
@@ -181,7 +198,13 @@ static json_t *time_json(const ProtobufCMessage *m)
         snprintf(text + n, sizeof text - n, ".%09dZ", (int)t->nanos);
     } else {
         const Pb__Duration *d = (const Pb__Duration *)m;
-        snprintf(text, sizeof text, d->nanos ? "%lld.%09ds" : "%llds", (long long)d->seconds, (int)d->nanos);
+        const char *sign = d->seconds < 0 || d->nanos < 0 ? "-" : "";
+        uint64_t s = d->seconds < 0 ? -(uint64_t)d->seconds : (uint64_t)d->seconds;
+        uint32_t n = d->nanos < 0 ? -(uint32_t)d->nanos : (uint32_t)d->nanos;
+        if (n)
+            snprintf(text, sizeof text, "%s%llu.%09us", sign, (unsigned long long)s, (unsigned)n);
+        else
+            snprintf(text, sizeof text, "%s%llus", sign, (unsigned long long)s);
     }
     return json_string(text);
 }
@@ -190,6 +213,8 @@ static json_t *encode(const ProtobufCMessage *m, int depth)
 {
     if (depth > PBX_DEPTH_MAX)
         return NULL;
+    if (!m) /* the value of a map's entry that has none */
+        return json_null();
     if (m->descriptor == &pb__timestamp__descriptor || m->descriptor == &pb__duration__descriptor)
         return time_json(m);
     if (m->descriptor == &pb__payload__descriptor) {
