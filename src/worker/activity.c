@@ -93,6 +93,7 @@ static void answer_completed(struct activity *a)
 
 static void answer_failed(struct activity *a)
 {
+    worker_clean_text(a->err.msg, strlen(a->err.msg)); /* it may name a file */
     Pb__RespondActivityTaskFailedRequest *req = mem_alloc(sizeof *req);
     if (!req)
         return;
@@ -131,8 +132,8 @@ static void finish(struct activity *a)
         answer_cancelled(a);
         emit(a, "cancelled", NULL);
     } else if (a->failed) {
-        _cleanup_json_ json_t *data = json_pack("{s:s}", "message", a->err.msg);
         answer_failed(a);
+        _cleanup_json_ json_t *data = json_pack("{s:s}", "message", a->err.msg);
         emit(a, "failed", data);
     } else {
         answer_completed(a);

@@ -6,7 +6,6 @@
 #include "base/units.h"
 #include "codec/json.h"
 #include "codec/pbx.h"
-#include "codec/utf8.h"
 #include "os/file.h"
 #include "worker/activity_internal.h"
 
@@ -174,7 +173,7 @@ static int fetch_objects(struct objects *o, json_t *v, int depth)
 
 static int make_folders(struct activity *a)
 {
-    a->dir = os_path_join(a->worker->o.scratch_dir, a->token_id);
+    a->dir = os_path_join(a->worker->scratch_dir, a->token_id);
     _cleanup_free_ char *scratch = a->dir ? os_path_join(a->dir, "scratch") : NULL;
     _cleanup_free_ char *objects = a->dir ? os_path_join(a->dir, "objects") : NULL;
     if (!scratch || !objects)
@@ -328,23 +327,12 @@ static int store_findings(struct activity *a, json_t **ret)
     return *ret ? 0 : err_nomem(&a->err);
 }
 
-/* What it wrote goes into the history, which takes text alone: a bad byte becomes '?'. */
-static void clean_errors(struct activity *a)
-{
-    for (size_t i = 0; i < a->errors_len;) {
-        size_t n = utf8_sequence(a->errors + i, a->errors_len - i);
-        if (!n || !a->errors[i])
-            a->errors[i] = '?';
-        i += n ? n : 1;
-    }
-}
-
 /* How the process ended, as an error if it was not well. The last line of stderr tells most. */
 static int judge_end(struct activity *a)
 {
     const struct sandbox_result *res = &a->result;
     const char *name = a->module.name, *tail = "";
-    clean_errors(a);
+    worker_clean_text(a->errors, a->errors_len);
     while (a->errors_len && a->errors[a->errors_len - 1] == '\n')
         a->errors[--a->errors_len] = 0;
     if (a->errors_len) {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pbx.h"
+#include "codec/utf8.h"
 #include "os/clock.h"
 #include "worker/worker_internal.h"
 
@@ -223,6 +224,16 @@ bool worker_call_again(struct worker *w)
     return any;
 }
 
+void worker_clean_text(char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_sequence(text + i, len - i);
+        if (!n || !text[i])
+            text[i] = '?';
+        i += n ? n : 1;
+    }
+}
+
 void worker_emit(struct worker *w, const char *workflow_id, const char *module, int attempt,
                  const char *type, const json_t *data)
 {
@@ -268,7 +279,8 @@ static int set_names(struct worker *w, struct err *err)
     w->identity = mem_printf("%d@%s", (int)getpid(), host);
     w->name_space = mem_strdup(w->o.name_space ? w->o.name_space : "default");
     w->sticky_queue = mem_printf("ff-sticky-%s", uuid);
-    return w->identity && w->name_space && w->sticky_queue ? 0 : err_nomem(err);
+    w->scratch_dir = mem_strdup(w->o.scratch_dir ? w->o.scratch_dir : "/tmp");
+    return w->identity && w->name_space && w->sticky_queue && w->scratch_dir ? 0 : err_nomem(err);
 }
 
 int worker_start(const struct worker_options *o, struct worker **ret, struct err *err)
@@ -326,5 +338,6 @@ void worker_stop(struct worker *w)
     free(w->identity);
     free(w->name_space);
     free(w->sticky_queue);
+    free(w->scratch_dir);
     free(w);
 }

@@ -45,7 +45,7 @@ struct plain_call;
 
 struct worker {
     struct worker_options o;
-    char *identity, *name_space, *sticky_queue;
+    char *identity, *name_space, *sticky_queue, *scratch_dir;
     pthread_mutex_t lock; /* verticals, and the step to stopping */
     struct vertical *verticals[WORKER_VERTICALS_MAX];
     size_t verticals_count;
@@ -86,6 +86,9 @@ int activity_runner_start(struct worker *w, struct err *err);
 void activity_runner_stop(struct worker *w);
 void activity_runner_free(struct worker *w);
 int activity_runner_add(struct worker *w, struct vertical *v, struct err *err);
+
+/* What goes into a history is text alone: a bad byte becomes '?'. */
+void worker_clean_text(char *text, size_t len);
 
 void worker_emit(struct worker *w, const char *workflow_id, const char *module, int attempt,
                  const char *type, const json_t *data);

@@ -376,6 +376,7 @@ static void run_task(struct worker *w, struct job *j)
     if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query)
         e = complete_commands(w, j, &res, &err);
     bool drop = true;
+    worker_clean_text(err.msg, strlen(err.msg)); /* it may name a file */
     if (t->query) {
         answer_query(w, t, e == 0 ? res.query_result : NULL, &err);
         drop = e < 0;

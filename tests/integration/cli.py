@@ -71,6 +71,26 @@ end''')
     lab.ff(*tb, "run", "find", t, "n=3", "--baseline", "f1", "--fail-on", "low", check=0)
     lab.ff(*tb, "runs", "wait", "f1", check=0)
 
+    # refused before anything starts; one document on stdout, whatever happens
+    bad = lab.dir / "bad.sarif"
+    bad.write_text("{\"version\": 7")
+    before = len(lab.json("runs", "list")["runs"])
+    for extra in (["--baseline", bad], ["--baseline", lab.dir / "none.sarif"], ["--baseline", "nobody"], ["-t", "0"],
+                  ["--fail-on", "dreadful"], ["--export-sarif", lab.dir / "no" / "out.sarif"], ["--name", "f1"], ["--name", "a b"]):
+        lab.ff(*tb, "run", "find", t, *extra, check=2)
+    expect(len(lab.json("runs", "list")["runs"]) == before, "what was refused ran")
+    for args in (["run", "--bogus", "--json"], ["runs", "--json"], ["runs", "show", "nope", "--json"], ["run", "find", "/nowhere\udcff", "--json"]):
+        p = lab.ff(*tb, *args, check=2)
+        expect(json.loads(p.stdout)["error"]["message"], f"{args}: no error document")
+    with open("/dev/full", "w") as full:
+        p = lab.popen("--json", "runs", "list", stdout=full, stderr=subprocess.DEVNULL)
+        expect(p.wait(20) == 5, f"a full disk behind stdout: exit {p.returncode}, wanted 5")
+    base.unlink()
+    shown = lab.json("runs", "list")["runs"]
+    for r in shown:
+        lab.json("runs", "show", r["run_id"])
+    expect(not base.exists(), "'runs show' wrote the export again")
+
     # what ran
     runs = lab.json("runs", "list")["runs"]
     expect(len(runs) >= 8 and runs[-1]["run_id"] == "f1", "runs list")
