@@ -309,9 +309,15 @@ static int wait_run(struct app *app, const struct args *a)
     struct err err = {0};
     _cleanup_free_ char *id = NULL;
     follow_prepare(app, args_has(a, "live"));
-    if (open_run(app, a, APP_WORKER, &id, &err) < 0)
-        return app_fail(app, &err);
-    return follow_run(app, id);
+    int r = open_run(app, a, APP_WORKER, &id, &err);
+    /* Who waits, waits for the holder too: it may be the one that carries this very run. */
+    for (bool told = false; r == -ERR_BUSY && !follow_interrupted(); told = true) {
+        if (!told && !app->quiet)
+            fprintf(stderr, "ff: %s; waiting for it\n", err.msg);
+        err = (struct err){0};
+        r = open_run(app, a, APP_WORKER, &id, &err);
+    }
+    return r < 0 ? app_fail(app, &err) : follow_run(app, id);
 }
 
 static int export_run(struct app *app, const struct args *a)

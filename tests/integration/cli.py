@@ -132,8 +132,14 @@ end''')
     time.sleep(1.5)
     q = lab.ff("runs", "list", check=5, timeout=20)
     expect(str(p.pid) in q.stderr, f"does not name the holder: {q.stderr}")
+    q = lab.popen(*tb, "runs", "wait", "h1")  # who waits for a run waits for the one that holds it, however long
+    time.sleep(7)
+    expect(q.poll() is None, f"wait left a held run: exit {q.poll()}")
     p.kill(); p.wait()
-    lab.ff("runs", "terminate", "h1", check=0)
+    time.sleep(1)
+    expect(q.poll() is None, f"wait did not carry the run on: exit {q.poll()}")
+    q.send_signal(signal.SIGINT)
+    expect(q.wait(20) == 4, f"wait was cancelled: exit {q.returncode}")
 
     # detached
     d = lab.json(*tb, "run", "find", t, "-d", "--name", "d1")
