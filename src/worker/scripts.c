@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "codec/pbx.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CACHE_MAX 64
@@ -130,6 +131,11 @@ int scripts_pin_child(struct scripts *s, struct worker *w,
         return 0;
     struct store_ref ref;
     int r = pin_type(w, child->workflow_type ? child->workflow_type->name : "", &ref, err);
+    if (r == 0) { /* kept as long as the child is */
+        char owner[ENGINE_ID_MAX + 8];
+        snprintf(owner, sizeof owner, "run/%s", child->workflow_id ? child->workflow_id : "");
+        r = store_pin(w->o.store, owner, ref.text, 0, err);
+    }
     if (r < 0)
         return r;
     child->memo = script_memo(ref.text);
