@@ -97,6 +97,17 @@ static void check_sprintf(struct flow *f, const struct node *n)
     }
 }
 
+/* An array, or a field that a struct of this file declares as one. */
+static bool fixed_room(const struct flow *f, const struct node *dst)
+{
+    while (dst && ((dst->kind == N_CAST || dst->kind == N_UNARY || dst->kind == N_BINARY || dst->kind == N_INDEX) && dst->a))
+        dst = dst->a; /* buf + n, &buf[n] */
+    if (val(dst)->flags & VF_ARRAY)
+        return true;
+    const struct value *field = dst && dst->kind == N_MEMBER ? var_get(f, dst->sym) : NULL;
+    return field && field->flags & VF_ARRAY;
+}
+
 /* memcpy(dst, src, n), read(fd, dst, n): the length against the room. */
 static void check_length(struct flow *f, const struct node *n, int dst_at, int len_at)
 {
@@ -110,7 +121,8 @@ static void check_length(struct flow *f, const struct node *n, int dst_at, int l
     }
     if (len->origin < ORIGIN_PARAM || value_clean(f, len, rules_kind("size")))
         return;
-    if (dst->flags & VF_HEAP && !(dst->flags & VF_ARRAY))
+    /* the caller gave room and length: only it can tell whether they fit */
+    if (!fixed_room(f, dst_node) && (dst->flags & VF_HEAP || len->origin == ORIGIN_PARAM))
         return;
     report(f, "buffer-length", n, len);
 }
@@ -164,6 +176,21 @@ static bool frees(const struct flow *f, const struct node *call, const struct no
         return false;
     const char *name = symtab_name(&f->sx->syms, call->a->sym);
     return (strcmp(name, "free") == 0 || strcmp(name, "kfree") == 0) && call->list == arg;
+}
+
+void forget_freed(struct flow *f, uint32_t sym)
+{
+    const char *name = symtab_name(&f->sx->syms, sym);
+    size_t n = strlen(name);
+    for (int i = 0; i < f->freed_count && i < FLOW_FREED; i++) {
+        const struct value *v = var_get(f, f->freed[i]);
+        const char *field = symtab_name(&f->sx->syms, f->freed[i]);
+        if (v && v->flags & VF_FREED && strncmp(field, name, n) == 0 && field[n] == '.') {
+            struct value *c = value_copy(f, v);
+            c->flags &= ~(uint32_t)VF_FREED;
+            var_set(f, f->freed[i], c);
+        }
+    }
 }
 
 void check_use(struct flow *f, const struct node *n, const struct value *v)

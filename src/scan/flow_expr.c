@@ -565,6 +565,8 @@ void assign_to(struct flow *f, const struct node *target, const struct value *v)
         return;
     case N_NAME:
         var_set(f, target->sym, v);
+        if (f->freed_count)
+            forget_freed(f, target->sym);
         return;
     case N_MEMBER: {
         uint32_t key = var_key(f, target);

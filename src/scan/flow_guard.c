@@ -384,7 +384,13 @@ static void c_effects(struct flow *f, const struct node *n, const char *name)
             v->flags |= VF_FREED;
             if (!(dst->kind == N_UNARY))
                 var_set(f, key, v);
+            if (dst->kind == N_MEMBER)
+                f->freed[f->freed_count++ % FLOW_FREED] = key;
         }
+    } else {
+        for (const struct node *a = dst; a; a = a->next)
+            if (a->kind == N_UNARY && a->op == OP1('&') && a->a && a->a->kind == N_NAME)
+                forget_freed(f, a->a->sym); /* filled anew */
     }
 }
 

@@ -10,6 +10,7 @@
 #define FLOW_LABELS 64
 #define FLOW_TEXT_MAX 1024
 #define FLOW_PATH_MAX 160
+#define FLOW_FREED 16
 
 #define CLEAN_ALL UINT64_MAX
 
@@ -99,6 +100,8 @@ struct flow {
     bool terminated; /* nothing after this point is reached */
     bool top;        /* module level */
     bool nomem, cut;
+    uint32_t freed[FLOW_FREED]; /* keys of fields that were freed, the last ones */
+    int freed_count;
     struct map called; /* functions of the file that are called inside functions */
     struct map funcs;  /* by name */
 };
@@ -148,6 +151,8 @@ bool call_terminates(const struct flow *f, const struct node *n, const char *nam
 /* Sets guard of a call's value: what it tells about its arguments. */
 const struct value *call_guard(struct flow *f, const struct node *n, const char *name, const struct value *result);
 bool name_sanitizes(const char *name);
+/* The variable has a new value: what was freed in its fields is no longer there. */
+void forget_freed(struct flow *f, uint32_t sym);
 void assign_to(struct flow *f, const struct node *target, const struct value *v);
 void exec(struct flow *f, const struct node *n);
 void exec_list(struct flow *f, const struct node *list);
