@@ -201,6 +201,35 @@ void check_use(struct flow *f, const struct node *n, const struct value *v)
     report(f, "use-after-free", at, v);
 }
 
+static bool is_enum(const struct flow *f, const struct node *param)
+{
+    for (uint32_t i = param->tok; i < param->tok_end; i++)
+        if (f->sx->lex.tokens.v[i].kind == TOK_NAME && f->sx->lex.tokens.v[i].sym == KW_enum)
+            return true;
+    return false;
+}
+
+/* Indexes that are in bounds by what they are: a byte in 256 places, half a byte in 16, an enumeration in the table made
+ * for it. */
+static bool index_fits(const struct flow *f, const struct node *n, const struct value *base, const struct value *key)
+{
+    const struct node *k = n->b;
+    const char *cast = k->kind == N_CAST ? f->sx->lex.text + f->sx->lex.tokens.v[k->tok].start : "";
+    bool byte = (key->path && strcmp(key->path, "uint8_t.[]") == 0) || strncmp(cast, "(uint8_t)", 9) == 0 ||
+                strncmp(cast, "(unsigned char)", 15) == 0;
+    if (byte && (!base->size || base->size >= 256))
+        return true;
+    if (k->kind == N_BINARY && k->op == OP2('>', '>') && val(k->b)->flags & VF_NUM && val(k->b)->num >= 4 && base->size >= 16)
+        return true;
+    bool table = base->origin == ORIGIN_CONST && base->literal && base->literal->list && base->literal->list->next;
+    if (table && k->kind == N_MEMBER && key->origin == ORIGIN_PARAM)
+        return true;
+    for (const struct node *p = f->func && k->kind == N_NAME ? f->func->list : NULL; p; p = p->next)
+        if (p->sym == k->sym)
+            return is_enum(f, p);
+    return false;
+}
+
 void check_index(struct flow *f, const struct node *n)
 {
     if ((f->lang != LANG_C && f->lang != LANG_CPP) || !n->a || !n->b)
@@ -209,11 +238,11 @@ void check_index(struct flow *f, const struct node *n)
     if (!(base->flags & VF_ARRAY))
         return;
     const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : n;
-    if (base->size && ((key->flags & VF_NUM && (key->num >= (int64_t)base->size || key->num < 0)) ||
+    if (base->size && ((key->flags & VF_NUM && (key->num >= (int64_t)base->size || (key->num < 0 && n->b->kind != N_BINARY))) ||
                        (!(key->flags & VF_NUM) && key->size > base->size && !(key->flags & VF_ARRAY)))) {
         report(f, "index-bounds", at, key);
         return;
     }
-    if (key->origin >= ORIGIN_PARAM && !value_clean(f, key, rules_kind("index")))
+    if (key->origin >= ORIGIN_PARAM && !value_clean(f, key, rules_kind("index")) && !index_fits(f, n, base, key))
         report(f, "index-bounds", at, key);
 }
