@@ -36,6 +36,29 @@ struct analysis {
     bool nomem, test_code;
 };
 
+static bool has_any(const char *text, size_t len, const char *const *list)
+{
+    for (; *list; list++)
+        if (memmem(text, len, *list, strlen(*list)))
+            return true;
+    return false;
+}
+
+/* Code of a test: it lies where tests lie and uses what only tests use. Either alone is not enough: a program may be called
+ * "test", and a fixture may be a program. */
+static bool is_test_code(const char *path, const char *text, size_t len)
+{
+    static const char *const folders[] = {"/test/", "/tests/", "/spec/", "/specs/", "/__tests__/", "/e2e/", "/test_", "_test.",
+                                          "_spec.", ".test.", ".spec.", "Test.java", "Tests.java", "Test.php", NULL};
+    static const char *const frameworks[] = {
+        "import pytest", "import unittest", "from unittest", "@pytest.", "def test_", "describe(", "*testing.T)", "*testing.B)",
+        "org.junit", "org.testng", "RSpec.describe", "spec_helper", "test_helper", "Minitest::", "Test::Unit", "PHPUnit\\",
+        "from 'vitest'", "require('node:test')", NULL};
+    char whole[1024];
+    int n = snprintf(whole, sizeof whole, "/%s", path);
+    return n > 0 && (size_t)n < sizeof whole && has_any(whole, (size_t)n, folders) && has_any(text, len, frameworks);
+}
+
 static bool wanted(const struct analysis *a, const struct rule *r)
 {
     const char *g = r->group ? r->group : "dangerous";
@@ -217,6 +240,10 @@ static int emit(struct analysis *a, const struct lex *lx, const struct hit *h, a
         .line = (int)h->line, .column = (int)lex_column(lx, h->start),
     };
     memcpy(f.cwe, r->cwe, sizeof f.cwe);
+    if (a->test_code) { /* nobody from outside reaches it: told, but not as an alarm */
+        f.confidence = CONFIDENCE_LOW;
+        f.severity = f.severity > SEVERITY_LOW ? SEVERITY_LOW : f.severity;
+    }
     uint32_t end = h->end > h->start ? h->end : h->start;
     f.end_line = (int)lex_line(lx, end ? end - 1 : 0);
     f.end_column = (int)lex_column(lx, end);
@@ -333,7 +360,8 @@ int analyzer_run(struct rules *rules, const struct analyzer_options *o, enum lan
     int x = rules_of(rules, lang, &t, err);
     if (x < 0)
         return x;
-    struct analysis a = {.rules = rules, .options = o ? o : &none, .lang = lang, .path = path, .text = text, .len = len};
+    struct analysis a = {.rules = rules, .options = o ? o : &none, .lang = lang, .path = path, .text = text, .len = len,
+                         .test_code = is_test_code(path, text, len)};
     x = lang_parsed(lang) ? run_parsed(&a, t, fn, arg, ret, err) : run_lines(&a, t, fn, arg, ret, err);
     VEC_RELEASE(&a.hits);
     return x;

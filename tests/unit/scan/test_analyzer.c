@@ -14,6 +14,8 @@
 struct seen {
     size_t count, suppressed;
     int line, column;
+    enum severity severity;
+    enum confidence confidence;
     char rule[80], context[80], reason[80];
 };
 
@@ -25,23 +27,30 @@ static int on_finding(const struct finding *f, void *arg, struct err *err)
     s->suppressed += f->suppressed;
     s->line = f->line;
     s->column = f->column;
+    s->severity = f->severity;
+    s->confidence = f->confidence;
     snprintf(s->rule, sizeof s->rule, "%s", f->rule_id);
     snprintf(s->context, sizeof s->context, "%s", f->context_hash);
     snprintf(s->reason, sizeof s->reason, "%s", f->suppression_reason ? f->suppression_reason : "");
     return 0;
 }
 
-static struct seen run(enum lang lang, const char *text, size_t len, const struct analyzer_options *o)
+static struct seen run_at(enum lang lang, const char *path, const char *text, size_t len, const struct analyzer_options *o)
 {
     struct seen s = {0};
     struct rules *rules;
     struct err err = {0};
     struct analyzer_result result;
     assert_int_equal(rules_builtin(&rules, &err), 0);
-    if (analyzer_run(rules, o, lang, "a/b", text, len, on_finding, &s, &result, &err) < 0)
+    if (analyzer_run(rules, o, lang, path, text, len, on_finding, &s, &result, &err) < 0)
         fail_msg("%s", err.msg);
     assert_int_equal(result.findings, s.count);
     return s;
+}
+
+static struct seen run(enum lang lang, const char *text, size_t len, const struct analyzer_options *o)
+{
+    return run_at(lang, "a/b", text, len, o);
 }
 
 static struct seen run_text(enum lang lang, const char *text)
@@ -79,6 +88,22 @@ static void data_flows(void **state)
     assert_int_equal(run_text(LANG_PYTHON, harmless).count, 0);
     const char *loop = "import os\ndef f():\n    y = 'ls'\n    for i in range(3):\n        os.system(y)\n        y = input()\n";
     assert_int_equal(run_text(LANG_PYTHON, loop).line, 5);
+}
+
+/* Tests are told of with low severity: where tests lie and only if they use what tests use. */
+static void code_of_tests(void **state)
+{
+    (void)state;
+    static const char test[] = "import pytest\nimport pickle\ndef test_it(x):\n    pickle.loads(x)\n";
+    static const char program[] = "import pickle\ndef f(x):\n    pickle.loads(x)\n";
+    struct seen s = run_at(LANG_PYTHON, "tests/test_it.py", test, sizeof test - 1, NULL);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.severity, SEVERITY_LOW);
+    assert_int_equal(s.confidence, CONFIDENCE_LOW);
+    s = run_at(LANG_PYTHON, "tests/test_it.py", program, sizeof program - 1, NULL);
+    assert_int_equal(s.severity, SEVERITY_HIGH);
+    s = run_at(LANG_PYTHON, "app/contest.py", test, sizeof test - 1, NULL);
+    assert_int_equal(s.severity, SEVERITY_HIGH);
 }
 
 static void suppression(void **state)
@@ -137,7 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code), cmocka_unit_test(data_flows),
-        cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
+        cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
         cmocka_unit_test(hostile_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
