@@ -16,6 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CHECKPOINT_MS 100
+
+static void save_soon(struct activity *a);
 static void collect_if_done(struct activity *a);
 
 static const char *run_name(const struct activity *a)
@@ -179,9 +182,29 @@ void worker_activity_heartbeat_answered(struct activity *a)
         a->cancelled = true;
     if (a->told_gone)
         a->abandoned = true;
+    if (a->unsaved)
+        save_soon(a);
     if ((a->cancelled || a->abandoned) && a->proc)
         sandbox_kill(a->proc, NULL);
     free_if_idle(a);
+}
+
+static uint64_t heartbeat_interval(const struct activity *a)
+{
+    int64_t ms = pbx_duration_ns(a->task->heartbeat_timeout) / NS_PER_MS / 2;
+    if (ms <= 0 || ms > a->worker->o.heartbeat_ms)
+        ms = a->worker->o.heartbeat_ms;
+    return (uint64_t)ms;
+}
+
+static void on_heartbeat(uv_timer_t *t);
+
+/* A checkpoint does not wait for the next heartbeat, but ten a second are enough. */
+static void save_soon(struct activity *a)
+{
+    uint64_t every = heartbeat_interval(a);
+    if (!a->over && uv_timer_get_due_in(&a->heartbeat) > CHECKPOINT_MS)
+        uv_timer_start(&a->heartbeat, on_heartbeat, CHECKPOINT_MS, every);
 }
 
 static void on_heartbeat(uv_timer_t *t)
@@ -212,16 +235,9 @@ static void on_heartbeat(uv_timer_t *t)
     }
     *c = (struct heartbeat_call){a, &req->base};
     a->heartbeat_out = true;
+    a->unsaved = false;
     atomic_fetch_add(&a->worker->calls_out, 1);
     engine_call(a->worker->o.engine, ENGINE_HEARTBEAT, &req->base, 0, heartbeat_answered, c);
-}
-
-static uint64_t heartbeat_interval(const struct activity *a)
-{
-    int64_t ms = pbx_duration_ns(a->task->heartbeat_timeout) / NS_PER_MS / 2;
-    if (ms <= 0 || ms > a->worker->o.heartbeat_ms)
-        ms = a->worker->o.heartbeat_ms;
-    return (uint64_t)ms;
 }
 
 /* --- messages of the module ------------------------------------------------------------------------------- */
@@ -283,6 +299,9 @@ static void on_checkpoint(void *arg, const json_t *data)
     struct activity *a = arg;
     json_decref(a->checkpoint);
     a->checkpoint = json_deep_copy(data);
+    a->unsaved = true;
+    if (!a->heartbeat_out)
+        save_soon(a);
 }
 
 static const struct module_reader_ops reader_ops = {

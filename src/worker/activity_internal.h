@@ -48,6 +48,7 @@ struct activity {
     char errors[ACTIVITY_STDERR_KEPT + 1]; /* the end of stderr */
     size_t errors_len;
     bool heartbeat_out, over;
+    bool unsaved; /* a checkpoint that no heartbeat has carried yet */
     atomic_bool cancelled, abandoned; /* set by the loop, read by the pool too */
     bool told_to_cancel, told_gone;   /* by a heartbeat's answer; under the runner's lock */
 
