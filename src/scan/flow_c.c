@@ -209,14 +209,20 @@ static bool is_enum(const struct flow *f, const struct node *param)
     return false;
 }
 
+static bool is_cast_to(const struct flow *f, const struct node *n, const char *type)
+{
+    const struct lex *lx = &f->sx->lex;
+    size_t at = lx->tokens.v[n->tok].start, len = strlen(type);
+    return n->kind == N_CAST && at + len <= lx->len && memcmp(lx->text + at, type, len) == 0;
+}
+
 /* Indexes that are in bounds by what they are: a byte in 256 places, half a byte in 16, an enumeration in the table made
  * for it. */
 static bool index_fits(const struct flow *f, const struct node *n, const struct value *base, const struct value *key)
 {
     const struct node *k = n->b;
-    const char *cast = k->kind == N_CAST ? f->sx->lex.text + f->sx->lex.tokens.v[k->tok].start : "";
-    bool byte = (key->path && strcmp(key->path, "uint8_t.[]") == 0) || strncmp(cast, "(uint8_t)", 9) == 0 ||
-                strncmp(cast, "(unsigned char)", 15) == 0;
+    bool byte = (key->path && strcmp(key->path, "uint8_t.[]") == 0) || is_cast_to(f, k, "(uint8_t)") ||
+                is_cast_to(f, k, "(unsigned char)");
     if (byte && (!base->size || base->size >= 256))
         return true;
     if (k->kind == N_BINARY && k->op == OP2('>', '>') && val(k->b)->flags & VF_NUM && val(k->b)->num >= 4 && base->size >= 16)
