@@ -100,8 +100,8 @@ typedef int sandbox_builtin(const char *name, void *arg);
 struct spawner_options {
     sandbox_builtin *builtin;
     void *builtin_arg;
-    /* Called once in the spawner when it is ready, before it forks anything: does what each built-in entry would otherwise do anew.
-     * May be NULL. */
+    /* Called once in the spawner when it is ready, before it forks anything: does what each built-in
+     * entry would otherwise do anew. May be NULL. */
     void (*preload)(void *builtin_arg);
     bool require_sandbox; /* refuse to start where protection is incomplete */
 };
