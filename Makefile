@@ -41,6 +41,7 @@ test-real: all
 	meson test -C $(BUILD) --print-errorlogs --suite real
 
 bench: all
+	@tools/setup real # wrk, Python
 	@bench/run $(BUILD)
 
 tidy: $(BUILD)/build.ninja

@@ -8,7 +8,6 @@
 #include "ingest/ingest.h"
 #include "load.h"
 #include "os/file.h"
-#include "scan/analyzer.h"
 #include "scan/builtin.h"
 #include "toolbox/toolbox.h"
 #include "worker/worker.h"
@@ -23,7 +22,7 @@
 static void preload(void *arg)
 {
     (void)arg;
-    analyzer_preload(NULL);
+    builtin_preload(NULL);
 }
 
 static int builtin(const char *name, void *arg)

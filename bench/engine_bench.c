@@ -49,7 +49,9 @@ static void done(void *arg, ProtobufCMessage *resp, const struct err *err)
 {
     struct slot *s = arg;
     pthread_mutex_lock(&b.mutex);
-    s->resp = resp;
+    if (err->code)
+        engine_free_message(resp);
+    s->resp = err->code ? NULL : resp;
     s->error = err->code;
     s->next = NULL;
     bool was_empty = !b.ready;

@@ -147,7 +147,7 @@ int main(int argc, char **argv)
     }
     const struct sandbox_protection *p = spawner_protection(s);
     printf("protection: %s%s\n", p->complete ? "complete" : "missing ", p->missing);
-    const struct sandbox_plan noop = {.name = "noop", .builtin = "noop"};
+    const struct sandbox_plan noop = {.name = "noop", .builtin = "noop", .own_code = true};
     const char *const true_argv[] = {"/bin/true", NULL};
     const struct sandbox_plan prog = {.name = "true", .argv = true_argv};
     bench(s, "warm-up", &noop, 20, 0);

@@ -256,7 +256,7 @@ int main(int argc, char **argv)
 {
     struct err e = {0};
     struct store *s;
-    struct workspaces *w;
+    struct workspaces *w = NULL;
     char *base = NULL;
     const char *tmp = getenv("TMPDIR");
     if (os_temp_dir(tmp ? tmp : "/var/tmp", "ff-bench-", &base, &e) < 0)

@@ -12,65 +12,16 @@
 #include "load.h"
 #include "worker/worker.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ACTIVITY_POLLS 16
 #define SINGLES 500
 
 static const char script[] = "return function(input)\n"
                              "  local r = ff.activity('noop', {n = 1})\n"
                              "  return {summary = r.summary}\n"
                              "end\n";
-
-static struct engine *engine;
-static atomic_bool stopping;
-static atomic_int polls_out;
-
-/* --- the activity ----------------------------------------------------------------------------------------- */
-
-static Pb__PollActivityTaskQueueRequest poll_request = PB__POLL_ACTIVITY_TASK_QUEUE_REQUEST__INIT;
-static Pb__TaskQueue poll_queue = PB__TASK_QUEUE__INIT;
-
-static void send_poll(void);
-
-static void answered(void *arg, ProtobufCMessage *resp, const struct err *err)
-{
-    if (err->code && !stopping)
-        fprintf(stderr, "complete: %s\n", err->msg);
-    engine_free_message(resp);
-    engine_free_message(arg);
-}
-
-static void polled(void *arg, ProtobufCMessage *resp, const struct err *err)
-{
-    (void)arg;
-    (void)err;
-    Pb__PollActivityTaskQueueResponse *t = (Pb__PollActivityTaskQueueResponse *)resp;
-    if (t && t->task_token.len) {
-        json_t *j = json_pack("{s:s, s:{s:i}, s:i}", "status", "success", "summary", "n", 1, "findings_count", 0);
-        Pb__RespondActivityTaskCompletedRequest *r = mem_alloc(sizeof *r);
-        pb__respond_activity_task_completed_request__init(r);
-        r->namespace_ = pbx_str("default");
-        r->task_token.data = mem_dup(t->task_token.data, t->task_token.len);
-        r->task_token.len = t->task_token.len;
-        r->result = pbx_json_payloads(j);
-        json_decref(j);
-        engine_call(engine, ENGINE_COMPLETE_ACTIVITY, &r->base, 0, answered, r);
-    }
-    engine_free_message(resp);
-    if (!stopping)
-        send_poll();
-    polls_out--;
-}
-
-static void send_poll(void)
-{
-    polls_out++;
-    engine_call(engine, ENGINE_POLL_ACTIVITY_TASK, &poll_request.base, 0, polled, NULL);
-}
 
 int main(int argc, char **argv)
 {
@@ -85,6 +36,7 @@ int main(int argc, char **argv)
     struct store *store;
     struct store_ref ref;
     struct worker *worker;
+    struct engine *engine;
     const char *const verticals[] = {"bench", NULL};
     if (engine_embedded_open(&eo, &engine, &err) < 0)
         load_die("engine", &err);
@@ -94,12 +46,7 @@ int main(int argc, char **argv)
     struct worker_options wo = {.engine = engine, .store = store, .verticals = verticals, .workflow_polls = 32};
     if (worker_start(&wo, &worker, &err) < 0)
         load_die("worker", &err);
-    poll_queue.name = (char *)"bench-queue";
-    poll_request.namespace_ = (char *)"default";
-    poll_request.identity = (char *)"bench";
-    poll_request.task_queue = &poll_queue;
-    for (int i = 0; i < ACTIVITY_POLLS; i++)
-        send_poll();
+    load_do_activities(engine, "bench-queue");
 
     struct load load = {.engine = engine,
                         .workflow_type = "bench",
@@ -120,10 +67,9 @@ int main(int argc, char **argv)
     json_decref(load.input);
     json_decref(load.context);
 
-    stopping = true;
+    load_no_more_activities();
     worker_stop(worker); /* drains the engine, so the polls come back */
-    while (polls_out > 0)
-        os_sleep_ms(1);
+    load_wait_for_polls();
     engine_free(engine);
     store_free(store);
     os_remove_tree(dir, NULL);

@@ -39,6 +39,12 @@ void *mem_alloc(size_t size)
     return fails() ? NULL : malloc(size ? size : 1);
 }
 
+void *mem_alloc_aligned(size_t alignment, size_t size)
+{
+    void *p;
+    return fails() || posix_memalign(&p, alignment, size ? size : 1) != 0 ? NULL : p;
+}
+
 void *mem_zalloc(size_t size)
 {
     return fails() ? NULL : calloc(1, size ? size : 1);

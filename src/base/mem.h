@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 void *mem_alloc(size_t size) __attribute__((malloc, warn_unused_result));
+/* alignment: a power of two, of at least a pointer's size. */
+void *mem_alloc_aligned(size_t alignment, size_t size) __attribute__((warn_unused_result));
 void *mem_zalloc(size_t size) __attribute__((malloc, warn_unused_result)); /* zeroed */
 void *mem_calloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
 void *mem_realloc(void *p, size_t size) __attribute__((warn_unused_result));

@@ -1,22 +1,34 @@
 #include "cli/app.h"
+#include "cli/readonly.h"
+#include "cli/remote.h"
 
+#include "api/client/client.h"
+#include "api/service/submit.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/engine_open.h"
+#include "cli/namespaces.h"
+#include "cli/ground.h"
+#include "cli/restore.h"
+#include "cli/share.h"
+#include "cli/store_open.h"
 #include "cli/term.h"
 #include "codec/json.h"
 #include "codec/utf8.h"
-#include "engine/embedded/embedded.h"
+#include "fuzz/fuzz.h"
 #include "ingest/ingest.h"
+#include "module/tools.h"
 #include "os/file.h"
-#include "scan/analyzer.h"
 #include "scan/builtin.h"
+#include "version.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#define BUILTINS_MAX 32
 #define DOCUMENT_MAX ((size_t)2 << 30)
 
 #ifndef FF_DATADIR
@@ -25,7 +37,7 @@
 
 void app_init(struct app *app, const struct args *args)
 {
-    *app = (struct app){.args = args};
+    *app = (struct app){.args = args, .tmp_fd = -1};
     app->json = args_has(args, "json");
     app->quiet = args_has(args, "quiet");
     for (size_t i = 0; args_nth(args, "verbose", i); i++)
@@ -36,7 +48,7 @@ void app_init(struct app *app, const struct args *args)
 /* A flag that sets a setting. */
 static int flag(struct app *app, const char *name, enum config_key k, struct err *err)
 {
-    const char *v = args_get(app->args, name);
+    const char *v = args_global(app->args, name);
     if (!v)
         return 0;
     char source[64];
@@ -60,43 +72,109 @@ static int state_dir(struct app *app, struct err *err)
     return app->state_dir ? 0 : err_nomem(err);
 }
 
+/* The suppression file: suppressions.json of the trusted project, else of the state folder (docs/findings.md). */
+static int find_suppressions(struct app *app, struct err *err)
+{
+    const struct config *c = &app->config;
+    const char *dir = c->project && c->project_trusted ? c->project : app->state_dir;
+    app->service.suppressions_trusted = !c->project || c->project_trusted || strcmp(app->state_dir, c->project) != 0;
+    app->service.suppressions = app->suppressions = os_path_join(dir, "suppressions.json");
+    return app->suppressions ? 0 : err_nomem(err);
+}
+
 int app_configure(struct app *app, struct err *err)
 {
+    static const struct {
+        const char *name;
+        enum config_key key;
+    } server_flags[] = {{"server", CONFIG_server_url},       {"token-file", CONFIG_server_token_file},
+                        {"ca-file", CONFIG_server_ca_file},  {"client-cert", CONFIG_server_cert},
+                        {"client-key", CONFIG_server_key},   {"insecure", CONFIG_server_insecure}};
     int r = config_load(&app->config, args_get(app->args, "config"), err);
     if (r == 0)
         r = flag(app, "state", CONFIG_state_dir, err);
     if (r == 0)
         r = flag(app, "engine", CONFIG_engine, err);
     if (r == 0)
-        r = flag(app, "store", CONFIG_store, err);
+        r = flag(app, "namespace", CONFIG_namespace, err);
     if (r == 0)
-        r = flag(app, "server", CONFIG_server_url, err);
+        r = flag(app, "store", CONFIG_store, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(server_flags); i++)
+        r = flag(app, server_flags[i].name, server_flags[i].key, err);
+    if (r == 0)
+        r = remote_configure(app, err);
     if (r == 0)
         r = flag(app, "require-sandbox", CONFIG_sandbox_require, err);
+    if (r == 0 && !(app->tools = module_tools_find(config_get(&app->config, CONFIG_fuzz_tools))))
+        r = err_nomem(err);
+    if (r == 0 && *app->tools) /* where engines are looked for */
+        setenv(MODULE_TOOLS_ENV, app->tools, 1);
     if (r == 0)
         r = state_dir(app, err);
+    if (r == 0)
+        r = find_suppressions(app, err);
+    if (r == 0)
+        namespaces_choose(app);
     if (r == 0 && app->config.project_ignored)
         log_warn("%s is not trusted: its settings are left aside ('ff trust %s' if it is yours)",
                  app->config.project, app->config.project);
     return r;
 }
 
+/* What is open is what the service has. */
+static void join_service(struct app *app)
+{
+    struct service *s = &app->service;
+    s->client = app->client;
+    s->engine = app->engine;
+    s->store = app->store;
+    s->workspaces = app->workspaces;
+    s->toolbox = app->toolbox;
+    s->spawner = app->spawner;
+    s->modules = app->modules;
+    s->module_dirs = app->share ? app->module_dirs : NULL; /* of this machine: of no use to another engine */
+    s->state_dir = app->state_dir;
+    s->version = FF_VERSION;
+}
+
+void app_stop_worker(struct app *app)
+{
+    if (app->share)
+        share_set_worker(app->share, NULL);
+    namespaces_close(TAKE_PTR(app->namespaces));
+    worker_stop(TAKE_PTR(app->worker));
+}
+
 void app_close_state(struct app *app)
 {
-    worker_stop(TAKE_PTR(app->worker));
-    engine_free(TAKE_PTR(app->engine));
+    share_drain(app->share);
+    app_stop_worker(app);
+    if (app->share)
+        share_close(TAKE_PTR(app->share)); /* with the engine */
+    else
+        engine_free(app->engine);
+    app->engine = NULL;
     workspaces_free(TAKE_PTR(app->workspaces));
     store_free(TAKE_PTR(app->store));
     spawner_free(TAKE_PTR(app->spawner));
+    if (app->tmp_dir)
+        os_remove_tree(app->tmp_dir, NULL);
+    free(TAKE_PTR(app->tmp_dir));
+    if (app->tmp_fd >= 0)
+        close(TAKE_FD(app->tmp_fd));
 }
 
 void app_release(struct app *app)
 {
     app_close_state(app);
+    client_free(app->client);
     toolbox_free(app->toolbox);
     module_registry_free(app->modules);
+    json_decref(app->module_dirs);
     free(app->state_dir);
-    free(app->tmp_dir);
+    free(app->suppressions);
+    free(app->fetch_dir);
+    free(TAKE_PTR(app->tools));
     config_release(&app->config);
 }
 
@@ -173,6 +251,18 @@ static int named_dirs(struct app *app, dir_list *l, struct err *err)
     return r;
 }
 
+/* The built-in modules of all folders. */
+static const struct module *const *all_modules(void)
+{
+    static const struct module *all[BUILTINS_MAX + 1];
+    const struct module *const *const lists[] = {builtin_modules, fuzz_modules};
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        for (const struct module *const *m = lists[i]; *m && n < BUILTINS_MAX; m++)
+            all[n++] = *m;
+    return all;
+}
+
 /* Where module folders are: as workflows, but never those of a project that is not trusted. */
 static int open_modules(struct app *app, char *const *named, const char *installed, struct err *err)
 {
@@ -182,18 +272,24 @@ static int open_modules(struct app *app, char *const *named, const char *install
         r = add_dir(&l, os_path_join(app->config.project, "modules"), err);
     for (; r == 0 && *named; named++)
         r = add_dir(&l, os_path_join(*named, "modules"), err);
+    if (r == 0 && !app->module_dirs && !(app->module_dirs = json_array()))
+        r = err_nomem(err);
+    for (size_t i = 0; r == 0 && i < l.len; i++)
+        json_array_append_new(app->module_dirs, json_string(l.v[i])); /* a name that is no text is left out */
     if (r == 0)
         r = add_dir(&l, os_path_join(installed, "modules"), err);
     if (r == 0 && !VEC_PUSH(&l, NULL))
         r = err_nomem(err);
     if (r == 0)
-        r = module_registry_new(builtin_modules, (const char *const *)l.v, &app->modules, err);
+        r = module_registry_new(all_modules(), (const char *const *)l.v, &app->modules, err);
     free_dirs(&l);
     return r;
 }
 
 int app_open_toolbox(struct app *app, struct err *err)
 {
+    if (app->remote)
+        return app_open(app, 0, err);
     if (app->toolbox)
         return 0;
     dir_list named = {0};
@@ -208,6 +304,7 @@ int app_open_toolbox(struct app *app, struct err *err)
         if (r == 0)
             r = toolbox_open(&o, &app->toolbox, err);
     }
+    join_service(app);
     free_dirs(&named);
     return r;
 }
@@ -218,7 +315,7 @@ int app_open_toolbox(struct app *app, struct err *err)
 static void preload(void *arg)
 {
     (void)arg;
-    analyzer_preload(NULL); /* should it fail, each activity tries for itself, and says why */
+    builtin_preload(NULL);
 }
 
 /* In the spawner's child, inside the sandbox. */
@@ -226,7 +323,7 @@ static int run_builtin(const char *name, void *arg)
 {
     (void)arg;
     int status = ingest_builtin(name);
-    return status >= 0 ? status : module_entry_run(builtin_modules, name, STDIN_FILENO, STDOUT_FILENO);
+    return status >= 0 ? status : module_entry_run(all_modules(), name, STDIN_FILENO, STDOUT_FILENO);
 }
 
 static int open_spawner(struct app *app, struct err *err)
@@ -241,28 +338,39 @@ static int open_spawner(struct app *app, struct err *err)
     return spawner_start(&o, &app->spawner, err);
 }
 
+/* Said before anything is begun, not by the first activity. */
+static int check_required(struct app *app, struct err *err)
+{
+    bool require;
+    int r = config_bool(&app->config, CONFIG_sandbox_require, &require, err);
+    if (r < 0 || !require || !app->spawner)
+        return r;
+    const struct sandbox_protection *p = spawner_protection(app->spawner);
+    if (p->complete)
+        return 0;
+    err_set(err, ERR_MISSING, "a complete sandbox is required, but missing: %s", p->missing);
+    return err_hint(err, "'ff doctor' says what would bring it");
+}
+
 static int open_store(struct app *app, struct err *err)
 {
-    if (strcmp(config_get(&app->config, CONFIG_store), "local") != 0)
-        return err_set(err, ERR_UNIMPLEMENTED, "store '%s' is not built in: this version has 'local'",
-                       config_get(&app->config, CONFIG_store));
-    _cleanup_free_ char *dir = os_path_join(app->state_dir, "store");
-    _cleanup_free_ char *cache = *config_get(&app->config, CONFIG_cache_dir)
-                                     ? mem_strdup(config_get(&app->config, CONFIG_cache_dir))
-                                     : os_path_join(app->state_dir, "cache");
-    if (!dir || !cache)
-        return err_nomem(err);
+    if (app->read_only && strcmp(config_get(&app->config, CONFIG_store), "local") == 0)
+        return readonly_open_store(app, err);
+    _cleanup_free_ char *cache = NULL;
+    int r = ground_cache_dir(app, &cache, err);
+    if (r < 0)
+        return r;
     /* Private folders are the sandboxed user's; without a spawner nobody asks for any. */
     struct workspaces_options wo = {.dir = cache,
                                     .overlay = app->spawner && spawner_protection(app->spawner)->overlayfs,
                                     .set_owner = geteuid() == 0,
                                     .owner_uid = sandbox_host_uid(),
                                     .owner_gid = sandbox_host_uid()};
-    int r = config_size(&app->config, CONFIG_cache_max_size, &wo.max_bytes, err);
+    r = config_size(&app->config, CONFIG_cache_max_size, &wo.max_bytes, err);
     if (r == 0)
         r = config_duration_ms(&app->config, CONFIG_cache_ttl, &wo.ttl_ms, err);
     if (r == 0)
-        r = store_open_local(dir, &app->store, err);
+        r = store_open(&app->config, app->state_dir, NULL, &app->store, err);
     if (r == 0)
         r = workspaces_open(app->store, &wo, &app->workspaces, err);
     return r;
@@ -270,88 +378,124 @@ static int open_store(struct app *app, struct err *err)
 
 static int open_engine(struct app *app, struct err *err)
 {
+    if (engine_is_temporal(app))
+        return engine_open_temporal(app, err);
     if (strcmp(config_get(&app->config, CONFIG_engine), "embedded") != 0)
-        return err_set(err, ERR_UNIMPLEMENTED, "engine '%s' is not built in: this version has 'embedded'",
+        return err_set(err, ERR_UNIMPLEMENTED, "engine '%s' is not built in: this version has 'embedded' and 'temporal'",
                        config_get(&app->config, CONFIG_engine));
-    _cleanup_free_ char *path = os_path_join(app->state_dir, "state.db");
-    if (!path)
-        return err_nomem(err);
-    struct engine_embedded_options o = {.path = path, .wait_ms = 5000};
-    return engine_embedded_open(&o, &app->engine, err);
+    int r = app->read_only ? readonly_open_engine(app, err) : share_open(app, err);
+    return r < 0 ? r : namespaces_check(app, err);
 }
 
-static int find_script(void *arg, const char *type, char **ret_script, size_t *ret_len, struct err *err)
+static int find_script(void *arg, const char *type, bool foreign, const json_t *given, struct worker_script *ret, struct err *err)
 {
     struct app *app = arg;
     struct workflow_def *d;
     int r = toolbox_find(app->toolbox, type, &d, err);
     if (r < 0)
         return r;
-    *ret_script = TAKE_PTR(d->script);
-    *ret_len = d->script_len;
+    ret->text = TAKE_PTR(d->script);
+    ret->len = d->script_len;
+    if (foreign)
+        r = submission_defaults(&app->at_work, d, given, &ret->defaults, &ret->refused, err);
     workflow_def_free(d);
-    return 0;
+    return r;
 }
 
+const char *const app_verticals[] = {"python", "rust", "native", "android", "ossfuzz", "secrets", "web", "go", "java", NULL};
+
 /* Verticals to serve: those that ship, and those that a workflow of the toolbox names. */
-static int open_worker(struct app *app, struct err *err)
+int app_start_worker(struct app *app, const char *name_space, struct worker **ret, struct err *err)
 {
-    static const char *const verticals[] = {"python", "rust", "native", "android", "ossfuzz", "secrets",
-                                            "web",    "go",   "java",   NULL};
     int64_t slots;
     int r = config_int(&app->config, CONFIG_worker_slots, 0, 1024, &slots, err);
     if (r < 0)
         return r;
-    app->tmp_dir = os_path_join(app->state_dir, "tmp");
-    if (!app->tmp_dir)
-        return err_nomem(err);
-    /* The engine's lock is ours: what is left there belonged to a process that is dead. */
-    r = os_remove_tree(app->tmp_dir, err);
-    if (r == 0)
-        r = os_mkdirs(app->tmp_dir, 0700, err);
-    if (r < 0)
-        return r;
     struct worker_options o = {
         .engine = app->engine,
+        .name_space = name_space,
+        .identity = app->share ? share_identity(app->share) : NULL,
         .store = app->store,
         .workspaces = app->workspaces,
         .spawner = app->spawner,
         .modules = app->modules,
-        .verticals = verticals,
+        .run_modules = app->share != NULL,
+        .verticals = app->verticals ? app->verticals : app_verticals,
         .scratch_dir = app->tmp_dir,
+        .tools = app->tools,
         .activity_slots = (int)slots,
         .find_script = find_script,
         .find_script_arg = app,
         .on_event = app->on_event,
         .on_event_arg = app->on_event_arg,
     };
-    r = worker_start(&o, &app->worker, err);
+    if (engine_is_temporal(app))
+        engine_worker_options(app, &o);
+    r = worker_start(&o, ret, err);
     struct workflow_def **defs = NULL;
     size_t n = 0;
     if (r == 0)
         r = toolbox_list(app->toolbox, &defs, &n, err);
     for (size_t i = 0; r == 0 && i < n; i++)
-        if (!defs[i]->broken)
-            r = worker_add_vertical(app->worker, defs[i]->vertical, err);
+        if (!defs[i]->broken && !app->verticals)
+            r = worker_add_vertical(*ret, defs[i]->vertical, err);
     toolbox_list_free(defs, n);
+    if (r < 0)
+        worker_stop(TAKE_PTR(*ret));
+    return r;
+}
+
+static int open_worker(struct app *app, struct err *err)
+{
+    _cleanup_free_ char *ground = NULL;
+    int r = ground_dir(app, &ground, err);
+    if (r == 0)
+        r = share_tmp_dir(ground, &app->tmp_dir, &app->tmp_fd, err);
+    if (r == 0)
+        r = app_start_worker(app, app->service.name_space, &app->worker, err);
+    if (r == 0 && app->share)
+        share_set_worker(app->share, app->worker);
     return r;
 }
 
 int app_open(struct app *app, unsigned parts, struct err *err)
 {
     int r = 0;
+    bool temporal = engine_is_temporal(app);
+    if (app->remote) {
+        r = app->client ? 0 : remote_open(app, err);
+        join_service(app);
+        return r;
+    }
     if (parts & APP_WORKER)
         parts |= APP_SPAWNER | APP_STORE | APP_ENGINE;
+    if (temporal && (parts & APP_ENGINE))
+        parts |= APP_STORE;
     if ((parts & APP_SPAWNER) && !app->spawner)
         r = open_spawner(app, err);
+    if (r == 0 && (parts & APP_SPAWNER) && (parts & APP_STORE))
+        r = check_required(app, err);
     if (r == 0 && (parts & (APP_STORE | APP_ENGINE)))
+        r = readonly_check(app, parts, err);
+    if (r == 0 && (parts & (APP_STORE | APP_ENGINE)))
+        r = restore_check(app->state_dir, err);
+    if (r == 0 && (parts & (APP_STORE | APP_ENGINE)) && !app->read_only)
         r = os_mkdirs(app->state_dir, 0700, err);
-    if (r == 0 && (parts & APP_ENGINE) && !app->engine)
+    if (r == 0 && temporal && (parts & APP_STORE) && !app->store)
+        r = open_store(app, err); /* which the engine stands on */
+    if (r == 0 && (parts & APP_ENGINE) && !app->engine) {
         r = open_engine(app, err);
+        if (r < 0 && temporal)
+            return r; /* the state is not what is at fault */
+    }
     if (r == 0 && (parts & APP_STORE) && !app->store)
         r = open_store(app, err);
-    if (r == 0 && (parts & APP_WORKER) && !app->worker)
+    join_service(app);
+    if (r == 0 && (parts & APP_WORKER) && !app->worker) {
+        app->at_work = app->service;
+        sandbox_network_parse(config_get(&app->config, CONFIG_sandbox_network), &app->at_work.network_max);
         r = open_worker(app, err);
+    }
     return r < 0 ? err_wrap(err, "state %s", app->state_dir) : 0;
 }
 

@@ -7,6 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct opt *find_in(const struct opt *table, const char *name, size_t n, char short_name)
+{
+    for (const struct opt *o = table; o && o->name; o++)
+        if (name ? strlen(o->name) == n && strncmp(o->name, name, n) == 0
+                 : short_name && o->short_name == short_name)
+            return o;
+    return NULL;
+}
+
 bool args_has(const struct args *a, const char *name)
 {
     return args_get(a, name) != NULL;
@@ -16,6 +25,15 @@ const char *args_get(const struct args *a, const char *name)
 {
     for (size_t i = a->options.len; i-- > 0;)
         if (strcmp(a->options.v[i].opt->name, name) == 0)
+            return a->options.v[i].value;
+    return NULL;
+}
+
+const char *args_global(const struct args *a, const char *name)
+{
+    const struct opt *o = find_in(global_opts, name, strlen(name), 0);
+    for (size_t i = a->options.len; i-- > 0;)
+        if (a->options.v[i].opt == o)
             return a->options.v[i].value;
     return NULL;
 }
@@ -31,15 +49,6 @@ const char *args_nth(const struct args *a, const char *name, size_t n)
 const char *args_pos(const struct args *a, size_t i)
 {
     return i < a->positional.len ? a->positional.v[i] : NULL;
-}
-
-static const struct opt *find_in(const struct opt *table, const char *name, size_t n, char short_name)
-{
-    for (const struct opt *o = table; o && o->name; o++)
-        if (name ? strlen(o->name) == n && strncmp(o->name, name, n) == 0
-                 : short_name && o->short_name == short_name)
-            return o;
-    return NULL;
 }
 
 static const struct opt *find_opt(const struct opt *own, const char *name, size_t n, char short_name)

@@ -43,6 +43,8 @@ struct args {
 bool args_has(const struct args *a, const char *name);
 /* The last value given, or NULL. */
 const char *args_get(const struct args *a, const char *name);
+/* The same of an option of all commands, not of one by that name which the command has for itself. */
+const char *args_global(const struct args *a, const char *name);
 /* The i-th value of an option that may be given several times, or NULL. */
 const char *args_nth(const struct args *a, const char *name, size_t i);
 const char *args_pos(const struct args *a, size_t i); /* NULL past the end */
@@ -59,6 +61,7 @@ struct command {
     const struct opt *opts; /* ended by a NULL name; or NULL */
     int min_args, max_args; /* positional; max -1: any */
     bool hidden;
+    bool remote; /* works through a server too */
     int (*run)(struct app *app, const struct args *args); /* gives the exit status */
     const struct command *const *subs; /* NULL-terminated; then run may be NULL */
 };
@@ -76,7 +79,9 @@ const struct command *cli_find(const char *name);
 extern const struct opt global_opts[];
 
 /* One file a command. */
-extern const struct command cmd_run, cmd_workflow, cmd_runs, cmd_module, cmd_findings, cmd_finding,
-    cmd_store, cmd_clean, cmd_init, cmd_trust, cmd_config, cmd_doctor, cmd_completion, cmd_complete, cmd_version, cmd_hold;
+extern const struct command cmd_run, cmd_workflow, cmd_runs, cmd_module, cmd_findings, cmd_finding, cmd_fuzz,
+    cmd_store, cmd_clean, cmd_backup, cmd_restore,
+    cmd_init, cmd_trust, cmd_config, cmd_doctor, cmd_completion, cmd_complete, cmd_version, cmd_hold,
+    cmd_serve, cmd_server, cmd_worker, cmd_workers, cmd_status, cmd_token, cmd_audit, cmd_mcp, cmd_monitor;
 
 #endif

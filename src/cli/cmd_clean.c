@@ -1,19 +1,23 @@
 /* ff clean: removal of runs that ended a while ago, with all that only they keep. */
+#include "api/service/control.h"
+#include "api/service/runs.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/app.h"
+#include "cli/engine_open.h"
 #include "cli/table.h"
 #include "cli/term.h"
-#include "codec/pbx.h"
 #include "os/clock.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define GC_GRACE_MS (INT64_C(3600) * 1000) /* an upload that goes on is never that old */
-#define PAGE 500
+#define LATE_MS 5000                       /* so long a cluster's lists may show what is gone */
+#define LATE_LOOK_MS 200
 
 struct old_run {
     char *id, *execution_id, *workflow;
@@ -21,9 +25,11 @@ struct old_run {
 };
 
 struct old_runs {
+    int64_t before_ns;
     VEC(struct old_run) list;
     struct map kept_ids; /* of runs that stay */
     size_t kept;
+    bool nomem;
 };
 
 static void release(struct old_runs *o)
@@ -37,47 +43,28 @@ static void release(struct old_runs *o)
     map_release(&o->kept_ids);
 }
 
-static int add(struct old_runs *o, const Pb__WorkflowExecutionInfo *i, int64_t before_ns, struct err *err)
+static void add(void *arg, const struct run_item *i)
 {
-    int64_t closed = pbx_timestamp_ns(i->close_time);
-    if (!closed || closed >= before_ns) {
+    struct old_runs *o = arg;
+    if (!i->finished_ns || i->finished_ns >= o->before_ns) {
         o->kept++;
-        return map_set(&o->kept_ids, i->execution->workflow_id, o) ? 0 : err_nomem(err);
+        o->nomem |= !map_set(&o->kept_ids, i->run_id, o);
+        return;
     }
-    struct old_run r = {mem_strdup(i->execution->workflow_id), mem_strdup(i->execution->run_id),
-                        mem_strdup(i->type ? i->type->name : ""), closed};
+    struct old_run r = {mem_strdup(i->run_id), mem_strdup(i->execution_id), mem_strdup(i->workflow), i->finished_ns};
     if (r.id && r.execution_id && r.workflow && VEC_PUSH(&o->list, r))
-        return 0;
+        return;
     free(r.id);
     free(r.execution_id);
     free(r.workflow);
-    return err_nomem(err);
+    o->nomem = true;
 }
 
-static int collect(struct app *app, int64_t before_ns, struct old_runs *o, struct err *err)
+static int collect(struct app *app, struct old_runs *o, struct err *err)
 {
-    Pb__ListWorkflowExecutionsRequest req = PB__LIST_WORKFLOW_EXECUTIONS_REQUEST__INIT;
-    ProtobufCBinaryData token = {0};
-    int r;
-    req.namespace_ = (char *)(uintptr_t) "default";
-    req.page_size = PAGE;
-    do {
-        ProtobufCMessage *m;
-        req.next_page_token = token;
-        r = engine_call_sync(app->engine, ENGINE_LIST, &req.base, 0, &m, err);
-        free(token.data);
-        token = (ProtobufCBinaryData){0};
-        if (r < 0)
-            return r;
-        Pb__ListWorkflowExecutionsResponse *l = (Pb__ListWorkflowExecutionsResponse *)m;
-        for (size_t i = 0; r == 0 && i < l->n_executions; i++)
-            r = add(o, l->executions[i], before_ns, err);
-        token = l->next_page_token;
-        l->next_page_token = (ProtobufCBinaryData){0};
-        engine_free_message(m);
-    } while (r == 0 && token.len);
-    free(token.data);
-    return r;
+    ProtobufCBinaryData from = {0};
+    int r = runs_list(&app->service, "", SIZE_MAX, &from, add, o, err);
+    return r < 0 || !o->nomem ? r : err_nomem(err);
 }
 
 /* A run may have had several executions (retry, continue-as-new): its older ones stay as long as one does. */
@@ -97,25 +84,34 @@ static void spare_kept(struct old_runs *o)
     o->list.len = left;
 }
 
-/* The run's own entry goes last: cut short anywhere, the next `ff clean` finds it again and finishes. */
-static int remove_run(struct app *app, const struct old_run *run, struct err *err)
+/* How many of the removed ones are in the lists all the same. */
+static int count_shown(struct app *app, const struct old_runs *removed, size_t *ret, struct err *err)
 {
-    _cleanup_free_ char *owner = mem_printf("run/%s", run->id);
-    if (!owner)
-        return err_nomem(err);
-    int r = store_unpin_owner(app->store, owner, err);
-    if (r == 0)
-        r = workspaces_forget(app->workspaces, run->execution_id, err);
-    if (r < 0)
-        return r;
-    Pb__DeleteWorkflowExecutionRequest req = PB__DELETE_WORKFLOW_EXECUTION_REQUEST__INIT;
-    Pb__WorkflowExecution e = PB__WORKFLOW_EXECUTION__INIT;
-    e.workflow_id = run->id;
-    e.run_id = run->execution_id;
-    req.namespace_ = (char *)(uintptr_t) "default";
-    req.workflow_execution = &e;
-    r = engine_call_sync(app->engine, ENGINE_DELETE, &req.base, 0, NULL, err);
-    return r == -ERR_NOT_FOUND ? 0 : r;
+    struct old_runs now = {.before_ns = INT64_MAX};
+    struct map shown = {0};
+    int r = collect(app, &now, err);
+    VEC_EACH(&now.list, s)
+        if (r == 0 && !map_set(&shown, s->execution_id, s))
+            r = err_nomem(err);
+    *ret = 0;
+    VEC_EACH(&removed->list, s)
+        *ret += map_get(&shown, s->execution_id) != NULL;
+    map_release(&shown);
+    release(&now);
+    return r;
+}
+
+/* A cluster removes late, and its lists are later still: whoever looks next sees what we say, if it does not take too long. */
+static int wait_for_lists(struct app *app, const struct old_runs *removed, struct err *err)
+{
+    int64_t end = os_mono_ns() + LATE_MS * NS_PER_MS;
+    size_t shown = removed->list.len;
+    int r = 0;
+    while (r == 0 && shown && (r = count_shown(app, removed, &shown, err)) == 0 && shown && os_mono_ns() < end)
+        os_sleep_ms(LATE_LOOK_MS);
+    if (r == 0 && shown)
+        log_warn("%zu of the runs are still in the cluster's lists; they go by and by", shown);
+    return r;
 }
 
 static void report(struct app *app, const struct old_runs *o, const struct store_gc_result *g, bool dry)
@@ -168,18 +164,21 @@ static int clean(struct app *app, const struct args *a)
     int64_t keep_ms = 0;
     bool dry = args_has(a, "dry-run");
     int r = keep_time(app, a, &keep_ms, &err);
+    o.before_ns = os_now_ns() - keep_ms * NS_PER_MS;
     if (r == 0)
         r = app_open(app, APP_STORE | APP_ENGINE, &err);
     if (r == 0)
-        r = collect(app, os_now_ns() - keep_ms * NS_PER_MS, &o, &err);
+        r = collect(app, &o, &err);
     spare_kept(&o);
     for (size_t i = 0; r == 0 && !dry && i < o.list.len; i++) {
-        r = remove_run(app, &o.list.v[i], &err);
+        r = run_delete_execution(&app->service, o.list.v[i].id, o.list.v[i].execution_id, &err);
         if (r < 0)
             err_wrap(&err, "remove run %s", o.list.v[i].id);
     }
     if (r == 0)
         r = store_gc(app->store, GC_GRACE_MS, dry, &g, &err);
+    if (r == 0 && !dry && engine_is_temporal(app))
+        r = wait_for_lists(app, &o, &err);
     if (r == 0)
         report(app, &o, &g, dry);
     release(&o);
@@ -196,7 +195,7 @@ const struct command cmd_clean = {
     .name = "clean",
     .summary = "Remove old runs and what only they keep",
     .usage = "[--dry-run] [--older-than TIME]",
-    .details = "Runs that have not ended are never touched.",
+    .details = "Runs that have not ended are never touched. A cluster's lists may show for a while what is gone; this is told.",
     .examples = "  ff clean --dry-run\n  ff clean --older-than 7d\n  ff clean --older-than 0s     everything that has ended",
     .opts = options,
     .run = clean,

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "cli/app.h"
-#include "engine/embedded/embedded.h"
+#include "engine/shared/shared.h"
 #include "os/file.h"
 
 #include <stdio.h>
@@ -160,17 +160,17 @@ static void offer_parameters(const struct completing *c, const struct command *c
     }
 }
 
-/* The newest runs, if nobody else holds the state: Tab does not wait. */
+/* The newest runs, unless the state is held by a process that cannot be reached: Tab does not wait. */
 static void offer_runs(const struct completing *c)
 {
     _cleanup_free_ char *path = os_path_join(c->app->state_dir, "state.db");
     struct engine *e = NULL;
-    struct engine_embedded_options o = {.path = path, .wait_ms = -1};
-    if (!path || !os_exists(path) || engine_embedded_open(&o, &e, NULL) < 0)
+    struct engine_shared_options o = {.dir = c->app->state_dir, .identity = "completion", .wait_ms = 1};
+    if (!path || !os_exists(path) || engine_shared_open(&o, &e, NULL) < 0)
         return;
     Pb__ListWorkflowExecutionsRequest req = PB__LIST_WORKFLOW_EXECUTIONS_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
-    req.namespace_ = (char *)(uintptr_t) "default";
+    req.namespace_ = service_namespace(&c->app->service);
     req.page_size = RUNS_OFFERED;
     if (engine_call_sync(e, ENGINE_LIST, &req.base, 0, &m, NULL) == 0) {
         const Pb__ListWorkflowExecutionsResponse *l = (Pb__ListWorkflowExecutionsResponse *)m;

@@ -3,9 +3,11 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/app.h"
+#include "cli/readonly.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "engine/embedded/embedded.h"
+#include "fuzz/fuzz.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -124,7 +126,7 @@ static void check_tools(struct doctor *d)
     } tools[] = {
         {"sh", "modules written for the shell", "dash"},
         {"python3", "modules written in Python", "python3"},
-        {"git", "repositories over ssh", "git"},
+        {"pasta", "modules and repositories that need the network", "passt"},
     };
     for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
         _cleanup_free_ char *path = find_program(tools[i].name);
@@ -134,6 +136,18 @@ static void check_tools(struct doctor *d)
             add(d, "tools", tools[i].name, GRADE_OK, NULL, "%s", path);
         else
             add(d, "tools", tools[i].name, GRADE_MISSING, hint, "for %s", tools[i].what);
+    }
+}
+
+static void check_engines(struct doctor *d)
+{
+    const char *name, *vertical;
+    for (size_t i = 0; fuzz_engine_at(i, &name, &vertical); i++) {
+        struct err err = {0};
+        if (fuzz_engine_check(name, &err) == 0)
+            add(d, "fuzzing", name, GRADE_OK, NULL, "for %s", vertical);
+        else
+            add(d, "fuzzing", name, GRADE_MISSING, err.hint, "for %s: %s", vertical, err.msg);
     }
 }
 
@@ -238,7 +252,7 @@ static void say_opened(struct doctor *d, const char *name, int r, const struct e
 {
     const struct err err = *e;
     if (r == 0)
-        add(d, "state", name, GRADE_OK, NULL, "opens");
+        add(d, "state", name, GRADE_OK, NULL, "opens, and every page of its file is well");
     else if (r == -ERR_BUSY)
         add(d, "state", name, GRADE_OK, NULL, "in use: %s", err.msg);
     else
@@ -252,7 +266,9 @@ static void check_state(struct doctor *d)
     _cleanup_free_ char *db = os_path_join(d->app->state_dir, "state.db");
     _cleanup_free_ char *store = os_path_join(d->app->state_dir, "store");
     if (db && os_exists(db)) {
-        struct engine_embedded_options o = {.path = db, .wait_ms = -1}; /* whoever holds it is well: no need to wait */
+        /* Whoever holds it is well: no need to wait. */
+        struct engine_embedded_options o = {
+            .path = db, .wait_ms = -1, .check = true, .read_only = readonly_state(d->app)};
         struct engine *engine = NULL;
         struct err err = {0};
         say_opened(d, "runs", engine_embedded_open(&o, &engine, &err), &err);
@@ -260,7 +276,10 @@ static void check_state(struct doctor *d)
     }
     if (store && os_exists(store)) {
         struct err err = {0};
-        say_opened(d, "objects", app_open(d->app, APP_STORE, &err), &err);
+        int r = app_open(d->app, APP_STORE, &err);
+        if (r == 0)
+            r = store_check_index(d->app->store, &err);
+        say_opened(d, "objects", r, &err);
     }
 }
 
@@ -306,6 +325,7 @@ static int doctor(struct app *app, const struct args *a)
     struct doctor d = {.app = app};
     check_kernel(&d); /* first: the spawner is forked before any thread */
     check_tools(&d);
+    check_engines(&d);
     check_toolbox(&d);
     check_state(&d);
     if (app->json)

@@ -2,7 +2,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "cli/findings_select.h"
+#include "cli/findings_args.h"
 #include "cli/findings_show.h"
 #include "cli/table.h"
 #include "cli/term.h"
@@ -66,11 +66,11 @@ static int list(struct app *app, const struct args *a)
 {
     struct err err = {0};
     struct run_list l;
-    if (open_state(app, &err) < 0 || run_list_open(app, args_get(a, "run"), &l, &err) < 0)
+    if (open_state(app, &err) < 0 || run_list_open(&app->service, args_get(a, "run"), &l, &err) < 0)
         return app_fail(app, &err);
     size_t all = l.list.len;
     int status = EXIT_OK;
-    if (findings_filter(a, &l.list, &err) < 0) {
+    if (findings_filter_args(a, &l.list, &err) < 0) {
         status = app_fail(app, &err);
     } else if (app->json) {
         struct findings_counts c = findings_count(&l.list);
@@ -86,31 +86,6 @@ static int list(struct app *app, const struct args *a)
     return status;
 }
 
-/* --- one -------------------------------------------------------------------------------------------------- */
-
-static int show(struct app *app, const struct args *a)
-{
-    struct err err = {0};
-    struct run_list l;
-    size_t i;
-    if (open_state(app, &err) < 0 ||
-        run_list_find(app, args_get(a, "run"), args_pos(a, 0), &l, &i, &err) < 0)
-        return app_fail(app, &err);
-    _cleanup_free_ char *command = finding_reproduction(&l.run, &l.list.v[i]);
-    if (app->json) {
-        json_t *j = finding_to_json(&l.list.v[i]);
-        if (j) {
-            json_object_set_new(j, "run_id", json_string(l.run.run_id));
-            json_object_set_new(j, "reproduce", command ? json_string(command) : json_null());
-        }
-        app_print_json(app, j);
-    } else {
-        finding_show(&l.run, &l.list.v[i], command);
-    }
-    run_list_release(&l);
-    return EXIT_OK;
-}
-
 /* --- export ----------------------------------------------------------------------------------------------- */
 
 static int write_fd(void *arg, const char *data, size_t n, struct err *err)
@@ -124,17 +99,17 @@ static int write_stdout(void *arg, const char *data, size_t n, struct err *err)
     return fwrite(data, 1, n, stdout) == n ? 0 : err_set(err, ERR_IO, "write to stdout");
 }
 
-static int write_export(const struct run_list *l, enum export_format format, struct out *out, struct err *err)
+static int write_export(struct app *app, const struct run_list *l, enum export_format format, struct out *out, struct err *err)
 {
     struct sarif_options o;
-    run_report_facts(&l->run, &o);
+    run_report_facts(&app->service, &l->run, &o);
     int r = export_findings(&l->list, format, &o, out, err);
     int e = out_finish(out, r < 0 ? NULL : err);
     return r < 0 ? r : e;
 }
 
 /* A temporary file beside it first, so that a failure leaves what was there. */
-static int export_file(const struct run_list *l, enum export_format format, const char *path, struct err *err)
+static int export_file(struct app *app, const struct run_list *l, enum export_format format, const char *path, struct err *err)
 {
     _cleanup_close_ int fd = -1;
     _cleanup_free_ char *temp = mem_printf("%s.part", path);
@@ -145,7 +120,7 @@ static int export_file(const struct run_list *l, enum export_format format, cons
     if (r < 0)
         return r;
     out_init(&out, write_fd, &fd);
-    r = write_export(l, format, &out, err);
+    r = write_export(app, l, format, &out, err);
     if (r == 0)
         r = os_rename(temp, path, err);
     if (r < 0)
@@ -184,14 +159,14 @@ static int export(struct app *app, const struct args *a)
     if (r == 0)
         r = open_state(app, &err);
     if (r == 0)
-        r = run_list_open(app, args_get(a, "run") ? args_get(a, "run") : args_pos(a, 0), &l, &err);
+        r = run_list_open(&app->service, args_get(a, "run") ? args_get(a, "run") : args_pos(a, 0), &l, &err);
     if (r < 0)
         return app_fail(app, &err);
     struct out out;
     out_init(&out, write_stdout, NULL);
-    r = findings_filter(a, &l.list, &err);
+    r = findings_filter_args(a, &l.list, &err);
     if (r == 0)
-        r = file ? export_file(&l, format, file, &err) : write_export(&l, format, &out, &err);
+        r = file ? export_file(app, &l, format, file, &err) : write_export(app, &l, format, &out, &err);
     size_t n = l.list.len;
     run_list_release(&l);
     if (r < 0)
@@ -202,6 +177,50 @@ static int export(struct app *app, const struct args *a)
     else if (file && !app->quiet)
         fprintf(stderr, "ff: %zu findings written to %s (%s)\n", n, file, export_format_name(format));
     return EXIT_OK;
+}
+
+/* --- one -------------------------------------------------------------------------------------------------- */
+
+/* As a document that can be pasted into an issue. */
+static int print_document(const struct finding *f, const char *name, struct err *err)
+{
+    enum export_format format;
+    struct out out;
+    int r = export_format_parse(name, &format, err);
+    if (r < 0)
+        return r;
+    out_init(&out, write_stdout, NULL);
+    r = export_finding(f, format, &out, err);
+    int e = out_finish(&out, r < 0 ? NULL : err);
+    return r < 0 ? r : e;
+}
+
+static int show(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    struct run_list l;
+    size_t i;
+    int r = 0;
+    if (app->json && args_has(a, "format"))
+        return app_usage(app, "--json and --format are two documents: give one of them");
+    if (open_state(app, &err) < 0 ||
+        run_list_find(&app->service, args_get(a, "run"), args_pos(a, 0), &l, &i, &err) < 0)
+        return app_fail(app, &err);
+    _cleanup_free_ char *command = finding_reproduction(&l.run, &l.list.v[i]);
+    if (args_has(a, "format")) {
+        r = print_document(&l.list.v[i], args_get(a, "format"), &err);
+    } else if (app->json) {
+        json_t *j = finding_to_json(&l.list.v[i]);
+        if (j) {
+            json_object_set_new(j, "run_id", json_string(l.run.run_id));
+            json_object_set_new(j, "reproduce", command ? json_string(command) : json_null());
+        }
+        app_print_json(app, j);
+    } else {
+        finding_show(&l.run, &l.list.v[i], command);
+    }
+    run_list_release(&l);
+    return r < 0 ? app_fail(app, &err) : EXIT_OK;
 }
 
 /* --- diff ------------------------------------------------------------------------------------------------- */
@@ -337,7 +356,7 @@ static int history_run(void *arg, const char *run_id, struct err *err)
     struct history *h = arg;
     struct run_list l;
     const struct finding *f = NULL;
-    if (run_list_open_quietly(h->app, run_id, &l) < 0)
+    if (run_list_open_quietly(&h->app->service, run_id, &l) < 0)
         return 0;
     for (size_t i = 0; h->fingerprint && !f && i < l.list.len; i++)
         if (l.list.v[i].fingerprint && l.list.v[i].status != FINDING_ABSENT &&
@@ -375,7 +394,7 @@ static int history(struct app *app, const struct args *a)
     if (r == 0)
         r = open_state(app, &err);
     if (r == 0 && args_pos(a, 0)) {
-        r = run_list_find(app, NULL, args_pos(a, 0), &l, &i, &err);
+        r = run_list_find(&app->service, NULL, args_pos(a, 0), &l, &i, &err);
         if (r == 0)
             h.fingerprint = l.list.v[i].fingerprint;
     }
@@ -384,7 +403,7 @@ static int history(struct app *app, const struct args *a)
     h.runs = json_array();
     table_init(&h.table, h.fingerprint ? one : counts);
     h.limit = limit;
-    r = findings_each_run(app, SIZE_MAX, history_run, &h, &err);
+    r = findings_each_run(&app->service, SIZE_MAX, history_run, &h, &err);
     run_list_release(&l);
     if (r < 0) {
         json_decref(h.runs);
@@ -403,7 +422,11 @@ static int history(struct app *app, const struct args *a)
 #define RUN_OPT {"run", 0, "RUN", "of this run (default: the last one that ended); may be shortened"}
 
 static const struct opt list_opts[] = {RUN_OPT, FINDINGS_FILTER_OPTS, {NULL, 0, NULL, NULL}};
-static const struct opt show_opts[] = {{"run", 0, "RUN", "look in this run only"}, {NULL, 0, NULL, NULL}};
+static const struct opt show_opts[] = {
+    {"run", 0, "RUN", "look in this run only"},
+    {"format", 'f', "FORMAT", "md or html: a report of its own, to be pasted into an issue"},
+    {NULL, 0, NULL, NULL},
+};
 static const struct opt export_opts[] = {
     {"format", 'f', "FORMAT", "json csv html sarif junit md gl-sast (default: as FILE ends, else sarif)"},
     {"output", 'o', "FILE", "write there, not to stdout"},
@@ -421,17 +444,20 @@ static const struct opt history_opts[] = {
 };
 
 static const struct command c_list = {
+    .remote = true,
     .name = "list", .aliases = "ls", .summary = "List the findings of a run", .usage = "[--run RUN] [filters]",
     .examples = "  ff findings list --severity high\n  ff findings list --rule injection --path src/api\n"
                 "  ff --json findings list --status new | jq '.findings[].title'",
     .opts = list_opts, .run = list,
 };
 static const struct command c_show = {
-    .name = "show", .summary = "Show one finding in full", .usage = "FINDING [--run RUN]",
+    .remote = true,
+    .name = "show", .summary = "Show one finding in full", .usage = "FINDING [--run RUN] [-f md|html]",
     .details = "FINDING is an id or a fingerprint, also shortened; 'ff finding FINDING' is the same.",
     .examples = "  ff findings show eff3f7c07a", .opts = show_opts, .min_args = 1, .max_args = 1, .run = show,
 };
 static const struct command c_export = {
+    .remote = true,
     .name = "export", .summary = "Write the findings of a run for other programs",
     .usage = "[RUN] [-f FORMAT] [-o FILE] [filters]",
     .examples = "  ff findings export -o report.html\n  ff findings export -f junit > findings.xml\n"
@@ -439,12 +465,14 @@ static const struct command c_export = {
     .opts = export_opts, .max_args = 1, .run = export,
 };
 static const struct command c_diff = {
+    .remote = true,
     .name = "diff", .summary = "Compare two runs, or files of findings", .usage = "BEFORE [AFTER] [--fail-on LEVEL]",
     .details = "Each is a run, or a SARIF or JSON file; AFTER is the last run if it is not given.",
     .examples = "  ff findings diff 01JD3 01JD7\n  ff findings diff baseline.sarif --fail-on high",
     .opts = diff_opts, .min_args = 1, .max_args = 2, .run = diff,
 };
 static const struct command c_history = {
+    .remote = true,
     .name = "history", .summary = "How the findings, or one of them, went over the runs", .usage = "[FINDING] [-n N]",
     .examples = "  ff findings history\n  ff findings history eff3f7c07a", .opts = history_opts, .max_args = 1,
     .run = history,
@@ -459,7 +487,10 @@ const struct command cmd_findings = {
                                             NULL},
 };
 const struct command cmd_finding = {
-    .name = "finding", .summary = "Show one finding: code, evidence, how to see it again", .usage = "FINDING [--run RUN]",
-    .details = "FINDING is an id or a fingerprint, also shortened.", .examples = "  ff finding eff3f7c07a",
+    .remote = true,
+    .name = "finding", .summary = "Show one finding: code, evidence, how to see it again",
+    .usage = "FINDING [--run RUN] [-f md|html]",
+    .details = "FINDING is an id or a fingerprint, also shortened.",
+    .examples = "  ff finding eff3f7c07a\n  ff finding eff3f7c07a -f md | gh issue create -F -",
     .opts = show_opts, .min_args = 1, .max_args = 1, .run = show,
 };

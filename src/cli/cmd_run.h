@@ -8,8 +8,8 @@
 extern const struct command cmd_workflow_run, cmd_workflow_status, cmd_workflow_history;
 extern const struct command cmd_runs_retry;
 
-/* Starts a process that holds the engine and carries on all unfinished runs, then leaves. The state must be closed
- * here. Returns when it holds the engine. */
+/* Closes the state and sees to it that unfinished runs are carried on: by a holder that is there and stays, else by a new
+ * process, which leaves when they are done. Returns when it is ready. */
 int hold_in_background(struct app *app, struct err *err);
 
 #endif

@@ -1,26 +1,24 @@
 /* ff store: the objects that outlive a run. */
+#include "api/service/objects.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/app.h"
+#include "cli/run_refs.h"
+#include "cli/store_open.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "codec/json.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "store/migrate.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#define OWNER_MAX (STORE_REF_LEN + 8)
 #define GRACE_DEFAULT "1h"
-
-/* The owner of the pin that `ff store put` makes: one an object, so that it can be taken back alone. */
-static void pin_owner(const char *ref, char buf[OWNER_MAX])
-{
-    snprintf(buf, OWNER_MAX, "user/%s", ref);
-}
 
 /* Opens the store and checks the reference that the first argument gives. */
 static int open_ref(struct app *app, const struct args *a, const char **ret_ref, struct err *err)
@@ -32,14 +30,6 @@ static int open_ref(struct app *app, const struct args *a, const char **ret_ref,
     }
     *ret_ref = ref;
     return app_open(app, APP_STORE, err);
-}
-
-static json_t *info_json(const struct store_object_info *i)
-{
-    char created[32];
-    return json_pack("{s:s, s:I, s:I, s:s, s:s}", "ref", i->ref.text, "bytes", (json_int_t)i->size_bytes,
-                     "stored_bytes", (json_int_t)i->stored_bytes, "media_type", i->media_type, "created_at",
-                     os_format_time(i->created_ns, created));
 }
 
 /* --- put and get ------------------------------------------------------------------------------------------ */
@@ -63,10 +53,10 @@ static int put(struct app *app, const struct args *a)
     if (r == 0)
         r = app_open(app, APP_STORE, &err);
     if (r == 0)
-        r = store_put_fd(app->store, fd, UINT64_MAX, type ? type : "application/octet-stream", &ref, &size, &err);
+        r = store_put_fd(app->store, STORE_RESULTS, fd, UINT64_MAX, type ? type : "application/octet-stream", &ref, &size, &err);
     if (r == 0) {
-        char owner[OWNER_MAX];
-        pin_owner(ref.text, owner);
+        char owner[OBJECT_OWNER_MAX];
+        object_pin_owner(ref.text, owner);
         r = store_pin(app->store, owner, ref.text, 0, &err);
     }
     if (r < 0)
@@ -78,28 +68,45 @@ static int put(struct app *app, const struct args *a)
     return EXIT_OK;
 }
 
+/* An object as a file: what was there stays until all of it is. Anything but a file of its own (a device, a link) is written as
+ * it is. */
+static int get_file(struct app *app, const char *ref, const char *file, uint64_t *ret_size, struct err *err)
+{
+    struct stat st = {.st_mode = S_IFREG | 0644};
+    bool plain = lstat(file, &st) < 0 || S_ISREG(st.st_mode);
+    char id[27];
+    os_ulid(id);
+    _cleanup_free_ char *part = plain ? mem_printf("%s.%s", file, id) : mem_strdup(file);
+    _cleanup_close_ int fd = -1;
+    int flags = O_WRONLY | O_CREAT | (plain ? O_EXCL : O_TRUNC);
+    int r = part ? os_open(part, flags, st.st_mode & 0777, &fd, err) : err_nomem(err);
+    if (r < 0)
+        return r;
+    r = object_get_fd(&app->service, ref, fd, ret_size, err);
+    if (r == 0 && plain)
+        r = os_rename(part, file, err);
+    if (r < 0 && plain)
+        os_unlink(part, true, NULL);
+    return r;
+}
+
 static int get(struct app *app, const struct args *a)
 {
     struct err err = {0};
     const char *ref = NULL, *file = args_get(a, "output");
     uint64_t size = 0;
-    _cleanup_close_ int own = -1;
-    int r = open_ref(app, a, &ref, &err), fd = STDOUT_FILENO;
+    int r = open_ref(app, a, &ref, &err);
     if (r == 0 && !file && app->json)
         return app_usage(app, "--json and the object both go to stdout: give -o FILE");
     if (r == 0 && !file && term_stdout_is_tty()) {
         struct store_object_info i;
-        if (store_stat(app->store, ref, &i, &err) == 0 && strncmp(i.media_type, "text/", 5) != 0 &&
+        if (object_stat(&app->service, ref, &i, &err) == 0 && strncmp(i.media_type, "text/", 5) != 0 &&
             !strstr(i.media_type, "json"))
             return app_usage(app, "the object is not text (%s): give -o FILE", i.media_type);
         err_clear(&err);
     }
-    if (r == 0 && file) {
-        r = os_open(file, O_WRONLY | O_CREAT | O_TRUNC, 0644, &own, &err);
-        fd = own;
-    }
     if (r == 0)
-        r = store_get_fd(app->store, ref, fd, &size, &err);
+        r = file ? get_file(app, ref, file, &size, &err) : object_get_fd(&app->service, ref, STDOUT_FILENO, &size, &err);
     if (r < 0)
         return app_fail(app, &err);
     if (app->json)
@@ -123,7 +130,7 @@ static bool list_one(void *arg, const struct store_object_info *i)
     l->objects++;
     l->bytes += i->size_bytes;
     if (l->app->json)
-        return json_array_append_new(l->json, info_json(i)) == 0;
+        return json_array_append_new(l->json, object_json(i)) == 0;
     table_add(&l->table, NULL, i->ref.text);
     table_add(&l->table, NULL, units_format_size(i->size_bytes, size, sizeof size));
     table_add(&l->table, NULL, units_format_size(i->stored_bytes, stored, sizeof stored));
@@ -140,7 +147,7 @@ static int list(struct app *app, const struct args *a)
     table_init(&l.table, heads);
     int r = app_open(app, APP_STORE, &err);
     if (r == 0)
-        r = store_list(app->store, list_one, &l, &err);
+        r = objects_list(&app->service, list_one, &l, &err);
     if (r == 0 && app->json) {
         app_print_json(app, json_pack("{s:O}", "objects", l.json));
     } else if (r == 0) {
@@ -161,11 +168,11 @@ static int show(struct app *app, const struct args *a)
     struct store_object_info i;
     int r = open_ref(app, a, &ref, &err);
     if (r == 0)
-        r = store_stat(app->store, ref, &i, &err);
+        r = object_stat(&app->service, ref, &i, &err);
     if (r < 0)
         return app_fail(app, &err);
     if (app->json) {
-        app_print_json(app, info_json(&i));
+        app_print_json(app, object_json(&i));
         return EXIT_OK;
     }
     char size[32], stored[32], created[32];
@@ -181,13 +188,8 @@ static int rm(struct app *app, const struct args *a)
     struct err err = {0};
     const char *ref = NULL;
     int r = open_ref(app, a, &ref, &err);
-    if (r == 0) {
-        char owner[OWNER_MAX];
-        pin_owner(ref, owner);
-        r = store_unpin_owner(app->store, owner, &err);
-    }
     if (r == 0)
-        r = store_remove(app->store, ref, &err);
+        r = object_remove(&app->service, ref, &err);
     if (r == -ERR_STATE || r == -ERR_BUSY)
         err_hint(&err, "'ff clean' removes old runs, and what only they keep with them");
     if (r < 0)
@@ -231,7 +233,7 @@ static int gc(struct app *app, const struct args *a)
 
 struct damage {
     struct app *app;
-    json_t *list;
+    json_t *list, *missing;
 };
 
 static void on_bad(void *arg, const char *ref, const char *why)
@@ -246,30 +248,181 @@ static void on_bad(void *arg, const char *ref, const char *why)
     putchar('\n');
 }
 
+static void on_missing(void *arg, const char *ref, const char *why)
+{
+    struct damage *d = arg;
+    if (d->app->json) {
+        json_array_append_new(d->missing, json_pack("{s:s, s:s}", "ref", ref, "reason", why));
+        return;
+    }
+    printf("%smissing%s  %s  ", term_red(), term_off(), ref);
+    term_text(stdout, why);
+    putchar('\n');
+}
+
+/* Opens the store, and what says which objects there should be. What others can read of the runs of a
+ * bucket, this state may know nothing of; and objects expire there. */
+static int open_to_verify(struct app *app, bool *ret_refs, struct err *err)
+{
+    _cleanup_free_ char *db = os_path_join(app->state_dir, "state.db");
+    if (!db)
+        return err_nomem(err);
+    int r = app_open(app, APP_STORE, err);
+    *ret_refs = strcmp(config_get(&app->config, CONFIG_store), "local") == 0;
+    if (r < 0 || !*ret_refs || !os_exists(db) || strcmp(config_get(&app->config, CONFIG_engine), "embedded") != 0)
+        return r;
+    struct err e = {0};
+    if (app_open(app, APP_ENGINE, &e) < 0)
+        fprintf(stderr, "ff: what runs refer to is not checked: %s\n", e.msg);
+    return 0;
+}
+
 static int verify(struct app *app, const struct args *a)
 {
     struct err err = {0};
     struct store_verify_result v;
-    struct damage d = {.app = app, .list = json_array()};
-    int r = app_open(app, APP_STORE, &err);
+    struct run_refs_result refs = {0};
+    struct damage d = {.app = app, .list = json_array(), .missing = json_array()};
+    bool with_refs = false;
+    int r = open_to_verify(app, &with_refs, &err);
     if (r == 0)
         r = store_verify(app->store, on_bad, &d, &v, &err);
+    if (r == 0 && with_refs)
+        r = run_refs_check(app, on_missing, &d, &refs, &err);
     if (r == 0 && app->json) {
-        app_print_json(app, json_pack("{s:I, s:I, s:I, s:I, s:O}", "objects", (json_int_t)v.objects, "chunks",
+        app_print_json(app, json_pack("{s:I, s:I, s:I, s:I, s:O, s:I, s:I, s:O}", "objects", (json_int_t)v.objects, "chunks",
                                       (json_int_t)v.chunks, "bytes", (json_int_t)v.bytes, "bad_objects",
-                                      (json_int_t)v.bad_objects, "damaged", d.list));
+                                      (json_int_t)v.bad_objects, "damaged", d.list, "runs", (json_int_t)refs.runs, "refs",
+                                      (json_int_t)refs.refs, "missing", d.missing));
     } else if (r == 0) {
         char size[32];
         printf("%llu objects in %llu chunks, %s: %s%llu damaged%s\n", (unsigned long long)v.objects,
                (unsigned long long)v.chunks, units_format_size(v.bytes, size, sizeof size),
                v.bad_objects ? term_red() : term_green(), (unsigned long long)v.bad_objects, term_off());
+        if (with_refs)
+            printf("%llu runs and their pins refer to %llu objects: %s%llu missing%s\n", (unsigned long long)refs.runs,
+                   (unsigned long long)refs.refs, refs.missing ? term_red() : term_green(),
+                   (unsigned long long)refs.missing, term_off());
         if (v.bad_objects)
             fprintf(stderr, "    damaged bytes cannot be mended, but putting the same ones again restores an object\n");
     }
     json_decref(d.list);
+    json_decref(d.missing);
     if (r < 0)
         return app_fail(app, &err);
-    return v.bad_objects ? EXIT_ENVIRONMENT : EXIT_OK;
+    return v.bad_objects || refs.missing ? EXIT_ENVIRONMENT : EXIT_OK;
+}
+
+/* --- other places --------------------------------------------------------------------------------------- */
+
+/* Whole days, because that is how a bucket expires. */
+static int keep_days(struct app *app, enum config_key k, unsigned *ret, struct err *err)
+{
+    int64_t ms, day = INT64_C(24) * 3600 * 1000;
+    int r = config_duration_ms(&app->config, k, &ms, err);
+    if (r < 0)
+        return r;
+    *ret = (unsigned)((ms + day - 1) / day);
+    return 0;
+}
+
+static int init_s3(struct app *app, bool *ret_created, struct err *err)
+{
+    struct s3_settings s;
+    struct s3_retention keep;
+    int r = keep_days(app, CONFIG_s3_keep_targets, &keep.targets_days, err);
+    if (r == 0)
+        r = keep_days(app, CONFIG_s3_keep_results, &keep.results_days, err);
+    if (r == 0)
+        r = keep_days(app, CONFIG_s3_keep_corpora, &keep.corpora_days, err);
+    if (r == 0)
+        r = s3_settings_read(&app->config, app->state_dir, &s, err);
+    if (r < 0)
+        return r;
+    r = s3_init(&s.o, &keep, ret_created, err);
+    s3_settings_release(&s);
+    return r;
+}
+
+static int init(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    const char *kind = config_get(&app->config, CONFIG_store);
+    bool s3 = strcmp(kind, "s3") == 0, created = false;
+    const char *where = s3 ? config_get(&app->config, CONFIG_s3_bucket) : app->state_dir;
+    int r = s3 ? init_s3(app, &created, &err) : app_open(app, APP_STORE, &err);
+    if (r < 0)
+        return app_fail(app, &err);
+    if (app->json)
+        app_print_json(app, json_pack("{s:s, s:s, s:b}", "store", kind, "where", where, "created", created));
+    else
+        printf("store %s in %s is ready%s\n", kind, where, created ? ": the bucket was made, and is private" : "");
+    return EXIT_OK;
+}
+
+static int rekey(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    uint64_t packs;
+    int r = app_open(app, APP_STORE, &err);
+    if (r == 0)
+        r = store_rekey(app->store, &packs, &err);
+    if (r < 0)
+        return app_fail(app, &err);
+    if (app->json)
+        app_print_json(app, json_pack("{s:I}", "packs", (json_int_t)packs));
+    else
+        printf("%llu packs were written anew\n", (unsigned long long)packs);
+    return EXIT_OK;
+}
+
+static void show_progress(void *arg, const struct store_migrate_result *m)
+{
+    struct damage *d = arg;
+    char size[32];
+    if (!d->app->quiet && !d->app->json && m->objects % 16 == 0)
+        term_status("%llu objects, %llu copied, %s", (unsigned long long)m->objects, (unsigned long long)m->objects_copied,
+                    units_format_size(m->bytes_copied, size, sizeof size));
+}
+
+static int migrate(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    struct store *from = NULL, *to = NULL;
+    struct store_migrate_result m;
+    struct damage d = {.app = app, .list = json_array()};
+    const char *names[] = {args_pos(a, 0), args_pos(a, 1)};
+    int r = 0;
+    if (strcmp(names[0], names[1]) == 0) {
+        json_decref(d.list);
+        return app_usage(app, "a store cannot be copied into itself");
+    }
+    r = os_mkdirs(app->state_dir, 0700, &err);
+    if (r == 0)
+        r = store_open(&app->config, app->state_dir, names[0], &from, &err);
+    if (r == 0)
+        r = store_open(&app->config, app->state_dir, names[1], &to, &err);
+    if (r == 0)
+        r = store_migrate(from, to, on_bad, show_progress, &d, &m, &err);
+    term_status_clear();
+    store_free(from);
+    store_free(to);
+    if (r == 0 && app->json) {
+        app_print_json(app, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:O}", "from", names[0], "to", names[1],
+                                      "objects", (json_int_t)m.objects, "objects_copied", (json_int_t)m.objects_copied,
+                                      "bytes_copied", (json_int_t)m.bytes_copied, "pins_copied",
+                                      (json_int_t)m.pins_copied, "bad_objects", (json_int_t)m.bad_objects, "damaged",
+                                      d.list));
+    } else if (r == 0) {
+        char size[32];
+        printf("%llu objects: %llu copied, %s; %llu pins copied\n", (unsigned long long)m.objects,
+               (unsigned long long)m.objects_copied, units_format_size(m.bytes_copied, size, sizeof size),
+               (unsigned long long)m.pins_copied);
+    }
+    json_decref(d.list);
+    if (r < 0)
+        return app_fail(app, &err);
+    return m.bad_objects ? EXIT_ENVIRONMENT : EXIT_OK;
 }
 
 static const struct opt put_opts[] = {
@@ -293,21 +446,25 @@ static const struct command c_put = {
     .opts = put_opts, .min_args = 1, .max_args = 1, .run = put,
 };
 static const struct command c_get = {
+    .remote = true,
     .name = "get", .aliases = "cat", .summary = "Write an object to stdout or a file", .usage = "REF [-o FILE]",
     .details = "The bytes are verified against the reference; nothing damaged is ever given.",
     .examples = "  ff store get sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae -o out.bin",
     .opts = get_opts, .min_args = 1, .max_args = 1, .run = get,
 };
 static const struct command c_ls = {
+    .remote = true,
     .name = "ls", .aliases = "list", .summary = "List the objects", .usage = "",
     .examples = "  ff store ls\n  ff --json store ls | jq '.objects[].ref'", .run = list,
 };
 static const struct command c_stat = {
+    .remote = true,
     .name = "stat", .aliases = "info", .summary = "Show what is known of an object", .usage = "REF",
     .examples = "  ff store stat sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     .min_args = 1, .max_args = 1, .run = show,
 };
 static const struct command c_rm = {
+    .remote = true,
     .name = "rm", .aliases = "remove", .summary = "Remove an object that was put here by hand", .usage = "REF",
     .details = "What a run keeps is not removed: 'ff clean' removes old runs.",
     .examples = "  ff store rm sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
@@ -319,13 +476,33 @@ static const struct command c_gc = {
     .examples = "  ff store gc --dry-run\n  ff store gc --grace 10m", .opts = gc_opts, .run = gc,
 };
 static const struct command c_verify = {
-    .name = "verify", .summary = "Read every object and check it", .usage = "",
-    .details = "Exit status 5 if anything is damaged.", .examples = "  ff store verify", .run = verify,
+    .name = "verify", .summary = "Read every object and check it, and that what runs refer to is there",
+    .usage = "", .details = "Exit status 5 if anything is damaged or missing.", .examples = "  ff store verify", .run = verify,
+};
+
+static const struct command c_init = {
+    .name = "init", .summary = "Make the store that the settings name", .usage = "",
+    .details = "With 'store: s3' the bucket is made (private), and what expires is set from s3.keep_targets,\n"
+               "s3.keep_results and s3.keep_corpora. It may be said again: only what expires changes then.",
+    .examples = "  ff --store s3 store init", .run = init,
+};
+static const struct command c_rekey = {
+    .name = "rekey", .summary = "Encrypt all that is stored with the first key of s3.key_file", .usage = "",
+    .details = "After this the other keys may be taken out of the file. Without a file nothing is encrypted any more.\n"
+               "Safe beside readers and writers; it can be said again after it was cut short.",
+    .examples = "  ff --store s3 store rekey", .run = rekey,
+};
+static const struct command c_migrate = {
+    .name = "migrate", .summary = "Copy all objects and pins into another store", .usage = "FROM TO",
+    .details = "FROM and TO are 'local' and 's3'. Only what is missing is copied, so it can be said again after\n"
+               "it was cut short. Nothing is removed. Exit status 5 if an object is damaged.",
+    .examples = "  ff store migrate local s3", .min_args = 2, .max_args = 2, .run = migrate,
 };
 
 const struct command cmd_store = {
     .name = "store",
     .summary = "The object store: targets, findings, artifacts",
     .examples = "  ff store ls\n  ff store gc --dry-run",
-    .subs = (const struct command *const[]){&c_put, &c_get, &c_ls, &c_stat, &c_rm, &c_gc, &c_verify, NULL},
+    .subs = (const struct command *const[]){&c_put, &c_get, &c_ls, &c_stat, &c_rm, &c_gc, &c_verify, &c_init,
+                                            &c_migrate, &c_rekey, NULL},
 };

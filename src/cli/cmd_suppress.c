@@ -1,24 +1,21 @@
 /* ff findings suppress: what is known and accepted, written to the suppression file. */
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "cli/findings_select.h"
+#include "cli/findings_args.h"
 #include "cli/findings_show.h"
-#include "cli/suppressions.h"
+#include "api/service/suppressions.h"
 #include "cli/table.h"
 #include "codec/json.h"
-#include "os/clock.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static json_t *entry(const char *fingerprint, const char *rule, const char *path, const char *reason)
 {
-    char now[32];
     json_t *j = json_object();
     const struct {
         const char *key, *text;
-    } members[] = {{"fingerprint", fingerprint}, {"rule", rule}, {"path", path}, {"reason", reason},
-                   {"created_at", os_format_time(os_now_ns(), now)}};
+    } members[] = {{"fingerprint", fingerprint}, {"rule", rule}, {"path", path}, {"reason", reason}};
     for (size_t i = 0; j && i < ARRAY_LEN(members); i++)
         if (members[i].text)
             json_object_set_new(j, members[i].key, json_clean_string(members[i].text));
@@ -41,7 +38,7 @@ static int add_entries(struct app *app, const struct args *a, json_t *list, size
     for (size_t i = 0; r == 0 && i < a->positional.len; i++) {
         struct run_list l;
         size_t place;
-        r = run_list_find(app, args_get(a, "run"), args_pos(a, i), &l, &place, err);
+        r = run_list_find(&app->service, args_get(a, "run"), args_pos(a, i), &l, &place, err);
         if (r < 0)
             break;
         if (json_array_append_new(list, entry(l.list.v[place].fingerprint, NULL, NULL, reason)) < 0)
@@ -52,29 +49,13 @@ static int add_entries(struct app *app, const struct args *a, json_t *list, size
     return r;
 }
 
-/* Takes out the entries that begin with that fingerprint, or have that rule. */
-static size_t remove_entries(json_t *list, const char *what)
-{
-    size_t removed = 0;
-    for (size_t i = json_array_size(list); i > 0; i--) {
-        const json_t *j = json_array_get(list, i - 1);
-        const char *fingerprint = json_str(j, "fingerprint", ""), *rule = json_str(j, "rule", "");
-        if ((strlen(what) >= 4 && strncmp(fingerprint, what, strlen(what)) == 0) || strcmp(rule, what) == 0) {
-            json_array_remove(list, i - 1);
-            removed++;
-        }
-    }
-    return removed;
-}
-
-static int print_entries(struct app *app, json_t *doc, const char *path)
+static int print_entries(struct app *app, json_t *doc)
 {
     static const char *const heads[] = {"FINGERPRINT", "RULE", "PATH", "SINCE", "REASON", NULL};
     size_t i;
     json_t *j;
     struct table t;
     if (app->json) {
-        json_object_set_new(doc, "file", json_clean_string(path));
         app_print_json(app, json_incref(doc));
         return EXIT_OK;
     }
@@ -88,7 +69,8 @@ static int print_entries(struct app *app, json_t *doc, const char *path)
     }
     table_print(&t);
     if (!app->quiet)
-        fprintf(stderr, "ff: %zu suppressions in %s\n", json_array_size(json_object_get(doc, "suppressions")), path);
+        fprintf(stderr, "ff: %zu suppressions in %s\n", json_array_size(json_object_get(doc, "suppressions")),
+                json_str(doc, "file", "?"));
     return EXIT_OK;
 }
 
@@ -101,51 +83,28 @@ static int done(struct app *app, const char *verb, size_t n, const char *path)
     return EXIT_OK;
 }
 
-static int open_file(struct app *app, char **ret_path, json_t **ret_doc, struct err *err)
-{
-    bool trusted;
-    int r = suppressions_path(app, ret_path, &trusted, err);
-    if (r == 0 && !trusted) {
-        err_set(err, ERR_PERMISSION, "%s is not trusted, so its suppressions count for nothing", app->config.project);
-        return err_hint(err, "if it is yours: ff trust %s", app->config.project);
-    }
-    if (r == 0)
-        r = suppressions_read(*ret_path, ret_doc, err);
-    if (r == 0 && !json_is_array(json_object_get(*ret_doc, "suppressions")))
-        r = err_set(err, ERR_INVALID, "%s is no suppression file", *ret_path);
-    return r;
-}
-
 static int suppress(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    _cleanup_free_ char *path = NULL;
     _cleanup_json_ json_t *doc = NULL;
     const char *remove = args_get(a, "remove");
     bool adds = a->positional.len || args_get(a, "rule") || args_get(a, "path");
-    size_t n;
+    size_t n = 0;
     if (!args_has(a, "list") && !remove && !adds)
         return app_usage(app, "what is to be suppressed? Give a finding, --rule or --path; --list shows what is");
     if (adds && !args_get(a, "reason"))
         return app_usage(app, "give a --reason: who reads it later will ask");
-    if (open_file(app, &path, &doc, &err) < 0)
-        return app_fail(app, &err);
-    json_t *list = json_object_get(doc, "suppressions");
-    if (args_has(a, "list"))
-        return print_entries(app, doc, path);
-    if (remove) {
-        n = remove_entries(list, remove);
-        if (n == 0) {
-            err_set(&err, ERR_NOT_FOUND, "no suppression of '%.64s'", remove);
-            err_hint(&err, "'ff findings suppress --list' shows them");
-            return app_fail(app, &err);
-        }
-    } else if (add_entries(app, a, list, &n, &err) < 0) {
-        return app_fail(app, &err);
-    }
-    if (suppressions_write(path, doc, &err) < 0)
-        return app_fail(app, &err);
-    return done(app, remove ? "removed" : "added", n, path);
+    _cleanup_json_ json_t *added = json_array();
+    int r = app->remote ? app_open(app, 0, &err) : 0;
+    if (r == 0)
+        r = suppressions_list(&app->service, &doc, &err); /* and may it be written? */
+    if (r == 0 && args_has(a, "list"))
+        return print_entries(app, doc);
+    if (r == 0 && remove)
+        r = suppressions_remove(&app->service, remove, &n, &err);
+    else if (r == 0 && (r = add_entries(app, a, added, &n, &err)) == 0)
+        r = suppressions_add(&app->service, added, &err);
+    return r < 0 ? app_fail(app, &err) : done(app, remove ? "removed" : "added", n, json_str(doc, "file", "?"));
 }
 
 static const struct opt opts[] = {
@@ -159,6 +118,7 @@ static const struct opt opts[] = {
 };
 
 const struct command cmd_findings_suppress = {
+    .remote = true,
     .name = "suppress",
     .summary = "Accept findings: they are shown as suppressed and fail no gate",
     .usage = "[FINDING...] [--rule GLOB] [--path GLOB] --reason TEXT",

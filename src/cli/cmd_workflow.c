@@ -1,4 +1,5 @@
 /* ff workflow: what workflows there are, what they take, whether they are right; running is cmd_run.c's. */
+#include "api/service/catalog.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -24,22 +25,6 @@ static const char *broken_text(const struct workflow_def *d, struct err *buf)
     return buf->msg;
 }
 
-static json_t *or_null(json_t *j)
-{
-    return j ? json_incref(j) : json_null();
-}
-
-static json_t *head_json(const struct workflow_def *d)
-{
-    struct err why;
-    if (d->broken)
-        return json_pack("{s:s, s:s?, s:s, s:s?, s:i}", "name", d->name, "folder", d->dir, "broken", broken_text(d, &why),
-                         "file", d->broken_file, "line", d->broken_line);
-    return json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:s?, s:b}", "name", d->name, "version", d->version,
-                     "description", d->description, "author", d->author, "vertical", d->vertical, "tags", or_null(d->tags),
-                     "folder", d->dir, "untrusted", d->untrusted);
-}
-
 static void add_row(struct table *t, const struct workflow_def *d)
 {
     struct err why;
@@ -60,14 +45,14 @@ static int list(struct app *app, const struct args *a)
     struct err err = {0};
     struct workflow_def **d = NULL;
     size_t n = 0;
-    if (app_open_toolbox(app, &err) < 0 || toolbox_list(app->toolbox, &d, &n, &err) < 0)
+    if (app_open_toolbox(app, &err) < 0 || workflows_list(&app->service, &d, &n, &err) < 0)
         return app_fail(app, &err);
     struct table t;
     table_init(&t, heads);
     json_t *all = json_array();
     for (size_t i = 0; i < n; i++) {
         if (app->json)
-            json_array_append_new(all, head_json(d[i]));
+            json_array_append_new(all, workflow_head_json(d[i]));
         else
             add_row(&t, d[i]);
     }
@@ -87,25 +72,7 @@ static int list(struct app *app, const struct args *a)
 static int find(struct app *app, const struct args *a, struct workflow_def **ret, struct err *err)
 {
     int r = app_open_toolbox(app, err);
-    return r < 0 ? r : toolbox_find(app->toolbox, args_pos(a, 0), ret, err);
-}
-
-static json_t *info_json(const struct workflow_def *d)
-{
-    json_t *j = head_json(d);
-    if (!j)
-        return NULL;
-    json_object_set_new(j, "workspace_isolation", json_string(d->isolation ? d->isolation : "isolated"));
-    json_object_set_new(j, "network", json_string(d->network ? d->network : "none"));
-    json_object_set_new(j, "timeout_ms", d->timeout_ms ? json_integer(d->timeout_ms) : json_null());
-    json_object_set_new(j, "schedule", d->schedule ? json_string(d->schedule) : json_null());
-    json_object_set_new(j, "script_ref", json_string(d->script_ref));
-    json_object_set_new(j, "resources", or_null(d->resources));
-    json_object_set_new(j, "required_modules", or_null(d->required_modules));
-    json_object_set_new(j, "parameters", or_null(d->parameters));
-    json_object_set_new(j, "default_parameters", or_null(d->default_parameters));
-    json_object_set_new(j, "output_schema", or_null(d->output_schema));
-    return j;
+    return r < 0 ? r : workflow_find(&app->service, args_pos(a, 0), ret, err);
 }
 
 static void print_line(const char *what, const char *text)
@@ -160,7 +127,7 @@ static int info(struct app *app, const struct args *a)
     if (find(app, a, &d, &err) < 0)
         return app_fail(app, &err);
     if (app->json)
-        app_print_json(app, info_json(d));
+        app_print_json(app, workflow_info_json(d));
     else
         print_info(d);
     workflow_def_free(d);
@@ -174,10 +141,7 @@ static int params(struct app *app, const struct args *a)
     if (find(app, a, &d, &err) < 0)
         return app_fail(app, &err);
     if (app->json) {
-        json_t *required = json_object_get(d->parameters, "required");
-        app_print_json(app, json_pack("{s:s, s:o, s:o, s:o}", "workflow", d->name, "parameters", or_null(d->parameters),
-                                      "default_parameters", or_null(d->default_parameters), "required_parameters",
-                                      json_is_array(required) ? json_incref(required) : json_array()));
+        app_print_json(app, workflow_parameters_json(d));
     } else {
         schema_table_print(d->parameters, d->default_parameters);
     }
@@ -370,15 +334,18 @@ static int new_workflow(struct app *app, const struct args *a)
 /* --- the table -------------------------------------------------------------------------------------------- */
 
 static const struct command c_list = {
+    .remote = true,
     .name = "list", .aliases = "ls", .summary = "List the workflows", .usage = "",
     .details = "Broken ones are listed with file, line and reason; of two with one name the first found is used.",
     .examples = "  ff workflow list\n  ff --toolbox my workflow list", .run = list,
 };
 static const struct command c_info = {
+    .remote = true,
     .name = "info", .aliases = "show", .summary = "Show what a workflow is and takes", .usage = "WORKFLOW",
     .examples = "  ff workflow info security_assessment", .min_args = 1, .max_args = 1, .run = info,
 };
 static const struct command c_params = {
+    .remote = true,
     .name = "params", .aliases = "parameters", .summary = "Show the parameters of a workflow", .usage = "WORKFLOW",
     .examples = "  ff workflow params security_assessment\n"
                 "  ff --json workflow params security_assessment | jq .default_parameters",

@@ -16,9 +16,15 @@ const struct opt global_opts[] = {
     {"state", 0, "DIR", "the state folder (default: the project's .fuzzforge, else ~/.local/state/fuzzforge)"},
     {"toolbox", 0, "DIR", "a folder with workflows/ and modules/; may be given several times"},
     {"config", 0, "FILE", "a configuration file that stands above the others"},
-    {"engine", 0, "NAME", "embedded (temporal is not in this version)"},
-    {"store", 0, "NAME", "local (s3 is not in this version)"},
-    {"server", 0, "URL", "a running server's address: kept as a setting, not used by this version"},
+    {"engine", 0, "NAME", "embedded (this machine) or temporal (a cluster)"},
+    {"namespace", 0, "NAME", "the engine's namespace (default: default)"},
+    {"store", 0, "NAME", "local (this machine) or s3 (a bucket)"},
+    {"server", 0, "URL", "ask the server that runs there, instead of a state of this machine"},
+    {"token-file", 0, "FILE", "the token for the server (also FF_SERVER_TOKEN)"},
+    {"ca-file", 0, "FILE", "certificates to trust in the server's place, instead of the system's"},
+    {"client-cert", 0, "FILE", "this client's certificate"},
+    {"client-key", 0, "FILE", "its private key"},
+    {"insecure", 0, NULL, "do not check the server's certificate"},
     {"require-sandbox", 0, NULL, "refuse to run where the kernel lacks a protection"},
     {"json", 0, NULL, "one JSON document on stdout (NDJSON for streams)"},
     {"quiet", 'q', NULL, "no progress, only results and errors"},
@@ -30,9 +36,11 @@ const struct opt global_opts[] = {
 
 #define LIST(...) (const struct command *const[]){__VA_ARGS__, NULL}
 const struct command_group command_groups[] = {
-    {"Run", LIST(&cmd_run, &cmd_workflow, &cmd_runs, &cmd_module)},
+    {"Run", LIST(&cmd_run, &cmd_workflow, &cmd_runs, &cmd_monitor, &cmd_module)},
     {"Findings", LIST(&cmd_findings, &cmd_finding)},
-    {"Data", LIST(&cmd_store, &cmd_clean)},
+    {"Fuzz", LIST(&cmd_fuzz)},
+    {"Data", LIST(&cmd_store, &cmd_clean, &cmd_backup, &cmd_restore)},
+    {"Serve", LIST(&cmd_serve, &cmd_server, &cmd_worker, &cmd_workers, &cmd_mcp, &cmd_status, &cmd_token, &cmd_audit)},
     {"Set-up", LIST(&cmd_init, &cmd_trust, &cmd_config, &cmd_doctor, &cmd_completion, &cmd_complete, &cmd_version, &cmd_hold)},
     {NULL, NULL},
 };
@@ -132,6 +140,21 @@ static int check_count(const struct command *c, const char *path, const struct a
     return err_hint(err, "'ff %s --help' tells more", path);
 }
 
+/* Whoever names a server must not believe that it was asked. One that is only set is for the commands that can ask it. */
+static int check_remote(struct app *app, const struct command *c, const char *path, struct err *err)
+{
+    bool named = args_global(app->args, "server");
+    if (named && args_global(app->args, "namespace"))
+        return err_set(err, ERR_USAGE, "--namespace: through a server, the token says whose runs they are");
+    if (!app->remote || c->remote)
+        return 0;
+    app->remote = false;
+    if (!named)
+        return 0;
+    err_set(err, ERR_USAGE, "'ff %s' works on this machine alone, not through a server", path);
+    return err_hint(err, "leave --server away, or run it on the server's machine");
+}
+
 /* What stands behind the word that was refused has not been parsed; who asks for JSON gets it all the same. */
 static bool asks_for_json(int argc, char **argv)
 {
@@ -183,7 +206,8 @@ int cli_main(int argc, char **argv)
     } else if (!c->run) {
         help_command(c, path);
         status = EXIT_USAGE;
-    } else if (check_count(c, path, &args, &err) < 0 || app_configure(&app, &err) < 0) {
+    } else if (check_count(c, path, &args, &err) < 0 || app_configure(&app, &err) < 0 ||
+               check_remote(&app, c, path, &err) < 0) {
         status = app_fail(&app, &err);
     } else {
         status = c->run(&app, &args);

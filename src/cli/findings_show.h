@@ -2,7 +2,8 @@
 #ifndef FF_CLI_FINDINGS_SHOW_H
 #define FF_CLI_FINDINGS_SHOW_H
 
-#include "cli/rundoc.h"
+#include "api/service/run.h"
+#include "cli/app.h"
 
 /* A command line that shows the finding again, or NULL; the caller frees. */
 char *finding_reproduction(const struct run_info *run, const struct finding *f);

@@ -8,6 +8,14 @@
 void follow_prepare(struct app *app, bool live);
 /* To be asked while the target is read; true: stop. */
 bool follow_interrupted(void);
+/* From here on SIGHUP calls reload, in follow_wait_for_signal(), unless the terminal has gone. After follow_prepare(). */
+void follow_reload_on_hangup(void (*reload)(void *arg), void *arg);
+/* Sleeps until there is one; calls look (NULL: nothing) every two seconds, seldom when idle. After follow_prepare(). */
+void follow_wait_for_signal(void (*look)(void *arg), void *arg);
+/* Makes it call look now. Any thread. */
+void follow_look(void);
+/* Can be read once there is one; -1: follow_prepare() could not make it. */
+int follow_signal_fd(void);
 /* By SIGTERM or SIGHUP. */
 bool follow_told_to_leave(void);
 /* A line about what is going on before the run exists (reading the target). */

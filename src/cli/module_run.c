@@ -1,15 +1,19 @@
 #include "cli/module_run.h"
 
+#include "api/service/submit.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "cli/rundoc.h"
+#include "cli/ground.h"
+#include "cli/report.h"
+#include "cli/target.h"
 #include "cli/term.h"
 #include "codec/json.h"
 #include "codec/yaml.h"
-#include "ingest/ingest.h"
+#include "module/cache.h"
 #include "module/protocol.h"
+#include "module/tools.h"
 #include "os/clock.h"
 #include "os/file.h"
 
@@ -46,7 +50,7 @@ struct trial {
     /* While it runs. */
     int in_fd, out_fd, err_fd;
     struct sandbox_proc *proc;
-    bool ended;
+    bool ended, asked; /* asked: to stop */
     struct sandbox_result end;
     struct module_reader *reader;
     uint64_t output_bytes;
@@ -59,6 +63,8 @@ struct trial {
     const json_t *summary;
     const char *error;
     struct err failure;
+    char cache_key[MODULE_CACHE_KEY_SIZE]; /* "": its result is not kept */
+    json_t *cached;                        /* its answer, if the store had it */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -81,6 +87,7 @@ static void release(struct trial *t)
     module_def_release(&t->module);
     json_decref(t->input);
     json_decref(t->stats);
+    json_decref(t->cached);
     ingest_result_release(&t->target);
     module_reader_free(t->reader);
     strbuf_release(&t->err_line);
@@ -101,13 +108,8 @@ static void release(struct trial *t)
 
 static int parse_network(const char *text, enum sandbox_network *ret, struct err *err)
 {
-    static const char *const names[] = {"none", "loopback", "full"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *ret = (enum sandbox_network)i;
-            return 0;
-        }
-    }
+    if (sandbox_network_parse(text, ret))
+        return 0;
     return err_set(err, ERR_USAGE, "--network is none, loopback or full, not '%.40s'", text);
 }
 
@@ -121,6 +123,10 @@ static int read_limits(struct trial *t, struct err *err)
     r = memory ? units_parse_size(memory, &t->limits.memory_bytes, err) : 0;
     if (r < 0)
         return err_wrap(err, "--memory");
+    const char *disk = args_get(t->args, "disk");
+    r = disk ? units_parse_size(disk, &t->limits.disk_bytes, err) : 0;
+    if (r < 0)
+        return err_wrap(err, "--disk");
     r = isolation_parse(isolation ? isolation : "shared", &t->isolation, err);
     return r < 0 ? err_wrap(err, "--isolation") : parse_network(network ? network : "none", &t->network, err);
 }
@@ -197,7 +203,11 @@ static void sweep(const char *parent)
 static int make_folders(struct trial *t, struct err *err)
 {
     char name[48];
-    _cleanup_free_ char *parent = os_path_join(t->app->state_dir, "trials");
+    _cleanup_free_ char *ground = NULL;
+    int r = ground_dir(t->app, &ground, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *parent = os_path_join(ground, "trials");
     snprintf(name, sizeof name, "%d-%s", (int)getpid(), t->id);
     if (!parent || !(t->dir = os_path_join(parent, name)))
         return err_nomem(err);
@@ -214,8 +224,13 @@ static bool stop_asked(void *arg)
 
 static int take_target(struct trial *t, const char *spec, struct err *err)
 {
-    struct ingest_options o = {.spawner = t->app->spawner, .cancelled = stop_asked};
-    int r = ingest(t->app->store, spec, &o, &t->target, err);
+    struct ingest_options o;
+    int r = app_read_limits(t->app, err);
+    if (r == 0)
+        r = target_ingest_options(&t->app->service, spec, &o, err);
+    o.cancelled = stop_asked;
+    if (r == 0)
+        r = ingest(t->app->store, spec, &o, &t->target, err);
     if (r < 0)
         return err_wrap(err, "target");
     for (size_t i = 0; i < t->target.notices_count && !t->app->quiet; i++)
@@ -225,13 +240,17 @@ static int take_target(struct trial *t, const char *spec, struct err *err)
 
 static int write_request(struct trial *t, struct err *err)
 {
+    _cleanup_free_ char *scratch = os_path_join(t->dir, "scratch");
+    if (!scratch)
+        return err_nomem(err);
+    struct spawner *s = t->app->spawner;
     struct module_request q = {
         .module = t->module.name,
         .run_id = t->id,
         .attempt = 1,
         .input = t->input,
-        .workspace = t->workspace ? "/workspace" : NULL,
-        .scratch = "/scratch",
+        .workspace = t->workspace ? sandbox_path(s, "/workspace", workspace_lower(t->workspace)) : NULL,
+        .scratch = sandbox_path(s, "/scratch", scratch),
     };
     struct strbuf text = STRBUF_INIT_MAX(2 * MODULE_REQUEST_MAX);
     int r = module_request_write(&q, &text, err);
@@ -282,6 +301,12 @@ static void on_stats(void *arg, const json_t *stats)
     struct trial *t = arg;
     json_decref(t->stats);
     t->stats = json_deep_copy(stats);
+    if (!t->app->quiet && json_object_get(stats, "executions"))
+        term_status("%s  %lld executions (%.0f/s)  coverage %lld  corpus %lld  crashes %lld, unique %lld",
+                    json_str(stats, "target", t->module.name), (long long)json_i64(stats, "executions", 0),
+                    json_num(stats, "executions_per_sec", 0), (long long)json_i64(stats, "coverage", 0),
+                    (long long)json_i64(stats, "corpus_size", 0), (long long)json_i64(stats, "crashes", 0),
+                    (long long)json_i64(stats, "unique_crashes", 0));
 }
 
 static void on_artifact(void *arg, const char *path, const char *name)
@@ -295,8 +320,24 @@ static void on_artifact(void *arg, const char *path, const char *name)
     err_nomem(&t->failure);
 }
 
+/* Kept to the end of the trial: an artifact whose name may come again. */
+static void on_keep(void *arg, const char *path, const char *name)
+{
+    struct trial *t = arg;
+    for (size_t i = t->artifacts.len; i-- > 0;) {
+        struct artifact *f = &t->artifacts.v[i];
+        if (strcmp(f->name, name) != 0)
+            continue;
+        free(f->name);
+        free(f->path);
+        *f = t->artifacts.v[--t->artifacts.len];
+    }
+    if (path)
+        on_artifact(arg, path, name);
+}
+
 static const struct module_reader_ops reader_ops = {
-    .log = on_log, .progress = on_progress, .finding = on_finding, .stats = on_stats, .artifact = on_artifact,
+    .log = on_log, .progress = on_progress, .finding = on_finding, .stats = on_stats, .artifact = on_artifact, .keep = on_keep,
 };
 
 static void on_end(void *arg, const struct sandbox_result *result)
@@ -355,6 +396,18 @@ static void read_errors(struct trial *t)
     }
 }
 
+/* A module that stops by itself is asked to, in the file that its request came in; its result counts. */
+static bool ask_to_stop(struct trial *t)
+{
+    static const char line[] = "{\"type\":\"stop\"}\n";
+    struct stat st;
+    if (!t->module.builtin || !t->module.builtin->stops || (!t->asked && fstat(t->in_fd, &st) < 0))
+        return false;
+    if (!t->asked)
+        t->asked = pwrite(t->in_fd, line, sizeof line - 1, st.st_size) > 0;
+    return t->asked;
+}
+
 static int follow(struct trial *t, struct err *err)
 {
     struct spawner *s = t->app->spawner;
@@ -363,7 +416,7 @@ static int follow(struct trial *t, struct err *err)
                               {.fd = t->out_fd, .events = POLLIN},
                               {.fd = t->err_fd, .events = POLLIN}};
         int n = poll(p, 3, -1);
-        if (interrupted && t->proc)
+        if (interrupted && t->proc && !ask_to_stop(t))
             sandbox_kill(t->proc, NULL);
         if (n < 0 && errno != EINTR)
             return err_sys(err, errno, "poll");
@@ -383,7 +436,8 @@ static int start(struct trial *t, struct err *err)
 {
     int out[2] = {-1, -1}, errs[2] = {-1, -1};
     _cleanup_free_ char *scratch = os_path_join(t->dir, "scratch");
-    struct sandbox_mount mounts[2];
+    struct sandbox_mount mounts[2 + MODULE_TOOLS_MAX];
+    struct module_tools tools;
     size_t n = 0;
     if (t->workspace)
         mounts[n++] = (struct sandbox_mount){.kind = workspace_upper(t->workspace) ? MOUNT_OVERLAY : MOUNT_BIND,
@@ -394,12 +448,18 @@ static int start(struct trial *t, struct err *err)
                                              .writable = !workspace_read_only(t->workspace)};
     if (t->module.dir)
         mounts[n++] = (struct sandbox_mount){.source = t->module.dir, .target = "/module"};
+    bool fuzzes = t->module.builtin && t->module.category == MODULE_FUZZER;
+    module_tools_init(&tools, t->app->spawner, fuzzes ? t->app->tools : NULL);
+    for (size_t i = 0; i < tools.count; i++)
+        mounts[n++] = tools.mounts[i];
     struct sandbox_plan plan = {.name = t->module.name,
+                                .env = tools.env,
                                 .builtin = t->module.entry,
                                 .argv = (const char *const *)t->module.argv,
                                 .cwd = t->workspace ? "/workspace" : "/scratch",
                                 .mounts = mounts,
                                 .mounts_count = n,
+                                .inspects = fuzzes,
                                 .network = t->network,
                                 .limits = t->limits,
                                 .scratch = scratch};
@@ -410,6 +470,7 @@ static int start(struct trial *t, struct err *err)
     t->err_fd = errs[0];
     if (r == 0)
         r = sandbox_start(t->app->spawner, &plan, t->in_fd, out[1], errs[1], on_end, t, &t->proc, err);
+    module_tools_release(&tools);
     if (out[1] >= 0)
         close(out[1]);
     if (errs[1] >= 0)
@@ -432,7 +493,7 @@ static void judge(struct trial *t)
         t->failure = e->err;
     else if (e->end == SANDBOX_LIMIT)
         err_set(&t->failure, ERR_LIMIT, "over its limit of %s", e->limit);
-    else if (interrupted)
+    else if (interrupted && !t->asked)
         err_set(&t->failure, ERR_CANCELLED, "interrupted");
     else if (e->end == SANDBOX_SIGNALLED)
         err_set(&t->failure, ERR_FAILED, "ended by signal %d (%s)", e->status, strsignal(e->status));
@@ -447,12 +508,15 @@ static void judge(struct trial *t)
         t->error = t->failure.msg;
 }
 
-static int copy_artifact(struct trial *t, int scratch, const char *to_dir, const struct artifact *f, struct err *err)
+static int copy_artifact(struct trial *t, int dir, const char *scratch, const char *to_dir, const struct artifact *f,
+                         struct err *err)
 {
     static char buf[64 << 10];
     _cleanup_close_ int from = -1, to = -1;
     _cleanup_free_ char *path = os_path_join(to_dir, f->name);
-    int r = path ? module_artifact_open(scratch, f->path, &from, err) : err_nomem(err);
+    if (!path)
+        return err_nomem(err);
+    int r = module_artifact_open(dir, sandbox_path(t->app->spawner, "/scratch", scratch), f->path, &from, err);
     if (r == 0)
         r = os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644, &to, err);
     size_t n = sizeof buf;
@@ -476,8 +540,67 @@ static int copy_artifacts(struct trial *t, struct err *err)
         r = os_mkdirs(to, 0755, err);
     VEC_EACH(&t->artifacts, f)
         if (r == 0)
-            r = copy_artifact(t, fd, to, f, err);
+            r = copy_artifact(t, fd, scratch, to, f, err);
     return r;
+}
+
+/* --- results that the store has --------------------------------------------------------------------------- */
+
+static int take_cached(struct trial *t, struct err *err)
+{
+    struct store *s = t->app->store;
+    const char *to = args_get(t->args, "artifacts"), *name, *tools = t->app->tools;
+    json_t *a;
+    t->cache_key[0] = 0;
+    if (module_cache_key(t->module.builtin, service_namespace(&t->app->service), t->target.tree.text, t->input, tools,
+                         t->cache_key, NULL) < 0) {
+        t->cache_key[0] = 0;
+        return 0;
+    }
+    if (module_cache_get(s, t->cache_key, &t->cached, NULL) < 0)
+        return 0;
+    t->status = json_str(t->cached, "status", "success");
+    t->summary = json_object_get(t->cached, "summary");
+    int r = to ? os_mkdirs(to, 0755, err) : 0;
+    json_object_foreach(json_object_get(t->cached, "artifacts"), name, a) {
+        _cleanup_free_ char *path = to && !strchr(name, '/') && name[0] != '.' ? os_path_join(to, name) : NULL;
+        _cleanup_close_ int fd = -1;
+        if (r == 0)
+            on_artifact(t, name, name);
+        if (r == 0 && path)
+            r = os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644, &fd, err);
+        if (r == 0 && path)
+            r = store_get_fd(s, json_str(a, "ref", ""), fd, NULL, err);
+    }
+    return r;
+}
+
+/* Best effort: without it, it is made again. */
+static void keep_result(struct trial *t)
+{
+    struct store *s = t->app->store;
+    struct store_ref ref;
+    uint64_t size;
+    _cleanup_free_ char *scratch = os_path_join(t->dir, "scratch");
+    _cleanup_json_ json_t *files = json_object(), *answer = NULL;
+    _cleanup_close_ int dir = -1;
+    if (!t->cache_key[0] || strcmp(t->status, "success") != 0 || t->findings.len || !scratch || !files ||
+        os_open(scratch, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &dir, NULL) < 0 ||
+        store_put(s, "", 0, "application/x-ndjson", &ref, NULL) < 0)
+        return;
+    answer = json_pack("{s:s, s:O?, s:{s:s, s:i, s:s}, s:i, s:O}", "status", t->status, "summary", t->summary, "findings", "ref",
+                       ref.text, "bytes", 0, "media_type", "application/x-ndjson", "findings_count", 0, "artifacts", files);
+    VEC_EACH(&t->artifacts, f) {
+        static const char type[] = "application/octet-stream";
+        _cleanup_close_ int fd = -1;
+        if (module_artifact_open(dir, sandbox_path(t->app->spawner, "/scratch", scratch), f->path, &fd, NULL) < 0 ||
+            store_put_fd(s, STORE_RESULTS, fd, UINT64_MAX, type, &ref, &size, NULL) < 0 ||
+            json_object_set_new(files, f->name, json_pack("{s:s, s:I, s:s}", "ref", ref.text, "bytes", (json_int_t)size,
+                                                          "media_type", type)) < 0)
+            return;
+    }
+    if (answer)
+        module_cache_put(s, t->cache_key, answer, NULL);
 }
 
 static json_t *document(struct trial *t)
@@ -488,9 +611,10 @@ static json_t *document(struct trial *t)
         json_array_append_new(list, finding_to_json(&t->findings.v[i]));
     VEC_EACH(&t->artifacts, f)
         json_array_append_new(files, json_string(f->name));
-    return json_pack("{s:s, s:s, s:s?, s:O?, s:O?, s:I, s:I, s:o, s:o, s:o}", "module", t->module.name, "status", t->status,
-                     "error", t->error, "summary", t->summary, "stats", t->stats, "duration_ms",
-                     (json_int_t)(t->end.wall_ns / NS_PER_MS), "memory_peak_bytes", (json_int_t)t->end.memory_peak_bytes,
+    return json_pack("{s:s, s:s, s:b, s:s?, s:O?, s:O?, s:I, s:I, s:o, s:o, s:o}", "module", t->module.name, "status",
+                     t->status, "cached", t->cached != NULL, "error", t->error, "summary", t->summary, "stats", t->stats,
+                     "duration_ms", (json_int_t)(t->end.wall_ns / NS_PER_MS), "memory_peak_bytes",
+                     (json_int_t)t->end.memory_peak_bytes,
                      "findings_count", findings_counts_json(&c), "findings", list, "artifacts", files);
 }
 
@@ -510,8 +634,8 @@ static void print(struct trial *t)
         term_text(stdout, f->name);
         printf("%s\n", args_has(t->args, "artifacts") ? "" : "  (--artifacts DIR keeps it)");
     }
-    printf("%s%s%s  %s%s%s  %s", term_bold(), t->module.name, term_off(), ok ? term_green() : term_red(), t->status,
-           term_off(), units_format_duration(t->end.wall_ns / NS_PER_MS, took, sizeof took));
+    printf("%s%s%s  %s%s%s%s  %s", term_bold(), t->module.name, term_off(), ok ? term_green() : term_red(), t->status,
+           term_off(), t->cached ? ", cached" : "", units_format_duration(t->end.wall_ns / NS_PER_MS, took, sizeof took));
     if (t->error) {
         printf("  ");
         term_text(stdout, t->error);
@@ -521,8 +645,10 @@ static void print(struct trial *t)
 
 static int prepare(struct trial *t, struct err *err)
 {
-    const char *target = args_pos(t->args, 1);
-    int r = read_limits(t, err);
+    const char *target;
+    int r = target_take((char *)(uintptr_t)args_pos(t->args, 1), &target, err);
+    if (r == 0)
+        r = read_limits(t, err);
     if (r == 0)
         r = app_open_toolbox(t->app, err);
     if (r == 0)
@@ -540,7 +666,25 @@ static int prepare(struct trial *t, struct err *err)
     return r < 0 ? r : write_request(t, err);
 }
 
-static int run(struct app *app, const struct args *a)
+static int carry_out(struct trial *t, struct err *err)
+{
+    int r = start(t, err);
+    if (r == 0)
+        r = follow(t, err);
+    term_status_clear();
+    if (r == 0) {
+        judge(t);
+        r = findings_merge(&t->findings, err);
+    }
+    if (r == 0)
+        r = copy_artifacts(t, err);
+    if (r == 0)
+        keep_result(t);
+    return r;
+}
+
+/* ret NULL: print it. */
+static int run_one(struct app *app, const struct args *a, json_t **ret)
 {
     struct err err = {0};
     struct trial t = {.app = app, .args = a, .in_fd = -1, .out_fd = -1, .err_fd = -1};
@@ -551,34 +695,41 @@ static int run(struct app *app, const struct args *a)
     sigaction(SIGTERM, &sa, NULL);
     int r = prepare(&t, &err);
     if (r == 0)
-        r = start(&t, &err);
-    if (r == 0)
-        r = follow(&t, &err);
-    term_status_clear();
-    if (r == 0) {
-        judge(&t);
-        r = findings_merge(&t.findings, &err);
-    }
-    if (r == 0)
-        r = copy_artifacts(&t, &err);
+        r = take_cached(&t, &err);
+    if (r == 0 && !t.cached)
+        r = carry_out(&t, &err);
     int status;
     if (r < 0) {
-        status = interrupted ? EXIT_CANCELLED : app_fail(app, &err);
+        status = interrupted && !t.asked ? EXIT_CANCELLED : app_fail(app, &err);
     } else {
-        if (app->json)
+        if (ret)
+            *ret = document(&t);
+        else if (app->json)
             app_print_json(app, document(&t));
         else
             print(&t);
-        status = interrupted ? EXIT_CANCELLED : t.failure.code ? EXIT_RUN_FAILED : EXIT_OK;
+        status = interrupted && !t.asked ? EXIT_CANCELLED : t.failure.code ? EXIT_RUN_FAILED : EXIT_OK;
     }
     release(&t);
     return status;
+}
+
+static int run(struct app *app, const struct args *a)
+{
+    return run_one(app, a, NULL);
+}
+
+int module_run_document(struct app *app, const struct args *a, json_t **ret)
+{
+    *ret = NULL;
+    return run_one(app, a, ret);
 }
 
 static const struct opt options[] = {
     {"file", 'f', "FILE", "the input from a JSON or YAML file"},
     {"timeout", 't', "TIME", "stop it after this long (90s, 10m)"},
     {"memory", 0, "SIZE", "its limit of memory (256M, 2G)"},
+    {"disk", 0, "SIZE", "its limit of what it writes"},
     {"isolation", 0, "MODE", "shared (read-only, the default), isolated or copy-on-write"},
     {"network", 0, "KIND", "none (the default), loopback or full"},
     {"artifacts", 0, "DIR", "copy the files that it gives there"},

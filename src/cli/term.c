@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static bool colour_on, out_tty, err_tty;
+static bool colour_on, out_tty, err_tty, dumb;
 static bool status_shown;
 
 static void log_above_status(enum log_level level, const char *line, void *arg)
@@ -26,7 +26,7 @@ void term_init(int colour)
     out_tty = isatty(STDOUT_FILENO) == 1;
     err_tty = isatty(STDERR_FILENO) == 1;
     const char *no = getenv("NO_COLOR"), *t = getenv("TERM");
-    bool dumb = !t || strcmp(t, "dumb") == 0;
+    dumb = !t || strcmp(t, "dumb") == 0;
     colour_on = colour != 0 && out_tty && !(no && *no) && !dumb;
     if (dumb)
         err_tty = false;
@@ -163,6 +163,38 @@ void term_status(const char *fmt, ...)
     fflush(stderr);
     status_shown = true;
     funlockfile(stderr);
+}
+
+bool term_screen_begin(void)
+{
+    if (!out_tty || dumb)
+        return false;
+    fputs("\033[?1049h\033[?25l\033[?7l", stdout); /* another screen, no cursor, no line goes on in the next */
+    fflush(stdout);
+    return true;
+}
+
+int term_screen_rows(void)
+{
+    struct winsize w;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row >= 4 ? w.ws_row - 1 : 23;
+}
+
+void term_screen_draw(const char *text)
+{
+    fputs("\033[H", stdout);
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+        fwrite(text, 1, (size_t)(end - text), stdout);
+        fputs("\033[K\n", stdout);
+    }
+    fputs("\033[J", stdout);
+    fflush(stdout);
+}
+
+void term_screen_end(void)
+{
+    fputs("\033[?7h\033[?25h\033[?1049l", stdout);
+    fflush(stdout);
 }
 
 void term_status_clear(void)

@@ -31,4 +31,11 @@ void term_text_cut(FILE *f, const char *text, int columns);
 void term_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void term_status_clear(void);
 
+/* The whole screen, redrawn; what was on it comes back at the end. false: stdout is no terminal that can do it. */
+bool term_screen_begin(void);
+int term_screen_rows(void);
+/* Lines of text from the top. Their ends are cut where they are too long. */
+void term_screen_draw(const char *text);
+void term_screen_end(void);
+
 #endif

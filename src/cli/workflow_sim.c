@@ -60,20 +60,22 @@ void sim_result_release(struct sim_result *r)
 /* --- set-up ----------------------------------------------------------------------------------------------- */
 
 /* The script under test by its own name, the toolbox's for its children. */
-static int find_script(void *arg, const char *type, char **ret_script, size_t *ret_len, struct err *err)
+static int find_script(void *arg, const char *type, bool foreign, const json_t *given, struct worker_script *ret, struct err *err)
 {
     struct sim *s = arg;
     struct workflow_def *d;
+    (void)foreign; /* runs here are started with all that belongs to them */
+    (void)given;
     if (strcmp(type, s->def->name) == 0) {
-        *ret_script = mem_dup(s->def->script, s->def->script_len);
-        *ret_len = s->def->script_len;
-        return *ret_script ? 0 : err_nomem(err);
+        ret->text = mem_dup(s->def->script, s->def->script_len);
+        ret->len = s->def->script_len;
+        return ret->text ? 0 : err_nomem(err);
     }
     int r = toolbox_find(s->app->toolbox, type, &d, err);
     if (r < 0)
         return r;
-    *ret_script = TAKE_PTR(d->script);
-    *ret_len = d->script_len;
+    ret->text = TAKE_PTR(d->script);
+    ret->len = d->script_len;
     workflow_def_free(d);
     return 0;
 }
@@ -491,12 +493,10 @@ static int read_end(struct sim *s, struct err *err)
         out->status = "COMPLETED";
         r = pbx_payloads_json(last->workflow_execution_completed_event_attributes->result, 0, &out->result, err);
         break;
-    case PB__HISTORY_EVENT__ATTRIBUTES_WORKFLOW_EXECUTION_FAILED_EVENT_ATTRIBUTES: {
-        const Pb__Failure *f = last->workflow_execution_failed_event_attributes->failure;
+    case PB__HISTORY_EVENT__ATTRIBUTES_WORKFLOW_EXECUTION_FAILED_EVENT_ATTRIBUTES:
         out->status = "FAILED";
-        out->failure = mem_strdup(f ? f->message : "");
+        out->failure = pbx_failure_text(last->workflow_execution_failed_event_attributes->failure);
         break;
-    }
     case PB__HISTORY_EVENT__ATTRIBUTES_WORKFLOW_EXECUTION_CANCELED_EVENT_ATTRIBUTES:
         out->status = "CANCELLED";
         break;

@@ -155,6 +155,17 @@ int export_findings(const struct findings *list, enum export_format format, cons
     return formats[format].write(list, o, out, err);
 }
 
+int export_finding(const struct finding *f, enum export_format format, struct out *out, struct err *err)
+{
+    if (format == EXPORT_MD)
+        export_markdown_finding(f, out);
+    else if (format == EXPORT_HTML)
+        export_html_finding(f, out);
+    else
+        return err_set(err, ERR_INVALID, "one finding is written as md or html, not as %s", export_format_name(format));
+    return err_copy(err, &out->err);
+}
+
 /* --- shared --- */
 
 static const char *xml_entity(char c)
@@ -207,6 +218,22 @@ const char *export_time(int64_t ns, char buf[32])
     if (ns <= 0 || !gmtime_r(&s, &tm) || strftime(buf, 32, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
         buf[0] = 0;
     return buf;
+}
+
+static bool is_plain_word(const char *s)
+{
+    return *s && *s != '-' && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-")] == 0;
+}
+
+void export_commands(struct strbuf *b, const struct finding *f)
+{
+    const json_t *input = json_object_get(f->evidence, "reproducer");
+    const char *ref = json_is_string(input) ? json_string_value(input) : json_str(input, "ref", "");
+    const char *name = json_str(input, "name", "reproducer"), *command = json_str(f->evidence, "command", NULL);
+    if (is_plain_word(ref))
+        strbuf_printf(b, "ff store get %s -o %s\n", ref, is_plain_word(name) ? name : "reproducer");
+    if (command && *command)
+        strbuf_printf(b, "%s\n", command);
 }
 
 void export_place(struct strbuf *b, const struct finding *f)

@@ -26,5 +26,7 @@ int export_format_parse(const char *text, enum export_format *ret, struct err *e
 /* Streams to out, whose out_finish() is the caller's to call. The options are those of SARIF. */
 int export_findings(const struct findings *list, enum export_format format, const struct sarif_options *o,
                     struct out *out, struct err *err);
+/* One finding, as a document that can be pasted into an issue: EXPORT_MD or EXPORT_HTML, -ERR_INVALID for any other. */
+int export_finding(const struct finding *f, enum export_format format, struct out *out, struct err *err);
 
 #endif

@@ -130,13 +130,36 @@ static void write_tags(struct out *out, const struct finding *f)
     out_puts(out, "</p>\n");
 }
 
-static void write_finding(struct out *out, const struct finding *f)
+static void write_code(struct out *out, const char *label, const char *text)
+{
+    if (!text || !*text)
+        return;
+    out_printf(out, "<p><b>%s</b></p>\n<pre>", label);
+    export_escape_xml(out, text);
+    out_puts(out, "</pre>\n");
+}
+
+/* How to see it again, and what the program printed. */
+static void write_reproduction(struct out *out, const struct finding *f)
+{
+    struct strbuf b = STRBUF_INIT;
+    export_commands(&b, f);
+    write_code(out, "To see it again", strbuf_str(&b));
+    strbuf_release(&b);
+    if (json_i64(f->evidence, "tries", 0) > 0)
+        out_printf(out, "<p>It crashed %lld of %lld times.</p>\n", (long long)json_i64(f->evidence, "reproduced", 0),
+                   (long long)json_i64(f->evidence, "tries", 0));
+    write_code(out, "Report", json_str(f->evidence, "report", NULL));
+}
+
+/* open: unfolded. */
+static void write_finding(struct out *out, const struct finding *f, bool open)
 {
     const char *severity = severity_name(f->severity);
     struct strbuf place = STRBUF_INIT;
     export_place(&place, f);
-    out_printf(out, "<details data-severity=\"%s\"%s>\n<summary><span class=\"sev %s\">%s</span> <span>", severity,
-               f->suppressed || f->status == FINDING_ABSENT ? " class=\"muted\"" : "", severity, severity);
+    out_printf(out, "<details data-severity=\"%s\"%s%s>\n<summary><span class=\"sev %s\">%s</span> <span>", severity,
+               f->suppressed || f->status == FINDING_ABSENT ? " class=\"muted\"" : "", open ? " open" : "", severity, severity);
     export_escape_xml(out, f->title);
     out_puts(out, f->suppressed ? " (suppressed)" : f->status == FINDING_ABSENT ? " (gone)"
                   : f->status == FINDING_UNCHANGED ? " (unchanged)" : "");
@@ -153,6 +176,7 @@ static void write_finding(struct out *out, const struct finding *f)
     write_paragraph(out, "What to do:", f->recommendation);
     write_steps(out, "How the data flows", json_object_get(f->evidence, "flow"));
     write_steps(out, "Stack", json_object_get(f->evidence, "stack"));
+    write_reproduction(out, f);
     write_paragraph(out, "Suppressed:", f->suppressed ? f->suppression_reason : NULL);
     write_paragraph(out, "Fingerprint:", f->fingerprint);
     out_puts(out, "</div>\n</details>\n");
@@ -209,11 +233,23 @@ int export_html(const struct findings *list, const struct sarif_options *o, stru
     write_bar(out, list);
     out_puts(out, "<main>\n");
     for (size_t i = 0; i < list->len && !out_failed(out); i++)
-        write_finding(out, &list->v[i]);
+        write_finding(out, &list->v[i], false);
     out_puts(out, list->len ? "" : "<p>No findings.</p>\n");
     out_puts(out, "</main>\n");
     write_notices(out, o);
     out_puts(out, script);
     out_puts(out, "</body>\n</html>\n");
     return err_copy(err, &out->err);
+}
+
+void export_html_finding(const struct finding *f, struct out *out)
+{
+    out_puts(out, head);
+    out_puts(out, "<title>");
+    export_escape_xml(out, f->title);
+    out_puts(out, "</title>\n");
+    out_puts(out, style);
+    out_puts(out, "</head>\n<body>\n<main>\n");
+    write_finding(out, f, true);
+    out_puts(out, "</main>\n</body>\n</html>\n");
 }

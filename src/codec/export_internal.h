@@ -8,11 +8,17 @@ int export_html(const struct findings *list, const struct sarif_options *o, stru
 int export_junit(const struct findings *list, const struct sarif_options *o, struct out *out, struct err *err);
 int export_markdown(const struct findings *list, const struct sarif_options *o, struct out *out, struct err *err);
 int export_gitlab(const struct findings *list, const struct sarif_options *o, struct out *out, struct err *err);
+/* One finding as a document of its own. */
+void export_html_finding(const struct finding *f, struct out *out);
+void export_markdown_finding(const struct finding *f, struct out *out);
 
 /* Text for HTML and XML, in content and in quoted attributes; characters that XML 1.0 does not know become U+FFFD. */
 void export_escape_xml(struct out *out, const char *text);
 /* "2026-11-23T12:47:32" (UTC), empty for 0. */
 const char *export_time(int64_t ns, char buf[32]);
+/* The commands that show a finding again, a line each: fetch the input that is its reproducer, run it. Nothing if there is
+ * neither. What is no plain word in a name is not put into a command. */
+void export_commands(struct strbuf *b, const struct finding *f);
 /* "file:12", or "file", or "". */
 void export_place(struct strbuf *b, const struct finding *f);
 

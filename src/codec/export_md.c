@@ -1,5 +1,6 @@
 /* Markdown as GitHub and GitLab show it: a table of all findings, then each with its code. */
 #include "codec/export_internal.h"
+#include "codec/json.h"
 
 #include <string.h>
 
@@ -100,11 +101,65 @@ static void write_row(struct out *out, const struct finding *f)
     strbuf_release(&place);
 }
 
-static void write_details(struct out *out, const struct finding *f)
+/* "#0 parse  parse.c:99", a line a frame. */
+static void write_stack(struct out *out, const json_t *stack)
+{
+    struct strbuf b = STRBUF_INIT;
+    size_t i;
+    json_t *frame;
+    if (json_array_size(stack) == 0)
+        return;
+    json_array_foreach((json_t *)(uintptr_t)stack, i, frame) {
+        const char *file = json_str(frame, "file", NULL), *module = json_str(frame, "module", NULL);
+        long long line = json_i64(frame, "line", 0);
+        strbuf_printf(&b, "#%zu %s", i, json_is_string(frame) ? json_string_value(frame)
+                                                              : json_str(frame, "function", json_str(frame, "message", "?")));
+        if (file && line)
+            strbuf_printf(&b, "  %s:%lld", file, line);
+        else if (file || module)
+            strbuf_printf(&b, "  %s", file ? file : module);
+        strbuf_putc(&b, '\n');
+    }
+    out_puts(out, "Stack:\n\n");
+    code_block(out, strbuf_str(&b));
+    strbuf_release(&b);
+}
+
+/* How to see it again: the input, the command, and how often it works. */
+static void write_reproduction(struct out *out, const struct finding *f)
+{
+    const json_t *input = json_object_get(f->evidence, "reproducer");
+    long long tries = json_i64(f->evidence, "tries", 0), bytes = json_i64(input, "bytes", 0);
+    struct strbuf b = STRBUF_INIT;
+    export_commands(&b, f);
+    if (b.len) {
+        out_puts(out, "To see it again");
+        if (bytes)
+            out_printf(out, " (input of %lld bytes%s)", bytes, json_flag(input, "minimised", false) ? ", minimised" : "");
+        if (tries > 0)
+            out_printf(out, "; it crashed %lld of %lld times", (long long)json_i64(f->evidence, "reproduced", 0), tries);
+        out_puts(out, ":\n\n");
+        code_block(out, b.s);
+    }
+    strbuf_release(&b);
+}
+
+/* What the program printed, folded. Markup in it is text: the block is code. */
+static void write_report(struct out *out, const json_t *evidence)
+{
+    const char *report = json_str(evidence, "report", NULL);
+    if (!report || !*report)
+        return;
+    out_puts(out, "<details><summary>Report</summary>\n\n");
+    code_block(out, report);
+    out_puts(out, "</details>\n\n");
+}
+
+static void write_details(struct out *out, const struct finding *f, int level)
 {
     struct strbuf place = STRBUF_INIT;
     export_place(&place, f);
-    out_puts(out, "### ");
+    out_printf(out, "%.*s ", level, "######");
     plain(out, f->title);
     out_puts(out, "\n\n");
     out_printf(out, "**%s**, confidence %s", severity_name(f->severity), confidence_name(f->confidence));
@@ -123,11 +178,21 @@ static void write_details(struct out *out, const struct finding *f)
         out_puts(out, "What to do: ");
         paragraph(out, f->recommendation);
     }
+    write_stack(out, json_object_get(f->evidence, "stack"));
+    write_reproduction(out, f);
+    write_report(out, f->evidence);
     if (f->suppressed && f->suppression_reason) {
         out_puts(out, "Suppressed: ");
         paragraph(out, f->suppression_reason);
     }
     strbuf_release(&place);
+}
+
+void export_markdown_finding(const struct finding *f, struct out *out)
+{
+    write_details(out, f, 2);
+    if (f->fingerprint)
+        out_printf(out, "Rule `%s`, fingerprint `%s`.\n", f->rule_id, f->fingerprint);
 }
 
 int export_markdown(const struct findings *list, const struct sarif_options *o, struct out *out, struct err *err)
@@ -143,6 +208,6 @@ int export_markdown(const struct findings *list, const struct sarif_options *o, 
         out_puts(out, "\n## Details\n\n");
     for (size_t i = 0; i < list->len && !out_failed(out); i++)
         if (list->v[i].status != FINDING_ABSENT)
-            write_details(out, &list->v[i]);
+            write_details(out, &list->v[i], 3);
     return err_copy(err, &out->err);
 }

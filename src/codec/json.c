@@ -2,6 +2,7 @@
 
 #include "codec/utf8.h"
 
+#include <stdint.h>
 #include <string.h>
 
 /* The depth of nesting, without parsing: so that a hostile document never makes jansson recurse far. */
@@ -111,4 +112,21 @@ bool json_flag(const json_t *object, const char *key, bool def)
 {
     const json_t *v = json_object_get(object, key);
     return json_is_boolean(v) ? json_is_true(v) : def;
+}
+
+json_t *json_base64(const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct strbuf b = STRBUF_INIT;
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
+        strbuf_putc(&b, digits[v >> 18]);
+        strbuf_putc(&b, digits[v >> 12 & 63]);
+        strbuf_putc(&b, i + 1 < n ? digits[v >> 6 & 63] : '=');
+        strbuf_putc(&b, i + 2 < n ? digits[v & 63] : '=');
+    }
+    json_t *j = b.failed ? NULL : json_string(strbuf_str(&b));
+    strbuf_release(&b);
+    return j;
 }

@@ -21,6 +21,9 @@ int json_write_pretty(const json_t *j, struct strbuf *out, struct err *err);
 /* A string value of any bytes: what is not UTF-8, and NUL, becomes U+FFFD. New reference, NULL when memory is out. */
 json_t *json_clean_string(const char *s);
 
+/* Base64 (RFC 4648) as a string value. New reference, NULL when memory is out. */
+json_t *json_base64(const void *data, size_t n);
+
 /* Member access with a default for absent or wrong type; object may be NULL. Strings are borrowed. */
 const char *json_str(const json_t *object, const char *key, const char *def);
 int64_t json_i64(const json_t *object, const char *key, int64_t def);

@@ -13,22 +13,6 @@
 
 static json_t *encode(const ProtobufCMessage *m, int depth);
 
-static json_t *base64(const uint8_t *p, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    struct strbuf b = STRBUF_INIT;
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
-        strbuf_putc(&b, digits[v >> 18]);
-        strbuf_putc(&b, digits[v >> 12 & 63]);
-        strbuf_putc(&b, i + 1 < n ? digits[v >> 6 & 63] : '=');
-        strbuf_putc(&b, i + 2 < n ? digits[v & 63] : '=');
-    }
-    json_t *j = b.failed ? NULL : json_string(strbuf_str(&b));
-    strbuf_release(&b);
-    return j;
-}
-
 /* snake_case -> lowerCamelCase */
 static void camel(const char *s, char *buf, size_t size)
 {
@@ -100,7 +84,7 @@ static json_t *scalar(const ProtobufCFieldDescriptor *f, const void *p, int dept
     }
     case PROTOBUF_C_TYPE_BYTES: {
         const ProtobufCBinaryData *b = p;
-        return base64(b->data, b->len);
+        return json_base64(b->data, b->len);
     }
     case PROTOBUF_C_TYPE_MESSAGE:
         return encode(*(ProtobufCMessage *const *)p, depth + 1);

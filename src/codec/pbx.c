@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "base/units.h"
 #include "codec/json.h"
 #include "codec/utf8.h"
@@ -11,6 +12,8 @@
 #include <string.h>
 
 #define FIELDS_MAX 4000000
+#define FAILURE_TEXT_MAX ((size_t)4096)
+#define FAILURE_TEXT_DEPTH 24
 
 /* One open message of the iterative walk. */
 struct frame {
@@ -259,6 +262,10 @@ int pbx_payload_json(const Pb__Payload *p, json_t **ret, struct err *err)
     for (size_t i = 0; p && i < p->n_metadata; i++)
         if (strcmp(p->metadata[i]->key, "encoding") == 0)
             enc = p->metadata[i];
+        else if (strcmp(p->metadata[i]->key, PBX_OBJECT_KEY) == 0)
+            return err_set(err, ERR_NOT_FOUND, "the store has no object %.*s, where the bytes of a payload are",
+                           (int)(p->metadata[i]->value.len < 80 ? p->metadata[i]->value.len : 80),
+                           (const char *)p->metadata[i]->value.data);
     const char *name = enc ? (const char *)enc->value.data : "";
     size_t n = enc ? enc->value.len : 0;
     if (!p || (n == 11 && memcmp(name, "binary/null", n) == 0)) {
@@ -307,4 +314,21 @@ Pb__Failure *pbx_app_failure(const char *message, const char *type, bool non_ret
         return NULL;
     }
     return f;
+}
+
+char *pbx_failure_text(const Pb__Failure *f)
+{
+    struct strbuf b = STRBUF_INIT_MAX(FAILURE_TEXT_MAX + 8);
+    for (int depth = 0; f && depth < FAILURE_TEXT_DEPTH; f = f->cause, depth++) {
+        size_t n = strlen(f->message), room = FAILURE_TEXT_MAX - b.len;
+        if (n > room)
+            for (n = room; n && ((unsigned char)f->message[n] & 0xc0) == 0x80;)
+                n--;
+        if (b.len && n)
+            strbuf_puts(&b, ": ");
+        strbuf_append(&b, f->message, n);
+        if (b.len >= FAILURE_TEXT_MAX)
+            break;
+    }
+    return strbuf_take(&b, NULL);
 }

@@ -32,15 +32,20 @@ Pb__Duration *pbx_duration(int64_t ns);
 int64_t pbx_timestamp_ns(const Pb__Timestamp *t); /* 0 for NULL; clamped to what int64 holds */
 int64_t pbx_duration_ns(const Pb__Duration *d);   /* 0 for NULL; clamped */
 
+/* Metadata of a payload whose bytes are in the object store, under that name (engine/offload/offload.h). */
+#define PBX_OBJECT_KEY "ff-object"
+
 /* Payloads with metadata encoding = "json/plain" and one payload of the JSON text. */
 Pb__Payload *pbx_json_payload(const json_t *j);
 Pb__Payloads *pbx_json_payloads(const json_t *j);
 /* Decodes payload i; *ret is a new reference, JSON null for no payload, binary/null or index out of range.
- * -ERR_INVALID for an encoding that is not JSON. */
+ * -ERR_INVALID for an encoding that is not JSON, -ERR_NOT_FOUND for bytes that are in a store out of reach. */
 int pbx_payload_json(const Pb__Payload *p, json_t **ret, struct err *err);
 int pbx_payloads_json(const Pb__Payloads *p, size_t i, json_t **ret, struct err *err);
 /* An application failure as Temporal's SDKs write it. details may be NULL. */
 Pb__Failure *pbx_app_failure(const char *message, const char *type, bool non_retryable,
                              const json_t *details);
+/* Its message with those of its causes, "a: b: c"; at most some 4 KB. */
+char *pbx_failure_text(const Pb__Failure *f);
 
 #endif

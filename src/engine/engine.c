@@ -8,6 +8,9 @@
 static const struct engine_method_info methods[] = {
 #define X(NAME, Rpc, lower, method_flags)                                                          \
     [ENGINE_##NAME] = {.rpc = #Rpc,                                                                \
+                       .path = (method_flags) & ENGINE_OPERATOR                                    \
+                                   ? "/" ENGINE_OPERATOR_SERVICE "/" #Rpc                          \
+                                   : "/" ENGINE_SERVICE "/" #Rpc,                                  \
                        .request = &pb__##lower##_request__descriptor,                              \
                        .response = &pb__##lower##_response__descriptor,                            \
                        .flags = method_flags},
@@ -21,11 +24,46 @@ const struct engine_method_info *engine_method_info(enum engine_method m)
     return &methods[m];
 }
 
+#define DETAIL(Name, lower)                                                                        \
+    {                                                                                              \
+        "temporal.api.errordetails.v1." #Name "Failure", &pb__error_detail_##lower##__descriptor   \
+    }
+
+const struct engine_detail_type engine_details[] = {
+    DETAIL(NotFound, not_found),
+    DETAIL(WorkflowExecutionAlreadyStarted, workflow_execution_already_started),
+    DETAIL(NamespaceNotFound, namespace_not_found),
+    DETAIL(NamespaceAlreadyExists, namespace_already_exists),
+    DETAIL(CancellationAlreadyRequested, cancellation_already_requested),
+    DETAIL(QueryFailed, query_failed),
+    DETAIL(WorkflowNotReady, workflow_not_ready),
+    DETAIL(PermissionDenied, permission_denied),
+    DETAIL(ResourceExhausted, resource_exhausted),
+    DETAIL(MultiOperationExecution, multi_operation_execution),
+};
+
+#undef DETAIL
+
+const size_t engine_details_count = sizeof engine_details / sizeof *engine_details;
+
+const char *engine_detail_name(const ProtobufCMessageDescriptor *d)
+{
+    for (size_t i = 0; i < engine_details_count; i++)
+        if (engine_details[i].descriptor == d)
+            return engine_details[i].name;
+    return NULL;
+}
+
 void engine_call(struct engine *e, enum engine_method m, const ProtobufCMessage *req,
                  int64_t timeout_ms, engine_done *done, void *arg)
 {
     ASSERT(req->descriptor == engine_method_info(m)->request);
     e->ops->call(e, m, req, timeout_ms, done, arg);
+}
+
+void engine_cancel(struct engine *e, engine_done *done, void *arg)
+{
+    e->ops->cancel(e, done, arg);
 }
 
 struct waiter {
@@ -47,8 +85,9 @@ static void wake(void *arg, ProtobufCMessage *resp, const struct err *err)
     pthread_mutex_unlock(&w->lock);
 }
 
-int engine_call_sync(struct engine *e, enum engine_method m, const ProtobufCMessage *req,
-                     int64_t timeout_ms, ProtobufCMessage **ret_resp, struct err *err)
+int engine_call_detail(struct engine *e, enum engine_method m, const ProtobufCMessage *req,
+                       int64_t timeout_ms, ProtobufCMessage **ret_resp, ProtobufCMessage **ret_detail,
+                       struct err *err)
 {
     struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
     engine_call(e, m, req, timeout_ms, wake, &w);
@@ -58,13 +97,19 @@ int engine_call_sync(struct engine *e, enum engine_method m, const ProtobufCMess
     pthread_mutex_unlock(&w.lock);
     pthread_mutex_destroy(&w.lock);
     pthread_cond_destroy(&w.cond);
-    if (!w.resp)
-        return err_copy(err, &w.err), w.err.code ? -w.err.code : -ERR_INTERNAL;
-    if (ret_resp)
-        *ret_resp = w.resp;
+    ASSERT(w.resp || w.err.code);
+    ProtobufCMessage **to = w.err.code ? ret_detail : ret_resp;
+    if (to)
+        *to = w.resp;
     else
         engine_free_message(w.resp);
-    return 0;
+    return w.err.code ? err_copy(err, &w.err) : 0;
+}
+
+int engine_call_sync(struct engine *e, enum engine_method m, const ProtobufCMessage *req,
+                     int64_t timeout_ms, ProtobufCMessage **ret_resp, struct err *err)
+{
+    return engine_call_detail(e, m, req, timeout_ms, ret_resp, NULL, err);
 }
 
 void engine_free_message(ProtobufCMessage *m)

@@ -22,28 +22,33 @@ static bool ends_with(const char *s, const char *end)
     return n > m && strcasecmp(s + n - m, end) == 0;
 }
 
-bool looks_like_archive(int fd, const char *name, bool *ret_named)
+bool archive_begins(const char *head, size_t n, const char *name, bool *ret_named)
 {
     static const char *const names[] = {
         ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
-        ".tar.lz4", ".tar.lzma", ".tar.Z", ".zip", ".jar", ".war", ".ear", ".apk", ".whl", ".gem", ".crate"};
+        ".tar.lz4", ".tar.lzma", ".tar.Z", ".zip", ".7z", ".jar", ".war", ".ear", ".apk", ".whl", ".gem", ".crate"};
     static const struct {
         const char *bytes;
         size_t len, at;
     } magics[] = {{"PK\3\4", 4, 0}, {"PK\5\6", 4, 0}, {"ustar", 5, 257}, {"\x1f\x8b\x08", 3, 0},
                   {"BZh", 3, 0},
-                  {"\xfd" "7zXZ", 5, 0}, {"\x28\xb5\x2f\xfd", 4, 0}, {"\x04\x22\x4d\x18", 4, 0}};
-    char head[512] = "";
+                  {"7z\xbc\xaf\x27\x1c", 6, 0}, {"\xfd" "7zXZ", 5, 0}, {"\x28\xb5\x2f\xfd", 4, 0}, {"\x04\x22\x4d\x18", 4, 0}};
     *ret_named = false;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (ends_with(name, names[i]))
             *ret_named = true;
-    ssize_t n = pread(fd, head, sizeof head, 0);
     for (size_t i = 0; i < ARRAY_LEN(magics); i++)
-        if (n >= (ssize_t)(magics[i].at + magics[i].len) &&
+        if (n >= magics[i].at + magics[i].len &&
             memcmp(head + magics[i].at, magics[i].bytes, magics[i].len) == 0)
             return true;
     return *ret_named && n > 0;
+}
+
+bool looks_like_archive(int fd, const char *name, bool *ret_named)
+{
+    char head[512];
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    return archive_begins(head, n > 0 ? (size_t)n : 0, name, ret_named);
 }
 
 /* Waits for the sandboxed reader, on a thread of its own: whoever else uses the spawner may be the
@@ -118,6 +123,7 @@ int ingest_archive(struct ingest_job *j, int fd, bool named, enum members_end *r
                                 .bytes_max = j->limits.archive_bytes_max,
                                 .ratio_max = j->limits.archive_ratio_max};
     struct sandbox_plan plan = {
+        .own_code = true,
         .name = "ingest-archive",
         .builtin = "ingest-archive",
         .limits = {.memory_bytes = READER_MEMORY, .cpu_ms = READER_CPU_MS,

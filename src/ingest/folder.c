@@ -164,7 +164,7 @@ static int visit_link(struct walk *w, int at, const char *name, const char *path
     target[n] = 0;
     if (!link_stays_inside(path, target))
         return job_notice(w->j, INGEST_SKIPPED, path, "a link that leads out of the target");
-    return tree_add_symlink(w->j->b, path, target, err);
+    return job_add_symlink(w->j, path, target, err);
 }
 
 static bool is_excluded(const struct walk *w, int fd)
@@ -186,7 +186,7 @@ static int visit_dir(struct walk *w, int at, const char *name, const char *path,
         close(fd);
         return job_notice(w->j, INGEST_FILTERED, path, "the state folder is left out");
     }
-    int r = tree_add_dir(w->j->b, path, err);
+    int r = job_add_dir(w->j, path, err);
     if (r < 0) {
         close(fd);
         return r;

@@ -43,19 +43,11 @@ static int hex_digit(char c)
     return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
-static int cannot_fetch(const char *url, struct err *err)
-{
-    int r = err_set(err, ERR_UNIMPLEMENTED,
-                    "cannot fetch %.200s: only file:// URLs and paths are read", url);
-    err_hint(err, "git clone --depth 1 %.120s, then give the folder", url);
-    return r;
-}
-
 int git_url_path(const char *url, char **ret, struct err *err)
 {
     static const char scheme[] = "file://", local[] = "localhost/";
     if (strncmp(url, scheme, sizeof scheme - 1) != 0)
-        return cannot_fetch(url, err);
+        return -ERR_UNIMPLEMENTED;
     const char *p = url + sizeof scheme - 1;
     if (strncmp(p, local, sizeof local - 1) == 0)
         p += sizeof local - 2;
@@ -84,6 +76,7 @@ int ingest_git(struct ingest_job *j, const char *path, struct err *err)
                                 .bytes_max = j->limits.total_bytes_max};
     struct sandbox_mount mount = {.kind = MOUNT_BIND, .source = path, .target = "/workspace"};
     struct sandbox_plan plan = {
+        .own_code = true,
         .name = "ingest-git",
         .builtin = "ingest-git",
         .mounts = &mount,

@@ -2,8 +2,10 @@
  *
  * The repository is mounted read-only at /workspace. Its objects are hostile input to libgit2,
  * which is why this runs in here; its hooks and configured programs are never run. */
+#include "base/cleanup.h"
 #include "ingest/entry_stream.h"
 #include "ingest/readers.h"
+#include "os/library.h"
 
 #include <git2.h>
 #include <signal.h>
@@ -15,9 +17,25 @@
 #define PIECE ((size_t)128 << 10)
 #define LFS_HEAD "version https://git-lfs.github.com/spec/"
 
+#define GIT_CALLS(X) \
+    X(git_blob_free) X(git_blob_lookup) X(git_blob_rawcontent) X(git_blob_rawsize)                \
+    X(git_error_last) X(git_libgit2_init) X(git_libgit2_opts) X(git_libgit2_shutdown)             \
+    X(git_object_free) X(git_object_peel) X(git_repository_free) X(git_repository_head_unborn)    \
+    X(git_repository_open_ext) X(git_revparse_single) X(git_tree_entry_filemode)                  \
+    X(git_tree_entry_id) X(git_tree_entry_name) X(git_tree_free) X(git_tree_walk)
+static struct {
+    GIT_CALLS(OS_LIBRARY_FIELD)
+} lib;
+
+static int load(struct err *err)
+{
+    static const struct os_symbol calls[] = {GIT_CALLS(OS_LIBRARY_ENTRY)};
+    return os_library_load("libgit2.so." LIBGIT2_SOVERSION, calls, ARRAY_LEN(calls), err);
+}
+
 static const char *why(void)
 {
-    const git_error *e = git_error_last();
+    const git_error *e = lib.git_error_last();
     return e && e->message ? e->message : "cannot be read";
 }
 
@@ -34,11 +52,11 @@ static int tell_blob(git_repository *repo, const git_tree_entry *e, const char *
 {
     static const uint8_t nothing[8];
     git_blob *blob = NULL;
-    if (git_blob_lookup(&blob, repo, git_tree_entry_id(e)) < 0)
+    if (lib.git_blob_lookup(&blob, repo, lib.git_tree_entry_id(e)) < 0)
         return frame_write_pair(OUT, FRAME_UNREADABLE, path, why());
-    const char *data = git_blob_rawcontent(blob);
-    size_t len = (size_t)git_blob_rawsize(blob);
-    uint8_t executable = git_tree_entry_filemode(e) == GIT_FILEMODE_BLOB_EXECUTABLE;
+    const char *data = lib.git_blob_rawcontent(blob);
+    size_t len = (size_t)lib.git_blob_rawsize(blob);
+    uint8_t executable = lib.git_tree_entry_filemode(e) == GIT_FILEMODE_BLOB_EXECUTABLE;
     int r = 0;
     if (len < 1024 && len > sizeof LFS_HEAD && memcmp(data, LFS_HEAD, sizeof LFS_HEAD - 1) == 0)
         r = frame_write_pair(OUT, FRAME_NOTE, path,
@@ -50,7 +68,7 @@ static int tell_blob(git_repository *repo, const git_tree_entry *e, const char *
                         len - at < PIECE ? len - at : PIECE);
     if (r == 0)
         r = frame_write(OUT, FRAME_FILE_END, "\0", 1, NULL, 0);
-    git_blob_free(blob);
+    lib.git_blob_free(blob);
     return r;
 }
 
@@ -58,13 +76,13 @@ static int tell_link(git_repository *repo, const git_tree_entry *e, const char *
 {
     char target[4097];
     git_blob *blob = NULL;
-    if (git_blob_lookup(&blob, repo, git_tree_entry_id(e)) < 0)
+    if (lib.git_blob_lookup(&blob, repo, lib.git_tree_entry_id(e)) < 0)
         return frame_write_pair(OUT, FRAME_UNREADABLE, path, why());
-    size_t len = (size_t)git_blob_rawsize(blob);
+    size_t len = (size_t)lib.git_blob_rawsize(blob);
     len = len < sizeof target ? len : 0; /* a longer one is none: the parent says so */
-    memcpy(target, git_blob_rawcontent(blob), len);
+    memcpy(target, lib.git_blob_rawcontent(blob), len);
     target[len] = 0;
-    git_blob_free(blob);
+    lib.git_blob_free(blob);
     return frame_write_pair(OUT, FRAME_SYMLINK, path, target);
 }
 
@@ -78,11 +96,11 @@ static int visit(const char *root, const git_tree_entry *e, void *arg)
 {
     struct walk *w = arg;
     char path[16384];
-    if (snprintf(path, sizeof path, "%s%s", root, git_tree_entry_name(e)) >= (int)sizeof path) {
+    if (snprintf(path, sizeof path, "%s%s", root, lib.git_tree_entry_name(e)) >= (int)sizeof path) {
         w->r = frame_write_pair(OUT, FRAME_UNREADABLE, "", "a path that is too long");
         return w->r < 0 ? w->r : 1; /* 1: not what lies below it */
     }
-    switch (git_tree_entry_filemode(e)) {
+    switch (lib.git_tree_entry_filemode(e)) {
     case GIT_FILEMODE_TREE: w->r = frame_write(OUT, FRAME_DIR, path, strlen(path), NULL, 0); break;
     case GIT_FILEMODE_LINK: w->r = tell_link(w->repo, e, path); break;
     case GIT_FILEMODE_COMMIT:
@@ -99,17 +117,17 @@ static int tell_head(git_repository *repo)
     git_object *head = NULL;
     git_tree *tree = NULL;
     struct walk w = {repo, 0};
-    if (git_repository_head_unborn(repo) == 1)
+    if (lib.git_repository_head_unborn(repo) == 1)
         return frame_write(OUT, FRAME_DONE, NULL, 0, NULL, 0);
-    if (git_revparse_single(&head, repo, "HEAD^{tree}") < 0)
+    if (lib.git_revparse_single(&head, repo, "HEAD^{tree}") < 0)
         return damaged("HEAD");
-    if (git_object_peel((git_object **)&tree, head, GIT_OBJECT_TREE) < 0) {
-        git_object_free(head);
+    if (lib.git_object_peel((git_object **)&tree, head, GIT_OBJECT_TREE) < 0) {
+        lib.git_object_free(head);
         return damaged("HEAD");
     }
-    int walked = git_tree_walk(tree, GIT_TREEWALK_PRE, visit, &w);
-    git_tree_free(tree);
-    git_object_free(head);
+    int walked = lib.git_tree_walk(tree, GIT_TREEWALK_PRE, visit, &w);
+    lib.git_tree_free(tree);
+    lib.git_object_free(head);
     if (w.r < 0)
         return w.r;
     return walked < 0 ? damaged("a folder") : frame_write(OUT, FRAME_DONE, NULL, 0, NULL, 0);
@@ -119,15 +137,18 @@ int git_reader_main(void)
 {
     git_repository *repo = NULL;
     signal(SIGPIPE, SIG_IGN);
-    if (git_libgit2_init() < 0)
+    struct err err = {0};
+    if (load(&err) < 0)
+        fprintf(stderr, "%s\n", err.msg);
+    if (err.code || lib.git_libgit2_init() < 0)
         return 1;
-    git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0); /* it is somebody else's, and only read */
+    lib.git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0); /* it is somebody else's, and only read */
     for (int level = GIT_CONFIG_LEVEL_PROGRAMDATA; level <= GIT_CONFIG_LEVEL_GLOBAL; level++)
-        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
-    int r = git_repository_open_ext(&repo, "/workspace", GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) < 0
+        lib.git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
+    int r = lib.git_repository_open_ext(&repo, ".", GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) < 0
                 ? frame_write(OUT, FRAME_NOT_ONE, NULL, 0, NULL, 0)
                 : tell_head(repo);
-    git_repository_free(repo);
-    git_libgit2_shutdown();
+    lib.git_repository_free(repo);
+    lib.git_libgit2_shutdown();
     return r < 0 ? 1 : 0;
 }

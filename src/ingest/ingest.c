@@ -3,20 +3,23 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "ingest/fetch.h"
 #include "ingest/readers.h"
 #include "os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static uint64_t or_default(uint64_t v, uint64_t def)
 {
     return v ? v : def;
 }
 
-static struct ingest_limits limits_of(const struct ingest_limits *l)
+struct ingest_limits ingest_limits_of(const struct ingest_limits *l)
 {
     return (struct ingest_limits){
         .entries_max = or_default(l->entries_max, 1000000),
@@ -29,8 +32,7 @@ static struct ingest_limits limits_of(const struct ingest_limits *l)
     };
 }
 
-/* The last part of a path, as a name for people. */
-static char *short_name(const char *path)
+char *ingest_short_name(const char *path)
 {
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/')
@@ -89,7 +91,7 @@ static int ingest_path(struct ingest_job *j, const char *spec, bool git, struct 
     int r = os_real_path(spec, &real, err);
     if (r < 0)
         return WRAP(r, err, "target");
-    j->res->name = short_name(real);
+    j->res->name = ingest_short_name(real);
     if (!j->res->name)
         return err_nomem(err);
     r = os_open(real, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, err);
@@ -104,12 +106,60 @@ static int ingest_path(struct ingest_job *j, const char *spec, bool git, struct 
     return err_set(err, ERR_INVALID, "%s is neither a file nor a folder", spec);
 }
 
+#define FETCH_PREFIX "ff-fetch-"
+#define FETCH_KEPT_S (2 * 60 * 60) /* longer than any fetch may take */
+
+/* What a process left that was killed. */
+static void sweep_fetched(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct stat st;
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (strncmp(e->d_name, FETCH_PREFIX, strlen(FETCH_PREFIX)) == 0 &&
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_mtime + FETCH_KEPT_S < time(NULL)) {
+            _cleanup_free_ char *path = os_path_join(dir, e->d_name);
+            if (path)
+                (void)os_remove_tree(path, NULL);
+        }
+    if (d)
+        closedir(d);
+}
+
+/* Fetched into a folder that is gone afterwards. */
+static int ingest_url(struct ingest_job *j, const char *spec, struct err *err)
+{
+    struct fetch_url u;
+    _cleanup_free_ char *dir = NULL, *repository = NULL;
+    int r = fetch_parse_url(spec, &u, err);
+    if (r < 0)
+        return r;
+    j->res->kind = "git";
+    j->res->name = mem_strdup(u.name);
+    const char *parent = j->o->tmp_dir ? j->o->tmp_dir : "/tmp";
+    sweep_fetched(parent);
+    r = j->res->name ? os_temp_dir(parent, FETCH_PREFIX, &dir, err) : err_nomem(err);
+    if (r < 0)
+        return r;
+    repository = os_path_join(dir, "repository");
+    r = repository ? fetch_repository(j, &u, dir, err) : err_nomem(err);
+    explicit_bzero(u.password, sizeof u.password);
+    if (r == 0)
+        r = ingest_git(j, repository, err);
+    struct err e = {0};
+    if (os_remove_tree(dir, &e) < 0 && r == 0)
+        r = job_notice(j, INGEST_SKIPPED, "", "what was fetched is still in %s: %s", dir, e.msg);
+    return r;
+}
+
 static int ingest_spec(struct ingest_job *j, const char *spec, struct err *err)
 {
     if (!looks_like_url(spec) || os_exists(spec))
         return ingest_path(j, spec, false, err);
     _cleanup_free_ char *path = NULL;
     int r = git_url_path(spec, &path, err);
+    if (r == -ERR_UNIMPLEMENTED)
+        return ingest_url(j, spec, err);
     return r < 0 ? r : ingest_path(j, path, true, err);
 }
 
@@ -119,13 +169,15 @@ int ingest_builtin(const char *name)
         return archive_reader_main(STDIN_FILENO, STDOUT_FILENO);
     if (strcmp(name, "ingest-git") == 0)
         return git_reader_main();
+    if (strcmp(name, "ingest-fetch") == 0)
+        return git_fetcher_main();
     return -1;
 }
 
 int ingest(struct store *s, const char *spec, const struct ingest_options *o,
            struct ingest_result *ret, struct err *err)
 {
-    struct ingest_job j = {.s = s, .o = o, .limits = limits_of(&o->limits), .res = ret};
+    struct ingest_job j = {.s = s, .o = o, .limits = ingest_limits_of(&o->limits), .res = ret};
     *ret = (struct ingest_result){.kind = ""};
     j.buf = mem_alloc(COPY_BUFFER);
     int r = j.buf ? tree_builder_new(s, &j.b, err) : err_nomem(err);

@@ -4,6 +4,7 @@
 
 #include "base/strbuf.h"
 #include "ingest/ingest.h"
+#include "ingest/pack.h"
 
 #define NOTICES_MAX 1000
 #define COPY_BUFFER ((size_t)256 << 10)
@@ -16,6 +17,7 @@ struct ingest_job {
     const struct ingest_options *o;
     struct ingest_limits limits; /* no zeros */
     struct tree_builder *b;
+    struct pack *pack; /* where entries go instead of the builder: of a folder that is sent away; or NULL */
     struct ingest_result *res;
     uint64_t entries;
     bool stopped; /* a bound of the whole was met: no more entries */
@@ -24,6 +26,8 @@ struct ingest_job {
     int64_t told_ns;
 };
 
+/* With the defaults where nothing is said. */
+struct ingest_limits ingest_limits_of(const struct ingest_limits *l);
 /* Keeps a notice (path as raw bytes; may be "") and marks the result. */
 int job_notice(struct ingest_job *j, enum ingest_notice_kind kind, const char *path,
                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -37,6 +41,11 @@ uint64_t job_take_bytes(struct ingest_job *j, const char *path, uint64_t n);
 /* Does a link at path to target stay inside the tree? Only leading ".." are allowed, because what
  * follows a name that is itself a link could be anywhere. */
 bool link_stays_inside(const char *path, const char *target);
+/* An entry into the tree, or into the pack. */
+int job_add_dir(struct ingest_job *j, const char *path, struct err *err);
+int job_add_symlink(struct ingest_job *j, const char *path, const char *target, struct err *err);
+/* The last part of a path, as a name for people; NULL: no memory. */
+char *ingest_short_name(const char *path);
 /* Takes all of a regular file into the tree. */
 int job_add_file(struct ingest_job *j, int fd, const char *path, struct err *err);
 

@@ -80,6 +80,13 @@ int job_notice(struct ingest_job *j, enum ingest_notice_kind kind, const char *p
     return 0;
 }
 
+int ingest_result_note(struct ingest_result *res, enum ingest_notice_kind kind, const char *path, const char *text,
+                       struct err *err)
+{
+    struct ingest_job j = {.res = res};
+    return job_notice(&j, kind, path, "%s", text) < 0 ? err_nomem(err) : 0;
+}
+
 int job_tick(struct ingest_job *j, struct err *err)
 {
     if (j->ticks++ % TICKS_PER_LOOK)
@@ -153,6 +160,42 @@ bool link_stays_inside(const char *path, const char *target)
     return true;
 }
 
+int job_add_dir(struct ingest_job *j, const char *path, struct err *err)
+{
+    return j->pack ? pack_dir(j->pack, path, err) : tree_add_dir(j->b, path, err);
+}
+
+int job_add_symlink(struct ingest_job *j, const char *path, const char *target, struct err *err)
+{
+    return j->pack ? pack_symlink(j->pack, path, target, err) : tree_add_symlink(j->b, path, target, err);
+}
+
+static int begin_file(struct ingest_job *j, const char *path, const struct stat *st, struct err *err)
+{
+    bool executable = st->st_mode & 0111;
+    return j->pack ? pack_file_begin(j->pack, path, executable, (uint64_t)st->st_size, err)
+                   : tree_file_begin(j->b, path, executable, err);
+}
+
+static int add_data(struct ingest_job *j, const void *data, size_t len, struct err *err)
+{
+    return j->pack ? pack_file_data(j->pack, data, len, err) : tree_file_data(j->b, data, len, err);
+}
+
+static int end_file(struct ingest_job *j, struct err *err)
+{
+    return j->pack ? pack_file_end(j->pack, err) : tree_file_end(j->b, err);
+}
+
+/* What was sent cannot be taken back: it stays in the pack, filled up with zeros. */
+static int abort_file(struct ingest_job *j, struct err *err)
+{
+    if (j->pack)
+        return pack_file_end(j->pack, err);
+    tree_file_abort(j->b);
+    return 0;
+}
+
 /* The file's bytes, as long as it said it was (or to its end, if it did not say). */
 static int copy_bytes(struct ingest_job *j, int fd, const char *path, uint64_t size,
                       uint64_t *ret_done, struct err *read_err, struct err *err)
@@ -165,7 +208,7 @@ static int copy_bytes(struct ingest_job *j, int fd, const char *path, uint64_t s
         if (os_read_full(fd, j->buf, want, &n, read_err) < 0)
             break;
         uint64_t take = job_take_bytes(j, path, n);
-        r = take ? tree_file_data(j->b, j->buf, (size_t)take, err) : 0;
+        r = take ? add_data(j, j->buf, (size_t)take, err) : 0;
         if (r == 0 && n >= COPY_BUFFER)
             r = job_tick(j, err);
         if (r < 0)
@@ -184,7 +227,7 @@ int job_add_file(struct ingest_job *j, int fd, const char *path, struct err *err
     uint64_t done = 0;
     if (fstat(fd, &before) < 0)
         return err_sys(err, errno, "stat %s", path);
-    int r = tree_file_begin(j->b, path, before.st_mode & 0111, err);
+    int r = begin_file(j, path, &before, err);
     if (r < 0)
         return r;
     r = copy_bytes(j, fd, path, (uint64_t)before.st_size, &done, &read_err, err);
@@ -192,10 +235,12 @@ int job_add_file(struct ingest_job *j, int fd, const char *path, struct err *err
         return r;
     if (read_err.code || j->stopped) {
         j->res->bytes -= done;
-        tree_file_abort(j->b);
+        r = abort_file(j, err);
+        if (r < 0)
+            return r;
         return read_err.code ? job_notice(j, INGEST_UNREADABLE, path, "%s", read_err.msg) : 0;
     }
-    r = tree_file_end(j->b, err);
+    r = end_file(j, err);
     if (r < 0)
         return r;
     j->res->files++;

@@ -35,8 +35,10 @@ int reader_run(struct ingest_job *j, const struct sandbox_plan *plan, int input_
 
 /* Is the file an archive, by its first bytes or by its name? *ret_named: by the name at least. */
 bool looks_like_archive(int fd, const char *name, bool *ret_named);
+/* The same of bytes; 512 are enough. */
+bool archive_begins(const char *head, size_t n, const char *name, bool *ret_named);
 /* Git: a URL of any kind? A folder that is a bare repository? The path that a file:// URL means
- * (the caller's); -ERR_UNIMPLEMENTED for what would need the network. */
+ * (the caller's); -ERR_UNIMPLEMENTED, without a message, for other URLs. */
 bool looks_like_url(const char *spec);
 bool looks_like_bare_repository(int dirfd);
 int git_url_path(const char *url, char **ret, struct err *err);

@@ -9,9 +9,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int module_artifact_open(int scratch_fd, const char *path, int *ret_fd, struct err *err)
+int module_artifact_open(int scratch_fd, const char *scratch, const char *path, int *ret_fd, struct err *err)
 {
-    const char *rel = strncmp(path, "/scratch/", 9) == 0 ? path + 9 : path;
+    size_t n = strlen(scratch);
+    const char *rel = strncmp(path, scratch, n) == 0 && path[n] == '/' ? path + n : path;
     while (*rel == '/')
         rel++;
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,

@@ -17,6 +17,7 @@
 #include "os/file.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,13 +28,14 @@
 
 struct module_ctx {
     const struct module *module;
-    int out_fd;
+    int in_fd, out_fd;
+    bool stop; /* was asked for */
     struct strbuf out;   /* whole lines that are still to be written */
     int64_t flushed_ns;
     struct err failure;  /* the first message that could not be made or written */
     bool mute;           /* nothing can be written any more */
     json_t *request;     /* what the members below point into */
-    const json_t *input, *checkpoint;
+    const json_t *input, *checkpoint, *kept, *remembered;
     const char *run_id, *workspace, *scratch, *objects;
     int attempt;
     json_t *summary;
@@ -109,6 +111,26 @@ const char *module_objects(const struct module_ctx *ctx)
     return ctx->objects;
 }
 
+const json_t *module_kept(const struct module_ctx *ctx)
+{
+    return ctx->kept;
+}
+
+const json_t *module_remembered(const struct module_ctx *ctx)
+{
+    return ctx->remembered;
+}
+
+/* The worker appends a line to the file that the request came in. */
+bool module_stop_asked(struct module_ctx *ctx)
+{
+    char buf[64];
+    struct pollfd p = {.fd = ctx->in_fd, .events = POLLIN};
+    if (!ctx->stop && poll(&p, 1, 0) == 1)
+        ctx->stop = read(ctx->in_fd, buf, sizeof buf) > 0;
+    return ctx->stop;
+}
+
 /* Reads up to the newline or the end. */
 static int read_line(int fd, struct strbuf *b, struct err *err)
 {
@@ -154,6 +176,8 @@ static int check_request(struct module_ctx *c, struct err *err)
     c->scratch = json_str(j, "scratch", NULL);
     c->objects = json_str(j, "objects", NULL);
     c->checkpoint = json_is_null(checkpoint) ? NULL : checkpoint;
+    c->kept = json_object_get(j, "kept");
+    c->remembered = json_object_get(j, "remembered");
     if (c->module->requires_workspace && !c->workspace)
         return err_set(err, ERR_INVALID, "module %s needs a workspace", name);
     return 0;
@@ -339,19 +363,31 @@ void module_stats(struct module_ctx *c, json_t *stats)
     send_message(c, j);
 }
 
-void module_artifact(struct module_ctx *c, const char *path, const char *name)
+/* path NULL: none. */
+static void send_file(struct module_ctx *c, const char *type, const char *path, const char *name)
 {
-    json_t *j = message("artifact");
-    if (!utf8_valid(path, strlen(path))) {
+    json_t *j = message(type);
+    if (path && !utf8_valid(path, strlen(path))) {
         struct err e = {0};
         err_set(&e, ERR_INVALID, "the name of an artifact must be UTF-8");
         broke(c, &e);
         json_decref(j);
         return;
     }
-    if (put(&j, "path", json_string(path)))
+    if (put(&j, "path", path ? json_string(path) : json_null()))
         put(&j, "name", clean_string(name, 255));
     send_message(c, j);
+}
+
+void module_artifact(struct module_ctx *c, const char *path, const char *name)
+{
+    send_file(c, "artifact", path, name);
+}
+
+void module_keep(struct module_ctx *c, const char *path, const char *name)
+{
+    send_file(c, "keep", path, name);
+    flush(c);
 }
 
 void module_checkpoint(struct module_ctx *c, json_t *data)
@@ -430,7 +466,7 @@ static void send_result(struct module_ctx *c, const struct err *run_failure)
 
 int module_serve(const struct module *m, int in_fd, int out_fd)
 {
-    struct module_ctx c = {.module = m, .out_fd = out_fd, .flushed_ns = os_mono_ns()};
+    struct module_ctx c = {.module = m, .in_fd = in_fd, .out_fd = out_fd, .flushed_ns = os_mono_ns()};
     strbuf_init(&c.out, FLUSH_BYTES + 16 * MODULE_LINE_MAX);
     strbuf_init(&c.reason, STRBUF_MAX_DEFAULT);
     struct err e = {0};

@@ -15,7 +15,6 @@ int module_yaml_read(struct module_def *ret, struct err *err);
 int module_yaml_parse(struct module_def *ret, const char *path, const char *text, size_t len, struct err *err);
 
 const struct module *module_of(const struct module_ctx *ctx);
-const char *module_run_id(const struct module_ctx *ctx);
 int module_attempt(const struct module_ctx *ctx);
 /* A finding as the module's JSON has it. */
 void module_finding_text(struct module_ctx *ctx, const json_t *finding, struct err *err);

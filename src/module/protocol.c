@@ -20,7 +20,7 @@ struct module_reader {
     struct strbuf line; /* the start of a line whose end has not come yet */
     struct strbuf text; /* of one log or progress message */
     uint64_t lines;     /* begun, for messages: the one in hand */
-    uint64_t findings, artifacts;
+    uint64_t findings, artifacts, loose;
     bool have_result;
     enum module_status status;
     json_t *summary;
@@ -55,7 +55,9 @@ static json_t *string_or_null(const char *s)
 int module_request_write(const struct module_request *r, struct strbuf *out, struct err *err)
 {
     _cleanup_json_ json_t *j = json_object();
-    if (!j || json_object_set_new(j, "protocol", json_integer(MODULE_PROTOCOL_VERSION)) < 0 ||
+    if (!j || (r->kept && json_object_set(j, "kept", (json_t *)(uintptr_t)r->kept) < 0) ||
+        (r->remembered && json_object_set(j, "remembered", (json_t *)(uintptr_t)r->remembered) < 0) ||
+        json_object_set_new(j, "protocol", json_integer(MODULE_PROTOCOL_VERSION)) < 0 ||
         json_object_set_new(j, "module", json_string(r->module)) < 0 ||
         json_object_set_new(j, "run_id", json_string(r->run_id ? r->run_id : "")) < 0 ||
         json_object_set_new(j, "attempt", json_integer(r->attempt)) < 0 ||
@@ -224,23 +226,42 @@ static bool artifact_name_ok(const char *s, size_t n)
     return true;
 }
 
-static int on_artifact(struct module_reader *r, json_t *j, struct err *err)
+/* artifact, and keep, which may go without a path. */
+static int on_file(struct module_reader *r, json_t *j, const char *type, struct err *err)
 {
     const json_t *p = json_object_get(j, "path"), *v = json_object_get(j, "name");
     const char *path = json_string_value(p);
-    if (!path || !*path || strlen(path) != json_string_length(p) || strlen(path) > ARTIFACT_PATH_MAX)
-        return bad(err, "artifact", "path", "the path of a file");
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    bool forget = strcmp(type, "keep") == 0 && json_is_null(p) && json_is_string(v);
+    if (forget)
+        path = NULL;
+    else if (!path || !*path || strlen(path) != json_string_length(p) || strlen(path) > ARTIFACT_PATH_MAX)
+        return bad(err, type, "path", "the path of a file");
+    const char *slash = path ? strrchr(path, '/') : NULL, *base = slash ? slash + 1 : path ? path : "";
     if (v && !json_is_string(v) && !json_is_null(v))
-        return bad(err, "artifact", "name", "a string");
+        return bad(err, type, "name", "a string");
     const char *name = json_is_string(v) ? json_string_value(v) : base;
     if (!artifact_name_ok(name, json_is_string(v) ? json_string_length(v) : strlen(base)))
-        return bad(err, "artifact", "name", "a file name without '/'");
+        return bad(err, type, "name", "a file name without '/'");
+    if (strcmp(type, "keep") == 0) {
+        if (r->ops.keep)
+            r->ops.keep(r->arg, path, name);
+        return 0;
+    }
     if (++r->artifacts > MODULE_ARTIFACTS_MAX)
         return err_set(err, ERR_LIMIT, "more than %d artifacts", MODULE_ARTIFACTS_MAX);
     if (r->ops.artifact)
         r->ops.artifact(r->arg, path, name);
     return 0;
+}
+
+static int on_artifact(struct module_reader *r, json_t *j, struct err *err)
+{
+    return on_file(r, j, "artifact", err);
+}
+
+static int on_keep(struct module_reader *r, json_t *j, struct err *err)
+{
+    return on_file(r, j, "keep", err);
 }
 
 static int on_checkpoint(struct module_reader *r, json_t *j, struct err *err)
@@ -275,7 +296,7 @@ static const struct {
     int (*handle)(struct module_reader *r, json_t *j, struct err *err);
 } messages[] = {
     {"log", on_log},           {"progress", on_progress},     {"finding", on_finding}, {"stats", on_stats},
-    {"artifact", on_artifact}, {"checkpoint", on_checkpoint}, {"result", on_result},
+    {"artifact", on_artifact}, {"checkpoint", on_checkpoint}, {"keep", on_keep},       {"result", on_result},
 };
 
 static int on_message(struct module_reader *r, json_t *j, struct err *err)
@@ -310,6 +331,8 @@ static int on_line(struct module_reader *r, const char *s, size_t n, struct err 
     if (n == 0)
         return 0;
     if (s[0] != '{') {
+        if (++r->loose > MODULE_LOOSE_LINES_MAX)
+            return err_set(err, ERR_LIMIT, "more than %d lines that are no messages", MODULE_LOOSE_LINES_MAX);
         int e = clean_text(&r->text, s, n, err);
         if (e == 0 && r->ops.log)
             r->ops.log(r->arg, "info", strbuf_str(&r->text));

@@ -14,7 +14,9 @@
 #define MODULE_LINE_MAX ((size_t)1 << 20) /* bytes of one message */
 #define MODULE_REQUEST_MAX ((size_t)8 << 20) /* bytes of the request */
 #define MODULE_FINDINGS_MAX 1000000       /* of one activity */
+#define MODULE_LOOSE_LINES_MAX 250000     /* lines that are no messages, of one activity */
 #define MODULE_ARTIFACTS_MAX 256          /* of one activity */
+#define MODULE_KEPT_MAX 1000 /* files kept at one time, of one activity */
 #define MODULE_TEXT_MAX 8192              /* bytes of a log or progress text; the rest is cut off */
 
 struct module_request {
@@ -25,6 +27,8 @@ struct module_request {
     const char *scratch;
     const char *objects; /* folder with the input's objects; NULL: none */
     const json_t *checkpoint; /* NULL: none */
+    const json_t *kept;       /* name -> REF with path; NULL: none */
+    const json_t *remembered; /* array of REFs with paths; NULL: none */
 };
 
 /* One line with its newline. */
@@ -47,6 +51,8 @@ struct module_reader_ops {
     /* path as the module gave it: not trusted; name: one part of a path, printable */
     void (*artifact)(void *arg, const char *path, const char *name);
     void (*checkpoint)(void *arg, const json_t *data);
+    /* to be stored at once; path and name as of artifact; path NULL: not kept any more */
+    void (*keep)(void *arg, const char *path, const char *name);
 };
 
 struct module_reader;
@@ -63,7 +69,8 @@ int module_reader_finish(struct module_reader *r, enum module_status *ret_status
                          const char **ret_error, struct err *err);
 
 /* Opens an artifact for reading: a regular file below the scratch folder, whatever the module says; no link on the way is
- * followed. path: as the module gave it, "/scratch/x" or "x". */
-int module_artifact_open(int scratch_fd, const char *path, int *ret_fd, struct err *err);
+ * followed. path: as the module gave it, "SCRATCH/x" or "x", where
+ * scratch is what the request called that folder ("/scratch"). */
+int module_artifact_open(int scratch_fd, const char *scratch, const char *path, int *ret_fd, struct err *err);
 
 #endif

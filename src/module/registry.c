@@ -204,6 +204,16 @@ int module_registry_find(const struct module_registry *r, const char *name, stru
     return not_found(r, name, err);
 }
 
+bool module_registry_has(const struct module_registry *r, const char *name)
+{
+    bool has = module_registry_builtin(r, name) != NULL;
+    for (char **dir = r->dirs; !has && *dir && module_name_valid(name); dir++) {
+        _cleanup_free_ char *path = os_path_join(*dir, name);
+        has = path && os_is_dir(path);
+    }
+    return has;
+}
+
 /* --- the list --- */
 
 static int push(struct items *items, struct module_def *d, struct err *err)

@@ -42,6 +42,8 @@ void module_registry_free(struct module_registry *r);
 /* -ERR_NOT_FOUND with the nearest name as the hint; -ERR_INVALID with file:line: reason for a broken one. */
 int module_registry_find(const struct module_registry *r, const char *name, struct module_def *ret,
                          struct err *err);
+/* Is there one of that name, be it broken? Nothing is read. */
+bool module_registry_has(const struct module_registry *r, const char *name);
 /* All, sorted by name, broken and shadowed ones too. Release each, then free(*ret). */
 int module_registry_list(const struct module_registry *r, struct module_def **ret, size_t *ret_count,
                          struct err *err);

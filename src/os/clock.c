@@ -84,3 +84,16 @@ const char *os_format_time(int64_t unix_ns, char buf[32])
     snprintf(buf + n, 32 - n, ".%03dZ", (int)(unix_ns % NS_PER_S / NS_PER_MS));
     return buf;
 }
+
+int64_t os_parse_time(const char *text)
+{
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (!rest || tm.tm_year < 0 || tm.tm_year > 400)
+        return 0;
+    int64_t ns = (int64_t)timegm(&tm) * NS_PER_S, unit = NS_PER_S / 10;
+    if (*rest == '.')
+        for (rest++; *rest >= '0' && *rest <= '9' && unit; rest++, unit /= 10)
+            ns += (*rest - '0') * unit;
+    return ns;
+}

@@ -17,5 +17,7 @@ void os_ulid(char buf[27]);
 void os_uuid(char buf[37]);
 /* "2026-11-23T12:47:32.123Z". buf of 32 bytes. Returns buf. */
 const char *os_format_time(int64_t unix_ns, char buf[32]);
+/* And back, with any number of digits of a second's parts; 0 if it is not one. */
+int64_t os_parse_time(const char *text);
 
 #endif

@@ -7,19 +7,19 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "child_internal.h"
+#include "gateway_internal.h"
 #include "os/file.h"
 #include "sandbox/sandbox_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -77,13 +77,10 @@ static int limit_groups(struct job *j, struct err *err)
     return groups_limit(j->host, j->index, &j->plan->limits, err);
 }
 
-/* Here and not in clone(2), where it would hold up the spawner: it takes longer than all others
- * together. */
-static int new_network(struct job *j, struct err *err)
+/* Here and not in clone(2), where a new one would hold up the spawner. */
+static int enter_network(struct job *j, struct err *err)
 {
-    if (j->host->protection.net_ns && unshare(CLONE_NEWNET) < 0)
-        return err_sys(err, errno, "new network namespace");
-    return 0;
+    return network_enter(j->host, j->index, err);
 }
 
 static int prepare_root(struct job *j, struct err *err)
@@ -99,21 +96,18 @@ static int enter_root(struct job *j, struct err *err)
     return r < 0 ? r : root_hand_over(j->host, j->plan, err);
 }
 
-/* The way of an interface: lo exists in every network namespace, down at first. */
+/* lo exists in every network namespace, down at first. The one with a way out is made elsewhere, and
+ * the one of this process is left for it. */
 static int set_network(struct job *j, struct err *err)
 {
-    if (j->plan->network == SANDBOX_NET_FULL)
-        return err_set(err, ERR_UNIMPLEMENTED,
-                       "network full needs passt or slirp4netns, which is not supported yet");
     if (j->plan->network == SANDBOX_NET_NONE)
-        return 0;
+        return j->plan->own_code ? 0 : network_renew(j->host, err);
     if (!j->host->protection.net_ns)
         return err_set(err, ERR_MISSING, "no network namespaces here");
-    _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
-        return err_sys(err, errno, "bring the loopback interface up");
-    return 0;
+    if (j->plan->network == SANDBOX_NET_FULL)
+        return gateway_join(j->host, j->plan, &j->link, err);
+    int r = network_renew(j->host, err);
+    return r < 0 ? r : net_loopback_up(err);
 }
 
 static int place_stdio(struct job *j, struct err *err)
@@ -134,11 +128,34 @@ static int set_limit(int what, rlim_t value, struct err *err)
     return setrlimit(what, &l) < 0 ? err_sys(err, errno, "setrlimit %d", what) : 0;
 }
 
+/* Threads that the activity's user has already: the bound counts them, where there is no user namespace. */
+static rlim_t threads_of_user(const struct host *h)
+{
+    rlim_t n = 64; /* and what starts meanwhile */
+    struct dirent *e;
+    struct stat st;
+    int fd = openat(h->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    while (d && (e = readdir(d))) {
+        char task[32];
+        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && snprintf(task, sizeof task, "%.20s/task", e->d_name) > 0 &&
+            fstatat(fd, task, &st, 0) == 0 && st.st_uid == h->uid)
+            n += st.st_nlink - 2; /* a folder for each */
+    }
+    if (d)
+        closedir(d);
+    else if (fd >= 0)
+        close(fd);
+    return n;
+}
+
 static int set_limits(struct job *j, struct err *err)
 {
     const struct sandbox_limits *l = &j->plan->limits;
     /* And the init. A control group counts what it refuses, so it is let to refuse first. */
     rlim_t nproc = j->host->protection.cgroup_pids ? l->pids * (rlim_t)2 + 64 : l->pids + (rlim_t)1;
+    if (!j->host->protection.user_ns)
+        nproc = l->pids + threads_of_user(j->host); /* the watch counts the activity's own */
     const struct {
         int what;
         rlim_t value;
@@ -191,16 +208,21 @@ static int enter_folder(struct job *j, struct err *err)
             cwd = j->host->root_built ? "/workspace" : j->plan->mounts[i].source;
     if (!cwd)
         cwd = "/";
-    return chdir(cwd) < 0 ? err_sys(err, errno, "working folder %s", cwd) : 0;
+    if (chdir(cwd) == 0)
+        return 0;
+    if (errno == EACCES && !j->host->root_built && j->host->privileged)
+        return err_set(err, ERR_PERMISSION,
+                       "%s: without the right to mount, activities are user %u, to whom this path must be open", cwd,
+                       j->host->uid);
+    return err_sys(err, errno, "working folder %s", cwd);
 }
 
 static int drop_capabilities(struct job *j, struct err *err)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {0};
-    for (int c = 0; prctl(PR_CAPBSET_READ, c) >= 0; c++)
-        (void)prctl(PR_CAPBSET_DROP,
-                    c); /* refused without CAP_SETPCAP; no_new_privs holds anyway */
+    for (int c = 0; prctl(PR_CAPBSET_DROP, c) == 0; c++)
+        ; /* until there is no such capability; refused without CAP_SETPCAP, no_new_privs holds anyway */
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (syscall(SYS_capset, &head, none) < 0)
         return err_sys(err, errno, "capset");
@@ -214,20 +236,32 @@ static int add_landlock(struct job *j, struct err *err)
     return j->host->protection.landlock_abi ? landlock_restrict(j->host, j->plan, err) : 0;
 }
 
-/* All but stdin, stdout, stderr and the one by which the init tells the end. */
+static int keep_at(int fd, int place, struct err *err)
+{
+    return fd == place || dup3(fd, place, O_CLOEXEC) >= 0 ? 0 : err_sys(err, errno, "dup3");
+}
+
+/* All but stdin, stdout, stderr, the one by which the init tells the end, and the one that holds its
+ * network. */
 static int close_others(struct job *j, struct err *err)
 {
-    if (j->host->ended_fd != INIT_ENDED_FD && dup3(j->host->ended_fd, INIT_ENDED_FD, O_CLOEXEC) < 0)
-        return err_sys(err, errno, "dup3");
-    if (syscall(SYS_close_range, INIT_ENDED_FD + 1, ~0U, 0) < 0)
-        for (int fd = INIT_ENDED_FD + 1; fd < 4096; fd++)
+    if (j->link == INIT_ENDED_FD && (j->link = dup(j->link)) < 0)
+        return err_sys(err, errno, "dup");
+    int r = keep_at(j->host->ended_fd, INIT_ENDED_FD, err);
+    if (r == 0 && j->link >= 0)
+        r = keep_at(j->link, INIT_LINK_FD, err);
+    if (r < 0)
+        return r;
+    unsigned first = (unsigned)(j->link >= 0 ? INIT_LINK_FD : INIT_ENDED_FD) + 1;
+    if (syscall(SYS_close_range, first, ~0U, 0) < 0)
+        for (int fd = (int)first; fd < 4096; fd++)
             close(fd);
     return 0;
 }
 
 static int add_seccomp(struct job *j, struct err *err)
 {
-    return filter_last(&j->host->filter, err);
+    return filter_last(&j->host->filters[j->plan->inspects], err);
 }
 
 static const struct step {
@@ -237,7 +271,7 @@ static const struct step {
     {
         {"life line", tie_to_spawner},
         {"control groups", join_groups},
-        {"network", new_network},
+        {"network", enter_network},
         {"root", prepare_root},
 },
   steps[] = {
@@ -281,6 +315,7 @@ void child_main(const struct host *h, struct slot *slot, size_t index, int ctl)
     j->slot = slot;
     j->index = index;
     j->ctl = ctl;
+    j->link = -1;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

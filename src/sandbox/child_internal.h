@@ -12,6 +12,7 @@ struct job {
     const struct sandbox_plan *plan; /* &decoded.plan */
     struct wire_plan decoded;
     int ctl;
+    int link;     /* of its network; -1: none */
     int own_ns;   /* mount namespace of this child */
     size_t index; /* of the slot */
     int stdio[3];

@@ -286,6 +286,11 @@ const struct sandbox_protection *spawner_protection(struct spawner *s)
     return &s->protection;
 }
 
+const char *sandbox_path(struct spawner *s, const char *target, const char *source)
+{
+    return spawner_protection(s)->mount_ns ? target : source;
+}
+
 static int send_message(struct spawner *s, const void *data, size_t len, const int *fds,
                         struct err *err)
 {

@@ -27,7 +27,7 @@ static const struct {
     {"etc/hostname", "sandbox\n"},
     {"etc/nsswitch.conf",
      "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"},
-    {"etc/resolv.conf", ""},
+    {"etc/resolv.conf", "nameserver " SANDBOX_DNS_ADDRESS "\noptions timeout:3 attempts:2\n"},
     {"etc/shells", "/bin/sh\n"},
     {"etc/machine-id", "00000000000000000000000000000000\n"},
 };

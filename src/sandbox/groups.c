@@ -4,8 +4,9 @@
  * Below our own group (of cgroup v2: the nearest one upwards that may have members below) stands
  * one folder a spawner, "ff-<pid>-<start time>", with one leaf for each place in the spawner's
  * table of children. Leaves are used again: making and removing them costs more than a fork, and a
- * removed one lives on in the kernel as long as pages are charged to it. What a dead spawner left
- * is removed by the next.
+ * removed one lives on in the kernel as long as pages are charged to it. A spawner holds a lock on its
+ * folders: what a dead one left is removed by the next, and that of a live one in another PID namespace,
+ * whose number is nobody's here, is not.
  *
  * Formats: Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst of Linux. */
 #include "base/cleanup.h"
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -198,7 +200,9 @@ static void remove_stale(int proc_fd, const char *parent)
             start_time(proc_fd, pid) == started)
             continue;
         snprintf(dir, sizeof dir, "%s/%s", parent, e->d_name);
-        remove_group(dir);
+        _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_group(dir);
     }
     if (d)
         closedir(d);
@@ -206,24 +210,40 @@ static void remove_stale(int proc_fd, const char *parent)
 
 /* --- making ours --- */
 
-/* Makes the spawner's folder below parent. */
-static bool make_folder(struct host *h, const char *parent, char *ret, size_t size)
+/* Makes the spawner's folder of a controller below parent, and locks it. One that somebody took for left over before
+ * it was locked is made again. */
+static bool make_folder(struct host *h, int c, const char *parent)
 {
+    char *path = h->groups[c];
     remove_stale(h->proc_fd, parent);
-    int n = snprintf(ret, size, "%s/" PREFIX "%d-%" PRIu64, parent, (int)getpid(),
+    int n = snprintf(path, GROUP_PATH_MAX, "%s/" PREFIX "%d-%" PRIu64, parent, (int)getpid(),
                      start_time(h->proc_fd, (unsigned long)getpid()));
-    return n < (int)size - 8 && mkdir(ret, 0755) == 0;
+    for (int i = 0; i < 3 && n < GROUP_PATH_MAX - 8 && mkdir(path, 0755) == 0; i++) {
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX) == 0 && os_is_dir(path)) {
+            h->group_locks[c] = fd;
+            return true;
+        }
+        if (fd >= 0)
+            close(fd);
+    }
+    path[0] = 0;
+    return false;
+}
+
+static void remove_folder(struct host *h, int c)
+{
+    remove_group(h->groups[c]);
+    close(h->group_locks[c]);
+    h->groups[c][0] = 0;
 }
 
 static bool find_v1(struct host *h)
 {
     for (int c = 0; c < GROUP_CONTROLLERS; c++) {
         char parent[GROUP_PATH_MAX];
-        if (find_group(controllers[c], parent, sizeof parent) &&
-            make_folder(h, parent, h->groups[c], sizeof h->groups[c]))
+        if (find_group(controllers[c], parent, sizeof parent) && make_folder(h, c, parent))
             h->groups_version = 1;
-        else
-            h->groups[c][0] = 0;
     }
     return h->groups_version != 0;
 }
@@ -240,10 +260,10 @@ static bool find_v2(struct host *h)
             return false;
         if (has_word(text, "memory", ' ') && has_word(text, "pids", ' ') &&
             write_leaf(dir, "cgroup.subtree_control", "+memory +pids") == 0 &&
-            make_folder(h, dir, h->groups[MEMORY], sizeof h->groups[MEMORY])) {
+            make_folder(h, MEMORY, dir)) {
             if (write_leaf(h->groups[MEMORY], "cgroup.subtree_control", "+memory +pids") == 0)
                 break;
-            remove_group(h->groups[MEMORY]);
+            remove_folder(h, MEMORY);
         }
         char *slash = strrchr(dir, '/');
         if (!slash || slash == dir)
@@ -287,7 +307,9 @@ int groups_join(const struct host *h, size_t index, struct err *err)
         if (!h->groups[c][0] || (c > 0 && strcmp(h->groups[c], h->groups[0]) == 0))
             continue;
         leaf_path(h, c, index, leaf, sizeof leaf);
-        if (write_leaf(leaf, "cgroup.procs", "0") < 0)
+        /* This process has one thread; to move a thread, unlike a process, stops no other fork or exit
+         * meanwhile. */
+        if (write_leaf(leaf, h->groups_version == 1 ? "tasks" : "cgroup.procs", "0") < 0)
             return err_sys(err, errno, "join control group %s", leaf);
     }
     return 0;
@@ -380,9 +402,11 @@ void groups_discover(struct host *h)
     }
 }
 
-void groups_remove(const struct host *h)
+void groups_remove(struct host *h)
 {
+    if (h->groups_version == 2)
+        h->groups[PIDS][0] = 0; /* one folder for both */
     for (int c = 0; c < GROUP_CONTROLLERS; c++)
         if (h->groups[c][0])
-            remove_group(h->groups[c]);
+            remove_folder(h, c);
 }

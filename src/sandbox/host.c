@@ -1,5 +1,6 @@
 /* What this host offers, found by trying, once, in the spawner. */
 #include "base/cleanup.h"
+#include "gateway_internal.h"
 #include "sandbox/sandbox_internal.h"
 
 #include <errno.h>
@@ -96,7 +97,7 @@ void host_discover(struct host *h)
 {
     struct sandbox_protection *p = &h->protection;
     struct err e = {0};
-    h->root_ns_fd = h->host_ns_fd = h->idmap_ns_fd = h->self_fd = -1;
+    h->gateway_fd = h->root_ns_fd = h->host_ns_fd = h->idmap_ns_fd = h->self_fd = -1;
     h->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     h->privileged = geteuid() == 0 && sandbox_host_uid() != 0;
     h->uid = h->privileged ? sandbox_host_uid() : geteuid();
@@ -118,7 +119,8 @@ void host_discover(struct host *h)
     if (!p->landlock_abi)
         lacks(p, "Landlock");
     groups_discover(h);
-    p->seccomp = filter_first(&h->filter, &e) == 0;
+    gateway_start(h);
+    p->seccomp = filter_first(h->filters, &e) == 0;
     if (!p->seccomp)
         lacks(p, "seccomp");
     p->complete = p->missing[0] == 0;

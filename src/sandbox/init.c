@@ -186,6 +186,8 @@ static pid_t fork_activity(struct job *j, int *ret_fail_fd)
     if (pid == 0) {
         close(fail[0]);
         close(INIT_ENDED_FD);
+        if (j->link >= 0)
+            close(INIT_LINK_FD);
         run_activity(j, fail[1]);
     }
     if (pid < 0) {
@@ -217,6 +219,8 @@ void init_run(struct job *j)
         start_failed(j, e);
     close(fail_fd);
     enum limit_kind k = watch_activity(&w, pid, &status);
+    if (k == LIMIT_NONE && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        watch_count(&w, 1);
     kill_rest(j->host);
     struct rusage u;
     if (getrusage(RUSAGE_CHILDREN, &u) == 0) {

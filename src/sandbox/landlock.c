@@ -121,6 +121,26 @@ static int allow_host(const struct ruleset *rs, const struct sandbox_plan *p, st
     return r;
 }
 
+int sandbox_confine(const char *const *writable, struct err *err)
+{
+    struct ruleset rs;
+    int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi < 1)
+        return 0;
+    int r = open_ruleset(abi, SANDBOX_NET_LOOPBACK, &rs, err);
+    if (r < 0)
+        return r;
+    r = allow(&rs, "/", READ, err);
+    if (r == 0)
+        r = allow(&rs, "/dev", READ | FS_WRITE_FILE, err);
+    for (; r == 0 && *writable; writable++)
+        r = allow(&rs, *writable, rs.fs & ~FS_IOCTL_DEV, err);
+    if (r == 0 && syscall(SYS_landlock_restrict_self, rs.fd, 0) < 0)
+        r = err_sys(err, errno, "landlock_restrict_self");
+    close(rs.fd);
+    return r;
+}
+
 int landlock_restrict(const struct host *h, const struct sandbox_plan *p, struct err *err)
 {
     struct ruleset rs;

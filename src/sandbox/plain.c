@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The host's path of one inside, if a mount of the plan covers it. */
+/* The host's path of one inside, if a mount of the plan covers it; else the path itself. */
 static const char *host_path(const struct sandbox_plan *p, const char *path)
 {
     const char *best = NULL, *source = NULL;
@@ -36,8 +36,9 @@ int plain_adapt(struct job *j, struct err *err)
                            p->mounts[i].target);
     if (p->cwd && !(p->cwd = host_path(p, p->cwd)))
         return err_nomem(err);
-    if (p->argv && !(j->decoded.argv[0] = host_path(p, p->argv[0])))
-        return err_nomem(err);
+    for (size_t i = 0; p->argv && j->decoded.argv[i]; i++)
+        if (!(j->decoded.argv[i] = host_path(p, j->decoded.argv[i])))
+            return err_nomem(err);
     if (!p->scratch || j->decoded.env_count + 2 > PLAN_ENV_MAX)
         return 0;
     const char *home = mem_printf("HOME=%s", p->scratch),

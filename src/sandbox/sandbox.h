@@ -13,7 +13,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* LOOPBACK and FULL are networks of the sandbox's own: neither reaches the host's loopback. FULL
+ * reaches what the host reaches, through pasta(1), but not the addresses that the host itself has. */
 enum sandbox_network { SANDBOX_NET_NONE, SANDBOX_NET_LOOPBACK, SANDBOX_NET_FULL };
+
+const char *sandbox_network_name(enum sandbox_network n); /* "none" "loopback" "full" */
+bool sandbox_network_parse(const char *name, enum sandbox_network *ret);
 
 /* What the kernel here offers; found once, by trying. For ff doctor and each run's log. */
 struct sandbox_protection {
@@ -22,6 +27,7 @@ struct sandbox_protection {
     bool seccomp, overlayfs, pidfd;
     int cgroup_version; /* 0: none writable, 1, 2 */
     bool cgroup_memory, cgroup_pids;
+    bool pasta;        /* a sandbox can have SANDBOX_NET_FULL; not needed to be complete */
     bool complete;     /* all that a full sandbox needs */
     char missing[256]; /* what is lacking, for people; empty if complete */
 };
@@ -53,6 +59,9 @@ struct sandbox_limits {    /* 0: the default in brackets */
  * not made: the working folder and TMPDIR are then the host's own folders (docs/sandbox.md). */
 struct sandbox_plan {
     const char *name;    /* of the module: for messages */
+    bool own_code;       /* the built-in entry is ours from beginning to end: its network namespace, if it gets no network, may be
+                            one that another such activity was in before it */
+    bool inspects;       /* its processes may stop one another and read their registers, as LeakSanitizer does; not write */
     const char *builtin; /* run this entry of the spawner's table in the forked child, without exec;
                             or NULL */
     const char *const *argv; /* else exec this; argv[0] is a path inside */
@@ -63,6 +72,8 @@ struct sandbox_plan {
     const struct sandbox_mount *mounts;
     size_t mounts_count;
     enum sandbox_network network;
+    uint32_t loopback_port; /* of SANDBOX_NET_FULL: this TCP port of 127.0.0.1 is the host's, the one
+                               exception; 0: none */
     struct sandbox_limits limits;
     const char *scratch; /* host folder to be /scratch (so that artifacts can be read afterwards);
                             NULL: tmpfs */
@@ -90,6 +101,9 @@ struct sandbox_result {
  * folder's owner) as the activity's own where the file system can do that (idmapped mounts,
  * Linux 5.12); where not, a writable folder of a plan is given to this user by chown. */
 uid_t sandbox_host_uid(void);
+/* Lets activities pass through a folder of ours that is closed to all others (they need its path where no root of their own
+ * can be made). For root; an ordinary user's activities are that user. */
+int sandbox_let_in(const char *dir, struct err *err);
 
 struct spawner;
 
@@ -114,6 +128,9 @@ int spawner_start(const struct spawner_options *o, struct spawner **ret, struct 
 void spawner_free(struct spawner *s);
 /* Waits until it is known. */
 const struct sandbox_protection *spawner_protection(struct spawner *s);
+/* The path by which an activity sees what a plan mounts from source at target (or its scratch folder): target, or source
+ * where no mounts are made. One of the two pointers. */
+const char *sandbox_path(struct spawner *s, const char *target, const char *source);
 
 /* Called once, on the thread that calls spawner_dispatch(). */
 typedef void sandbox_done(void *arg, const struct sandbox_result *result);
@@ -131,7 +148,7 @@ int sandbox_start(struct spawner *s, const struct sandbox_plan *plan, int stdin_
 void sandbox_kill(struct sandbox_proc *p, const char *limit);
 /* Readable when spawner_dispatch() has something to do: for an event loop. */
 int spawner_fd(const struct spawner *s);
-/* Calls what is due; never blocks. One thread at a time. -ERR_UNAVAILABLE when the spawner is gone
+/* Calls what is due; never blocks. Any thread, several at a time. -ERR_UNAVAILABLE when the spawner is gone
  * (all its processes are dead then, and each done was called). */
 int spawner_dispatch(struct spawner *s, struct err *err);
 
@@ -140,5 +157,10 @@ int spawner_dispatch(struct spawner *s, struct err *err);
  * is left to spawner_dispatch(). */
 int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd, int stdout_fd,
                 int stderr_fd, struct sandbox_result *ret, struct err *err);
+
+/* For a module that starts programs which it trusts less than itself: called in the child, before exec. From then on it may
+ * write below these folders only (NULL-terminated, absolute), and send signals only to processes of its own. Where the kernel
+ * has no Landlock nothing changes. */
+int sandbox_confine(const char *const *writable, struct err *err);
 
 #endif

@@ -25,6 +25,8 @@
     ((size_t)96 << 10)           /* below the kernel's default socket buffer of 208 KiB */
 #define SPAWNER_CHILDREN_MAX 512 /* running and prepared */
 
+#define NETWORKS_MAX 64          /* places that keep a network namespace */
+
 #define GROUP_CONTROLLERS 2
 #define GROUP_PATH_MAX 512
 
@@ -33,6 +35,10 @@
 #define INSIDE_GID 1000
 
 #define INIT_ENDED_FD 3 /* where an init keeps host.ended_fd */
+#define INIT_LINK_FD 4  /* and what holds its network, if it has one */
+
+/* Where SANDBOX_NET_FULL has a name server; port 53 only. */
+#define SANDBOX_DNS_ADDRESS "169.254.1.53"
 
 enum limit_kind {
     LIMIT_NONE,
@@ -128,13 +134,17 @@ struct host {
     uid_t idmap_uid; /* that owner */
     gid_t idmap_gid;
     int clone_flags;          /* CLONE_NEW* that work here, without CLONE_NEWNS and CLONE_NEWUSER */
-    struct sock_fprog filter; /* what an activity loads; len 0: no seccomp */
+    struct sock_fprog filters[2]; /* what an activity loads, [1] if it inspects; len 0: no seccomp */
     union slot_page *slots;   /* SPAWNER_CHILDREN_MAX of them, shared with the inits */
     int ended_fd;       /* eventfd: an init writes to it when it has filled in its slot's end */
+    int networks[NETWORKS_MAX]; /* 0: none yet */
+    int offers[2];              /* by which an init offers its own for that */
+    int gateway_fd;     /* asks for networks; -1: none can be had */
     int host_ns_fd;     /* mount namespace that shows the host; the spawner's own */
     int groups_version; /* of control groups: 0 none */
     char groups[GROUP_CONTROLLERS]
                [GROUP_PATH_MAX]; /* folder of memory and of pids; empty: not to be had */
+    int group_locks[GROUP_CONTROLLERS]; /* descriptors of those folders, locked */
 };
 
 /* root.c */
@@ -156,12 +166,19 @@ int ids_map_self(int proc_fd, uid_t inside_uid, uid_t outside_uid, gid_t inside_
 int ids_idmap_ns(int proc_fd, uid_t from_uid, uid_t to_uid, gid_t from_gid, gid_t to_gid,
                  int *ret_fd, struct err *err);
 
-/* tree.c: kills a process and all below it. */
-void tree_kill(int proc_fd, pid_t pid);
+/* network.c. In an init: enters the namespace that its place keeps, or else a new one, which is offered to the spawner; or a new
+ * one for certain. */
+int network_enter(const struct host *h, size_t index, struct err *err);
+int network_renew(const struct host *h, struct err *err);
+/* In the spawner: takes what was offered for places that have none yet. */
+void network_keep(struct host *h);
+
+/* freeze.c: makes the memory of this process, which has one thread, cheap to fork. */
+void memory_freeze(void);
 
 /* seccomp.c: restricts the spawner itself to what it and activities may do, and gives the program
  * that activities load besides. */
-int filter_first(struct sock_fprog *ret_last, struct err *err);
+int filter_first(struct sock_fprog ret_last[2], struct err *err);
 int filter_last(const struct sock_fprog *last, struct err *err);
 
 /* groups.c */
@@ -176,7 +193,7 @@ int groups_join(const struct host *h, size_t index, struct err *err);
 int groups_limit(const struct host *h, size_t index, const struct sandbox_limits *l,
                  struct err *err);
 void groups_read(const struct host *h, size_t index, struct group_usage *ret);
-void groups_remove(const struct host *h);
+void groups_remove(struct host *h);
 
 /* host.c */
 void host_discover(struct host *h);

@@ -5,7 +5,16 @@
  * nothing, while compiling it anew would cost each a third of a millisecond. The small one denies
  * what makes sandboxes; each child loads it as its last step. In front of the large one stands a
  * check of our own: calls newer than those reviewed here answer ENOSYS, which is what programs
- * expect of a kernel that does not know them. */
+ * expect of a kernel that does not know them.
+ *
+ * ptrace is denied in the small one, except for a plan that inspects: LeakSanitizer stops the threads of
+ * its own process and reads their registers, and there is no other way to do it. For such a plan the
+ * large one, which all have, leaves the requests that this takes: attach, read the general registers,
+ * go on, detach, kill. None of them writes to another process, so none makes it run other code; that
+ * is what the rest of ptrace would give. Whom they reach is bounded by the other walls: the
+ * pid namespace and the user (the sandbox's processes), the init's being undumpable, and Landlock,
+ * whose domains ptrace does not leave: what a module has confined (sandbox_confine) cannot attach to the
+ * module. Where there is no Landlock, it could stop the module, as it can by a signal. */
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "sandbox/sandbox_internal.h"
@@ -19,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,10 +40,16 @@
 /* removexattrat(2) of Linux 6.13; numbers above 423 are the same on every architecture. */
 #define REVIEWED_SYSCALL_MAX 466
 #define PROGRAM_MAX 4096 /* BPF_MAXINSNS */
+#define ARG0_AT ((unsigned)offsetof(struct seccomp_data, args))
+#define UPPER_HALF (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 4U : 0U)
+#ifdef __x86_64__
+#define GETREGS 12 /* PTRACE_GETREGS, which other machines do not have */
+#else
+#define GETREGS PTRACE_GETREGSET
+#endif
 
 static const char *const denied[] = {
     /* other processes */
-    "ptrace",
     "process_vm_readv",
     "process_vm_writev",
     "kcmp",
@@ -212,10 +228,16 @@ static int add_first(scmp_filter_ctx ctx)
     return r ? r : deny_ioctls(ctx);
 }
 
-static int add_last(scmp_filter_ctx ctx)
+static int add_last_inspects(scmp_filter_ctx ctx)
 {
     int r = deny_names(ctx, denied_last, ARRAY_LEN(denied_last));
     return r ? r : deny_namespaces(ctx);
+}
+
+static int add_last(scmp_filter_ctx ctx)
+{
+    int r = add_last_inspects(ctx);
+    return r ? r : deny(ctx, SCMP_SYS(ptrace));
 }
 
 /* libseccomp writes programs to descriptors only. */
@@ -226,6 +248,18 @@ static int export_program(scmp_filter_ctx ctx, bool with_front, struct sock_fpro
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, REVIEWED_SYSCALL_MAX, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        /* ptrace by its request; the upper half first */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 10),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARG0_AT + UPPER_HALF),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 7),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARG0_AT + 4 - UPPER_HALF),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_ATTACH, 6, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_DETACH, 5, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_CONT, 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_KILL, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PTRACE_GETREGSET, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, GETREGS, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
     };
     _cleanup_close_ int fd = memfd_create("seccomp", MFD_CLOEXEC);
     if (fd < 0)
@@ -274,10 +308,12 @@ static int load(const struct sock_fprog *p, struct err *err)
     return 0;
 }
 
-int filter_first(struct sock_fprog *ret_last, struct err *err)
+int filter_first(struct sock_fprog ret_last[2], struct err *err)
 {
     struct sock_fprog first;
-    int r = build(add_last, false, ret_last, err);
+    int r = build(add_last, false, &ret_last[0], err);
+    if (r == 0)
+        r = build(add_last_inspects, false, &ret_last[1], err);
     if (r == 0)
         r = build(add_first, true, &first, err);
     if (r < 0)

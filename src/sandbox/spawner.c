@@ -5,7 +5,9 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "os/clock.h"
+#include "os/memory.h"
 #include "sandbox/sandbox_internal.h"
+#include "sandbox/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +29,10 @@
 
 #define POOL 2 /* prepared ahead, when there is nothing else to do */
 #define MEMORY_LOOK_NS (INT64_C(250) * 1000000)
+#define REST_MS 2000 /* of quiet, before memory is given back */
 #define POOL_RETRY_NS (INT64_C(1000) * 1000000)
+#define TREE_LOOK_NS (INT64_C(50) * 1000000)
+#define TREE_MAX 16384 /* processes of the host that are looked at */
 
 enum child_state {
     CHILD_FREE,
@@ -42,6 +47,7 @@ struct child {
     int ctl; /* gives a prepared one its plan; -1 afterwards */
     uint64_t id;
     int64_t started_ns, deadline_ns; /* deadline 0: none */
+    struct sandbox_limits limits;
     bool kill_asked;
     enum limit_kind kill_limit;
     bool leaf_made;            /* of the control groups; stays from use to use */
@@ -62,7 +68,9 @@ struct spawner_state {
     struct child children[SPAWNER_CHILDREN_MAX];
     size_t prepared, alive; /* alive: all that are not free */
     int64_t memory_due_ns;  /* next look at the control groups */
+    int64_t tree_due_ns;    /* next look at processes, where their inits cannot */
     int64_t pool_retry_ns;  /* preparing failed: not again before this */
+    bool worked;            /* since its memory was trimmed */
     struct answer *answers, **answers_end;
     char message[WIRE_MESSAGE_MAX + 1];
 };
@@ -161,6 +169,7 @@ static int prepare_child(struct spawner_state *s, struct child **ret, struct err
         return err_set(err, ERR_LIMIT, "more than %d sandboxes at a time", SPAWNER_CHILDREN_MAX);
     size_t index = (size_t)(c - s->children);
     int ctl[2];
+    network_keep(&s->host);
     int r = make_leaf(s, c, index, err);
     if (r < 0)
         return r;
@@ -283,6 +292,7 @@ static void start(struct spawner_state *s, uint64_t id, const char *plan, size_t
     leave_pool(s, c, CHILD_RUNNING);
     c->id = id;
     c->started_ns = now;
+    c->limits = decoded.plan.limits;
     int64_t wall_ms = decoded.plan.limits.wall_ms;
     c->deadline_ns = wall_ms ? now + wall_ms * 1000000 : 0;
 }
@@ -331,6 +341,8 @@ static void judge(const struct child *c, const struct slot *slot, const struct g
         d->status = WIFSIGNALED(slot->wait_status) ? WTERMSIG(slot->wait_status)
                                                    : WEXITSTATUS(slot->wait_status);
         d->limit = slot->limit ? (uint32_t)slot->limit : well ? LIMIT_NONE : cause;
+        if (d->limit == LIMIT_CPU && cause == LIMIT_PIDS)
+            d->limit = LIMIT_PIDS; /* it was busy with forks that failed */
     } else if (slot->state == SLOT_FAILED) {
         d->end = SANDBOX_SETUP_FAILED;
         d->err = slot->err;
@@ -449,14 +461,52 @@ static void check_memory(struct spawner_state *s)
     }
 }
 
+/* An init without a /proc of its own namespace cannot look at its activity (watch.c): this process does. */
+static bool looks_at_trees(const struct spawner_state *s)
+{
+    return !(s->host.protection.pid_ns && s->host.root_built) && s->alive > s->prepared;
+}
+
+static enum limit_kind over_limit(const struct spawner_state *s, const struct sandbox_limits *l, const struct tree_totals *t)
+{
+    if (!s->host.protection.cgroup_pids && l->pids && t->count > l->pids)
+        return LIMIT_PIDS;
+    if (!s->host.protection.cgroup_memory && l->memory_bytes && t->memory_bytes > l->memory_bytes)
+        return LIMIT_MEMORY;
+    return l->cpu_ms && t->cpu_ns > (int64_t)l->cpu_ms * 1000000 ? LIMIT_CPU : LIMIT_NONE;
+}
+
+static void check_trees(struct spawner_state *s)
+{
+    static struct tree_process list[TREE_MAX];
+    size_t n = tree_read(s->host.proc_fd, list, TREE_MAX);
+    for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
+        struct child *c = &s->children[i];
+        struct tree_totals t;
+        if (c->state != CHILD_RUNNING || c->kill_asked)
+            continue;
+        tree_total(list, n, c->pid, &t);
+        enum limit_kind k = over_limit(s, &c->limits, &t);
+        if (k != LIMIT_NONE)
+            end_by_limit(s, c, k);
+    }
+    s->tree_due_ns = os_mono_ns() + TREE_LOOK_NS;
+}
+
 /* Kills what is over its wall time. Returns milliseconds until the next is due, -1: none. */
 static int check_deadlines(struct spawner_state *s)
 {
     int64_t next = 0, now = os_mono_ns();
+    if (looks_at_trees(s)) {
+        if (now >= s->tree_due_ns)
+            check_trees(s);
+        next = s->tree_due_ns;
+    }
     if (s->host.groups_version == 1 && s->host.protection.cgroup_memory && s->alive > s->prepared) {
         if (now >= s->memory_due_ns)
             check_memory(s);
-        next = s->memory_due_ns;
+        if (!next || s->memory_due_ns < next)
+            next = s->memory_due_ns;
     }
     for (size_t i = 0; i < SPAWNER_CHILDREN_MAX; i++) {
         struct child *c = &s->children[i];
@@ -546,6 +596,7 @@ static void read_requests(struct spawner_state *s)
             return;
         }
         int count = descriptors_of(&m, fds);
+        s->worked = true;
         if (!(m.msg_flags & MSG_TRUNC))
             handle_request(s, (size_t)n, count, fds);
         for (int k = 0; k < count; k++)
@@ -626,6 +677,15 @@ static void fill_pool(struct spawner_state *s)
         s->pool_retry_ns = os_mono_ns() + POOL_RETRY_NS;
 }
 
+/* Nothing came for a while: what the last activities needed is given back. */
+static void rest(struct spawner_state *s)
+{
+    if (s->alive > s->prepared)
+        return;
+    os_memory_trim();
+    s->worked = false;
+}
+
 static void serve(struct spawner_state *s)
 {
     while (!s->quitting) {
@@ -635,11 +695,15 @@ static void serve(struct spawner_state *s)
             {.fd = s->host.ended_fd, .events = POLLIN}};
         bool fill = s->prepared < POOL && os_mono_ns() >= s->pool_retry_ns;
         int timeout = check_deadlines(s);
+        if (s->worked && (timeout < 0 || timeout > REST_MS))
+            timeout = REST_MS;
         int n = poll(p, ARRAY_LEN(p), fill ? 0 : timeout);
         if (n < 0 && errno != EINTR)
             return;
         if (n == 0 && fill)
             fill_pool(s);
+        else if (n == 0 && s->worked && timeout == REST_MS)
+            rest(s);
         if (p[2].revents)
             conclude_ended(s);
         if (p[1].revents)
@@ -666,7 +730,8 @@ void spawner_main(const struct spawner_options *o, int sock)
     if (s->host.slots == MAP_FAILED)
         _exit(1);
     s->host.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->host.ended_fd < 0)
+    if (s->host.ended_fd < 0 ||
+        socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, s->host.offers) < 0)
         _exit(1);
     host_discover(&s->host);
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) /* new ids clear it */
@@ -674,6 +739,8 @@ void spawner_main(const struct spawner_options *o, int sock)
     say_ready(s);
     if (o->preload && !s->quitting)
         o->preload(o->builtin_arg);
+    memory_freeze();
+    os_memory_trim();
     serve(s);
     kill_all(s);
     while (s->alive > 0) {

@@ -113,7 +113,7 @@ static enum limit_kind look_at_processes(struct watch *w)
     if (w->pids && t.count >= w->pids)
         w->slot->pids_full = true;
     if (w->cpu_ns && t.cpu_ns > w->cpu_ns)
-        return LIMIT_CPU;
+        return w->slot->pids_full ? LIMIT_PIDS : LIMIT_CPU; /* it was busy with forks that failed */
     if (t.rss > w->memory_peak)
         w->memory_peak = t.rss;
     w->process_ms =
@@ -191,6 +191,16 @@ enum limit_kind watch_look(struct watch *w)
         w->disk_due = os_mono_ns() / 1000000 + w->disk_ms;
     }
     return k;
+}
+
+void watch_count(struct watch *w, uint32_t ended)
+{
+    struct totals t;
+    if (!w->processes || !w->pids)
+        return;
+    add_up(&t, false, false);
+    if (t.count + ended >= w->pids)
+        w->slot->pids_full = true;
 }
 
 /* A temporary folder with no room left. */

@@ -25,6 +25,9 @@ void watch_init(struct watch *w, const struct host *h, struct slot *slot,
 int64_t watch_next_ms(const struct watch *w);
 /* Looks at what is due. */
 enum limit_kind watch_look(struct watch *w);
+/* After a failure, before what is left is killed: are there as many processes as may be? ended: how many
+ * have gone by now. */
+void watch_count(struct watch *w, uint32_t ended);
 /* After a failure: was it for lack of room? */
 bool watch_disk_is_full(struct watch *w);
 

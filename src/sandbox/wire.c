@@ -34,6 +34,9 @@ static const struct field fields[] = {
     {"cwd", FIELD_STRING, OF_PLAN, P(cwd), PATH_BYTES, true},
     {"scratch", FIELD_STRING, OF_PLAN, P(scratch), PATH_BYTES, true},
     {"network", FIELD_NUMBER, OF_PLAN, P(network), SANDBOX_NET_FULL, false},
+    {"own code", FIELD_NUMBER, OF_PLAN, P(own_code), 1, false},
+    {"inspects", FIELD_NUMBER, OF_PLAN, P(inspects), 1, false},
+    {"loopback port", FIELD_NUMBER, OF_PLAN, P(loopback_port), UINT16_MAX, false},
     {"memory", FIELD_NUMBER, OF_PLAN, P(limits.memory_bytes), UINT64_MAX / 2, false},
     {"cpu", FIELD_NUMBER, OF_PLAN, P(limits.cpu_ms), UINT64_MAX / 2, false},
     {"pids", FIELD_NUMBER, OF_PLAN, P(limits.pids), 1 << 20, false},
@@ -54,6 +57,23 @@ static const char *const limit_names[LIMIT_COUNT_] = {
     [LIMIT_MEMORY] = "memory", [LIMIT_CPU] = "cpu",       [LIMIT_PIDS] = "pids",
     [LIMIT_DISK] = "disk",     [LIMIT_OUTPUT] = "output", [LIMIT_TIME] = "time",
 };
+
+static const char *const network_names[] = {"none", "loopback", "full"};
+
+const char *sandbox_network_name(enum sandbox_network n)
+{
+    return network_names[n];
+}
+
+bool sandbox_network_parse(const char *name, enum sandbox_network *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(network_names); i++)
+        if (strcmp(name, network_names[i]) == 0) {
+            *ret = (enum sandbox_network)i;
+            return true;
+        }
+    return false;
+}
 
 const char *sandbox_limit_name(enum limit_kind k)
 {

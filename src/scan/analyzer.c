@@ -109,6 +109,26 @@ static bool in_comment(const struct lex *lx, uint32_t at)
     return lo < lx->comments.len && lx->comments.v[lo].start <= at;
 }
 
+/* Python: a text that is a statement of its own. */
+static bool in_docstring(const struct analysis *a, const struct lex *lx, uint32_t at)
+{
+    if (a->lang != LANG_PYTHON || !lx->tokens.len)
+        return false;
+    size_t lo = 0, hi = lx->tokens.len; /* the last token that starts at or before */
+    while (lo + 1 < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (lx->tokens.v[mid].start <= at)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    const struct token *t = &lx->tokens.v[lo];
+    if (t->kind != TOK_STRING || t->start > at || t->end <= at)
+        return false;
+    int before = lo ? lx->tokens.v[lo - 1].kind : TOK_NEWLINE;
+    return before == TOK_NEWLINE || before == TOK_INDENT || before == TOK_DEDENT;
+}
+
 static void line_rules(struct analysis *a, const struct lang_rules *t, const struct lex *lx)
 {
     for (size_t i = 0; i < lx->lines.len && t->lines.len; i++) {
@@ -117,7 +137,7 @@ static void line_rules(struct analysis *a, const struct lang_rules *t, const str
         while (s < to && (a->text[s] == ' ' || a->text[s] == '\t'))
             s++;
         size_t n = to - s < LINE_RULE_MAX ? to - s : LINE_RULE_MAX;
-        if (!n || in_comment(lx, s))
+        if (!n || in_comment(lx, s) || in_docstring(a, lx, s))
             continue;
         for (size_t k = 0; k < t->lines.len; k++) {
             const struct rule *r = t->lines.v[k];
@@ -370,10 +390,11 @@ int analyzer_run(struct rules *rules, const struct analyzer_options *o, enum lan
 int analyzer_preload(struct err *err)
 {
     struct rules *r;
-    int x = rules_builtin(&r, err);
+    struct err e = {0}; /* what a pattern that fits only some of its rule's languages is told by: never NULL */
+    int x = rules_builtin(&r, &e);
     for (int l = 1; l < LANG_COUNT && x == 0; l++) {
         const struct lang_rules *t;
-        x = rules_of(r, (enum lang)l, &t, err);
+        x = rules_of(r, (enum lang)l, &t, &e);
     }
-    return x;
+    return x < 0 ? err_copy(err, &e) : 0;
 }

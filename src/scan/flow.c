@@ -58,7 +58,8 @@ static void merge(struct flow *f, const saved_vec *a, size_t mark, saved_vec *b)
     for (size_t i = 0; i < b->len; i++) {
         if (b->v[i].sym >= FLOW_LABEL_BASE)
             continue;
-        struct saved s = {.sym = b->v[i].sym, .value = value_join(f, var_get(f, b->v[i].sym), b->v[i].value)};
+        struct saved s = {.sym = b->v[i].sym, .value = value_join(f, value_settled(f, var_get(f, b->v[i].sym), clean_a),
+                                                                  value_settled(f, b->v[i].value, clean_b))};
         if (!VEC_PUSH(&joined, s))
             f->nomem = true;
     }
@@ -71,7 +72,8 @@ static void merge(struct flow *f, const saved_vec *a, size_t mark, saved_vec *b)
         for (size_t k = 0; k < b->len && !in_b; k++)
             in_b = b->v[k].sym == c.sym;
         if (!in_b && c.old) {
-            struct saved s = {.sym = c.sym, .value = value_join(f, f->vars[c.sym], c.old)};
+            struct saved s = {.sym = c.sym, .value = value_join(f, value_settled(f, f->vars[c.sym], clean_a),
+                                                                value_settled(f, c.old, clean_b))};
             if (!VEC_PUSH(&joined, s))
                 f->nomem = true;
         }
@@ -175,11 +177,27 @@ static void exec_loop_body(struct flow *f, const struct node *cond, const struct
     f->terminated = before;
 }
 
+/* C: for (i = 0; i <= 10; i++) gives i as many values as its size says. */
+static void bound_counter(struct flow *f, const struct node *cond)
+{
+    if ((f->lang != LANG_C && f->lang != LANG_CPP) || !cond || cond->kind != N_BINARY || !cond->a || !cond->b ||
+        cond->a->kind != N_NAME || (cond->op != OP1('<') && cond->op != OP2('<', '=')))
+        return;
+    const struct value *i = var_get(f, cond->a->sym), *end = eval(f, cond->b);
+    if (!i || !(i->flags & VF_NUM) || !(end->flags & VF_NUM) || end->num <= 0 || end->num >= INT32_MAX)
+        return;
+    struct value *v = value_new(f, ORIGIN_CONST);
+    v->size = (uint32_t)end->num + (cond->op == OP2('<', '='));
+    var_set(f, cond->a->sym, v);
+}
+
 static void exec_loop(struct flow *f, const struct node *n)
 {
     exec_list(f, n->list);
     if (n->a)
         eval(f, n->a);
+    if (n->c)
+        bound_counter(f, n->a);
     exec_loop_body(f, n->a, n->b, n->c);
     if (n->a)
         refine(f, n->a, false);
@@ -380,6 +398,18 @@ static void exec_import(struct flow *f, const struct node *n)
     var_set(f, n->sym, v);
 }
 
+/* Sinatra: what the block of a route gives back is the page. */
+static void check_route(struct flow *f, const struct node *n, const struct value *v)
+{
+    static const char *const routes[] = {"get", "post", "put", "delete", "patch"};
+    if (!f->func || f->func->sym || !f->given_to || !value_needs(f, v, NEED_DYNAMIC, rules_kind("html")) || !v->text ||
+        v->origin < ORIGIN_TAINTED || !memchr(v->text, '<', v->text_len))
+        return;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (strcmp(f->given_to, routes[i]) == 0)
+            flow_check(f, "route-result", n, v);
+}
+
 void exec_list(struct flow *f, const struct node *list)
 {
     hoist(f, list);
@@ -428,8 +458,10 @@ void exec(struct flow *f, const struct node *n)
     default: {
         const struct value *v = eval(f, n);
         /* Ruby: the last value of a function is its result */
-        if (f->lang == LANG_RUBY && !n->next && f->stack.len && n->kind != N_RETURN && n->kind != N_ASSIGN)
+        if (f->lang == LANG_RUBY && !n->next && f->stack.len && n->kind != N_RETURN && n->kind != N_ASSIGN) {
+            check_route(f, n, v);
             f->result = f->result ? value_join(f, f->result, v) : v;
+        }
         break;
     }
     }

@@ -16,7 +16,7 @@ static const struct rule *check_rule(const struct flow *f, const char *name)
     return NULL;
 }
 
-static void report(struct flow *f, const char *check, const struct node *n, const struct value *v)
+void flow_check(struct flow *f, const char *check, const struct node *n, const struct value *v)
 {
     const struct rule *r = check_rule(f, check);
     if (r && rule_allowed(f, r, n))
@@ -30,17 +30,16 @@ static const struct node *nth(const struct node *list, int i)
     return list;
 }
 
-static bool is(const char *name, const char *const *list)
-{
-    for (; *list; list++)
-        if (strcmp(name, *list) == 0)
-            return true;
-    return false;
-}
-
+/* In bytes or elements; 0: not known. */
 static uint32_t room(const struct value *dst)
 {
-    return dst->flags & VF_ARRAY ? dst->size : 0;
+    return dst->flags & (VF_ARRAY | VF_HEAP) ? dst->size : 0;
+}
+
+/* malloc(strlen(s)): no place for the end. */
+static bool lacks_end(const struct value *dst)
+{
+    return dst->flags & VF_HEAP && dst->path && strcmp(dst->path, "malloc(strlen)") == 0;
 }
 
 /* strcpy, strcat: the source must be a constant that fits, or measured before. */
@@ -50,13 +49,29 @@ static void check_copy(struct flow *f, const struct node *n)
     if (!n->list || !n->list->next)
         return;
     if (src->origin == ORIGIN_CONST && !(src->flags & VF_BUILT)) {
-        if (src->flags & VF_TEXT && room(dst) && src->text_len >= room(dst))
-            report(f, "buffer-copy", n, src);
+        bool array = src->flags & VF_ARRAY && !src->text_len; /* not the text that it was made with */
+        if (room(dst) && (src->flags & VF_TEXT ? src->text_len >= room(dst) : array && src->size > room(dst)))
+            flow_check(f, "buffer-copy", n, src);
         return;
     }
-    if (dst->flags & VF_HEAP || value_clean(f, src, rules_kind("size")))
+    if (lacks_end(dst)) {
+        flow_check(f, "buffer-copy", n, src);
         return;
-    report(f, "buffer-copy", n, src);
+    }
+    if ((dst->flags & VF_HEAP && !dst->size) || value_clean(f, src, rules_kind("size")))
+        return;
+    flow_check(f, "buffer-copy", n, src);
+}
+
+/* An array, or a field that a struct of this file declares as one. */
+static bool fixed_room(const struct flow *f, const struct node *dst)
+{
+    while (dst && ((dst->kind == N_CAST || dst->kind == N_UNARY || dst->kind == N_BINARY || dst->kind == N_INDEX) && dst->a))
+        dst = dst->a; /* buf + n, &buf[n] */
+    if (val(dst)->flags & VF_ARRAY)
+        return true;
+    const struct value *field = dst && dst->kind == N_MEMBER ? var_get(f, dst->sym) : NULL;
+    return field && field->flags & VF_ARRAY;
 }
 
 /* Does a format write a string of any length? */
@@ -86,26 +101,37 @@ static bool open_string(const struct value *fmt)
 static void check_sprintf(struct flow *f, const struct node *n)
 {
     const struct value *dst = val(n->list), *fmt = val(nth(n->list, 1));
+    bool list = symtab_name(&f->sx->syms, n->a->sym)[0] == 'v';
+    if (list && !fmt->text && fixed_room(f, n->list))
+        flow_check(f, "buffer-copy", n, fmt); /* whatever the caller may ask for */
     if (!open_string(fmt) || dst->flags & VF_HEAP)
         return;
     for (const struct node *a = nth(n->list, 2); a; a = a->next) {
         const struct value *v = val(a);
         if (v->origin != ORIGIN_CONST && !value_clean(f, v, rules_kind("size"))) {
-            report(f, "buffer-copy", n, v);
+            flow_check(f, "buffer-copy", n, v);
             return;
         }
     }
 }
 
-/* An array, or a field that a struct of this file declares as one. */
-static bool fixed_room(const struct flow *f, const struct node *dst)
+/* A number read by atoi and its like that was held against an upper bound only. */
+static bool may_be_negative(const struct flow *f, const struct value *v)
 {
-    while (dst && ((dst->kind == N_CAST || dst->kind == N_UNARY || dst->kind == N_BINARY || dst->kind == N_INDEX) && dst->a))
-        dst = dst->a; /* buf + n, &buf[n] */
-    if (val(dst)->flags & VF_ARRAY)
-        return true;
-    const struct value *field = dst && dst->kind == N_MEMBER ? var_get(f, dst->sym) : NULL;
-    return field && field->flags & VF_ARRAY;
+    static const char *const signed_numbers[] = {"atoi()", "atol()", "strtol()", "scanf()", NULL};
+    return v->origin >= ORIGIN_TAINTED && v->path && one_of(v->path, signed_numbers) &&
+           !value_clean(f, v, rules_kind("negative"));
+}
+
+/* strncat(dst, src, sizeof dst), snprintf(dst, 64, ...) into less. */
+static void check_given_room(struct flow *f, const struct node *n, const char *name)
+{
+    const struct value *dst = val(n->list), *len = val(nth(n->list, name[0] == 's' && name[1] == 't' ? 2 : 1));
+    if (!(len->flags & VF_NUM) || !room(dst))
+        return;
+    bool appends = strcmp(name, "strncat") == 0;
+    if (len->num > (int64_t)room(dst) || (appends && len->flags & VF_SIZED && len->num == (int64_t)room(dst)))
+        flow_check(f, "buffer-length", n, len);
 }
 
 /* memcpy(dst, src, n), read(fd, dst, n): the length against the room. */
@@ -116,7 +142,11 @@ static void check_length(struct flow *f, const struct node *n, int dst_at, int l
     if (!nth(n->list, len_at))
         return;
     if (len->flags & VF_NUM && room(dst) && len->num > (int64_t)room(dst)) {
-        report(f, "buffer-length", n, len);
+        flow_check(f, "buffer-length", n, len);
+        return;
+    }
+    if (may_be_negative(f, len) && value_clean(f, len, rules_kind("size"))) {
+        flow_check(f, "buffer-length", n, len);
         return;
     }
     if (len->origin < ORIGIN_PARAM || value_clean(f, len, rules_kind("size")))
@@ -124,7 +154,7 @@ static void check_length(struct flow *f, const struct node *n, int dst_at, int l
     /* the caller gave room and length: only it can tell whether they fit */
     if (!fixed_room(f, dst_node) && (dst->flags & VF_HEAP || len->origin == ORIGIN_PARAM))
         return;
-    report(f, "buffer-length", n, len);
+    flow_check(f, "buffer-length", n, len);
 }
 
 static const struct node *product(const struct node *n)
@@ -144,7 +174,19 @@ static void check_alloc(struct flow *f, const struct node *n, int at)
     const struct value *a = val(p->a), *b = val(p->b);
     const struct value *worse = a->origin >= b->origin ? a : b;
     if (worse->origin >= ORIGIN_PARAM && !value_clean(f, worse, rules_kind("size")))
-        report(f, "alloc-overflow", n, worse);
+        flow_check(f, "alloc-overflow", n, worse);
+}
+
+/* A number from outside, compared with nothing, that something is added to or multiplied with. */
+void check_arithmetic(struct flow *f, const struct node *n, const struct value *a, const struct value *b)
+{
+    if ((f->lang != LANG_C && f->lang != LANG_CPP) || (n->op != OP1('+') && n->op != OP1('*')))
+        return;
+    static const char *const numbers[] = {"atoi()", "strtol()", "atol()", "scanf()", NULL};
+    const struct value *v = a->origin >= ORIGIN_TAINTED ? a : b;
+    bool target = f->target && f->target->kind == N_NAME;
+    if (target && v->origin >= ORIGIN_TAINTED && v->path && one_of(v->path, numbers) && !value_clean(f, v, rules_kind("size")))
+        flow_check(f, "arithmetic", f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : n, v);
 }
 
 void check_c(struct flow *f, const struct node *n, const char *name)
@@ -152,13 +194,16 @@ void check_c(struct flow *f, const struct node *n, const char *name)
     static const char *const copies[] = {"strcpy", "strcat", "wcscpy", "stpcpy", "wcscat", "lstrcpy", "_mbscpy", NULL};
     static const char *const lengths[] = {"memcpy", "memmove", "strncpy", "memset", "bcopy", NULL};
     static const char *const inputs[] = {"read", "recv", "recvfrom", NULL};
-    if (is(name, copies))
+    static const char *const rooms[] = {"strncat", "snprintf", "vsnprintf", "strlcpy", "strlcat", NULL};
+    if (one_of(name, copies))
         check_copy(f, n);
+    else if (one_of(name, rooms))
+        check_given_room(f, n, name);
     else if (strcmp(name, "sprintf") == 0 || strcmp(name, "vsprintf") == 0)
         check_sprintf(f, n);
-    else if (is(name, lengths))
+    else if (one_of(name, lengths))
         check_length(f, n, 0, 2);
-    else if (is(name, inputs))
+    else if (one_of(name, inputs))
         check_length(f, n, 1, 2);
     else if (strcmp(name, "fgets") == 0)
         check_length(f, n, 0, 1);
@@ -167,7 +212,7 @@ void check_c(struct flow *f, const struct node *n, const char *name)
     else if (strcmp(name, "realloc") == 0)
         check_alloc(f, n, 1);
     else if ((strcmp(name, "free") == 0 || strcmp(name, "kfree") == 0) && n->list && val(n->list)->flags & VF_FREED)
-        report(f, "double-free", n, val(n->list));
+        flow_check(f, "double-free", n, val(n->list));
 }
 
 static bool frees(const struct flow *f, const struct node *call, const struct node *arg)
@@ -198,7 +243,7 @@ void check_use(struct flow *f, const struct node *n, const struct value *v)
     if ((f->lang != LANG_C && f->lang != LANG_CPP) || frees(f, f->stmt, n))
         return;
     const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : f->stmt && f->stmt->kind == N_RETURN ? f->stmt : n;
-    report(f, "use-after-free", at, v);
+    flow_check(f, "use-after-free", at, v);
 }
 
 static bool is_enum(const struct flow *f, const struct node *param)
@@ -213,7 +258,8 @@ static bool is_cast_to(const struct flow *f, const struct node *n, const char *t
 {
     const struct lex *lx = &f->sx->lex;
     size_t at = lx->tokens.v[n->tok].start, len = strlen(type);
-    return n->kind == N_CAST && at + len <= lx->len && memcmp(lx->text + at, type, len) == 0;
+    bool cast = n->kind == N_CAST || (n->kind == N_BINARY && n->op == OP1('*')); /* (uint8_t) *p, as it may be read */
+    return cast && at + len <= lx->len && memcmp(lx->text + at, type, len) == 0;
 }
 
 /* Indexes that are in bounds by what they are: a byte in 256 places, half a byte in 16, an enumeration in the table made
@@ -246,9 +292,11 @@ void check_index(struct flow *f, const struct node *n)
     const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : n;
     if (base->size && ((key->flags & VF_NUM && (key->num >= (int64_t)base->size || (key->num < 0 && n->b->kind != N_BINARY))) ||
                        (!(key->flags & VF_NUM) && key->size > base->size && !(key->flags & VF_ARRAY)))) {
-        report(f, "index-bounds", at, key);
+        flow_check(f, "index-bounds", at, key);
         return;
     }
-    if (key->origin >= ORIGIN_PARAM && !value_clean(f, key, rules_kind("index")) && !index_fits(f, n, base, key))
-        report(f, "index-bounds", at, key);
+    if (may_be_negative(f, key))
+        flow_check(f, "index-bounds", at, key);
+    else if (key->origin >= ORIGIN_PARAM && !value_clean(f, key, rules_kind("index")) && !index_fits(f, n, base, key))
+        flow_check(f, "index-bounds", at, key);
 }

@@ -5,14 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-static bool one_of(const char *s, const char *const *list)
-{
-    for (; *list; list++)
-        if (strcmp(s, *list) == 0)
-            return true;
-    return false;
-}
-
 static const char *last_name(const struct flow *f, const struct node *callee)
 {
     while (callee && (callee->kind == N_CAST || (callee->kind == N_SEQ && callee->list && !callee->list->next)))
@@ -130,6 +122,9 @@ static const struct value *outside_param(struct flow *f, const struct node *func
         v->origin = ORIGIN_UNKNOWN; /* seen with what it is really given, where it is called */
         v->clean = CLEAN_ALL;
     }
+    const char *function = symtab_name(&f->sx->syms, func->sym);
+    if ((f->lang == LANG_JAVA && strcmp(function, "main") == 0) || (f->lang == LANG_CSHARP && strcmp(function, "Main") == 0))
+        v->origin = ORIGIN_TAINTED; /* the command line */
     const struct fact *s = find_fact(f, &f->rules->sources, name, name, param, false);
     if (s && s->writes < 0 && !strchr(s->path, '.') && origin == ORIGIN_PARAM && f->lang != LANG_RUBY) {
         v->origin = ORIGIN_TAINTED;
@@ -191,11 +186,46 @@ static void bind_params(struct flow *f, const struct node *func, const struct no
     }
 }
 
+/* C: what a function leaves behind in what its parameters point at. */
+#define LEFT_MAX 8
+struct left {
+    const struct node *arg;
+    const struct value *value;
+    bool freed;
+};
+
+static int params_left(const struct flow *f, const struct node *func, const struct node *args, struct left *ret)
+{
+    int n = 0;
+    const struct node *a = args;
+    if (f->lang != LANG_C && f->lang != LANG_CPP)
+        return 0;
+    for (const struct node *p = func->list; p && a && n < LEFT_MAX; p = p->next, a = a->next) {
+        const struct value *v = var_get(f, p->sym), *given = val(a);
+        bool freed = v && v->flags & VF_FREED && !(given->flags & VF_FREED) && !f->terminated;
+        if (v && (freed || (v != given && v->origin > given->origin && v->origin >= ORIGIN_TAINTED)))
+            ret[n++] = (struct left){a, v, freed};
+    }
+    return n;
+}
+
+static void leave_to(struct flow *f, const struct left *l)
+{
+    if (!l->freed) {
+        write_arg(f, l->arg, l->value);
+    } else if (l->arg->kind == N_NAME && var_get(f, l->arg->sym)) {
+        struct value *v = value_copy(f, var_get(f, l->arg->sym));
+        v->flags |= VF_FREED;
+        var_set(f, l->arg->sym, v);
+    }
+}
+
 const struct value *run_function(struct flow *f, const struct node *func, const struct node *args, bool inlined)
 {
     if (!func->b || f->steps >= f->steps_max || !VEC_PUSH(&f->stack, func))
         return &flow_unknown;
-    const struct node *outer = f->func, *stmt = f->stmt;
+    const struct node *outer = f->func, *stmt = f->stmt, *around = f->around;
+    f->around = func->sym ? NULL : f->stmt;
     const struct value *result = f->result, *callback = f->callback;
     bool terminated = f->terminated, top = f->top;
     int loops = f->loops;
@@ -217,8 +247,13 @@ const struct value *run_function(struct flow *f, const struct node *func, const 
         exec(f, func->b);
     }
     const struct value *v = f->result ? f->result : &flow_const;
+    struct left left[LEFT_MAX];
+    int count = inlined ? params_left(f, func, args, left) : 0;
     undo_locals(f, mark, false);
+    for (int i = 0; i < count; i++)
+        leave_to(f, &left[i]);
     f->func = outer;
+    f->around = around;
     f->stmt = stmt;
     f->result = result;
     f->callback = callback;
@@ -248,7 +283,7 @@ const struct value *eval_function(struct flow *f, const struct node *n)
         return v;
     }
     if (!on_stack(f, n) && f->stack.len < 24)
-        run_function(f, n, NULL, false);
+        f->lambda = run_function(f, n, NULL, false);
     return v;
 }
 
@@ -259,7 +294,7 @@ bool name_sanitizes(const char *name)
                                          "secureF", "strip_tags", "html_escape", "htmlEscape", "validated", "normalizeAndCheck",
                                          "safeJoin", "safePath", "sanit", "ensure_safe", "ensureSafe", "validateAnd"};
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        if (strncasecmp(name, starts[i], strlen(starts[i])) == 0)
+        if ((*name | 0x20) == *starts[i] && strncasecmp(name, starts[i], strlen(starts[i])) == 0)
             return true;
     return strcasestr(name, "sanitiz") || strcasestr(name, "sanitis") || (strcasestr(name, "escape") &&
             !strcasestr(name, "unescape"));
@@ -290,39 +325,11 @@ static bool pure(const char *name)
                                                 "unmodifiableList",
                                         "singleton", "copyOf", "ofEntries", "entry", "Abs", "toCharArray",
                                                 "charAt", "text", "array_keys",
-                                        "Array", "Object", "range", "b", "Buffer", "from", "c_str", "data",
+                                        "Array", "Object", "range", "alloc", "b", "Buffer", "joining", "collect", "toList",
+                                        "toArray",
+                                        "toSet", "from", "c_str", "data",
                                                 "substring", "slice", NULL};
     return one_of(name, names);
-}
-
-static bool formats(const char *name, const char *path)
-{
-    static const char *const names[] = {"format", "Format", "sprintf", "Sprintf", "vsprintf", "formatted",
-            "printf", "AppendFormat",
-                                        "Sprint", "Sprintln", "Errorf", "String.format", "asprintf", "concat", "Concat", "join",
-                                        "Join", "implode", "urljoin", "format_map", "Combine", "joinpath", "resolve", NULL};
-    (void)path;
-    return one_of(name, names);
-}
-
-/* A string made of the receiver and the arguments. */
-static const struct value *formatted(struct flow *f, const struct node *n, const struct value *receiver)
-{
-    const struct value *v = NULL;
-    if (receiver && receiver->flags & (VF_STRING | VF_BUILT | VF_CONTAINER))
-        v = receiver;
-    for (const struct node *a = n->list; a; a = a->next) {
-        const struct value *x = a->kind == N_PAIR || a->kind == N_SPREAD ? val(a->kind == N_PAIR ? a->b : a->a) : val(a);
-        if (x->origin == ORIGIN_CONST && !x->text && !(x->flags & VF_CONTAINER))
-            continue;
-        v = v ? value_concat(f, v, x) : x;
-    }
-    if (v && v->origin != ORIGIN_CONST && n->list && n->list->next && !(v->flags & VF_BUILT)) {
-        struct value *c = value_copy(f, v);
-        c->flags |= VF_BUILT; /* joined with something that is no text known here */
-        v = c;
-    }
-    return v ? v : &flow_const;
 }
 
 /* Containers: what is in them under a known key. */
@@ -345,10 +352,81 @@ static const struct value *lookup(struct flow *f, const struct node *n, const ch
     return other && other->kind < N_BLOCK ? value_join(f, v, val(other)) : v;
 }
 
+/* Kinds that a function is a sanitizer of, given by its name as in map(int, x), array_map('intval', $x), ids.map(&:to_i). */
+static uint64_t named_kinds(const struct flow *f, const struct value *v)
+{
+    char name[80];
+    const char *s = v->flags & VF_TEXT ? v->text : v->path;
+    size_t len = v->flags & VF_TEXT ? v->text_len : s ? strlen(s) : 0;
+    for (size_t i = len; s && i > 0; i--)
+        if (s[i - 1] == '.' || s[i - 1] == ':') {
+            s += i, len -= i;
+            break;
+        }
+    if (!s || !len || len >= sizeof name)
+        return 0;
+    memcpy(name, s, len);
+    name[len] = 0;
+    uint64_t kinds = gives_number(name) ? CLEAN_ALL : 0;
+    for (const struct fact *x = map_get(&f->rules->sanitizers, name); x; x = x->next)
+        kinds |= x->kinds;
+    return kinds;
+}
+
+/* A list made by a function from each element of another: what the function gives. */
+static const struct value *mapped(struct flow *f, const struct node *n, const char *name, const struct value *receiver)
+{
+    static const char *const names[] = {"map", "flatMap", "flat_map", "collect", "Select", "array_map", "mapToObj", "map!",
+                                        "filter_map", "then", "thenApply", NULL};
+    if (!one_of(name, names))
+        return NULL;
+    const struct value *all = receiver && receiver->origin >= ORIGIN_PARAM ? receiver : &flow_const;
+    uint64_t kinds = 0;
+    for (const struct node *a = n->list; a; a = a->next) {
+        if (a->kind == N_FUNC && f->lambda) {
+            struct value *v = value_copy(f, f->lambda);
+            v->flags = (v->flags & VF_BUILT) | VF_CONTAINER;
+            v->text = NULL;
+            v->entries = NULL;
+            v->func = NULL;
+            return v;
+        }
+        kinds |= named_kinds(f, val(a));
+        all = value_mix(f, all, val(a));
+    }
+    if (!kinds || all->origin == ORIGIN_CONST)
+        return NULL;
+    struct value *v = value_copy(f, all);
+    v->clean |= kinds;
+    v->flags |= VF_CONTAINER;
+    return v;
+}
+
 /* new File(base, name) */
 static bool args_join(const char *path)
 {
     return path && (strcmp(path, "File") == 0 || strcmp(path, "java.io.File") == 0);
+}
+
+/* Go: T{a, b}, T{Name: a}, map[string]T{"k": a}: what is where. */
+static const struct value *composite(struct flow *f, const struct node *n, const struct value *v)
+{
+    int64_t index = 0;
+    const struct value *cur = v;
+    for (const struct node *a = n->list; a && index < 64; a = a->next) {
+        const struct value *key;
+        if (a->kind == N_PAIR) {
+            const char *name = a->a ? a->a->kind == N_NAME ? symtab_name(&f->sx->syms, a->a->sym) : NULL
+                                    : symtab_name(&f->sx->syms, a->sym);
+            key = name ? value_text(f, name, strlen(name)) : val(a->a);
+            cur = value_with_entry(f, cur, key, a->b ? val(a->b) : &flow_const);
+        } else {
+            cur = value_with_entry(f, cur, value_num(f, index++), val(a));
+        }
+    }
+    struct value *r = value_copy(f, v);
+    r->entries = cur->entries;
+    return r;
 }
 
 static const struct value *construct(struct flow *f, const struct node *n, const struct value *callee, const struct value *mix)
@@ -371,7 +449,75 @@ static const struct value *construct(struct flow *f, const struct node *n, const
     if (!strstr(last, "String") && !strstr(last, "Buf") && !strstr(last, "Query") && !strstr(last, "Builder") &&
             !strstr(last, "Command"))
         v->flags &= ~(uint32_t)VF_TEXT;
+    return f->lang == LANG_GO && n->list ? composite(f, n, v) : v;
+}
+
+/* From constants alone: a constant if the function is known to add nothing of its own. */
+static struct value *of_constants(struct flow *f, const struct node *n, const char *name, const struct value *receiver)
+{
+    bool string_receiver = receiver && receiver->origin == ORIGIN_CONST &&
+            receiver->flags & (VF_STRING | VF_NUM | VF_CONTAINER);
+    bool constant = string_receiver || (pure(name) && (n->list || string_receiver)) ||
+                    (f->lang == LANG_GO && ((n->a && n->a->kind == N_CAST) || strcmp(name, "make") == 0));
+    struct value *v = value_new(f, constant ? ORIGIN_CONST : ORIGIN_UNKNOWN);
+    const struct value *first = n->list ? val(n->list) : NULL;
+    const struct value *t = string_receiver ? receiver : first;
+    if (t && t->text && constant) {
+        v->text = t->text;
+        v->text_len = t->text_len;
+        v->flags |= t->flags & VF_STRING;
+    }
+    if (t && t->flags & VF_CONTAINER) {
+        v->flags |= VF_CONTAINER;
+        v->literal = t->literal;
+        v->entries = t->entries;
+    } else if (pure(name) && name[0] && n->list && (strcmp(name, "of") == 0 || strcmp(name, "asList") == 0 ||
+                                                   strcmp(name, "Set") == 0 || strcmp(name, "ofEntries") == 0)) {
+        v->flags |= VF_CONTAINER;
+    }
     return v;
+}
+
+/* From what is no constant: as its receiver or its first argument, whichever the mixture comes from. */
+static struct value *of_mixture(struct flow *f, const struct node *n, const struct value *mix, const struct value *receiver,
+                                const struct value *args)
+{
+    const struct value *main = receiver && receiver->origin == mix->origin && receiver->labels ? receiver : val(n->list);
+    struct value *v = value_copy(f, mix);
+    v->text = main->text;
+    v->text_len = main->text_len;
+    v->flags = (main->flags & (VF_BUILT | VF_STRING)) | (mix->flags & VF_BUILT);
+    v->entries = NULL;
+    if (receiver && receiver->origin == ORIGIN_CONST && receiver->flags & (VF_STRING | VF_CONTAINER)) {
+        v->text = receiver->text; /* text.replace("NAME", x): that text with something in it */
+        v->text_len = receiver->text_len;
+        v->flags |= VF_BUILT | VF_STRING;
+    }
+    if (receiver && receiver->flags & VF_SOURCE && receiver->labels && args->origin == ORIGIN_CONST) {
+        v->labels = flow_label(f, n, receiver->labels);
+        v->flags |= n->list ? 0 : VF_SOURCE;
+    }
+    return v;
+}
+
+/* C: memory from the heap, and its size as far as it is known. */
+static void of_heap(struct flow *f, const struct node *n, const char *name, struct value *v, const char **path)
+{
+    static const char *const heap[] = {"malloc", "calloc", "realloc", "strdup", "strndup", "xmalloc", "xcalloc", "g_malloc",
+                                       "kmalloc", "alloca", NULL};
+    if ((f->lang != LANG_C && f->lang != LANG_CPP) || !one_of(name, heap))
+        return;
+    v->flags |= VF_HEAP;
+    if (strncmp(name, "str", 3) != 0) { /* what is in it has nothing to do with its size */
+        v->origin = ORIGIN_CONST;
+        v->clean = CLEAN_ALL;
+        v->labels = 0;
+    }
+    const struct value *size = val(n->list);
+    if (size->flags & VF_NUM && size->num > 0 && size->num < INT32_MAX && strstr(name, "malloc"))
+        v->size = (uint32_t)size->num;
+    if (size->path && strcmp(size->path, "strlen()") == 0 && strstr(name, "malloc"))
+        *path = "malloc(strlen)";
 }
 
 static const struct value *other_result(struct flow *f, const struct node *n, const char *name, const struct value *callee,
@@ -383,60 +529,17 @@ static const struct value *other_result(struct flow *f, const struct node *n, co
         mix = args; /* an object of the program does not colour what it returns */
     if (n->flags & NF_NEW)
         return construct(f, n, callee, args);
-    if (formats(name, callee->path)) {
-        struct value *v = value_copy(f, formatted(f, n, receiver));
+    if (text_formats(name)) {
+        struct value *v = value_copy(f, text_formatted(f, n, receiver));
         v->path = path;
         v->guard = 0;
         return v;
     }
-    struct value *v;
-    bool string_receiver = receiver && receiver->origin == ORIGIN_CONST &&
-            receiver->flags & (VF_STRING | VF_NUM | VF_CONTAINER);
-    if (mix->origin == ORIGIN_CONST) {
-        bool constant = string_receiver || (pure(name) && (n->list || string_receiver)) ||
-                        (f->lang == LANG_GO && n->a && n->a->kind == N_CAST);
-        v = value_new(f, constant ? ORIGIN_CONST : ORIGIN_UNKNOWN);
-        const struct value *first = n->list ? val(n->list) : NULL;
-        const struct value *t = string_receiver ? receiver : first;
-        if (t && t->text && constant) {
-            v->text = t->text;
-            v->text_len = t->text_len;
-            v->flags |= t->flags & VF_STRING;
-        }
-        if (t && t->flags & VF_CONTAINER) {
-            v->flags |= VF_CONTAINER;
-            v->literal = t->literal;
-            v->entries = t->entries;
-        } else if (pure(name) && name[0] && n->list && (strcmp(name, "of") == 0 || strcmp(name, "asList") == 0 ||
-                                                       strcmp(name, "Set") == 0 || strcmp(name, "ofEntries") == 0)) {
-            v->flags |= VF_CONTAINER;
-        }
-    } else {
-        const struct value *main = receiver && receiver->origin == mix->origin && receiver->labels ? receiver : val(n->list);
-        v = value_copy(f, mix);
-        v->text = main->text;
-        v->text_len = main->text_len;
-        v->flags = (main->flags & (VF_BUILT | VF_STRING)) | (mix->flags & VF_BUILT);
-        v->entries = NULL;
-        if (receiver && receiver->origin == ORIGIN_CONST && receiver->flags & (VF_STRING | VF_CONTAINER)) {
-            v->text = receiver->text; /* text.replace("NAME", x): that text with something in it */
-            v->text_len = receiver->text_len;
-            v->flags |= VF_BUILT | VF_STRING;
-        }
-        if (receiver && receiver->flags & VF_SOURCE && receiver->labels && args->origin == ORIGIN_CONST) {
-            v->labels = flow_label(f, n, receiver->labels);
-            v->flags |= n->list ? 0 : VF_SOURCE;
-        }
-    }
-    static const char *const heap[] = {"malloc", "calloc", "realloc", "strdup", "strndup", "xmalloc", "xcalloc", "g_malloc",
-                                       "kmalloc", "alloca", NULL};
-    if ((f->lang == LANG_C || f->lang == LANG_CPP) && one_of(name, heap)) {
-        v->flags |= VF_HEAP;
-        if (strncmp(name, "str", 3) != 0) { /* what is in it has nothing to do with its size */
-            v->origin = ORIGIN_CONST;
-            v->clean = CLEAN_ALL;
-            v->labels = 0;
-        }
+    struct value *v = mix->origin == ORIGIN_CONST ? of_constants(f, n, name, receiver) : of_mixture(f, n, mix, receiver, args);
+    of_heap(f, n, name, v, &path);
+    if (f->lang == LANG_C && strcmp(name, "strlen") == 0 && val(n->list)->flags & VF_ARRAY && val(n->list)->text_len) {
+        v->flags |= VF_NUM;
+        v->num = val(n->list)->text_len;
     }
     v->path = path;
     v->func = NULL;
@@ -473,6 +576,23 @@ static const struct value *renamed(struct flow *f, const struct node *n, const c
     return v;
 }
 
+/* Kinds that a call's arguments make its result harmless for: filter_input(..., FILTER_VALIDATE_INT), Colour.valueOf(x). */
+static uint64_t kinds_by_arguments(const struct flow *f, const struct node *n, const char *name)
+{
+    if (f->lang == LANG_PHP && strncmp(name, "filter_", 7) == 0)
+        for (const struct node *a = n->list; a; a = a->next) {
+            const char *s = a->kind == N_NAME ? symtab_name(&f->sx->syms, a->sym) : "";
+            if (strstr(s, "VALIDATE_INT") || strstr(s, "VALIDATE_FLOAT") || strstr(s, "VALIDATE_BOOL") || strstr(s, "NUMBER_"))
+                return CLEAN_ALL;
+        }
+    static const char *const texts[] = {"String", "Objects", "Optional", "Path", "JsonValue", NULL};
+    if (f->lang == LANG_JAVA && strcmp(name, "valueOf") == 0 && n->a->kind == N_MEMBER && n->a->a->kind == N_NAME) {
+        const char *type = symtab_name(&f->sx->syms, n->a->a->sym);
+        return type[0] >= 'A' && type[0] <= 'Z' && !one_of(type, texts) ? CLEAN_ALL : 0;
+    }
+    return 0;
+}
+
 static const struct value *from_facts(struct flow *f, const struct node *n, const char *name, const char *path,
                                       const struct value *mix, const struct value *result)
 {
@@ -481,11 +601,14 @@ static const struct value *from_facts(struct flow *f, const struct node *n, cons
         struct value *v = value_new(f, ORIGIN_TAINTED);
         v->labels = flow_label(f, n, 0);
         v->flags = VF_SOURCE;
+        v->clean = s->kinds | kinds_by_arguments(f, n, name);
         v->path = path_call(f, path);
         v->source_line = syntax_line(f->sx, n);
         return v;
     }
     uint64_t kinds = result->origin == ORIGIN_CONST ? 0 : fact_kinds(f, &f->rules->sanitizers, name, path, n, true);
+    if (result->origin != ORIGIN_CONST)
+        kinds |= text_replacement(f, n, name) | kinds_by_arguments(f, n, name);
     if (kinds) {
         struct value *v = value_copy(f, result);
         v->clean |= kinds;
@@ -517,6 +640,27 @@ static const struct value *inline_call(struct flow *f, const struct node *n, con
     return v;
 }
 
+/* Rails: users_path(...) is an address of its own; User.find(...) is a record, not what it was found by. */
+static const struct value *ruby_result(struct flow *f, const struct node *n, const char *name, const struct value *r)
+{
+    static const char *const finders[] = {"find", "find_by", "find_by!", "find_or_create_by", "first", "last", "take", NULL};
+    size_t len = strlen(name);
+    bool helper = n->a->kind == N_NAME && ((len > 5 && strcmp(name + len - 5, "_path") == 0) ||
+                                           (len > 4 && strcmp(name + len - 4, "_url") == 0));
+    bool record = n->a->kind == N_MEMBER && n->a->a->kind == N_NAME && one_of(name, finders) &&
+                  symtab_name(&f->sx->syms, n->a->a->sym)[0] >= 'A' && symtab_name(&f->sx->syms, n->a->a->sym)[0] <= 'Z';
+    if (!helper && !record)
+        return r;
+    struct value *v = value_copy(f, r);
+    v->clean |= helper ? rules_kind("redirect") | rules_kind("url") | rules_kind("html") : CLEAN_ALL;
+    if (record) {
+        v->origin = ORIGIN_UNKNOWN;
+        v->labels = 0;
+        v->clean = 0;
+    }
+    return v;
+}
+
 const struct value *eval_call(struct flow *f, const struct node *n)
 {
     const char *name = last_name(f, n->a);
@@ -544,12 +688,22 @@ const struct value *eval_call(struct flow *f, const struct node *n)
             callee = c;
         }
     }
+    const struct value *lambda = f->lambda;
+    const char *given_to = f->given_to;
+    f->lambda = NULL;
+    f->given_to = n->a && n->a->kind == N_NAME ? name : NULL;
     const struct value *args = eval_list(f, n->list);
+    f->given_to = given_to;
     f->callback = callback;
     f->target = target;
     for (const struct node *a = n->list; a; a = a->next)
         if (a->kind == N_PAIR && n->flags & NF_NEW)
             match_pair(f, a);
+    if (text_directives(f, n, name)) {
+        args = &flow_const;
+        for (const struct node *a = n->list; a; a = a->next)
+            args = val(a)->origin == ORIGIN_CONST ? args : args == &flow_const ? val(a) : value_mix(f, args, val(a));
+    }
     match_call(f, n);
     if (f->lang == LANG_C || f->lang == LANG_CPP)
         check_c(f, n, name);
@@ -557,10 +711,15 @@ const struct value *eval_call(struct flow *f, const struct node *n)
     const struct node *func = r ? NULL : resolve(f, n, callee);
     if (func && !(n->flags & NF_NEW))
         r = inline_call(f, n, func, name);
+    if (!r && !func)
+        r = mapped(f, n, name, receiver);
+    f->lambda = lambda;
     if (!r)
         r = lookup(f, n, name, receiver);
     if (!r)
         r = other_result(f, n, name, callee, receiver, args);
+    if (f->lang == LANG_RUBY && r->origin != ORIGIN_CONST)
+        r = ruby_result(f, n, name, r);
     const struct value *known = from_facts(f, n, name, callee->path, args, r);
     if (known)
         r = known;

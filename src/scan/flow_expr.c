@@ -179,6 +179,9 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
     const struct value *base = eval(f, n->a);
     uint32_t key = var_key(f, n);
     const struct value *v = key ? var_get(f, key) : NULL;
+    bool script = f->lang == LANG_JAVASCRIPT || f->lang == LANG_TYPESCRIPT;
+    if (script && base->path && base->origin == ORIGIN_CONST && strcmp(name, "default") == 0)
+        return base; /* require('x').default */
     const char *path = path_join(f, base->path, name);
     if (v && f->target != n) {
         if (v->flags & VF_FREED)
@@ -196,7 +199,7 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
         return s;
     if (f->lang == LANG_RUBY && base->origin == ORIGIN_CONST && base->flags & (VF_CONTAINER | VF_STRING))
         return base; /* .freeze, .to_s */
-    if (is_length(name)) {
+    if (is_length(name) && !(script && base->flags & VF_SOURCE && strcmp(name, "length") != 0)) { /* body.size is a field */
         struct value *l = value_new(f, ORIGIN_UNKNOWN);
         l->clean = CLEAN_ALL;
         l->path = path;
@@ -347,12 +350,23 @@ static const struct value *eval_logic(struct flow *f, const struct node *n)
     return v;
 }
 
+/* Ruby: s << a << b */
+static const struct value *pushed(struct flow *f, const struct node *to, const struct value *a, const struct value *b)
+{
+    const struct value *v = a->flags & VF_CONTAINER ? value_mix(f, a, b) : value_concat(f, a, b);
+    while (to->kind == N_BINARY && to->op == OP2('<', '<') && to->a)
+        to = to->a;
+    assign_to(f, to, v);
+    return v;
+}
+
 static const struct value *eval_binary(struct flow *f, const struct node *n)
 {
     if (n->op == OP2('&', '&') || n->op == OP2('|', '|'))
         return eval_logic(f, n);
     const struct value *a = n->a ? eval(f, n->a) : &flow_const, *b = n->b ? eval(f, n->b) : &flow_const;
     match_binary(f, n);
+    check_arithmetic(f, n, a, b);
     if (a->flags & b->flags & VF_NUM) {
         const struct value *r = arithmetic(f, n->op, a, b);
         if (r)
@@ -387,12 +401,10 @@ static const struct value *eval_binary(struct flow *f, const struct node *n)
         break;
     }
     if (joins_strings(f, n->op, a)) {
-        if (n->op == OP2('<', '<') && n->a) {
-            const struct value *v = a->flags & VF_CONTAINER ? value_mix(f, a, b) : value_concat(f, a, b);
-            assign_to(f, n->a, v);
-            return v;
-        }
+        if (n->op == OP2('<', '<') && n->a)
+            return pushed(f, n->a, a, b);
         if (n->op == OP1('%')) {
+            b = text_operands(f, a, b);
             struct value *v = value_copy(f, value_concat(f, a, b));
             v->text = a->text;
             v->text_len = a->text_len;
@@ -424,9 +436,13 @@ static const struct value *eval_unary(struct flow *f, const struct node *n)
         struct value *v = value_new(f, ORIGIN_CONST);
         v->flags = VF_SIZED;
         const struct value *a = n->a && n->a->kind == N_NAME ? var_get(f, n->a->sym) : NULL;
+        const char *type = n->a && n->a->kind == N_NAME ? symtab_name(&f->sx->syms, n->a->sym) : "";
         if (a && a->flags & VF_ARRAY && a->size) {
             v->flags |= VF_NUM;
             v->num = a->size;
+        } else if (!a && (strcmp(type, "char") == 0 || strcmp(type, "uint8_t") == 0)) {
+            v->flags |= VF_NUM;
+            v->num = 1;
         }
         return v;
     }
@@ -500,19 +516,14 @@ static const struct value *eval_cond(struct flow *f, const struct node *n)
     if (n->a)
         refine(f, n->a, true);
     const struct value *a = n->b ? eval(f, n->b) : c;
-    /* what the guard made clean stays clean in this value only */
-    struct value *x = NULL;
-    if (a->labels && value_clean(f, a, CLEAN_ALL))
-        (x = value_copy(f, a))->clean = CLEAN_ALL;
+    a = value_settled(f, a, f->cleaned); /* what the guard made clean stays clean in this value only */
     undo_to(f, mark);
     if (n->a)
         refine(f, n->a, false);
     const struct value *b = n->c ? eval(f, n->c) : &flow_const;
-    struct value *y = NULL;
-    if (b->labels && value_clean(f, b, CLEAN_ALL))
-        (y = value_copy(f, b))->clean = CLEAN_ALL;
+    b = value_settled(f, b, f->cleaned);
     undo_to(f, mark);
-    return value_join(f, x ? x : a, y ? y : b);
+    return value_join(f, a, b);
 }
 
 static bool is_status(const char *s)
@@ -562,6 +573,10 @@ void assign_to(struct flow *f, const struct node *target, const struct value *v)
     switch (target->kind) {
     case N_SEQ: case N_LIST: case N_DICT:
         assign_parts(f, target, v);
+        return;
+    case N_PAIR: /* foreach ($x as $key => $value) */
+        assign_to(f, target->a, v);
+        assign_to(f, target->b, v);
         return;
     case N_NAME:
         var_set(f, target->sym, v);
@@ -626,7 +641,7 @@ static const struct value *declared(struct flow *f, const struct node *n, const 
         d = value_copy(f, v ? v : &flow_const);
         d->flags |= VF_ARRAY;
         d->flags &= ~(uint32_t)(VF_TEXT | VF_CONTAINER);
-        d->text = NULL;
+        d->text = NULL; /* its length stays: that is what strlen gives until it is written to */
         d->path = NULL;
         const struct value *size = n->list ? eval(f, n->list) : NULL;
         if (size && size->flags & VF_NUM && size->num > 0 && size->num < INT32_MAX)
@@ -728,10 +743,7 @@ static const struct value *eval_return(struct flow *f, const struct node *n)
     if (n->kind == N_RETURN && n->a)
         match_return(f, n);
     if (n->kind == N_RETURN && n->a) {
-        struct value *c = NULL;
-        if (v->labels && v->origin != ORIGIN_CONST && value_clean(f, v, CLEAN_ALL))
-            (c = value_copy(f, v))->clean = CLEAN_ALL;
-        v = c ? c : v;
+        v = value_settled(f, v, f->cleaned);
         f->result = f->result ? value_join(f, f->result, v) : v;
     }
     f->terminated = true;

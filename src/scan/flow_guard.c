@@ -10,14 +10,6 @@ static const struct value *val(const struct node *n)
     return !n || n->kind >= N_BLOCK || !n->val ? &flow_const : n->val;
 }
 
-static bool one_of(const char *s, const char *const *list)
-{
-    for (; *list; list++)
-        if (strcmp(s, *list) == 0)
-            return true;
-    return false;
-}
-
 /* A regular expression that lets only listed characters through: anchored, without a wildcard. */
 static bool strict_regex(const char *s, size_t n, bool whole)
 {
@@ -83,8 +75,10 @@ static bool is_validator(const char *name)
                                                  "allowed_", "isauthorizedurl",
                                          "is_public", "ispublic", "checkp", "checku", "checkh", "in_allow",
                                                  "inallow", "allowed"};
+    if (strcmp(name, "check_output") == 0 || strcmp(name, "check_call") == 0)
+        return false; /* they run programs */
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        if (strncasecmp(name, starts[i], strlen(starts[i])) == 0)
+        if ((*name | 0x20) == *starts[i] && strncasecmp(name, starts[i], strlen(starts[i])) == 0)
             return strcasestr(name, "password") == NULL && strcasestr(name, "token") == NULL;
     return strcasestr(name, "allowed") || strcasestr(name, "valid") || strcasestr(name, "whitelist");
 }
@@ -95,6 +89,25 @@ static uint64_t arg_labels(const struct node *n)
     for (const struct node *a = n->list; a; a = a->next)
         labels |= val(a)->labels;
     return labels;
+}
+
+/* The host of an address is compared: then the address is one of those that are meant. */
+static bool is_host(const struct value *v)
+{
+    static const char *const names[] = {"Host", "host", "hostname", "Hostname()", "netloc", "getHost()", "origin", "Host()",
+                                        "host()", "getAuthority()", "authority", "Authority", "is_absolute()", "isAbsolute()",
+                                        NULL};
+    const char *last = v->path ? strrchr(v->path, '.') : NULL;
+    return last && one_of(last + 1, names);
+}
+
+static uint64_t host_parents(const struct flow *f, const struct value *v)
+{
+    uint64_t all = 0;
+    for (int i = 0; i < FLOW_LABELS && is_host(v); i++)
+        if (v->labels >> i & 1)
+            all |= f->labels[i].parents;
+    return all;
 }
 
 static const struct value *membership(struct flow *f, const struct node *n, const char *name, const struct value *receiver,
@@ -108,10 +121,12 @@ static const struct value *membership(struct flow *f, const struct node *n, cons
                          : text_has(first, "\\r") || text_has(first, "\\n") ? rules_kind("log") | rules_kind("header") : 0;
         return kinds ? guarded(f, r, receiver->labels, kinds) : r;
     }
-    if (!receiver && first->labels && text_has(second, ".."))
+    if (!receiver && first->labels && (text_has(second, "..") || (strcmp(name, "strchr") == 0 && second->num == '/')))
         return guarded(f, r, first->labels, rules_kind("path"));
     if (!receiver && first->labels && strncmp(name, "in_", 3) != 0 && strncmp(name, "array_", 6) != 0)
         return r; /* a search in the input */
+    for (const struct node *a = n->list; a; a = a->next)
+        args |= host_parents(f, val(a));
     return args ? guarded(f, r, args, CLEAN_ALL) : r;
 }
 
@@ -120,6 +135,8 @@ static const struct value *prefix(struct flow *f, const struct node *n, const st
     const struct value *x = receiver && receiver->labels ? receiver : val(n->list);
     const struct value *p = receiver && receiver->labels ? val(n->list) : n->list ? val(n->list->next) : &flow_const;
     uint64_t kinds = 0;
+    if (p->text && p->text_len <= 3 && text_has(p, ".."))
+        kinds |= rules_kind("path");
     if (x->clean & rules_kind("resolved"))
         kinds |= rules_kind("path") | rules_kind("include");
     if (p->text && p->text_len > 9 && memmem(p->text, p->text_len, "://", 3) && p->text[p->text_len - 1] == '/')
@@ -157,7 +174,8 @@ const struct value *call_guard(struct flow *f, const struct node *n, const char 
     static const char *const members[] = {"includes", "contains", "has", "include?", "key?", "has_key?",
             "containsKey", "in_array",
                                           "array_key_exists", "Contains", "ContainsKey", "member?", "hasOwnProperty", "hasOwn",
-                                          "__contains__", "issubset", "indexOf", "strstr", "strpos", "ContainsAny", "stripos",
+                                          "__contains__", "issubset", "indexOf", "strstr", "strchr", "strpos", "ContainsAny",
+                                          "stripos",
                                           "str_contains", "Index", "IndexOf", "array_search", NULL};
     static const char *const prefixes[] = {"startswith", "startsWith", "HasPrefix", "StartsWith", "start_with?", "starts_with",
                                            "str_starts_with", "strncmp", "is_relative_to", "relative_to", "commonpath",
@@ -197,6 +215,7 @@ const struct value *call_guard(struct flow *f, const struct node *n, const char 
 static void clean_node(struct flow *f, const struct node *n, uint64_t kinds)
 {
     const struct value *v = val(n);
+    mark_clean(f, host_parents(f, v), rules_kind("redirect") | rules_kind("url"));
     mark_clean(f, v->labels, kinds);
     uint32_t key = var_key(f, n);
     if (key && v->origin != ORIGIN_CONST && kinds == CLEAN_ALL) {
@@ -223,6 +242,9 @@ static void refine_compare(struct flow *f, const struct node *c, bool truth)
         mark_clean(f, b->guard, b->guard_kinds);
     if (relational(c->op)) {
         uint64_t kinds = rules_kind("size") | rules_kind("index");
+        /* a > b, where that holds: a is no less than something */
+        bool greater = (c->op == OP1('>') || c->op == OP2('>', '=')) == truth;
+        mark_clean(f, greater ? a->labels : b->labels, rules_kind("negative"));
         mark_clean(f, a->labels | b->labels, kinds);
         for (int i = 0; i < 2; i++) {
             const struct node *side = i ? c->b : c->a;
@@ -245,6 +267,15 @@ static void refine_compare(struct flow *f, const struct node *c, bool truth)
         else if (!null && (a->origin == ORIGIN_UNKNOWN || b->origin == ORIGIN_UNKNOWN) && a->origin != b->origin)
             mark_clean(f, a->labels | b->labels, rules_kind("redirect") | rules_kind("url") | rules_kind("path"));
     }
+}
+
+/* rel.startsWith("..") */
+static bool starts_above(const struct node *call)
+{
+    for (const struct node *a = call->list; a; a = a->next)
+        if (val(a)->text && val(a)->text_len <= 3 && text_has(val(a), ".."))
+            return true;
+    return false;
 }
 
 void refine(struct flow *f, const struct node *c, bool truth)
@@ -296,12 +327,15 @@ void refine(struct flow *f, const struct node *c, bool truth)
         const char *name = c->a && (c->a->kind == N_MEMBER || c->a->kind == N_NAME) ? symtab_name(&f->sx->syms, c->a->sym) : "";
         const struct value *receiver = c->a && c->a->kind == N_MEMBER ? val(c->a->a) : NULL;
         bool contains = receiver && v->guard && (receiver->labels & v->guard) && v->guard_kinds != CLEAN_ALL &&
-                        strncasecmp(name, "start", 5) != 0;
-        bool go_contains = v->guard && v->guard_kinds == rules_kind("path") && strncmp(name, "Contains", 8) == 0;
+                        strncasecmp(name, "start", 5) != 0 && !strstr(name, "relative");
+        bool go_contains = v->guard && v->guard_kinds == rules_kind("path") &&
+                           (strncmp(name, "Contains", 8) == 0 || strncmp(name, "str", 3) == 0);
         if (v->guard && (contains || go_contains ? !truth : truth))
             mark_clean(f, v->guard, v->guard_kinds);
         else if (v->guard && v->guard_kinds == rules_kind("redirect") && !truth && contains == false && receiver &&
                  val(c->list)->text_len == 2)
+            mark_clean(f, v->guard, v->guard_kinds);
+        else if (v->guard && v->guard_kinds == rules_kind("path") && !truth && starts_above(c))
             mark_clean(f, v->guard, v->guard_kinds);
         break;
     }
@@ -314,8 +348,8 @@ void refine(struct flow *f, const struct node *c, bool truth)
 
 bool call_terminates(const struct flow *f, const struct node *n, const char *name, const char *path)
 {
-    static const char *const any[] = {"exit", "abort", "die", "_exit", "quit", "panic", "redirect_to_and_return", NULL};
-    static const char *const member[] = {"exit", "abort", "Exit", "Fatal", "Fatalf", "Fatalln", "halt", "Panic",
+    static const char *const any[] = {"exit", "abort", "die", "_exit", "quit", "panic", "halt", "redirect_to_and_return", NULL};
+    static const char *const member[] = {"exit", "abort", "Exit", "Fatal", "Fatalf", "Fatalln", "halt", "Panic", "throw",
             "Panicf", NULL};
     if (n->a && n->a->kind == N_NAME)
         return one_of(name, any) && !(strcmp(name, "exit") == 0 && f->lang == LANG_GO);
@@ -323,7 +357,7 @@ bool call_terminates(const struct flow *f, const struct node *n, const char *nam
     return one_of(name, member) || strcmp(name, "halt") == 0;
 }
 
-static void write_arg(struct flow *f, const struct node *arg, const struct value *v)
+void write_arg(struct flow *f, const struct node *arg, const struct value *v)
 {
     if (!arg)
         return;
@@ -399,6 +433,14 @@ static bool is_builder(const struct value *v)
     return v->path && (strstr(v->path, "Builder") || strstr(v->path, "Buffer") || strstr(v->path, "StringIO"));
 }
 
+/* The variable behind a.append(x).append(y). */
+static const struct node *chain_root(const struct node *n)
+{
+    while (n && n->kind == N_CALL && n->a && n->a->kind == N_MEMBER)
+        n = n->a->a;
+    return n;
+}
+
 /* What the receiver holds after list.add(x), sb.append(x), map.put(k, v). */
 static void receiver_effects(struct flow *f, const struct node *n, const char *name, const struct value *receiver)
 {
@@ -410,8 +452,14 @@ static void receiver_effects(struct flow *f, const struct node *n, const char *n
                                         "push_back", "append", "AddRange", "addArgument", NULL};
     static const char *const maps[] = {"put", "set", "setProperty", "Set", "store", "setdefault", "Add", "TryAdd", NULL};
     uint32_t key = var_key(f, n->a->a);
-    if (!key || !n->list || !(n->a->a->kind == N_NAME || n->a->a->kind == N_MEMBER))
+    if (n->a->a->kind == N_CALL && n->list && one_of(name, strings)) {
+        key = var_key(f, chain_root(n->a->a));
+        receiver = key ? var_get(f, key) : NULL;
+        if (!receiver || !is_builder(receiver))
+            return;
+    } else if (!key || !n->list || !(n->a->a->kind == N_NAME || n->a->a->kind == N_MEMBER)) {
         return;
+    }
     const struct value *a = val(n->list), *b = n->list->next ? val(n->list->next) : NULL;
     if (b && one_of(name, maps)) {
         if (receiver->flags & VF_CONTAINER || b->origin > receiver->origin)
@@ -445,8 +493,59 @@ static void receiver_effects(struct flow *f, const struct node *n, const char *n
     }
 }
 
+/* rand.Read(b), r.nextBytes(b): what was constant is so no more. */
+static void fill_effects(struct flow *f, const struct node *n, const char *name)
+{
+    static const char *const first[] = {"nextBytes", "randomFillSync", "RAND_bytes", "getRandomValues", "NextBytes", "GetBytes",
+                                        "Read", "Fill", "getrandom", NULL};
+    int at = strcmp(name, "ReadFull") == 0 || strcmp(name, "ReadAtLeast") == 0 ? 1 : one_of(name, first) ? 0 : -1;
+    const struct node *arg = at < 0 ? NULL : nth(n->list, at);
+    if (arg && arg->kind < N_BLOCK && val(arg)->origin == ORIGIN_CONST)
+        write_arg(f, arg, &flow_unknown);
+}
+
+/* Go: json.NewDecoder(r.Body).Decode(&x), json.Unmarshal(b, &x), fmt.Fprintf(&sb, ...). */
+static void go_effects(struct flow *f, const struct node *n, const char *name)
+{
+    const struct value *receiver = n->a && n->a->kind == N_MEMBER ? val(n->a->a) : &flow_const;
+    const struct node *to = n->list;
+    if (!to)
+        return;
+    bool decode = strncmp(name, "Decode", 6) == 0, unmarshal = strncmp(name, "Unmarshal", 9) == 0;
+    const struct value *from = decode ? receiver : unmarshal ? val(to) : &flow_const;
+    if (unmarshal)
+        to = to->next;
+    if (to && from->origin >= ORIGIN_TAINTED) {
+        struct value *v = value_copy(f, from);
+        v->flags = VF_SOURCE;
+        v->text = NULL;
+        write_arg(f, to, v);
+    } else if (strncmp(name, "Fprint", 6) == 0 || strcmp(name, "WriteString") == 0) {
+        const struct value *old = val(to), *v = NULL;
+        for (const struct node *a = to->next; a; a = a->next)
+            v = v ? value_concat(f, v, val(a)) : val(a);
+        if (v && is_builder(old))
+            write_arg(f, to, value_concat(f, old, v));
+    }
+}
+
+/* scanf("%d", &n): n is a number from outside. */
+static void scanned(struct flow *f, const struct node *arg)
+{
+    uint32_t key = var_key(f, arg);
+    const struct value *v = key ? var_get(f, key) : NULL;
+    if (!v || v->flags & VF_ARRAY || v->origin < ORIGIN_TAINTED)
+        return;
+    struct value *c = value_copy(f, v);
+    c->path = "scanf()";
+    var_set(f, key, c);
+}
+
 void call_effects(struct flow *f, const struct node *n, const char *name, const char *path)
 {
+    if (f->lang == LANG_GO)
+        go_effects(f, n, name);
+    fill_effects(f, n, name);
     const struct fact *s = find_fact(f, &f->rules->sources, name, path, n, true);
     if (s && s->writes >= 0) {
         struct value *v = value_new(f, ORIGIN_TAINTED);
@@ -456,6 +555,8 @@ void call_effects(struct flow *f, const struct node *n, const char *name, const 
             write_arg(f, a, v);
             if (!strstr(name, "scanf") && !strstr(name, "Scan"))
                 break;
+            if (a->kind == N_UNARY && a->op == OP1('&'))
+                scanned(f, a);
         }
     }
     if (f->lang == LANG_C || f->lang == LANG_CPP)

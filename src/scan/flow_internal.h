@@ -4,6 +4,8 @@
 
 #include "scan/flow.h"
 
+#include <string.h>
+
 #define FLOW_STEPS_MAX 1500000
 #define FLOW_DEPTH_MAX 700
 #define FLOW_INLINE_MAX 4
@@ -91,7 +93,10 @@ struct flow {
     VEC(const struct node *) classes;
     const struct node *func;         /* the innermost */
     const struct value *callback;    /* what the call under way runs over: for the functions it is given */
+    const char *given_to;            /* the name of the call that an anonymous function is given to; NULL: none */
+    const struct value *lambda;      /* what the last function without a name gave back */
     const struct node *stmt;         /* the statement */
+    const struct node *around;       /* the statement in which the innermost anonymous function stands, or NULL */
     const struct node *cond;         /* of the innermost "if" around it */
     const struct node *target;       /* what is being assigned to, or NULL */
     const struct value *result;      /* of the function: join of its returns */
@@ -108,6 +113,15 @@ struct flow {
 
 extern const struct value flow_const, flow_unknown;
 
+/* Is s one of the names of a list that NULL ends? Most are told apart by their first character. */
+static inline bool one_of(const char *s, const char *const *list)
+{
+    for (; *list; list++)
+        if (**list == *s && strcmp(s, *list) == 0)
+            return true;
+    return false;
+}
+
 struct value *value_new(struct flow *f, enum origin origin);
 struct value *value_copy(struct flow *f, const struct value *v);
 const struct value *value_join(struct flow *f, const struct value *a, const struct value *b);
@@ -120,6 +134,8 @@ const struct value *value_num(struct flow *f, int64_t n);
 const struct entry *value_entry(const struct value *v, const struct value *key);
 const struct value *value_with_entry(struct flow *f, const struct value *v, const struct value *key,
                                      const struct value *item);
+/* The value with what checks have made of it so far: it keeps that where the checks no longer hold. */
+const struct value *value_settled(struct flow *f, const struct value *v, const uint64_t *cleaned);
 /* Is it (not) harmless for a kind, guards counted? */
 bool value_clean(const struct flow *f, const struct value *v, uint64_t kind);
 bool value_needs(const struct flow *f, const struct value *v, enum need need, uint64_t kind);
@@ -145,6 +161,8 @@ const struct value *eval_call(struct flow *f, const struct node *n);
 const struct value *eval_function(struct flow *f, const struct node *n); /* a definition */
 const struct value *run_function(struct flow *f, const struct node *func, const struct node *args, bool inlined);
 /* What a call does to its receiver and arguments (append, strcpy, fgets ...). */
+/* C: something has written v to where arg points. */
+void write_arg(struct flow *f, const struct node *arg, const struct value *v);
 void call_effects(struct flow *f, const struct node *n, const char *name, const char *path);
 /* Is it a function that never comes back? */
 bool call_terminates(const struct flow *f, const struct node *n, const char *name, const char *path);
@@ -158,6 +176,18 @@ void exec(struct flow *f, const struct node *n);
 void exec_list(struct flow *f, const struct node *list);
 void refine(struct flow *f, const struct node *cond, bool truth);
 
+/* Text. */
+bool text_formats(const char *name); /* does a call of this name join what it gets? */
+const struct value *text_formatted(struct flow *f, const struct node *n, const struct value *receiver);
+/* What comes out where the k-th conversion of a format is given v. */
+const struct value *text_directive(struct flow *f, const struct value *format, int k, const struct value *v);
+/* "format" % b, b being one value or a list of them. */
+const struct value *text_operands(struct flow *f, const struct value *format, const struct value *b);
+/* The same for the arguments of a call; false: nothing has changed. */
+bool text_directives(struct flow *f, const struct node *n, const char *name);
+/* Kinds that a replacement of constant characters makes its subject harmless for. */
+uint64_t text_replacement(const struct flow *f, const struct node *n, const char *name);
+
 /* Rules. */
 void match_call(struct flow *f, const struct node *n);
 void match_path(struct flow *f, const struct node *n);
@@ -165,9 +195,12 @@ void match_assign(struct flow *f, const struct node *n);
 void match_pair(struct flow *f, const struct node *n);
 void match_return(struct flow *f, const struct node *n);
 void match_binary(struct flow *f, const struct node *n);
+/* A finding of the rule with this "check", if there is one that allows it. */
+void flow_check(struct flow *f, const char *check, const struct node *n, const struct value *v);
 void check_c(struct flow *f, const struct node *n, const char *name);
 void check_use(struct flow *f, const struct node *n, const struct value *v);
 void check_index(struct flow *f, const struct node *n);
+void check_arithmetic(struct flow *f, const struct node *n, const struct value *a, const struct value *b);
 void flow_hit(struct flow *f, const struct rule *rule, const struct node *n, enum origin origin,
               uint32_t source_line);
 bool rule_allowed(struct flow *f, const struct rule *rule, const struct node *n);

@@ -41,7 +41,8 @@ static bool bind(struct bindings *b, const char *name, const struct node *n)
 
 static bool loose(const struct pattern *p)
 {
-    return p->kind == PATTERN_NEW || p->lang == LANG_JAVA || p->lang == LANG_CSHARP;
+    bool class = p->path && p->path[0] >= 'A' && p->path[0] <= 'Z' && !p->any_receiver && p->kind == PATTERN_CALL;
+    return p->kind == PATTERN_NEW || p->lang == LANG_JAVA || p->lang == LANG_CSHARP || (class && p->lang == LANG_PYTHON);
 }
 
 static bool path_hits(struct flow *f, const struct pattern *p, const char *pattern, bool any, const struct node *n,
@@ -83,9 +84,50 @@ static bool path_of_pattern(const struct pattern *p, const struct node *pat, cha
     return true;
 }
 
+/* The known elements of a list, as the arguments they would be. NULL: not known. */
+static const struct node *elements(struct flow *f, const struct node *place, const struct value *v)
+{
+    struct node *head = NULL, **tail = &head;
+    for (int64_t i = 0; i < 16; i++) {
+        const struct value key = {.flags = VF_NUM, .num = i};
+        const struct entry *e = value_entry(v, &key);
+        struct node *x = e ? arena_alloc(f->sx->arena, sizeof *x) : NULL;
+        if (!x)
+            break;
+        *x = (struct node){.kind = N_NAME, .tok = place->tok, .tok_end = place->tok_end,
+                           .val = (struct value *)(uintptr_t)e->value};
+        *tail = x;
+        tail = &x->next;
+    }
+    return head;
+}
+
+/* f("sh", args...) is f("sh", args[0], args[1]). */
+static const struct node *spread(struct flow *f, const struct node *args)
+{
+    const struct node *s = args;
+    while (s && !(s->kind == N_SPREAD && val(s)->entries && val(s)->entries->numeric))
+        s = s->next;
+    if (!s)
+        return args;
+    struct node *head = NULL, **tail = &head;
+    for (const struct node *a = args; a; a = a->next) {
+        struct node *x = a == s ? (struct node *)(uintptr_t)elements(f, a, val(a)) : arena_alloc(f->sx->arena, sizeof *x);
+        if (!x)
+            return args;
+        if (a != s)
+            *x = *a, x->next = NULL;
+        *tail = x;
+        while (*tail)
+            tail = &(*tail)->next;
+    }
+    return head;
+}
+
 static bool match_args(struct flow *f, const struct pattern *p, const struct node *pat, const struct node *args,
         struct bindings *b)
 {
+    args = spread(f, args);
     const struct node *a = args;
     bool open = false;
     for (const struct node *x = pat; x; x = x->next) {
@@ -243,9 +285,13 @@ static bool match_node(struct flow *f, const struct pattern *p, const struct nod
     case N_PAIR:
         return n->kind == N_PAIR && match_node(f, p, pat->b, n->b, b);
     case N_LIST: /* [$X, ...] */
-        if (n->kind != N_LIST && (!v->literal || v->literal->kind != N_LIST))
-            return false;
-        return match_args(f, p, pat->list, n->kind == N_LIST ? n->list : v->literal->list, b);
+        if (n->kind == N_LIST)
+            return match_args(f, p, pat->list, n->list, b);
+        if (v->entries && v->entries->numeric) { /* as it has become by now */
+            const struct node *list = elements(f, n, v);
+            return list && match_args(f, p, pat->list, list, b);
+        }
+        return v->literal && v->literal->kind == N_LIST && match_args(f, p, pat->list, v->literal->list, b);
     case N_SPREAD:
         return n->kind == N_SPREAD && match_node(f, p, pat->a, n->a, b);
     case N_INDEX:
@@ -265,6 +311,21 @@ static const char *source_text(const struct flow *f, const struct node *n, size_
     return lx->text + a;
 }
 
+/* ["ls", x]: the program is fixed and no shell, so what stands behind it is an argument. */
+static bool fixed_program(const struct value *v)
+{
+    static const char *const shells[] = {"sh", "bash", "dash", "zsh", "ksh", "cmd", "cmd.exe", "powershell", "env", "sudo",
+                                         "python", "perl", "ruby", "node", NULL};
+    const struct value first = {.flags = VF_NUM};
+    const struct entry *e = v->flags & VF_CONTAINER && v->entries && v->entries->numeric ? value_entry(v, &first) : NULL;
+    if (!e || !(e->value->flags & VF_TEXT) || e->value->origin != ORIGIN_CONST)
+        return false;
+    char name[32];
+    const char *slash = memrchr(e->value->text, '/', e->value->text_len), *from = slash ? slash + 1 : e->value->text;
+    snprintf(name, sizeof name, "%.*s", (int)(e->value->text + e->value->text_len - from), from);
+    return name[0] && !one_of(name, shells);
+}
+
 static bool where_holds(struct flow *f, const struct where *w, const struct node *n, enum origin *ret, uint32_t *ret_line)
 {
     const struct value *v = val(n);
@@ -274,7 +335,7 @@ static bool where_holds(struct flow *f, const struct where *w, const struct node
         v = val(n->a);
     if (n && n->kind == N_FUNC && (w->need != NEED_ANY || w->matches))
         return false;
-    if (value_needs(f, v, w->need, w->kind) == w->inverted)
+    if (value_needs(f, v, w->need, w->kind) == w->inverted || (w->kind == rules_kind("shell") && fixed_program(v)))
         return false;
     if (w->built && !(v->flags & VF_BUILT))
         return false;
@@ -316,34 +377,58 @@ static bool wheres_hold(struct flow *f, const struct rule *r, const struct bindi
     return true;
 }
 
-/* Names and words around a place: the statement, what it is assigned to, the function. */
-static bool context_holds(struct flow *f, const struct regex *re, const struct node *n)
+/* Does the text of a place speak of it? A function also does by its name and its decorators. */
+static bool place_has(struct flow *f, const struct regex *re, const struct node *place)
 {
-    const struct node *places[] = {n, f->stmt, f->func, f->cond};
-    for (size_t i = 0; i < 4; i++) {
-        if (!places[i])
-            continue;
-        size_t len;
-        struct node whole = *places[i];
-        if (i == 2 && whole.c && whole.c->tok < whole.tok)
-            whole.tok = whole.c->tok; /* with its decorators */
-        const char *s = source_text(f, &whole, &len);
-        if (i == 2 && places[i]->sym) {
-            const char *name = code_name(f, places[i]->sym);
-            if (regex_matches(re, name, strlen(name)))
-                return true;
-        }
-        if (regex_matches(re, s, len < 6000 ? len : 6000))
+    if (!place)
+        return false;
+    struct node whole = *place;
+    size_t len;
+    if (place->kind == N_FUNC) {
+        if (whole.c && whole.c->tok < whole.tok)
+            whole.tok = whole.c->tok;
+        const char *name = place->sym ? code_name(f, place->sym) : "";
+        if (regex_matches(re, name, strlen(name)))
             return true;
+    }
+    const char *s = source_text(f, &whole, &len);
+    return regex_matches(re, s, len < 6000 ? len : 6000);
+}
+
+/* In the statement, its "if", or the short statement whose block this is. */
+static bool near_has(struct flow *f, const struct regex *re, const struct node *n)
+{
+    const struct node *a = f->around;
+    if (a && a->kind < N_FUNC && a->tok_end - a->tok < 60 && place_has(f, re, a))
+        return true;
+    return place_has(f, re, n) || (f->stmt && f->stmt->kind < N_FUNC && place_has(f, re, f->stmt)) || place_has(f, re, f->cond);
+}
+
+/* Does the short function speak of it by its name, in whose block without a name this is? */
+static bool outer_name_has(struct flow *f, const struct regex *re)
+{
+    if (!f->func || f->func->sym)
+        return false;
+    for (size_t i = f->stack.len; i-- > 0;) {
+        const struct node *func = f->stack.v[i];
+        if (!func->sym)
+            continue;
+        const char *name = code_name(f, func->sym);
+        return func->tok_end - func->tok < 100 && regex_matches(re, name, strlen(name));
     }
     return false;
 }
 
+/* What stands next to a place speaks louder than what stands elsewhere in its function. */
 bool rule_allowed(struct flow *f, const struct rule *r, const struct node *n)
 {
-    if (r->context && !context_holds(f, r->context, n))
+    if (r->unless_context && near_has(f, r->unless_context, n))
         return false;
-    return !(r->unless_context && context_holds(f, r->unless_context, n));
+    if (r->context && near_has(f, r->context, n))
+        return true;
+    if (r->unless_context && (place_has(f, r->unless_context, f->func) || place_has(f, r->unless_context, f->stmt)))
+        return false;
+    return !r->context || place_has(f, r->context, f->func) || place_has(f, r->context, f->stmt) || outer_name_has(f, r->context);
 }
 
 static bool unless_holds(struct flow *f, const struct rule *r, const struct node *n)
@@ -450,8 +535,9 @@ void match_path(struct flow *f, const struct node *n)
 static void try_assign(struct flow *f, const struct pattern *p, const struct node *n)
 {
     struct bindings b = {0};
-    if (!n->b)
-        return;
+    const bool named = p->node->a->kind == N_NAME && !(p->node->a->flags & NF_META);
+    if (!n->b || (named && n->flags & NF_DECL && (f->lang == LANG_JAVASCRIPT || f->lang == LANG_TYPESCRIPT)))
+        return; /* var location = ... is another thing than location = ... */
     if (p->node->a->kind == N_NAME && p->node->a->flags & NF_META) {
         bind(&b, pat_name(p, p->node->a), n->a);
     } else {

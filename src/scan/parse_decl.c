@@ -335,9 +335,10 @@ static void loose_param(struct parser *p, struct nodes *list)
     if (p->lang == LANG_PHP) { /* ?Type|Other &...$x */
         while (!at_eof(p) && !(cur(p)->kind == TOK_NAME && symtab_name(&p->sx->syms, cur(p)->sym)[0] == '$') &&
                !at_op(p, OP1(',')) && !at_op(p, OP1(')'))) {
+            uint32_t before = p->pos;
             if (cur(p)->kind == TOK_NAME && !n->c)
                 n->c = parse_type_path(p);
-            else
+            if (p->pos == before)
                 parse_skip(p);
         }
     }

@@ -89,7 +89,7 @@ struct node *parse_args(struct parser *p, uint32_t close)
         if (is_op(cur(p), OP1(')')) || is_op(cur(p), OP1(']')) || is_op(cur(p), OP1('}')))
             break; /* another bracket's end: this one was never closed */
         uint32_t before = p->pos;
-        struct node *e = parse_expr(p, 0);
+        struct node *e = parse_generator(p, parse_expr(p, 0));
         nodes_add(&list, e);
         if (p->pos == before)
             parse_skip(p);
@@ -357,6 +357,8 @@ static struct node *ruby_command(struct parser *p, struct node *callee)
     n->a = callee;
     n->tok = callee->tok;
     struct nodes list = NODES_INIT(list);
+    bool no_block = p->no_block;
+    p->no_block = true; /* f a do ... end: the block is given to f */
     do {
         parse_newlines(p);
         bool brackets = p->in_brackets;
@@ -372,6 +374,7 @@ static struct node *ruby_command(struct parser *p, struct node *callee)
             break;
         nodes_add(&list, e);
     } while (take_op(p, OP1(',')));
+    p->no_block = no_block;
     n->list = list.head;
     return node_end(p, n);
 }

@@ -112,6 +112,7 @@ void parse_newlines(struct parser *p);
 struct node *parse_expr(struct parser *p, int prec);
 struct node *parse_expr_list(struct parser *p); /* a, b, c: N_SEQ when more than one */
 struct node *parse_args(struct parser *p, uint32_t close); /* after the opening bracket, takes the closing one */
+struct node *parse_generator(struct parser *p, struct node *elem); /* "elem for x in y" as an argument; else elem */
 struct node *parse_string(struct parser *p);
 struct node *parse_prefix(struct parser *p);
 struct node *parse_function_expr(struct parser *p);

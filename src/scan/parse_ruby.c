@@ -215,6 +215,8 @@ struct node *parse_rb_block(struct parser *p)
         return NULL;
     }
     struct node *n = node_new(p, N_FUNC);
+    bool no_block = p->no_block;
+    p->no_block = false;
     advance(p);
     parse_newlines(p);
     if (take_op(p, OP1('|')))
@@ -225,6 +227,7 @@ struct node *parse_rb_block(struct parser *p)
     } else {
         n->b = guarded_body(p);
     }
+    p->no_block = no_block;
     parse_leave(p);
     return node_end(p, n);
 }

@@ -135,33 +135,47 @@ static bool at_comprehension(struct parser *p)
     return p->lang == LANG_PYTHON && (at_kw(p, KW_for) || (at_kw(p, KW_async) && is_kw(ahead(p, 1), KW_for)));
 }
 
-static struct node *bracket_list(struct parser *p)
+struct node *parse_generator(struct parser *p, struct node *elem)
 {
-    struct node *n = node_new(p, N_LIST);
-    advance(p);
-    struct nodes list = NODES_INIT(list);
-    bool brackets = p->in_brackets, no_brace = p->no_brace, no_in = p->no_in, no_block = p->no_block;
-    p->in_brackets = true;
+    return elem && p->lang == LANG_PYTHON && at_comprehension(p) ? comprehension(p, elem) : elem;
+}
+
+/* What stands between brackets, and the closing one. True: there was a comma (or a semicolon) in between. */
+static bool elements(struct parser *p, char close, bool in_brackets, struct nodes *list)
+{
+    bool brackets = p->in_brackets, no_brace = p->no_brace, no_in = p->no_in, no_block = p->no_block, comma = false;
+    p->in_brackets = in_brackets;
     p->no_brace = p->no_in = p->no_block = false;
-    while (!at_eof(p) && !at_op(p, OP1(']'))) {
+    while (!at_eof(p) && !at_op(p, OP1(close))) {
         parse_newlines(p);
-        if (take_op(p, OP1(',')))
+        if (take_op(p, OP1(',')) || (close == ')' && take_op(p, OP1(';')))) {
+            comma = true;
             continue;
+        }
         if (at_op(p, OP1(']')) || at_op(p, OP1(')')) || at_op(p, OP1('}')))
             break;
         uint32_t before = p->pos;
         struct node *e = parse_expr(p, 0);
         if (e && at_comprehension(p))
             e = comprehension(p, e);
-        nodes_add(&list, e);
+        nodes_add(list, e);
         if (p->pos == before)
             parse_skip(p);
     }
-    take_op(p, OP1(']'));
+    take_op(p, OP1(close));
     p->in_brackets = brackets;
     p->no_brace = no_brace;
     p->no_in = no_in;
     p->no_block = no_block;
+    return comma;
+}
+
+static struct node *bracket_list(struct parser *p)
+{
+    struct node *n = node_new(p, N_LIST);
+    advance(p);
+    struct nodes list = NODES_INIT(list);
+    elements(p, ']', true, &list);
     n->list = list.head;
     for (struct node *e = n->list; e && p->lang == LANG_PHP; e = e->next)
         if (e->kind == N_PAIR)
@@ -302,30 +316,7 @@ static struct node *paren(struct parser *p)
     struct node *n = node_new(p, N_SEQ);
     advance(p);
     struct nodes list = NODES_INIT(list);
-    bool brackets = p->in_brackets, no_brace = p->no_brace, no_in = p->no_in, no_block = p->no_block, comma = false;
-    p->in_brackets = p->lang == LANG_PYTHON || p->lang == LANG_RUBY;
-    p->no_brace = p->no_in = p->no_block = false;
-    while (!at_eof(p) && !at_op(p, OP1(')'))) {
-        parse_newlines(p);
-        if (take_op(p, OP1(',')) || take_op(p, OP1(';'))) {
-            comma = true;
-            continue;
-        }
-        if (at_op(p, OP1(')')) || at_op(p, OP1(']')) || at_op(p, OP1('}')))
-            break;
-        uint32_t before = p->pos;
-        struct node *e = parse_expr(p, 0);
-        if (e && at_comprehension(p))
-            e = comprehension(p, e);
-        nodes_add(&list, e);
-        if (p->pos == before)
-            parse_skip(p);
-    }
-    take_op(p, OP1(')'));
-    p->in_brackets = brackets;
-    p->no_brace = no_brace;
-    p->no_in = no_in;
-    p->no_block = no_block;
+    bool comma = elements(p, ')', p->lang == LANG_PYTHON || p->lang == LANG_RUBY, &list);
     if (list.head && !list.head->next && !comma) {
         if (list.head->kind == N_NAME || list.head->kind == N_MEMBER)
             return list.head;

@@ -21,7 +21,8 @@ struct rules {
 
 static const char *const kinds[] = {
     "sql", "shell", "code", "html", "path", "url", "redirect", "ldap", "xpath", "xml", "log", "header", "nosql", "regex",
-    "template", "format", "deserialize", "size", "index", "include", "reflect", "mail", "resolved", "css", "upload", "any",
+    "template", "format", "deserialize", "size", "index", "negative", "include", "reflect", "mail", "resolved", "css",
+    "upload", "any",
 };
 
 uint64_t rules_kind(const char *name)

@@ -178,6 +178,15 @@ int secret_rules_builtin(struct secret_rules **ret, struct err *err)
     return r < 0 ? r : secret_rules_new(j, ret, err);
 }
 
+int secret_rules_shared(struct secret_rules **ret, struct err *err)
+{
+    static struct secret_rules *shared; /* made before any thread exists, or in a module's own process */
+    int r = shared ? 0 : secret_rules_builtin(&shared, err);
+    if (r == 0)
+        *ret = shared;
+    return r;
+}
+
 size_t secret_rules_count(const struct secret_rules *s)
 {
     return s->rules.len;

@@ -18,8 +18,10 @@ struct secret_rules;
 
 /* j: {"rules": [...]} as rules/secrets.yaml describes them. -ERR_INVALID names the rule and what is wrong with it. */
 int secret_rules_new(const json_t *j, struct secret_rules **ret, struct err *err);
-/* Those that are built in. */
+/* Those that are built in; the caller frees. */
 int secret_rules_builtin(struct secret_rules **ret, struct err *err);
+/* The same, read once and kept for the life of the process; for one thread at a time. */
+int secret_rules_shared(struct secret_rules **ret, struct err *err);
 void secret_rules_free(struct secret_rules *r); /* NULL is fine */
 size_t secret_rules_count(const struct secret_rules *r);
 const struct secret_rule *secret_rules_at(const struct secret_rules *r, size_t i);

@@ -22,7 +22,7 @@ static const char *const words[] = {"password", "passwd", "pass", "secret", "tok
                                     "root", "postgres", "mysql", "guest", "null", "none", "true", "false",
                                     "undefined", "string", "test", "default", "empty", "unknown", "nil", "pwd",
                                     "apikey", "api_key", "credentials", "required", "optional", "123456", "12345678",
-                                    "changeit", "hunter2", "localhost"};
+                                    "changeit", "hunter2", "localhost", "tiger"};
 
 static bool contains(const char *s, size_t n, const char *word)
 {
@@ -52,11 +52,18 @@ enum secret_look secret_look(const char *s, size_t n, bool runs)
     for (size_t i = 0; i < ARRAY_LEN(marks); i++)
         if (contains(s, n, marks[i]))
             return SECRET_PLACEHOLDER;
+    size_t stem = n; /* password1, token2: the names of fields */
+    for (int digits = 0; digits < 2 && stem > 1 && isdigit((unsigned char)s[stem - 1]); digits++)
+        stem--;
+    if (!isalpha((unsigned char)s[stem - 1]))
+        stem = n;
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (strlen(words[i]) == n && strncasecmp(s, words[i], n) == 0)
+        if (strlen(words[i]) == stem && strncasecmp(s, words[i], stem) == 0)
             return SECRET_PLACEHOLDER;
     if (!runs && (longest_run(s, n) >= 9 || longest_run(s, n) * 2 > n))
         return SECRET_PLACEHOLDER;
+    if ((n > 12 && memcmp(s + n - 7, "EXAMPLE", 7) == 0) || (n > 15 && memcmp(s + n - 10, "EXAMPLEKEY", 10) == 0))
+        return SECRET_PLACEHOLDER; /* the keys of a provider's own documentation */
     for (size_t i = 0; i < ARRAY_LEN(example_words); i++)
         if (contains(s, n, example_words[i]))
             return SECRET_EXAMPLE;

@@ -189,6 +189,8 @@ static int scan_file(struct detection *d, struct err *err)
         module_partial(d->ctx, "%s: %zu secrets beyond the first %d are not listed", d->shown, more, SECRET_HITS_MAX);
     d->files += !binary;
     d->binary += binary;
+    if (binary && leave_out(d, "binary", err) < 0)
+        return -ERR_NO_MEMORY;
     if (d->files % 1000 == 0)
         module_progress(d->ctx, d->files, 0, NULL);
     return 0;
@@ -233,7 +235,7 @@ static int detect(struct detection *d, struct err *err)
     d->left_out = json_array();
     if (!d->buf || !d->left_out)
         return err_nomem(err);
-    int r = secret_rules_builtin(&d->rules, err);
+    int r = secret_rules_shared(&d->rules, err);
     if (r == 0)
         r = secret_scan_new(d->rules, on_hit, d, &d->scan, err);
     if (r == 0)
@@ -262,7 +264,6 @@ static int run(struct module_ctx *ctx, struct err *err)
     if (r == 0)
         r = detect(&d, err);
     secret_scan_free(d.scan);
-    secret_rules_free(d.rules);
     sha256_release(&d.sha);
     json_decref(d.left_out);
     free(d.buf);

@@ -25,7 +25,7 @@ struct job {
     uint64_t max_file_size;
     const struct walk_entry *entry;
     const char *shown;
-    size_t files, bytes, binary, larger, minified, suppressed;
+    size_t files, bytes, binary, larger, minified, passed_over, suppressed;
     size_t by_lang[LANG_COUNT], by_severity[5];
     json_t *left_out;
 };
@@ -112,11 +112,26 @@ static bool candidate(const char *path)
     return !strchr(base, '.') || lang_detect(path, "", 0) != LANG_NONE;
 }
 
+/* What a project has from others is not its code: left out, but not in silence. */
+static int pass_over(struct job *j, const struct walk_entry *e, struct err *err)
+{
+    struct strbuf shown = STRBUF_INIT;
+    walk_show_path(&shown, e->path);
+    strbuf_putc(&shown, '/');
+    int r = strbuf_check(&shown, err);
+    j->shown = strbuf_str(&shown);
+    if (r == 0)
+        r = leave_out(j, "a folder of other people's code", err);
+    j->passed_over++;
+    strbuf_release(&shown);
+    return r < 0 ? r : WALK_SKIP;
+}
+
 static int on_entry(const struct walk_entry *e, void *arg, struct err *err)
 {
     struct job *j = arg;
-    if (e->kind == WALK_DIR) /* what a project has from others is not its code */
-        return strcmp(e->name, ".git") == 0 || strcmp(e->name, "node_modules") == 0 ? WALK_SKIP : 0;
+    if (e->kind == WALK_DIR)
+        return strcmp(e->name, ".git") == 0 ? WALK_SKIP : strcmp(e->name, "node_modules") == 0 ? pass_over(j, e, err) : 0;
     if (e->kind != WALK_FILE || !candidate(e->path) || !extension_fits(j, e->name))
         return 0;
     struct strbuf shown = STRBUF_INIT;
@@ -154,10 +169,11 @@ static json_t *summary(const struct job *j, const struct walk_stats *st)
         json_object_set_new(severities, severity_name((enum severity)s), json_integer((json_int_t)j->by_severity[s]));
         total += j->by_severity[s];
     }
-    return json_pack("{s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "files", (json_int_t)j->files, "bytes",
+    return json_pack("{s:I,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "files", (json_int_t)j->files, "bytes",
                      (json_int_t)j->bytes, "languages", langs, "severities", severities, "findings", (json_int_t)total,
                      "suppressed", (json_int_t)j->suppressed, "binary", (json_int_t)j->binary, "over_size",
-                     (json_int_t)j->larger, "minified", (json_int_t)j->minified, "symlinks_skipped", (json_int_t)st->symlinks,
+                     (json_int_t)j->larger, "minified", (json_int_t)j->minified, "passed_over",
+                     (json_int_t)j->passed_over, "symlinks_skipped", (json_int_t)st->symlinks,
                      "rules", (json_int_t)rules_count(j->rules), "left_out", j->left_out);
 }
 

@@ -36,17 +36,18 @@ enum {
     KW_COUNT
 };
 
+/* Words of SCAN_KEYWORDS are in a table that all share; here is what comes besides, numbered from KW_COUNT. A rule's pattern
+ * has a table of its own and few names, so an empty one costs nothing. */
 struct symtab {
     struct arena *arena;
     uint32_t *slots;
     const char **names;
     uint32_t *lens;
-    uint32_t count, names_cap, slots_cap;
+    uint32_t count, names_cap, slots_cap; /* count: with the shared words */
     bool failed; /* memory was out once: sym 0 was given */
 };
 
-/* False when memory is out. */
-bool symtab_init(struct symtab *t, struct arena *arena);
+void symtab_init(struct symtab *t, struct arena *arena);
 void symtab_release(struct symtab *t);
 /* The number of a name; 0 when memory is out. */
 uint32_t symtab_intern(struct symtab *t, const char *s, size_t n);

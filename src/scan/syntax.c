@@ -57,10 +57,7 @@ static int start(const char *text, size_t len, enum lang lang, bool pattern, str
                  struct parser *p, struct err *err)
 {
     *ret = (struct syntax){.arena = arena};
-    if (!symtab_init(&ret->syms, arena)) {
-        symtab_release(&ret->syms);
-        return err_nomem(err);
-    }
+    symtab_init(&ret->syms, arena);
     int r = lex_run(text, len, lang, pattern, &ret->syms, &ret->lex, err);
     if (r < 0) {
         symtab_release(&ret->syms);

@@ -55,9 +55,19 @@ const struct value *value_num(struct flow *f, int64_t n)
 static void blend(struct value *v, const struct value *a, const struct value *b)
 {
     v->origin = a->origin > b->origin ? a->origin : b->origin;
+    v->source_line = a->origin >= b->origin ? a->source_line : b->source_line;
+    if (a->origin != b->origin && a->origin <= ORIGIN_UNKNOWN && b->origin >= ORIGIN_PARAM) {
+        v->labels = b->labels; /* a part that nobody knows makes the known one neither better nor worse */
+        v->clean = b->clean;
+        return;
+    }
+    if (a->origin != b->origin && b->origin <= ORIGIN_UNKNOWN && a->origin >= ORIGIN_PARAM) {
+        v->labels = a->labels;
+        v->clean = a->clean;
+        return;
+    }
     v->labels = a->labels | b->labels;
     v->clean = a->clean & b->clean; /* constants are clean for all */
-    v->source_line = a->origin >= b->origin ? a->source_line : b->source_line;
 }
 
 const struct value *value_mix(struct flow *f, const struct value *a, const struct value *b)
@@ -73,6 +83,14 @@ const struct value *value_mix(struct flow *f, const struct value *a, const struc
 static bool same_text(const struct value *a, const struct value *b)
 {
     return a->text && b->text && a->text_len == b->text_len && memcmp(a->text, b->text, a->text_len) == 0;
+}
+
+static bool extends(const struct entry *longer, const struct entry *shorter)
+{
+    for (int i = 0; i < 64 && longer; i++, longer = longer->next)
+        if (longer == shorter)
+            return true;
+    return false;
 }
 
 const struct value *value_join(struct flow *f, const struct value *a, const struct value *b)
@@ -100,6 +118,10 @@ const struct value *value_join(struct flow *f, const struct value *a, const stru
         v->num = a->num;
         v->flags |= VF_NUM;
     }
+    if (a->entries && extends(b->entries, a->entries))
+        v->entries = b->entries; /* a list that one branch has added to */
+    else if (b->entries && extends(a->entries, b->entries))
+        v->entries = a->entries;
     v->size = a->size > b->size ? a->size : b->size;
     v->path = a->path && b->path && strcmp(a->path, b->path) == 0 ? a->path : a->flags & VF_NULL ? b->path
               : b->flags & VF_NULL || !b->path ? a->path : a->path ? a->path : b->path;
@@ -181,23 +203,39 @@ const struct value *value_with_entry(struct flow *f, const struct value *old, co
     return v;
 }
 
+/* The kinds that an input, or one that it is a part of, was found harmless for. */
+static uint64_t label_cleaned(const struct flow *f, const uint64_t *cleaned, int label)
+{
+    uint64_t done = cleaned[label];
+    for (uint64_t left = f->labels[label].parents; left; left &= left - 1)
+        done |= cleaned[__builtin_ctzll(left)];
+    return done;
+}
+
 bool value_clean(const struct flow *f, const struct value *v, uint64_t kind)
 {
     if (v->origin == ORIGIN_CONST || (kind && (v->clean & kind) == kind))
         return true;
     if (!kind || !v->labels)
         return false;
-    for (int i = 0; i < FLOW_LABELS; i++) {
-        if (!(v->labels >> i & 1))
-            continue;
-        uint64_t done = f->cleaned[i], parents = f->labels[i].parents;
-        for (int k = 0; parents && k < FLOW_LABELS; k++)
-            if (parents >> k & 1)
-                done |= f->cleaned[k];
-        if ((done & kind) != kind)
+    for (uint64_t left = v->labels; left; left &= left - 1)
+        if ((label_cleaned(f, f->cleaned, __builtin_ctzll(left)) & kind) != kind)
             return false;
-    }
     return true;
+}
+
+const struct value *value_settled(struct flow *f, const struct value *v, const uint64_t *cleaned)
+{
+    if (!v || v->origin == ORIGIN_CONST || !v->labels)
+        return v;
+    uint64_t kinds = CLEAN_ALL;
+    for (uint64_t left = v->labels; left && kinds & ~v->clean; left &= left - 1)
+        kinds &= label_cleaned(f, cleaned, __builtin_ctzll(left));
+    if (!(kinds & ~v->clean))
+        return v;
+    struct value *c = value_copy(f, v);
+    c->clean |= kinds;
+    return c;
 }
 
 bool value_needs(const struct flow *f, const struct value *v, enum need need, uint64_t kind)
@@ -231,8 +269,16 @@ const char *path_join(struct flow *f, const char *base, const char *name)
         size_t drop = n + m - (FLOW_PATH_MAX - 4);
         base += drop < n ? drop : n;
     }
-    const char *s = arena_printf(f->sx->arena, "%s.%.*s", base, FLOW_PATH_MAX - 4, name);
-    return s ? s : "";
+    n = strlen(base);
+    m = m < FLOW_PATH_MAX - 4 ? m : FLOW_PATH_MAX - 4;
+    char *s = arena_alloc(f->sx->arena, n + m + 2);
+    if (!s)
+        return "";
+    memcpy(s, base, n);
+    s[n] = '.';
+    memcpy(s + n + 1, name, m);
+    s[n + 1 + m] = 0;
+    return s;
 }
 
 const char *path_call(struct flow *f, const char *base)
@@ -240,9 +286,16 @@ const char *path_call(struct flow *f, const char *base)
     if (!base)
         return NULL;
     size_t n = strlen(base);
-    if (n > FLOW_PATH_MAX - 4)
+    if (n > FLOW_PATH_MAX - 4) {
         base += n - (FLOW_PATH_MAX - 4);
-    return arena_printf(f->sx->arena, "%s()", base);
+        n = FLOW_PATH_MAX - 4;
+    }
+    char *s = arena_alloc(f->sx->arena, n + 3);
+    if (!s)
+        return NULL;
+    memcpy(s, base, n);
+    memcpy(s + n, "()", 3);
+    return s;
 }
 
 static bool equal(enum lang lang, const char *a, const char *b, size_t n)

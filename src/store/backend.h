@@ -12,6 +12,7 @@
 #define FF_STORE_BACKEND_H
 
 #include "base/err.h"
+#include "store/store.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,11 +29,20 @@ struct blob_info {
     int64_t stamp_ns; /* when it was last written or touched, by the clock of this back end */
 };
 
+struct digest;
+
 struct store_ops {
     const char *name;
+    /* Other hosts write and collect at the same time, and no gate holds them off: touch() then is what
+     * makes it safe to rely on a blob, and remove() spares what was touched meanwhile. */
+    bool shared;
+    /* What is put again, or pinned, is touched if its stamp is older than this. NULL: a second. */
+    int64_t (*renew_after_ns)(struct store_backend *be);
 
-    /* A batch collects blobs; nothing of it can be seen until commit. */
+    /* A batch collects blobs; no record of it can be seen until commit, chunks may. */
     int (*batch_new)(struct store_backend *be, struct store_batch **ret, struct err *err);
+    /* What the batch's blobs belong to, for places that keep each kind for a time of its own. May be NULL. */
+    void (*batch_class)(struct store_batch *b, enum store_class class);
     /* Copies or writes out data at once, so memory does not grow with large blobs. Several threads
      * may add to one batch. */
     int (*batch_add)(struct store_batch *b, const char *name, const void *data, size_t len,
@@ -50,12 +60,17 @@ struct store_ops {
     /* The bytes, the caller's to free; -ERR_NOT_FOUND; -ERR_LIMIT over max. */
     int (*get)(struct store_backend *be, const char *name, size_t max, char **ret, size_t *ret_len,
                struct err *err);
-    /* -ERR_NOT_FOUND without touching err's cost: this is the fast path of deduplication. */
-    int (*stat)(struct store_backend *be, const char *name, struct blob_info *ret, struct err *err);
+    /* These chunks will be read soon, in this order: fetch them ahead. May be NULL. */
+    void (*expect)(struct store_backend *be, const struct digest *chunks, size_t n);
+    /* -ERR_NOT_FOUND without touching err's cost: this is the fast path of deduplication. A shared one may
+     * not know what others have put lately. Where kinds are kept apart, only what lies in the class counts. */
+    int (*stat)(struct store_backend *be, const char *name, enum store_class class, struct blob_info *ret, struct err *err);
     /* Sets the stamp to now, visible to all processes, durable or not. -ERR_NOT_FOUND. */
-    int (*touch)(struct store_backend *be, const char *name, struct err *err);
-    /* Durable; a name that is not there is fine. */
-    int (*remove)(struct store_backend *be, const char *const *names, size_t n, struct err *err);
+    int (*touch)(struct store_backend *be, const char *name, enum store_class class, struct err *err);
+    /* Durable; a name that is not there is fine. Chunks may stay (and be found) where they share their
+     * place with what is alive; so may what was touched meanwhile, in a shared back end: what is stamped from before_ns on, if
+     * that is not 0. */
+    int (*remove)(struct store_backend *be, const char *const *names, size_t n, int64_t before_ns, struct err *err);
     /* Takes a damaged blob out of the way so that it can be written anew; kept for a look if that
      * is cheap. */
     int (*set_aside)(struct store_backend *be, const char *name, struct err *err);
@@ -76,13 +91,21 @@ struct store_ops {
     int (*collecting_set)(struct store_backend *be, int64_t before_ns, struct err *err);
     int (*collecting_before)(struct store_backend *be, int64_t *ret_ns, struct err *err);
     /* Long uploads announce themselves: blobs whose stamp is later than their start (less
-     * SESSION_SLACK_NS) stay. *ret_start is the time from which on they do. */
-    int (*session_begin)(struct store_backend *be, int64_t *ret_start_ns, struct err *err);
+     * SESSION_SLACK_NS) stay; all: so do those that are there. *ret_start is the time from which on they do. */
+    int (*session_begin)(struct store_backend *be, bool all, int64_t *ret_start_ns, struct err *err);
     void (*session_end)(struct store_backend *be, int64_t start_ns);
     /* The start of the oldest session of any process, INT64_MAX if there is none. */
     int (*session_oldest)(struct store_backend *be, int64_t *ret_ns, struct err *err);
+    /* The least grace time of collection. NULL: none. */
+    int64_t (*grace_min_ms)(struct store_backend *be);
     /* Removes what crashes left behind; under the exclusive gate. */
     int (*sweep)(struct store_backend *be, uint64_t *ret_bytes, struct err *err);
+
+    /* Checks the file of its index, all pages: -ERR_CORRUPT. NULL: there is none. */
+    int (*check)(struct store_backend *be, struct err *err);
+
+    /* Seals with the key that writes now what other keys have sealed, or none. NULL: nothing is ever sealed. */
+    int (*rekey)(struct store_backend *be, uint64_t *ret_packs, struct err *err);
 
     void (*free)(struct store_backend *be);
 };
@@ -94,10 +117,13 @@ struct store_backend {
 /* How old a stamp may be at the start of a session to need no touch, if no collection goes on. */
 #define SESSION_SLACK_NS (INT64_C(60) * 1000000000)
 
+/* The start of a session that keeps all. */
+#define SESSION_ALL_NS 1
+
 /* Sessions of one process: the starts of those that are open. */
 #define SESSIONS_MAX 1024
 
-int backend_local_open(const char *dir, struct store_backend **ret, struct err *err);
+int backend_local_open(const char *dir, bool read_only, struct store_backend **ret, struct err *err);
 int backend_memory_open(struct store_backend **ret, struct err *err);
 
 #endif

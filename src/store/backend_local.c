@@ -1,14 +1,18 @@
 /* The back end on local files.
  *
- *   index.db              small blobs (SMALL_MAX, MIDDLE_MAX below): local_db.c
- *   files/<k>/<2>/<name>  the others, one file each; its time of change is the stamp
- *   tmp/<session>-<n>     on their way in
+ *   index.db              small blobs (SMALL_MAX, MIDDLE_MAX below), and where in packs others are:
+ *                         local_db.c
+ *   files/p/<session>-<n> packs of chunks: local_pack.h. One that no row names, of a session that
+ *                         has ended, is left over
+ *   files/o/<2>/<name>    large records, one file each; its time of change is the stamp
+ *   files/c/<2>/<name>    chunks of stores that were made before there were packs
+ *   tmp/<session>-<n>     records on their way in
  *   sessions/ gate turnstile   local_gate.c
  *   aside/                damaged files, kept a week for a look
  *
- * A blob is written to tmp/, synced, renamed, and its folder synced. Write-back of a file is
- * started when it is written and waited for at commit, when most of it is done and one journal
- * commit serves many files: 30 times faster than syncing each on its own. */
+ * At commit a pack is synced, then its folder, then one transaction names its blobs. A record is
+ * written to tmp/, synced, renamed, and its folder synced. Write-back is started when bytes are
+ * written and waited for at commit, when most of it is done. */
 #include "store/backend.h"
 
 #include "base/assert.h"
@@ -22,6 +26,7 @@
 #include "os/file.h"
 #include "store/local_db.h"
 #include "store/local_gate.h"
+#include "store/local_pack.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,11 +46,11 @@
 
 struct local {
     struct store_backend base;
-    char *dir;
+    char *dir, *packs; /* the store's folder and that of its packs */
     struct local_db *db;
     struct local_gate *gate;
     atomic_ullong next_temp;
-    atomic_bool bucket_synced[2][256]; /* the folder's own name is durable: chunks, records */
+    atomic_bool bucket_synced[256]; /* the folder's own name is durable */
 };
 
 struct pending_file {
@@ -57,10 +62,17 @@ struct pending_row {
     size_t len;
 };
 
+struct pending_place {
+    char *name;
+    struct db_place place;
+};
+
 struct store_batch {
     struct local *l;
     pthread_mutex_t lock;
-    VEC(struct pending_file) files;
+    struct local_pack pack;
+    VEC(struct pending_place) packed;
+    VEC(struct pending_file) files; /* records */
     VEC(struct pending_row) rows;
     size_t bytes;
     size_t middle_bytes; /* of rows over SMALL_MAX, since the batch was made */
@@ -108,6 +120,10 @@ static void batch_drop(struct store_batch *b)
         free(w->name);
         free(w->data);
     }
+    VEC_EACH(&b->packed, p)
+        free(p->name);
+    local_pack_drop(&b->pack);
+    VEC_CLEAR(&b->packed);
     VEC_CLEAR(&b->files);
     VEC_CLEAR(&b->rows);
     b->bytes = 0;
@@ -118,6 +134,7 @@ static void batch_free(struct store_batch *b)
     if (!b)
         return;
     batch_drop(b);
+    VEC_RELEASE(&b->packed);
     VEC_RELEASE(&b->files);
     VEC_RELEASE(&b->rows);
     pthread_mutex_destroy(&b->lock);
@@ -150,6 +167,39 @@ static int write_temp(const char *path, const void *data, size_t len, struct err
         r = os_write_full(fd, data, len, err);
     if (r == 0)
         (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a head start only */
+    return r;
+}
+
+/* Under the batch's lock. */
+static int begin_pack(struct store_batch *b, struct err *err)
+{
+    const char *session;
+    char name[PACK_NAME_MAX + 1];
+    if (b->pack.path)
+        return 0;
+    int r = local_session_name(b->l->gate, &session, err);
+    if (r < 0)
+        return r;
+    snprintf(name, sizeof name, "%s-%llu", session, atomic_fetch_add(&b->l->next_temp, 1));
+    return local_pack_begin(&b->pack, b->l->packs, name, err);
+}
+
+static int add_packed(struct store_batch *b, const char *name, const void *data, size_t len,
+                      struct err *err)
+{
+    struct pending_place p = {.name = mem_strdup(name)};
+    if (!p.name)
+        return err_nomem(err);
+    pthread_mutex_lock(&b->lock);
+    int r = begin_pack(b, err);
+    if (r == 0)
+        r = local_pack_add(&b->pack, data, len, &p.place, err);
+    if (r == 0 && !VEC_PUSH(&b->packed, p))
+        r = err_nomem(err);
+    b->bytes += r == 0 ? len : 0;
+    pthread_mutex_unlock(&b->lock);
+    if (r < 0)
+        free(p.name);
     return r;
 }
 
@@ -193,13 +243,13 @@ static int batch_add(struct store_batch *b, const char *name, const void *data, 
     }
     if (row)
         return add_row(b, name, data, len, err);
-    return add_file(b, name, data, len, err);
+    return name[0] == 'c' ? add_packed(b, name, data, len, err) : add_file(b, name, data, len, err);
 }
 
 static void batch_pending(struct store_batch *b, size_t *ret_blobs, size_t *ret_bytes)
 {
     pthread_mutex_lock(&b->lock);
-    *ret_blobs = b->files.len + b->rows.len;
+    *ret_blobs = b->files.len + b->rows.len + b->packed.len;
     *ret_bytes = b->bytes;
     pthread_mutex_unlock(&b->lock);
 }
@@ -221,7 +271,7 @@ static int sync_files(struct store_batch *b, struct err *err)
 static atomic_bool *bucket_of(struct local *l, const char *name)
 {
     char hex[3] = {name[2], name[3], 0};
-    return &l->bucket_synced[name[0] == 'o'][strtoul(hex, NULL, 16) & 255];
+    return &l->bucket_synced[strtoul(hex, NULL, 16) & 255];
 }
 
 /* Renames one file to its place; dirty collects the folders to sync. */
@@ -253,15 +303,14 @@ static int place_file(struct local *l, struct pending_file *f, struct map *dirty
     return r;
 }
 
-static int place_files(struct local *l, struct store_batch *const *b, size_t n, bool records,
-                       struct err *err)
+static int place_files(struct local *l, struct store_batch *const *b, size_t n, struct err *err)
 {
     struct map dirty = {0};
     int r = 0;
     for (size_t i = 0; i < n; i++)
         VEC_EACH(&b[i]->files, f)
         {
-            if (r == 0 && (f->name[0] == 'o') == records)
+            if (r == 0)
                 r = place_file(l, f, &dirty, err);
         }
     MAP_EACH(&dirty, e)
@@ -279,23 +328,51 @@ static int place_files(struct local *l, struct store_batch *const *b, size_t n, 
     return r;
 }
 
+/* Of a transaction that found no room, and so has left nothing: nothing will ever name them. */
+static void remove_packs(struct local *l, struct store_batch *const *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        VEC_EACH(&b[i]->packed, p) {
+            _cleanup_free_ char *path = os_path_join(l->packs, p->place.pack);
+            if (path)
+                (void)unlink(path);
+        }
+}
+
 static int commit_rows(struct local *l, struct store_batch *const *b, size_t n, struct err *err)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        count += b[i]->rows.len;
+        count += b[i]->rows.len + b[i]->packed.len;
     if (!count)
         return 0;
     _cleanup_free_ struct db_op *ops = mem_calloc(count, sizeof *ops);
     if (!ops)
         return err_nomem(err);
     size_t k = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         VEC_EACH(&b[i]->rows, w)
-        {
-            ops[k++] = (struct db_op){DB_PUT, w->name, w->data, w->len, false};
-        }
-    return local_db_write(l->db, ops, count, true, err);
+            ops[k++] = (struct db_op){.kind = DB_PUT, .name = w->name, .data = w->data, .len = w->len};
+        VEC_EACH(&b[i]->packed, p)
+            ops[k++] = (struct db_op){.kind = DB_PUT_PACKED, .name = p->name, .place = p->place};
+    }
+    int r = local_db_write(l->db, ops, count, true, err);
+    if (r == -ERR_NO_SPACE)
+        remove_packs(l, b, n);
+    return r < 0 ? r : local_pack_free_places(l->db, l->packs, ops, count, err);
+}
+
+/* From here on the packs stay, if the transaction fails in a way that leaves open whether it took place: its rows must find what
+ * they name. */
+static int seal_packs(struct local *l, struct store_batch *const *b, size_t n, struct err *err)
+{
+    bool any = false;
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++) {
+        any |= b[i]->pack.path != NULL;
+        r = local_pack_seal(&b[i]->pack, err);
+    }
+    return r == 0 && any ? os_fsync_dir(l->packs, err) : r;
 }
 
 static int batch_commit(struct store_backend *be, struct store_batch *const *b, size_t n,
@@ -306,11 +383,11 @@ static int batch_commit(struct store_backend *be, struct store_batch *const *b, 
     for (size_t i = 0; i < n && r == 0; i++)
         r = sync_files(b[i], err);
     if (r == 0)
-        r = place_files(l, b, n, false, err);
+        r = seal_packs(l, b, n, err);
     if (r == 0)
         r = commit_rows(l, b, n, err);
     if (r == 0)
-        r = place_files(l, b, n, true, err);
+        r = place_files(l, b, n, err);
     for (size_t i = 0; i < n; i++)
         batch_drop(b[i]);
     return r;
@@ -327,12 +404,10 @@ static int local_get(struct store_backend *be, const char *name, size_t max, cha
                      size_t *ret_len, struct err *err)
 {
     struct local *l = local_of(be);
-    int r = -ERR_NOT_FOUND;
-    if (name[0] == 'c')
-        r = get_file(l, name, max, ret, ret_len, err);
-    if (r == -ERR_NOT_FOUND)
-        r = local_db_get(l->db, name, max, ret, ret_len, err);
-    if (r == -ERR_NOT_FOUND && name[0] == 'o')
+    int r = local_db_get(l->db, name, max, ret, ret_len, err);
+    if (r == -ERR_NOT_FOUND && name[0] == 'c')
+        r = local_pack_get(l->db, l->packs, name, max, ret, ret_len, err);
+    if (r == -ERR_NOT_FOUND && may_be_file(name))
         r = get_file(l, name, max, ret, ret_len, err);
     if (r == -ERR_NOT_FOUND)
         return err_set(err, ERR_NOT_FOUND, "%s is not in the store", name);
@@ -355,21 +430,18 @@ static int stat_file(struct local *l, const char *name, struct blob_info *ret, s
     return 0;
 }
 
-static int local_stat(struct store_backend *be, const char *name, struct blob_info *ret,
-                      struct err *err)
+static int local_stat(struct store_backend *be, const char *name, enum store_class class, struct blob_info *ret, struct err *err)
 {
     struct local *l = local_of(be);
-    int r = -ERR_NOT_FOUND;
-    if (name[0] == 'c')
-        r = stat_file(l, name, ret, err);
-    if (r == -ERR_NOT_FOUND)
-        r = local_db_stat(l->db, name, ret, err);
-    if (r == -ERR_NOT_FOUND && name[0] == 'o')
+    int r = local_db_stat(l->db, name, ret, err);
+    if (r == -ERR_NOT_FOUND && name[0] == 'c')
+        r = local_pack_stat(l->db, l->packs, name, ret, err);
+    if (r == -ERR_NOT_FOUND && may_be_file(name))
         r = stat_file(l, name, ret, err);
     return r;
 }
 
-static int local_touch(struct store_backend *be, const char *name, struct err *err)
+static int local_touch(struct store_backend *be, const char *name, enum store_class class, struct err *err)
 {
     struct local *l = local_of(be);
     if (may_be_file(name)) {
@@ -390,8 +462,7 @@ static int local_touch(struct store_backend *be, const char *name, struct err *e
     return r;
 }
 
-static int local_remove(struct store_backend *be, const char *const *names, size_t n,
-                        struct err *err)
+static int local_remove(struct store_backend *be, const char *const *names, size_t n, int64_t before_ns, struct err *err)
 {
     struct local *l = local_of(be);
     if (!n)
@@ -404,6 +475,8 @@ static int local_remove(struct store_backend *be, const char *const *names, size
     for (size_t i = 0; i < n; i++)
         ops[i] = (struct db_op){.kind = DB_REMOVE, .name = names[i]};
     r = local_db_write(l->db, ops, n, true, err);
+    if (r == 0)
+        r = local_pack_free_places(l->db, l->packs, ops, n, err);
     for (size_t i = 0; i < n && r == 0; i++) {
         if (!may_be_file(names[i]))
             continue;
@@ -437,7 +510,7 @@ static int local_set_aside(struct store_backend *be, const char *name, struct er
             (void)utimensat(AT_FDCWD, to, NULL, AT_SYMLINK_NOFOLLOW);
         return r;
     }
-    return local_remove(be, &name, 1, err);
+    return local_remove(be, &name, 1, 0, err);
 }
 
 struct listed {
@@ -487,14 +560,15 @@ static int list_folder(struct local *l, const char *prefix, struct listing *x, s
     return r;
 }
 
-static int list_rows(struct local *l, const char *prefix, struct listing *x, struct err *err)
+static int list_rows(struct local *l, bool packed, const char *prefix, struct listing *x,
+                     struct err *err)
 {
     struct db_row rows[128];
     char after[BLOB_NAME_MAX + 1] = "";
     size_t n = ARRAY_LEN(rows);
     int r = 0;
     while (r == 0 && n == ARRAY_LEN(rows)) {
-        r = local_db_page(l->db, prefix, after, rows, ARRAY_LEN(rows), &n, err);
+        r = local_db_page(l->db, packed, prefix, after, rows, ARRAY_LEN(rows), &n, err);
         if (r == 0 && n)
             snprintf(after, sizeof after, "%s", rows[n - 1].name);
         for (size_t i = 0; r == 0 && i < n; i++) {
@@ -542,7 +616,9 @@ static int local_list(struct store_backend *be, const char *prefix,
         else
             snprintf(part, sizeof part, "%s", prefix);
         struct listing x = {0};
-        r = list_rows(l, part, &x, err);
+        r = list_rows(l, false, part, &x, err);
+        if (r == 0 && prefix[0] == 'c')
+            r = list_rows(l, true, part, &x, err);
         if (r == 0 && may_be_file(prefix)) {
             char folder[6] = {part[0], '/', part[2], part[3], 0};
             r = list_folder(l, folder, &x, err);
@@ -574,9 +650,9 @@ static int collecting_before(struct store_backend *be, int64_t *ret_ns, struct e
     return local_collecting_before(local_of(be)->gate, ret_ns, err);
 }
 
-static int session_begin(struct store_backend *be, int64_t *ret_start_ns, struct err *err)
+static int session_begin(struct store_backend *be, bool all, int64_t *ret_start_ns, struct err *err)
 {
-    return local_session_begin(local_of(be)->gate, ret_start_ns, err);
+    return local_session_begin(local_of(be)->gate, all, ret_start_ns, err);
 }
 
 static void session_end(struct store_backend *be, int64_t start_ns)
@@ -621,6 +697,12 @@ static bool temp_gone(struct local *l, const char *name, const struct stat *st)
     return !local_session_alive(l->gate, session);
 }
 
+static bool pack_gone(struct local *l, const char *name, const struct stat *st)
+{
+    bool used = true;
+    return temp_gone(l, name, st) && local_db_pack_used(l->db, name, &used, NULL) == 0 && !used;
+}
+
 static bool aside_gone(struct local *l, const char *name, const struct stat *st)
 {
     return os_now_ns() - st->st_mtim.tv_sec * NS_PER_S > ASIDE_KEEP_NS;
@@ -631,7 +713,14 @@ static int local_sweep(struct store_backend *be, uint64_t *ret_bytes, struct err
     struct local *l = local_of(be);
     *ret_bytes = 0;
     int r = sweep_folder(l, "tmp", temp_gone, ret_bytes, err);
+    if (r == 0)
+        r = sweep_folder(l, "files/p", pack_gone, ret_bytes, err);
     return r < 0 ? r : sweep_folder(l, "aside", aside_gone, ret_bytes, err);
+}
+
+static int local_check(struct store_backend *be, struct err *err)
+{
+    return local_db_check(local_of(be)->db, err);
 }
 
 static void local_free(struct store_backend *be)
@@ -640,6 +729,7 @@ static void local_free(struct store_backend *be)
     local_db_close(l->db);
     local_gate_close(l->gate);
     free(l->dir);
+    free(l->packs);
     free(l);
 }
 
@@ -664,12 +754,13 @@ static const struct store_ops local_ops = {
     .session_end = session_end,
     .session_oldest = session_oldest,
     .sweep = local_sweep,
+    .check = local_check,
     .free = local_free,
 };
 
 static int make_folders(const char *dir, struct err *err)
 {
-    static const char *const names[] = {"tmp", "sessions", "aside", "files", "files/c", "files/o"};
+    static const char *const names[] = {"tmp", "sessions", "aside", "files", "files/o", "files/p"};
     int r = os_mkdirs(dir, 0755, err);
     for (size_t i = 0; i < ARRAY_LEN(names) && r == 0; i++) {
         _cleanup_free_ char *path = os_path_join(dir, names[i]);
@@ -705,18 +796,27 @@ static int open_index(struct local *l, struct err *err)
     return r;
 }
 
-int backend_local_open(const char *dir, struct store_backend **ret, struct err *err)
+static int open_index_read_only(struct local *l, struct err *err)
+{
+    _cleanup_free_ char *path = os_path_join(l->dir, "index.db");
+    return path ? local_db_open_read_only(path, &l->db, err) : err_nomem(err);
+}
+
+int backend_local_open(const char *dir, bool read_only, struct store_backend **ret, struct err *err)
 {
     struct local *l = mem_zalloc(sizeof *l);
     if (!l)
         return err_nomem(err);
     l->base.ops = &local_ops;
     l->dir = mem_strdup(dir);
-    int r = l->dir ? make_folders(dir, err) : err_nomem(err);
+    l->packs = os_path_join(dir, "files/p");
+    int r = l->dir && l->packs ? 0 : err_nomem(err);
+    if (r == 0 && !read_only)
+        r = make_folders(dir, err);
     if (r == 0)
-        r = local_gate_open(dir, &l->gate, err);
+        r = local_gate_open(dir, read_only, &l->gate, err);
     if (r == 0)
-        r = open_index(l, err);
+        r = read_only ? open_index_read_only(l, err) : open_index(l, err);
     if (r < 0) {
         local_free(&l->base);
         return r;

@@ -175,8 +175,7 @@ static int memory_get(struct store_backend *be, const char *name, size_t max, ch
     return r;
 }
 
-static int memory_stat(struct store_backend *be, const char *name, struct blob_info *ret,
-                       struct err *err)
+static int memory_stat(struct store_backend *be, const char *name, enum store_class class, struct blob_info *ret, struct err *err)
 {
     struct memory *m = memory_of(be);
     pthread_mutex_lock(&m->lock);
@@ -187,7 +186,7 @@ static int memory_stat(struct store_backend *be, const char *name, struct blob_i
     return b ? 0 : -ERR_NOT_FOUND;
 }
 
-static int memory_touch(struct store_backend *be, const char *name, struct err *err)
+static int memory_touch(struct store_backend *be, const char *name, enum store_class class, struct err *err)
 {
     struct memory *m = memory_of(be);
     pthread_mutex_lock(&m->lock);
@@ -198,8 +197,7 @@ static int memory_touch(struct store_backend *be, const char *name, struct err *
     return b ? 0 : err_set(err, ERR_NOT_FOUND, "%s is not in the store", name);
 }
 
-static int memory_remove(struct store_backend *be, const char *const *names, size_t n,
-                         struct err *err)
+static int memory_remove(struct store_backend *be, const char *const *names, size_t n, int64_t before_ns, struct err *err)
 {
     struct memory *m = memory_of(be);
     pthread_mutex_lock(&m->lock);
@@ -211,7 +209,7 @@ static int memory_remove(struct store_backend *be, const char *const *names, siz
 
 static int memory_set_aside(struct store_backend *be, const char *name, struct err *err)
 {
-    return memory_remove(be, &name, 1, err);
+    return memory_remove(be, &name, 1, 0, err);
 }
 
 struct listed {
@@ -283,12 +281,12 @@ static int collecting_before(struct store_backend *be, int64_t *ret_ns, struct e
     return 0;
 }
 
-static int session_begin(struct store_backend *be, int64_t *ret_start_ns, struct err *err)
+static int session_begin(struct store_backend *be, bool all, int64_t *ret_start_ns, struct err *err)
 {
     struct memory *m = memory_of(be);
     int r = 0;
     pthread_mutex_lock(&m->lock);
-    *ret_start_ns = os_now_ns();
+    *ret_start_ns = all ? SESSION_ALL_NS : os_now_ns();
     if (m->starts_count == SESSIONS_MAX)
         r = err_set(err, ERR_BUSY, "over %d uploads at a time", SESSIONS_MAX);
     else

@@ -2,9 +2,14 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/record.h"
 
 #include <string.h>
 #include <zstd.h>
+
+#define EXPECT_CHUNKS 256 /* about 16 MB */
+#define EXPECT_EVERY 32
+#define SAMPLE ((size_t)4 << 10)
 
 struct codec *codec_take(struct store *s)
 {
@@ -51,6 +56,18 @@ static int reserve(struct codec *c, size_t n, struct err *err)
     return 0;
 }
 
+static bool shrinks(struct codec *c, const char *data, size_t len)
+{
+    size_t n = ZSTD_compressCCtx(c->cctx, c->buf, c->cap, data, len, 1);
+    return !ZSTD_isError(n) && n < len;
+}
+
+/* Of what does not pack at its start nor in its middle (it is packed already, or sealed) the rest is not tried. */
+static bool worth_packing(struct codec *c, const char *data, size_t len)
+{
+    return len < 4 * SAMPLE || shrinks(c, data, SAMPLE) || shrinks(c, data + len / 2, SAMPLE);
+}
+
 int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, struct err *err)
 {
     int r = reserve(c, BLOCK_HEADER + ZSTD_compressBound(len), err);
@@ -58,8 +75,9 @@ int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, s
         return r;
     if (!c->cctx && !(c->cctx = ZSTD_createCCtx()))
         return err_nomem(err);
-    size_t n = ZSTD_compressCCtx(c->cctx, c->buf + BLOCK_HEADER, c->cap - BLOCK_HEADER, data, len,
-                                 1);
+    size_t n = len;
+    if (worth_packing(c, data, len))
+        n = ZSTD_compressCCtx(c->cctx, c->buf + BLOCK_HEADER, c->cap - BLOCK_HEADER, data, len, 1);
     /* Less than 3 % is not worth unpacking it at each read. */
     bool packed = !ZSTD_isError(n) && n < len - len / 32;
     if (!packed) {
@@ -111,8 +129,8 @@ int block_unpack(struct codec *c, const void *block, size_t len, void *out, size
     return 0;
 }
 
-int chunk_read(struct store *s, struct codec *c, const struct digest *d, size_t want, char **ret,
-               size_t *ret_stored, struct err *err)
+int chunk_load(struct store *s, struct codec *c, const struct digest *d, size_t want, char *out, size_t *ret_stored,
+               struct err *err)
 {
     struct blob_name name = blob_name_of('c', d);
     _cleanup_free_ char *block = NULL;
@@ -122,24 +140,46 @@ int chunk_read(struct store *s, struct codec *c, const struct digest *d, size_t 
         return err_set(err, ERR_CORRUPT, "chunk %.12s is missing", name.s + 2);
     if (r == -ERR_LIMIT)
         return err_set(err, ERR_CORRUPT, "chunk %.12s is too long", name.s + 2);
-    if (r < 0)
-        return r;
+    if (r == 0)
+        r = block_unpack(c, block, len, out, want, err);
+    if (r == -ERR_CORRUPT)
+        return WRAP(r, err, "chunk %.12s", name.s + 2);
+    if (r == 0 && ret_stored)
+        *ret_stored = len;
+    return r;
+}
+
+int chunk_read(struct store *s, struct codec *c, const struct digest *d, size_t want, char **ret,
+               size_t *ret_stored, struct err *err)
+{
+    struct blob_name name = blob_name_of('c', d);
     if (want > BLOCK_MAX)
         return err_set(err, ERR_CORRUPT, "chunk %.12s with a wrong length", name.s + 2);
     _cleanup_free_ char *out = mem_alloc(want + 1);
     if (!out)
         return err_nomem(err);
-    r = block_unpack(c, block, len, out, want, err);
+    int r = chunk_load(s, c, d, want, out, ret_stored, err);
     struct digest got;
     if (r == 0)
         r = digest_of(out, want, &got, err);
-    if (r == 0 && !digest_equal(&got, d))
-        r = err_set(err, ERR_CORRUPT, "its bytes have changed");
     if (r < 0)
-        return WRAP(r, err, "chunk %.12s", name.s + 2);
+        return r;
+    if (!digest_equal(&got, d))
+        return err_set(err, ERR_CORRUPT, "chunk %.12s: its bytes have changed", name.s + 2);
     out[want] = 0;
     *ret = TAKE_PTR(out);
-    if (ret_stored)
-        *ret_stored = len;
     return 0;
+}
+
+void chunks_expect(struct store *s, const struct chunk_list *l, size_t i)
+{
+    struct digest next[EXPECT_CHUNKS];
+    size_t n = 0;
+    if (!s->be->ops->expect || i % EXPECT_EVERY != 0)
+        return;
+    while (n < EXPECT_CHUNKS && i + n < l->len) {
+        next[n] = l->v[i + n].digest;
+        n++;
+    }
+    s->be->ops->expect(s->be, next, n);
 }

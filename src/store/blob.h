@@ -36,6 +36,14 @@ int block_length(const void *block, size_t len, size_t *ret, struct err *err);
 int block_unpack(struct codec *c, const void *block, size_t len, void *out, size_t out_len,
                  struct err *err);
 
+/* The bytes of one chunk into out, which has room for want; unverified: by a caller who compares the whole that they
+ * are a part of. Errors as below. */
+int chunk_load(struct store *s, struct codec *c, const struct digest *d, size_t want, char *out, size_t *ret_stored,
+               struct err *err);
+/* Chunks are read in order and i is next: tells the back end now and then what comes. */
+struct chunk_list;
+void chunks_expect(struct store *s, const struct chunk_list *l, size_t i);
+
 /* One chunk, read and verified: *ret is the caller's (mem_*); want is its length as recorded
  * elsewhere. -ERR_CORRUPT also when it is missing, because something refers to it. *ret_stored may
  * be NULL. */

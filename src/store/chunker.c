@@ -48,8 +48,19 @@ void chunker_reset(struct chunker *c)
  * does. */
 static size_t scan(uint64_t *sum, uint64_t mask, const uint8_t *p, size_t len)
 {
+    const size_t step = 8;
     uint64_t h = *sum;
-    for (size_t i = 0; i < len; i++) {
+    size_t i = 0;
+    for (; i + step <= len; i += step)
+#pragma GCC unroll 8
+        for (size_t k = i; k < i + step; k++) {
+            h = (h << 1) + gear[p[k]];
+            if (!(h & mask)) {
+                *sum = h;
+                return k + 1;
+            }
+        }
+    for (; i < len; i++) {
         h = (h << 1) + gear[p[i]];
         if (!(h & mask)) {
             *sum = h;

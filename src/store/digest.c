@@ -1,13 +1,17 @@
 /* OpenSSL has a type of the same name as one of our codes, which is not used here. */
 #define ERR_STATE openssl_err_state
+#define OPENSSL_SUPPRESS_DEPRECATED /* the interface of OpenSSL 3 hides the state that hasher_piece() needs */
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #undef ERR_STATE
 
 #include "store/digest.h"
 
 #include "base/mem.h"
 #include "os/clock.h"
+#include "store/digest_pair.h"
 
+#include <libdeflate.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -31,6 +35,24 @@ int digest_of(const void *data, size_t len, struct digest *ret, struct err *err)
     if (!sha256 || !EVP_Digest(data ? data : "", len, ret->b, NULL, sha256, NULL))
         return hash_failed(err);
     return 0;
+}
+
+int md5_base64(const void *data, size_t len, char out[MD5_BASE64], struct err *err)
+{
+    unsigned char md5[16];
+    if (EVP_Digest(data, len, md5, NULL, EVP_md5(), NULL) != 1)
+        return err_nomem(err);
+    EVP_EncodeBlock((unsigned char *)out, md5, sizeof md5);
+    return 0;
+}
+
+void crc32_base64(const void *data, size_t len, char out[CRC32_BASE64])
+{
+    uint32_t crc = libdeflate_crc32(0, data, len);
+    unsigned char big[4];
+    for (int i = 0; i < 4; i++)
+        big[i] = (unsigned char)(crc >> (24 - 8 * i));
+    EVP_EncodeBlock((unsigned char *)out, big, sizeof big);
 }
 
 bool digest_equal(const struct digest *a, const struct digest *b)
@@ -92,28 +114,54 @@ int digest_from_ref(const char *ref, struct digest *ret, struct err *err)
 
 int hasher_init(struct hasher *h, struct err *err)
 {
-    pthread_once(&sha256_once, fetch_sha256);
-    h->ctx = sha256 ? EVP_MD_CTX_new() : NULL;
-    if (!h->ctx || !EVP_DigestInit_ex2(h->ctx, sha256, NULL)) {
-        hasher_release(h);
-        return hash_failed(err);
-    }
+    h->ctx = mem_alloc(sizeof(SHA256_CTX));
+    if (!h->ctx)
+        return err_nomem(err);
+    SHA256_Init(h->ctx);
     return 0;
 }
 
-int hasher_update(struct hasher *h, const void *data, size_t len, struct err *err)
+void hasher_update(struct hasher *h, const void *data, size_t len)
 {
-    return EVP_DigestUpdate(h->ctx, data, len) ? 0 : hash_failed(err);
+    SHA256_Update(h->ctx, data, len);
 }
 
-int hasher_final(struct hasher *h, struct digest *ret, struct err *err)
+static void count(SHA256_CTX *c, size_t bytes)
 {
-    return EVP_DigestFinal_ex(h->ctx, ret->b, NULL) ? 0 : hash_failed(err);
+    uint64_t bits = ((uint64_t)c->Nh << 32 | c->Nl) + (uint64_t)bytes * 8;
+    c->Nl = (SHA_LONG)bits;
+    c->Nh = (SHA_LONG)(bits >> 32);
+}
+
+void hasher_piece(struct hasher *h, const void *data, size_t len, struct digest *ret)
+{
+    SHA256_CTX *whole = h->ctx, piece;
+    const uint8_t *p = data;
+    size_t skip = (SHA256_CBLOCK - whole->num) % SHA256_CBLOCK; /* until the whole is at the start of a block */
+    size_t both = len < skip ? 0 : (len - skip) / SHA256_CBLOCK * SHA256_CBLOCK;
+    if (!both)
+        skip = 0;
+    SHA256_Init(&piece);
+    SHA256_Update(whole, p, skip);
+    if (both && digest_pair_blocks(piece.h, p, whole->h, p + skip, both / SHA256_CBLOCK)) {
+        count(&piece, both);
+        count(whole, both);
+    } else {
+        both = 0;
+    }
+    SHA256_Update(&piece, p + both, len - both);
+    SHA256_Update(whole, p + skip + both, len - skip - both);
+    SHA256_Final(ret->b, &piece);
+}
+
+void hasher_final(struct hasher *h, struct digest *ret)
+{
+    SHA256_Final(ret->b, h->ctx);
 }
 
 void hasher_release(struct hasher *h)
 {
-    EVP_MD_CTX_free(h->ctx);
+    free(h->ctx);
     h->ctx = NULL;
 }
 

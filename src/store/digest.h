@@ -24,13 +24,23 @@ bool digest_from_hex(const char *s, struct digest *ret);
 void digest_to_ref(const struct digest *d, struct store_ref *ret);
 int digest_from_ref(const char *ref, struct digest *ret, struct err *err);
 
+/* MD5 in base64, as a header of S3 wants it; nothing of ours relies on it. */
+#define MD5_BASE64 25
+int md5_base64(const void *data, size_t len, char out[MD5_BASE64], struct err *err);
+
+/* CRC-32 (that of gzip) in base64, as another header of S3 wants it. */
+#define CRC32_BASE64 9
+void crc32_base64(const void *data, size_t len, char out[CRC32_BASE64]);
+
 /* In pieces. */
 struct hasher {
-    void *ctx; /* EVP_MD_CTX */
+    void *ctx; /* SHA256_CTX */
 };
 int hasher_init(struct hasher *h, struct err *err);
-int hasher_update(struct hasher *h, const void *data, size_t len, struct err *err);
-int hasher_final(struct hasher *h, struct digest *ret, struct err *err);
+void hasher_update(struct hasher *h, const void *data, size_t len);
+/* The same, and the digest of these bytes alone: the price of both is about that of one where the processor can. */
+void hasher_piece(struct hasher *h, const void *data, size_t len, struct digest *ret);
+void hasher_final(struct hasher *h, struct digest *ret);
 void hasher_release(struct hasher *h);
 
 /* A set of digests: open addressing, 32 bytes a member at most two thirds full. */

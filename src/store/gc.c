@@ -10,10 +10,12 @@
 #include "store/store_internal.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "base/vec.h"
 #include "os/clock.h"
+#include "store/blob.h"
 #include "store/manifest.h"
 #include "store/pin.h"
 #include "store/upload.h"
@@ -145,7 +147,7 @@ static int remove_part(struct gc *g, size_t from, size_t n, uint64_t *count, str
     uint64_t bytes = 0;
     for (size_t i = from; i < from + n; i++) {
         struct blob_info info;
-        int r = ops->stat(g->s->be, g->dead.v[i].name, &info, err);
+        int r = ops->stat(g->s->be, g->dead.v[i].name, STORE_ANY, &info, err);
         if (r < 0 && r != -ERR_NOT_FOUND)
             return r;
         if (r < 0 || info.stamp_ns >= g->limit_ns)
@@ -153,7 +155,7 @@ static int remove_part(struct gc *g, size_t from, size_t n, uint64_t *count, str
         names[k++] = g->dead.v[i].name;
         bytes += info.size_bytes;
     }
-    int r = ops->remove(g->s->be, names, k, err);
+    int r = ops->remove(g->s->be, names, k, 0, err);
     if (r == 0) {
         *count += k;
         g->res->bytes_freed += bytes;
@@ -175,12 +177,23 @@ static int tell_limit(struct gc *g, struct err *err)
     return r < 0 || told >= g->limit_ns ? r : ops->collecting_set(g->s->be, g->limit_ns, err);
 }
 
+/* What has expired, and the room that the back end can give back by now. */
+static int sweep_out(struct gc *g, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    uint64_t swept = 0;
+    int r = ops->remove(g->s->be, (const char *const *)g->expired.v, g->expired.len, 0, err);
+    if (r == 0)
+        r = ops->sweep(g->s->be, &swept, err);
+    g->res->bytes_freed += swept;
+    return r;
+}
+
 /* Sets the limit by who is uploading, marks once more, and removes records. In the gate. */
 static int collect_objects(struct gc *g, struct err *err)
 {
     const struct store_ops *ops = g->s->be->ops;
     int64_t oldest;
-    uint64_t swept = 0;
     int r = ops->session_oldest(g->s->be, &oldest, err);
     if (r == 0 && oldest != INT64_MAX && oldest - SESSION_SLACK_NS < g->limit_ns)
         g->limit_ns = oldest - SESSION_SLACK_NS;
@@ -193,12 +206,7 @@ static int collect_objects(struct gc *g, struct err *err)
     for (size_t i = 0; i < g->dead.len && r == 0; i += PART)
         r = remove_part(g, i, part_of(g, i), &g->res->objects_removed, err);
     clear_dead(g);
-    if (r == 0)
-        r = ops->remove(g->s->be, (const char *const *)g->expired.v, g->expired.len, err);
-    if (r == 0)
-        r = ops->sweep(g->s->be, &swept, err);
-    g->res->bytes_freed += swept;
-    return r;
+    return r < 0 ? r : sweep_out(g, err);
 }
 
 static int collect(struct gc *g, struct err *err)
@@ -219,6 +227,49 @@ static int collect(struct gc *g, struct err *err)
         ops->gate_leave(g->s->be, true);
     }
     return r;
+}
+
+/* Counts what is really gone: remove() spares what somebody has renewed, and chunks among living ones. */
+static void count_gone(struct gc *g)
+{
+    VEC_EACH(&g->dead, x)
+    {
+        struct blob_info info;
+        if (g->s->be->ops->stat(g->s->be, x->name, STORE_ANY, &info, NULL) != -ERR_NOT_FOUND)
+            continue;
+        g->res->bytes_freed += x->size_bytes;
+        if (x->name[0] == 'o')
+            g->res->objects_removed++;
+        else
+            g->res->chunks_removed++;
+    }
+}
+
+/* Without a gate. Who relies on an object renews all of it, and remove() spares what is renewed; so records
+ * and chunks go in one step, which is cheaper where they share their place. */
+static int collect_shared(struct gc *g, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    int64_t oldest;
+    int r = ops->session_oldest(g->s->be, &oldest, err);
+    if (r == 0 && oldest != INT64_MAX && oldest - SESSION_SLACK_NS < g->limit_ns)
+        g->limit_ns = oldest - SESSION_SLACK_NS;
+    if (r == 0)
+        r = mark(g, err);
+    if (r == 0)
+        r = ops->list(g->s->be, "o/", note_object, g, err);
+    if (r == 0)
+        r = ops->list(g->s->be, "c/", note_chunk, g, err);
+    _cleanup_free_ const char **names = mem_calloc(g->dead.len + 1, sizeof *names);
+    if (!names)
+        return err_nomem(err);
+    for (size_t i = 0; i < g->dead.len; i++)
+        names[i] = g->dead.v[i].name;
+    if (r == 0)
+        r = ops->remove(g->s->be, names, g->dead.len, g->limit_ns, err);
+    if (r == 0)
+        count_gone(g);
+    return r < 0 ? r : sweep_out(g, err);
 }
 
 /* What collect() would do. */
@@ -249,11 +300,13 @@ int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_re
     *ret = (struct store_gc_result){0};
     if (grace_ms < 0)
         return err_set(err, ERR_INVALID, "a grace time below zero");
+    if (s->be->ops->grace_min_ms && grace_ms < s->be->ops->grace_min_ms(s->be))
+        grace_ms = s->be->ops->grace_min_ms(s->be);
     int64_t now = os_now_ns();
     g.limit_ns = grace_ms < now / NS_PER_MS ? now - grace_ms * NS_PER_MS : 0;
     int r = mark(&g, err);
     if (r == 0)
-        r = dry_run ? count_dead(&g, err) : collect(&g, err);
+        r = dry_run ? count_dead(&g, err) : s->be->ops->shared ? collect_shared(&g, err) : collect(&g, err);
     if (r == 0)
         r = s->be->ops->list(s->be, "o/", count_object, &g, err);
     if (r == 0 && dry_run)
@@ -266,4 +319,60 @@ int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_re
     digest_set_release(&g.objects);
     digest_set_release(&g.chunks);
     return r < 0 ? WRAP(r, err, "collect") : 0;
+}
+
+/* Who may rely on one: a record that was written since, which shares it, or an upload that goes on and has found it. */
+static int discard(struct gc *g, const struct digest *v, size_t n, int64_t since_ns, struct err *err)
+{
+    const struct store_ops *ops = g->s->be->ops;
+    int64_t oldest, now = os_now_ns();
+    uint64_t count = 0;
+    g->limit_ns = since_ns - SESSION_SLACK_NS;
+    int r = ops->list(g->s->be, "o/", mark_recent, g, err);
+    if (r == 0)
+        r = ops->session_oldest(g->s->be, &oldest, err);
+    if (r < 0)
+        return r;
+    g->limit_ns = oldest == INT64_MAX || oldest > now ? now : oldest - SESSION_SLACK_NS;
+    r = tell_limit(g, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct blob_name name = blob_name_of('c', &v[i]);
+        struct blob_info info = {.name = name.s};
+        r = note_dead(g, &info, &g->chunks, err);
+    }
+    for (size_t i = 0; i < g->dead.len && r == 0; i += PART)
+        r = remove_part(g, i, part_of(g, i), &count, err);
+    return r;
+}
+
+void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t since_ns)
+{
+    struct store_gc_result ignored = {0};
+    struct gc g = {.s = s, .res = &ignored};
+    struct err err = {0};
+    int r = s->be->ops->gate_enter(s->be, true, &err);
+    if (r == 0) {
+        r = discard(&g, v, n, since_ns, &err);
+        s->be->ops->gate_leave(s->be, true);
+    }
+    if (r < 0)
+        log_info("what a failed upload left stays until the next collection: %s", err.msg);
+    clear_dead(&g);
+    VEC_RELEASE(&g.dead);
+    digest_set_release(&g.objects);
+    digest_set_release(&g.chunks);
+}
+
+int store_hold(struct store *s, struct store_hold *ret, struct err *err)
+{
+    int r = s->be->ops->session_begin(s->be, true, &ret->start_ns, err);
+    ret->store = r == 0 ? s : NULL;
+    return r;
+}
+
+void store_hold_release(struct store_hold *h)
+{
+    if (h->store)
+        h->store->be->ops->session_end(h->store->be, h->start_ns);
+    h->store = NULL;
 }

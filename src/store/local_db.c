@@ -2,8 +2,12 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
+#include "codec/uri.h"
 #include "os/clock.h"
 #include "os/fault.h"
+#include "os/file.h"
+#include "os/sqlite.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,26 +15,44 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2 /* 2: packed */
 #define APPLICATION_ID 0x46465354 /* "FFST" */
 #define BUSY_MS 20000
 
-enum stmt_id { S_BEGIN, S_COMMIT, S_ROLLBACK, S_PUT, S_TOUCH, S_REMOVE, S_WRITE_COUNT };
+enum stmt_id {
+    S_BEGIN,
+    S_COMMIT,
+    S_ROLLBACK,
+    S_PUT,
+    S_PUT_PACKED,
+    S_TOUCH,
+    S_TOUCH_PACKED,
+    S_REMOVE,
+    S_REMOVE_PACKED,
+    S_WRITE_COUNT
+};
 static const char *const write_sql[S_WRITE_COUNT] = {
     [S_BEGIN] = "BEGIN IMMEDIATE",
     [S_COMMIT] = "COMMIT",
     [S_ROLLBACK] = "ROLLBACK",
     [S_PUT] = "INSERT INTO blob(name, stamp, data) VALUES(?1, ?2, ?3)"
               " ON CONFLICT(name) DO UPDATE SET stamp = ?2, data = ?3",
+    [S_PUT_PACKED] = "INSERT INTO packed(name, stamp, pack, at, len) VALUES(?1, ?2, ?3, ?4, ?5)",
     [S_TOUCH] = "UPDATE blob SET stamp = ?2 WHERE name = ?1",
+    [S_TOUCH_PACKED] = "UPDATE packed SET stamp = ?2 WHERE name = ?1",
     [S_REMOVE] = "DELETE FROM blob WHERE name = ?1",
+    [S_REMOVE_PACKED] = "DELETE FROM packed WHERE name = ?1 RETURNING pack, at, len",
 };
-enum { R_GET, R_STAT, R_PAGE, R_COUNT };
+enum { R_GET, R_STAT, R_PAGE, R_FIND, R_PAGE_PACKED, R_USED, R_COUNT };
 static const char *const read_sql[R_COUNT] = {
     [R_GET] = "SELECT data FROM blob WHERE name = ?1",
     [R_STAT] = "SELECT length(data), stamp FROM blob WHERE name = ?1",
     [R_PAGE] = "SELECT name, length(data), stamp FROM blob WHERE name > ?1 AND name < ?2"
                " ORDER BY name LIMIT ?3",
+    [R_FIND] = "SELECT pack, at, len, stamp FROM packed WHERE name = ?1",
+    [R_PAGE_PACKED] = "SELECT name, len, stamp FROM packed WHERE name > ?1 AND name < ?2"
+                      " ORDER BY name LIMIT ?3",
+    [R_USED] = "SELECT EXISTS(SELECT 1 FROM packed WHERE pack = ?1)",
 };
 
 struct request {
@@ -56,21 +78,9 @@ struct local_db {
 
 static int db_error(struct err *err, sqlite3 *db, int rc, const char *doing)
 {
-    enum err_code code = ERR_IO;
-    switch (rc & 0xff) {
-    case SQLITE_FULL: code = ERR_NO_SPACE; break;
-    case SQLITE_NOMEM: code = ERR_NO_MEMORY; break;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: code = ERR_BUSY; break;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: code = ERR_CORRUPT; break;
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_AUTH: code = ERR_PERMISSION; break;
-    default: break;
-    }
+    enum err_code code = os_sqlite_code(rc);
     int sys = db ? sqlite3_system_errno(db) : 0;
-    if (code == ERR_IO && sys)
+    if ((code == ERR_IO || (rc & 0xff) == SQLITE_CANTOPEN) && sys)
         code = err_from_errno(sys);
     if (code == ERR_NOT_FOUND) /* of the store's own file: not that of what was asked for */
         code = ERR_IO;
@@ -127,11 +137,14 @@ static int make_schema(sqlite3 *db, struct err *err)
                        "the store was made by a newer version (%d, this one knows %d)",
                        version, SCHEMA_VERSION);
     r = exec(db, "PRAGMA journal_mode = WAL", err);
-    char sql[512];
+    char sql[1024];
     snprintf(sql, sizeof sql,
              "BEGIN IMMEDIATE;"
              "CREATE TABLE IF NOT EXISTS blob(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
              " stamp INTEGER NOT NULL, data BLOB NOT NULL);"
+             "CREATE TABLE IF NOT EXISTS packed(name TEXT PRIMARY KEY, pack TEXT NOT NULL,"
+             " at INTEGER NOT NULL, len INTEGER NOT NULL, stamp INTEGER NOT NULL) WITHOUT ROWID;"
+             "CREATE INDEX IF NOT EXISTS packed_of ON packed(pack);"
              "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
              APPLICATION_ID, SCHEMA_VERSION);
     return r < 0 ? r : exec(db, sql, err);
@@ -147,16 +160,74 @@ static int prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **ret, int 
     return 0;
 }
 
-int local_db_open(const char *path, struct local_db **ret, struct err *err)
+static struct local_db *new_db(void)
 {
     struct local_db *db = mem_zalloc(sizeof *db);
     if (!db)
-        return err_nomem(err);
+        return NULL;
     pthread_mutex_init(&db->read_lock, NULL);
     pthread_mutex_init(&db->queue_lock, NULL);
     pthread_cond_init(&db->queue_done, NULL);
     db->queue_tail = &db->queue;
     db->synchronous = 2;
+    return db;
+}
+
+/* Where a writer is or was killed, its index of the WAL is there, and SQLite reads by it. Where not,
+ * none can be made: then nobody writes, and no locks are needed; nor must a WAL be looked for that is
+ * not there. */
+static int open_reader(const char *path, sqlite3 **ret, struct err *err)
+{
+    int version;
+    int r = open_one(path, SQLITE_OPEN_READONLY, ret, err);
+    if (r == 0 && user_version(*ret, &version, NULL) == 0)
+        return version == SCHEMA_VERSION
+                   ? 0
+                   : err_set(err, ERR_STATE, "the store has version %d, this program reads %d", version, SCHEMA_VERSION);
+    sqlite3_close(*ret);
+    *ret = NULL;
+    _cleanup_(strbuf_release) struct strbuf uri = STRBUF_INIT;
+    _cleanup_free_ char *wal = mem_printf("%s-wal", path);
+    strbuf_puts(&uri, "file:");
+    uri_append_file(&uri, path);
+    strbuf_puts(&uri, wal && os_exists(wal) ? "?vfs=unix-none" : "?immutable=1");
+    r = wal ? strbuf_check(&uri, err) : err_nomem(err);
+    if (r == 0)
+        r = open_one(uri.s, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, ret, err);
+    if (r == 0)
+        r = exec(*ret, "PRAGMA locking_mode=EXCLUSIVE", err);
+    return r < 0 ? r : user_version(*ret, &version, err);
+}
+
+int local_db_open_read_only(const char *path, struct local_db **ret, struct err *err)
+{
+    struct local_db *db = new_db();
+    if (!db)
+        return err_nomem(err);
+    int version = 0;
+    int r = open_reader(path, &db->reader, err);
+    if (r == 0)
+        r = user_version(db->reader, &version, err);
+    if (r == 0 && version < 2) /* it has no packs, and cannot be given the table */
+        r = exec(db->reader,
+                 "PRAGMA temp_store = MEMORY;"
+                 "CREATE TEMP TABLE packed(name TEXT, pack TEXT, at INTEGER, len INTEGER, stamp INTEGER)",
+                 err);
+    if (r == 0)
+        r = prepare(db->reader, read_sql, db->rs, R_COUNT, err);
+    if (r < 0) {
+        local_db_close(db);
+        return r;
+    }
+    *ret = db;
+    return 0;
+}
+
+int local_db_open(const char *path, struct local_db **ret, struct err *err)
+{
+    struct local_db *db = new_db();
+    if (!db)
+        return err_nomem(err);
     int r = open_one(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db->writer, err);
     if (r == 0)
         r = make_schema(db->writer, err);
@@ -204,20 +275,77 @@ static int run(struct local_db *db, enum stmt_id id, struct err *err)
     return r;
 }
 
+static void take_place(sqlite3_stmt *st, struct db_place *ret)
+{
+    const char *pack = (const char *)sqlite3_column_text(st, 0);
+    snprintf(ret->pack, sizeof ret->pack, "%s", pack ? pack : "");
+    ret->at = (uint64_t)sqlite3_column_int64(st, 1);
+    ret->len = (uint64_t)sqlite3_column_int64(st, 2);
+}
+
+/* Removes what is in a pack, and tells where it was. */
+static int remove_packed(struct local_db *db, const char *name, struct db_place *ret, struct err *err)
+{
+    int e = os_fault("sqlite");
+    if (e)
+        return err_sys(err, e, "index of the store");
+    sqlite3_stmt *st = db->ws[S_REMOVE_PACKED];
+    *ret = (struct db_place){0};
+    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        take_place(st, ret);
+        rc = sqlite3_step(st);
+    }
+    int r = rc == SQLITE_DONE ? 0 : db_error(err, db->writer, rc, "index of the store");
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return r;
+}
+
+static int apply_one(struct local_db *db, enum stmt_id id, struct db_op *op, int64_t now, struct err *err)
+{
+    sqlite3_stmt *st = db->ws[id];
+    sqlite3_bind_text(st, 1, op->name, -1, SQLITE_STATIC);
+    if (id != S_REMOVE)
+        sqlite3_bind_int64(st, 2, now);
+    if (id == S_PUT)
+        sqlite3_bind_blob64(st, 3, op->len ? op->data : "", op->len, SQLITE_STATIC);
+    if (id == S_PUT_PACKED) {
+        sqlite3_bind_text(st, 3, op->place.pack, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(st, 4, (sqlite3_int64)op->place.at);
+        sqlite3_bind_int64(st, 5, (sqlite3_int64)op->place.len);
+    }
+    int r = run(db, id, err);
+    sqlite3_clear_bindings(st);
+    return r;
+}
+
+/* A name is in one of the two tables only. */
 static int apply(struct local_db *db, struct db_op *op, int64_t now, struct err *err)
 {
-    static const enum stmt_id stmt_of[] = {
-        [DB_PUT] = S_PUT, [DB_TOUCH] = S_TOUCH, [DB_REMOVE] = S_REMOVE};
-    sqlite3_stmt *st = db->ws[stmt_of[op->kind]];
-    sqlite3_bind_text(st, 1, op->name, -1, SQLITE_STATIC);
-    if (op->kind != DB_REMOVE)
-        sqlite3_bind_int64(st, 2, now);
-    if (op->kind == DB_PUT)
-        sqlite3_bind_blob64(st, 3, op->len ? op->data : "", op->len, SQLITE_STATIC);
-    int r = run(db, stmt_of[op->kind], err);
-    if (r == 0)
-        op->missing = sqlite3_changes(db->writer) == 0;
-    sqlite3_clear_bindings(st);
+    int r = 0;
+    switch (op->kind) {
+    case DB_PUT:
+        r = op->name[0] == 'c' ? remove_packed(db, op->name, &op->old, err) : 0;
+        return r < 0 ? r : apply_one(db, S_PUT, op, now, err);
+    case DB_PUT_PACKED:
+        r = remove_packed(db, op->name, &op->old, err);
+        if (r == 0)
+            r = apply_one(db, S_REMOVE, op, now, err);
+        return r < 0 ? r : apply_one(db, S_PUT_PACKED, op, now, err);
+    case DB_TOUCH:
+        r = apply_one(db, S_TOUCH, op, now, err);
+        op->missing = r == 0 && sqlite3_changes(db->writer) == 0;
+        if (r == 0 && op->missing) {
+            r = apply_one(db, S_TOUCH_PACKED, op, now, err);
+            op->missing = r == 0 && sqlite3_changes(db->writer) == 0;
+        }
+        return r;
+    case DB_REMOVE:
+        r = remove_packed(db, op->name, &op->old, err);
+        return r < 0 ? r : apply_one(db, S_REMOVE, op, now, err);
+    }
     return r;
 }
 
@@ -256,6 +384,8 @@ static int commit_all(struct local_db *db, struct request *list, struct err *err
 int local_db_write(struct local_db *db, struct db_op *ops, size_t n, bool durable, struct err *err)
 {
     struct request me = {.ops = ops, .n = n, .durable = durable};
+    if (!db->writer)
+        return err_set(err, ERR_PERMISSION, "the store is read-only");
     pthread_mutex_lock(&db->queue_lock);
     *db->queue_tail = &me;
     db->queue_tail = &me.next;
@@ -352,8 +482,49 @@ int local_db_stat(struct local_db *db, const char *name, struct blob_info *ret, 
     return r;
 }
 
-int local_db_page(struct local_db *db, const char *prefix, const char *after, struct db_row *rows,
-                  size_t max, size_t *ret_n, struct err *err)
+int local_db_find(struct local_db *db, const char *name, struct db_place *ret, int64_t *ret_stamp_ns,
+                  struct err *err)
+{
+    int r = read_fault(err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&db->read_lock);
+    sqlite3_stmt *st = db->rs[R_FIND];
+    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        take_place(st, ret);
+        *ret_stamp_ns = sqlite3_column_int64(st, 3);
+    } else {
+        r = rc == SQLITE_DONE ? -ERR_NOT_FOUND : db_error(err, db->reader, rc, "index of the store");
+    }
+    sqlite3_reset(st);
+    pthread_mutex_unlock(&db->read_lock);
+    if (r == -ERR_NOT_FOUND && err)
+        err->code = ERR_NOT_FOUND;
+    return r;
+}
+
+int local_db_pack_used(struct local_db *db, const char *pack, bool *ret, struct err *err)
+{
+    int r = read_fault(err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&db->read_lock);
+    sqlite3_stmt *st = db->rs[R_USED];
+    sqlite3_bind_text(st, 1, pack, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *ret = sqlite3_column_int(st, 0) != 0;
+    else
+        r = db_error(err, db->reader, rc, "index of the store");
+    sqlite3_reset(st);
+    pthread_mutex_unlock(&db->read_lock);
+    return r;
+}
+
+int local_db_page(struct local_db *db, bool packed, const char *prefix, const char *after,
+                  struct db_row *rows, size_t max, size_t *ret_n, struct err *err)
 {
     char end[BLOB_NAME_MAX + 2];
     int fault = read_fault(err);
@@ -362,7 +533,7 @@ int local_db_page(struct local_db *db, const char *prefix, const char *after, st
         return fault;
     snprintf(end, sizeof end, "%s\x7f", prefix); /* names are ASCII below it */
     pthread_mutex_lock(&db->read_lock);
-    sqlite3_stmt *st = db->rs[R_PAGE];
+    sqlite3_stmt *st = db->rs[packed ? R_PAGE_PACKED : R_PAGE];
     sqlite3_bind_text(st, 1, *after ? after : prefix, -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 2, end, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 3, (sqlite3_int64)max);
@@ -385,5 +556,22 @@ int local_db_page(struct local_db *db, const char *prefix, const char *after, st
     while (r < 0 && n)
         free(rows[--n].name);
     *ret_n = n;
+    return r;
+}
+
+int local_db_check(struct local_db *db, struct err *err)
+{
+    sqlite3_stmt *st = NULL;
+    pthread_mutex_lock(&db->read_lock);
+    int rc = sqlite3_prepare_v2(db->reader, "PRAGMA quick_check(1)", -1, &st, NULL), r = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    if (rc != SQLITE_ROW)
+        r = db_error(err, db->reader, rc, "index of the store");
+    else if (!text || strcmp(text, "ok") != 0)
+        r = err_set(err, ERR_CORRUPT, "index of the store: %.300s", text ? text : "no answer");
+    sqlite3_finalize(st);
+    pthread_mutex_unlock(&db->read_lock);
     return r;
 }

@@ -17,6 +17,7 @@
 
 struct local_gate {
     char *dir;
+    bool read_only;
     int gate_fd, turnstile_fd;
     pthread_rwlock_t threads; /* the gate among the threads of this process */
     pthread_mutex_t session_lock; /* held while the session file is made; taken before lock */
@@ -39,18 +40,24 @@ static int lock_file(int fd, int how, struct err *err)
     return 0;
 }
 
-static int open_in(const char *dir, const char *name, int *ret_fd, struct err *err)
+static int open_as(const char *dir, const char *name, int flags, int *ret_fd, struct err *err)
 {
     _cleanup_free_ char *path = os_path_join(dir, name);
-    return path ? os_open(path, O_RDWR | O_CREAT, 0644, ret_fd, err) : err_nomem(err);
+    return path ? os_open(path, flags, 0644, ret_fd, err) : err_nomem(err);
 }
 
-int local_gate_open(const char *dir, struct local_gate **ret, struct err *err)
+static int open_in(const char *dir, const char *name, int *ret_fd, struct err *err)
+{
+    return open_as(dir, name, O_RDWR | O_CREAT, ret_fd, err);
+}
+
+int local_gate_open(const char *dir, bool read_only, struct local_gate **ret, struct err *err)
 {
     struct local_gate *g = mem_zalloc(sizeof *g);
     if (!g)
         return err_nomem(err);
     g->gate_fd = g->turnstile_fd = g->session_fd = -1;
+    g->read_only = read_only;
     pthread_mutex_init(&g->lock, NULL);
     pthread_mutex_init(&g->session_lock, NULL);
     pthread_rwlockattr_t attr;
@@ -60,11 +67,12 @@ int local_gate_open(const char *dir, struct local_gate **ret, struct err *err)
     pthread_rwlock_init(&g->threads, &attr);
     pthread_rwlockattr_destroy(&attr);
     g->dir = mem_strdup(dir);
+    int flags = read_only ? O_RDONLY : O_RDWR | O_CREAT;
     int r = g->dir ? 0 : err_nomem(err);
     if (r == 0)
-        r = open_in(dir, "gate", &g->gate_fd, err);
+        r = open_as(dir, "gate", flags, &g->gate_fd, err);
     if (r == 0)
-        r = open_in(dir, "turnstile", &g->turnstile_fd, err);
+        r = open_as(dir, "turnstile", flags, &g->turnstile_fd, err);
     if (r < 0) {
         local_gate_close(g);
         return r;
@@ -157,6 +165,8 @@ void local_gate_leave(struct local_gate *g, bool exclusive)
  * collection leaves there only makes others touch more. */
 int local_collecting_set(struct local_gate *g, int64_t before_ns, struct err *err)
 {
+    if (g->read_only)
+        return err_set(err, ERR_PERMISSION, "the store is read-only");
     int e = os_fault("write");
     if (e || pwrite(g->gate_fd, &before_ns, sizeof before_ns, 0) != (ssize_t)sizeof before_ns)
         return err_sys(err, e ? e : errno, "write the gate of the store");
@@ -176,11 +186,10 @@ int local_collecting_before(struct local_gate *g, int64_t *ret_ns, struct err *e
 /* The file is made under the shared gate, so that collection never sees it unlocked; by a
  * descriptor of its own, because locking gate_fd again would weaken an exclusive lock that this
  * process holds. */
-static int make_session(struct local_gate *g, struct err *err)
+static int make_session_file(const struct local_gate *g, const char *id, int *ret_fd, struct err *err)
 {
     _cleanup_close_ int gate = -1, fd = -1;
-    char id[27], name[64];
-    os_ulid(id);
+    char name[64];
     snprintf(name, sizeof name, "sessions/%s", id);
     int r = open_in(g->dir, "gate", &gate, err);
     if (r == 0)
@@ -189,11 +198,25 @@ static int make_session(struct local_gate *g, struct err *err)
         r = open_in(g->dir, name, &fd, err);
     if (r == 0)
         r = lock_file(fd, LOCK_EX | LOCK_NB, err);
+    if (r == 0)
+        *ret_fd = TAKE_FD(fd);
+    return r; /* an unlocked file is swept by the next collection */
+}
+
+static int make_session(struct local_gate *g, struct err *err)
+{
+    char id[27];
+    int fd = -1;
+    if (g->read_only)
+        return err_set(err, ERR_PERMISSION, "the store is read-only");
+    os_ulid(id);
+    int r = make_session_file(g, id, &fd, err);
     if (r < 0)
-        return r; /* an unlocked file is swept by the next collection */
+        return r;
+    /* Out of the gate by now: who has this lock may be waiting for a collection, which waits for the gate. */
     pthread_mutex_lock(&g->lock);
     memcpy(g->session_name, id, sizeof id);
-    g->session_fd = TAKE_FD(fd);
+    g->session_fd = fd;
     pthread_mutex_unlock(&g->lock);
     return 0;
 }
@@ -225,7 +248,7 @@ static int publish_oldest(struct local_gate *g, struct err *err)
     return 0;
 }
 
-int local_session_begin(struct local_gate *g, int64_t *ret_start_ns, struct err *err)
+int local_session_begin(struct local_gate *g, bool all, int64_t *ret_start_ns, struct err *err)
 {
     int r = need_session(g, err);
     if (r < 0)
@@ -234,7 +257,7 @@ int local_session_begin(struct local_gate *g, int64_t *ret_start_ns, struct err 
     if (g->starts_count == SESSIONS_MAX)
         r = err_set(err, ERR_BUSY, "over %d uploads at a time", SESSIONS_MAX);
     if (r == 0) {
-        int64_t start = os_now_ns();
+        int64_t start = all ? SESSION_ALL_NS : os_now_ns();
         g->starts[g->starts_count++] = start;
         r = publish_oldest(g, err);
         if (r < 0)

@@ -13,13 +13,13 @@
 struct local_gate;
 
 /* dir has a folder "sessions". */
-int local_gate_open(const char *dir, struct local_gate **ret, struct err *err);
+int local_gate_open(const char *dir, bool read_only, struct local_gate **ret, struct err *err);
 void local_gate_close(struct local_gate *g);
 int local_gate_enter(struct local_gate *g, bool exclusive, struct err *err);
 void local_gate_leave(struct local_gate *g, bool exclusive);
 int local_collecting_set(struct local_gate *g, int64_t before_ns, struct err *err);
 int local_collecting_before(struct local_gate *g, int64_t *ret_ns, struct err *err);
-int local_session_begin(struct local_gate *g, int64_t *ret_start_ns, struct err *err);
+int local_session_begin(struct local_gate *g, bool all, int64_t *ret_start_ns, struct err *err);
 void local_session_end(struct local_gate *g, int64_t start_ns);
 int local_session_oldest(struct local_gate *g, int64_t *ret_ns, struct err *err);
 /* The name of this process's session file (made if absent): temporary files that begin with it are

@@ -5,6 +5,7 @@
 #include "base/vec.h"
 #include "os/clock.h"
 #include "store/record.h"
+#include "store/upload.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define OWNER_MAX 512
 #define PIN_MAX (OWNER_MAX + 64)
 #define PREFIX_LEN (2 + 32 + 1)
+#define PIN_NAME_SIZE (PREFIX_LEN + DIGEST_HEX + 1)
 
 static const char magic[4] = {'F', 'F', 'P', '1'};
 
@@ -28,18 +30,37 @@ static int owner_prefix(const char *owner, char out[PREFIX_LEN + 1], struct err 
     return r;
 }
 
+/* Also gives the object's digest. */
+static int pin_name(const char *owner, const char *ref, char out[PIN_NAME_SIZE], struct digest *ret_object, struct err *err)
+{
+    int r = digest_from_ref(ref, ret_object, err);
+    if (r == 0)
+        r = owner_prefix(owner, out, err);
+    if (r == 0)
+        digest_hex(ret_object, out + PREFIX_LEN);
+    return r;
+}
+
+/* The pin took longer to write than what was seen of the object before counts: it may have gone before anybody could see it
+ * pinned. From here on who collects does see that, so once more is enough. */
+static int confirm(struct store *s, const struct digest *d, const char *name, struct err *err)
+{
+    const char *names[] = {name};
+    int r = object_renew(s, d, err);
+    if (r == -ERR_NOT_FOUND)
+        (void)s->be->ops->remove(s->be, names, 1, 0, NULL);
+    return r;
+}
+
 int store_pin(struct store *s, const char *owner, const char *ref, int64_t until_ns,
               struct err *err)
 {
     const struct store_ops *ops = s->be->ops;
     struct digest d;
-    char name[PREFIX_LEN + DIGEST_HEX + 1];
-    int r = digest_from_ref(ref, &d, err);
-    if (r == 0)
-        r = owner_prefix(owner, name, err);
+    char name[PIN_NAME_SIZE];
+    int r = pin_name(owner, ref, name, &d, err);
     if (r < 0)
         return r;
-    digest_hex(&d, name + PREFIX_LEN);
     struct strbuf b = STRBUF_INIT_MAX(PIN_MAX);
     strbuf_append(&b, magic, sizeof magic);
     put_u64(&b, (uint64_t)until_ns);
@@ -56,11 +77,17 @@ int store_pin(struct store *s, const char *owner, const char *ref, int64_t until
         r = ops->gate_enter(s->be, false, err); /* so that collection sees the object pinned, or we see it gone */
     if (r == 0) {
         struct blob_info info;
-        r = ops->stat(s->be, blob_name_of('o', &d).s, &info, err);
-        if (r == -ERR_NOT_FOUND)
-            err_set(err, ERR_NOT_FOUND, "no object %s in the store", ref);
+        int64_t looked_ns = os_mono_ns();
+        r = ops->stat(s->be, blob_name_of('o', &d).s, STORE_ANY, &info, err);
+        bool fresh = r == 0 && info.stamp_ns >= object_fresh_ns(s);
+        if (ops->shared && !fresh && (r == 0 || r == -ERR_NOT_FOUND)) /* no gate: collection sees it renewed, or we see it gone */
+            r = object_renew(s, &d, err);
         if (r == 0)
             r = ops->batch_commit(s->be, &batch, 1, err);
+        if (r == 0 && ops->shared && os_mono_ns() - looked_ns > ops->renew_after_ns(s->be))
+            r = confirm(s, &d, name, err);
+        if (r == -ERR_NOT_FOUND)
+            err_set(err, ERR_NOT_FOUND, "no object %s in the store", ref);
         ops->gate_leave(s->be, false);
     }
     ops->batch_free(batch);
@@ -90,11 +117,20 @@ int store_unpin_owner(struct store *s, const char *owner, struct err *err)
     if (r == 0)
         r = s->be->ops->list(s->be, prefix, collect_name, &n, err);
     if (r == 0)
-        r = s->be->ops->remove(s->be, (const char *const *)n.v.v, n.v.len, err);
+        r = s->be->ops->remove(s->be, (const char *const *)n.v.v, n.v.len, 0, err);
     VEC_EACH(&n.v, name)
         free(*name);
     VEC_RELEASE(&n.v);
     return r;
+}
+
+int store_unpin(struct store *s, const char *owner, const char *ref, struct err *err)
+{
+    struct digest d;
+    char name[PIN_NAME_SIZE];
+    const char *names[] = {name};
+    int r = pin_name(owner, ref, name, &d, err);
+    return r < 0 ? r : s->be->ops->remove(s->be, names, 1, 0, err);
 }
 
 struct each_call {
@@ -153,4 +189,36 @@ int pin_refuse(struct store *s, const struct digest *d, struct err *err)
 {
     struct digest copy = *d;
     return pin_each(s, refuse_pinned, &copy, err);
+}
+
+struct public_each {
+    int (*each)(void *arg, const char *owner, const char *ref, struct err *err);
+    void *arg;
+};
+
+static int each_living(void *arg, const struct pin *p, struct err *err)
+{
+    const struct public_each *e = arg;
+    struct store_ref ref;
+    digest_to_ref(&p->object, &ref);
+    return p->expired ? 0 : e->each(e->arg, p->owner, ref.text, err);
+}
+
+int store_each_pin(struct store *s,
+                   int (*each)(void *arg, const char *owner, const char *ref, struct err *err),
+                   void *arg, struct err *err)
+{
+    struct public_each e = {each, arg};
+    return pin_each(s, each_living, &e, err);
+}
+
+int store_each_pin_of(struct store *s, const char *owner,
+                      int (*each)(void *arg, const char *owner, const char *ref, struct err *err),
+                      void *arg, struct err *err)
+{
+    struct public_each e = {each, arg};
+    struct each_call call = {s, each_living, &e, os_now_ns()};
+    char prefix[PREFIX_LEN + 1];
+    int r = owner_prefix(owner, prefix, err);
+    return r < 0 ? r : s->be->ops->list(s->be, prefix, read_pin, &call, err);
 }

@@ -36,16 +36,23 @@ bool store_ref_valid(const char *text);
 
 /* Opens (making it if absent) the local store in a folder. */
 int store_open_local(const char *dir, struct store **ret, struct err *err);
+/* One that is there and that nothing may be written to, a read-only file system say: what would write
+ * fails with -ERR_PERMISSION. */
+int store_open_local_read_only(const char *dir, struct store **ret, struct err *err);
 /* A store in memory, for tests: same contract. */
 int store_open_memory(struct store **ret, struct err *err);
 void store_free(struct store *s);
 
-/* Bytes in. Durable when it returns. Putting the same bytes again is cheap and gives the same name.
+/* What an object belongs to, for places that keep each kind for a time of its own: what two kinds have in common is there
+ * once for each. STORE_ANY is for looking only: of whatever kind. */
+enum store_class { STORE_RESULTS, STORE_TARGETS, STORE_CORPORA, STORE_ANY };
+
+/* Bytes in, as results. Durable when it returns. Putting the same bytes again is cheap and gives the same name.
  * */
 int store_put(struct store *s, const void *data, size_t len, const char *media_type,
               struct store_ref *ret, struct err *err);
 /* The same from a descriptor, to its end, with flat memory; -ERR_LIMIT over max bytes. */
-int store_put_fd(struct store *s, int fd, uint64_t max_bytes, const char *media_type,
+int store_put_fd(struct store *s, enum store_class class, int fd, uint64_t max_bytes, const char *media_type,
                  struct store_ref *ret, uint64_t *ret_size, struct err *err);
 /* Bytes out, verified against the name: -ERR_NOT_FOUND, or -ERR_CORRUPT and nothing given. *ret is
  * the caller's, 0-terminated. */
@@ -65,6 +72,18 @@ int store_remove(struct store *s, const char *ref, struct err *err);
 int store_pin(struct store *s, const char *owner, const char *ref, int64_t until_ns,
               struct err *err);
 int store_unpin_owner(struct store *s, const char *owner, struct err *err);
+/* One of them; none of this ref is fine. */
+int store_unpin(struct store *s, const char *owner, const char *ref, struct err *err);
+
+/* The same for the pins of one owner, without a look at all others. */
+int store_each_pin_of(struct store *s, const char *owner,
+                      int (*each)(void *arg, const char *owner, const char *ref, struct err *err),
+                      void *arg, struct err *err);
+/* Calls back for each pin that has not run out, whether what it keeps is there or not. owner is "" for a
+ * pin that is damaged. A negative answer ends it and is its result. */
+int store_each_pin(struct store *s,
+                   int (*each)(void *arg, const char *owner, const char *ref, struct err *err),
+                   void *arg, struct err *err);
 
 struct store_gc_result {
     uint64_t objects_kept, objects_removed, chunks_removed, bytes_freed;
@@ -74,9 +93,24 @@ struct store_gc_result {
 int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_result *ret,
              struct err *err);
 
+/* Until it is released, collection of any process removes nothing that is there. */
+struct store_hold {
+    struct store *store;
+    int64_t start_ns;
+};
+int store_hold(struct store *s, struct store_hold *ret, struct err *err);
+void store_hold_release(struct store_hold *h); /* zeros are fine */
+
+/* Seals all that is stored with the key that writes now; *ret_packs were written anew. -ERR_UNIMPLEMENTED where
+ * nothing is encrypted. */
+int store_rekey(struct store *s, uint64_t *ret_packs, struct err *err);
+
 struct store_verify_result {
     uint64_t objects, chunks, bytes, bad_objects;
 };
+/* Checks the file that the store's own index is in, page by page: -ERR_CORRUPT with the first thing that
+ * is wrong. 0 for a store without such a file. */
+int store_check_index(struct store *s, struct err *err);
 /* Reads everything; bad is called for each damaged or incomplete object. Damaged chunks are set
  * aside, so that putting the same bytes again mends what needs them. */
 int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why),

@@ -32,7 +32,7 @@ int tree_builder_new(struct store *s, struct tree_builder **ret, struct err *err
     b->s = s;
     b->sorted = true;
     arena_init(&b->text, TEXT_MAX);
-    int r = upload_begin(s, &b->u, err);
+    int r = upload_begin(s, STORE_TARGETS, false, &b->u, err);
     if (r < 0) {
         tree_builder_free(b);
         return r;
@@ -240,7 +240,7 @@ int tree_builder_finish(struct tree_builder *b, struct store_ref *ret, struct er
     rec.created_ns = os_now_ns();
     int r = complete(b, err);
     if (r == 0)
-        r = upload_end_stream(b->u, &m.chunks, &rec.stored_bytes, err);
+        r = upload_end_stream(b->u, &m.chunks, &rec.stored_bytes, NULL, err);
     if (r == 0) {
         m.entries = b->v.v;
         m.count = b->v.len;

@@ -22,6 +22,7 @@ struct stream_reader {
     char *data;
     uint64_t start;
     size_t len;
+    size_t next; /* the chunk after the one that is held: who asks for it reads in order */
 };
 void stream_reader_init(struct stream_reader *r, struct tree *t);
 void stream_reader_release(struct stream_reader *r);

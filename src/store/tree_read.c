@@ -77,7 +77,7 @@ size_t tree_find(const struct tree *t, const char *path)
 
 void stream_reader_init(struct stream_reader *r, struct tree *t)
 {
-    *r = (struct stream_reader){.t = t};
+    *r = (struct stream_reader){.t = t, .next = SIZE_MAX};
 }
 
 void stream_reader_release(struct stream_reader *r)
@@ -111,6 +111,9 @@ int stream_read(struct stream_reader *r, uint64_t offset, uint64_t max, const ch
         free(TAKE_PTR(r->data));
         if (!r->codec && !(r->codec = codec_take(t->s)))
             return err_nomem(err);
+        if (i == r->next)
+            chunks_expect(t->s, &t->m.chunks, i);
+        r->next = i + 1;
         int e = chunk_read(t->s, r->codec, &t->m.chunks.v[i].digest, t->m.chunks.v[i].len, &r->data,
                            NULL, err);
         if (e < 0)

@@ -14,12 +14,14 @@
 #define QUEUE_MAX 8
 #define THREADS_FROM ((size_t)1 << 20) /* bytes: less is done sooner by one thread */
 /* A batch is committed when it holds this much, so that memory and temporary files are bounded. */
-#define BATCH_BLOBS 256
+#define BATCH_BLOBS 1024
 #define BATCH_BYTES ((size_t)16 << 20)
 
 struct job {
     uint8_t *buf;
     size_t len, index;
+    bool hashed;
+    struct digest digest; /* if so */
 };
 
 /* What one thread needs for its chunks. */
@@ -33,10 +35,12 @@ struct lane {
 struct upload {
     struct store *s;
     int64_t session_ns; /* start */
+    enum store_class class;
     struct chunker chunker;
     uint8_t *buf; /* the open chunk */
     size_t buf_len;
     size_t total, next_index; /* of the stream */
+    struct hasher whole; /* of the stream; ctx NULL: nobody wants to know */
     struct lane lanes[1 + WORKERS_MAX]; /* 0: the feeding thread */
     size_t workers;
 
@@ -47,6 +51,7 @@ struct upload {
     bool stop;
     VEC(uint8_t *) spare; /* buffers of CHUNK_MAX */
     struct digest_set seen; /* chunks that this upload has added or found */
+    VEC(struct digest) wrote; /* since the last commit of all */
     struct chunk_list chunks; /* of the stream, by index */
     uint64_t stored;
     struct err failed; /* the first failure */
@@ -58,7 +63,11 @@ static int lane_init(struct lane *l, struct upload *u, struct err *err)
     l->codec = codec_take(u->s);
     if (!l->codec)
         return err_nomem(err);
-    return u->s->be->ops->batch_new(u->s->be, &l->batch, err);
+    const struct store_ops *ops = u->s->be->ops;
+    int r = ops->batch_new(u->s->be, &l->batch, err);
+    if (r == 0 && ops->batch_class)
+        ops->batch_class(l->batch, u->class);
+    return r;
 }
 
 static void lane_release(struct lane *l)
@@ -70,22 +79,25 @@ static void lane_release(struct lane *l)
     *l = (struct lane){0};
 }
 
-int upload_begin(struct store *s, struct upload **ret, struct err *err)
+int upload_begin(struct store *s, enum store_class class, bool hash, struct upload **ret, struct err *err)
 {
     struct upload *u = mem_zalloc(sizeof *u);
     if (!u)
         return err_nomem(err);
-    int r = s->be->ops->session_begin(s->be, &u->session_ns, err);
+    int r = s->be->ops->session_begin(s->be, false, &u->session_ns, err);
     if (r < 0) {
         free(u);
         return r;
     }
     u->s = s;
+    u->class = class;
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->work, NULL);
     pthread_cond_init(&u->done, NULL);
     chunker_init(&u->chunker, 0, 0, 0);
-    r = lane_init(&u->lanes[0], u, err);
+    r = hash ? hasher_init(&u->whole, err) : 0;
+    if (r == 0)
+        r = lane_init(&u->lanes[0], u, err);
     if (r < 0) {
         upload_free(u);
         return r;
@@ -114,15 +126,18 @@ void upload_free(struct upload *u)
     free(u->buf);
     free(u->chunks.v);
     digest_set_release(&u->seen);
+    hasher_release(&u->whole);
     pthread_cond_destroy(&u->work);
     pthread_cond_destroy(&u->done);
     pthread_mutex_destroy(&u->lock);
     u->s->be->ops->session_end(u->s->be, u->session_ns);
+    if (u->wrote.len && !u->s->be->ops->shared)
+        chunks_discard(u->s, u->wrote.v, u->wrote.len, u->session_ns);
+    VEC_RELEASE(&u->wrote);
     free(u);
 }
 
-/* Is the chunk in the store and safe while this session lives? 1, 0 or an error. */
-static int chunk_known(struct upload *u, const char *name, size_t *ret_stored, struct err *err)
+int upload_chunk_known(struct upload *u, const char *name, size_t *ret_stored, struct err *err)
 {
     const struct store_ops *ops = u->s->be->ops;
     struct blob_info info = {0};
@@ -133,10 +148,12 @@ static int chunk_known(struct upload *u, const char *name, size_t *ret_stored, s
     r = ops->collecting_before(u->s->be, &before, err);
     if (before < u->session_ns - SESSION_SLACK_NS)
         before = u->session_ns - SESSION_SLACK_NS;
+    if (ops->shared && before < object_fresh_ns(u->s)) /* others collect too, and do not know of this upload yet */
+        before = object_fresh_ns(u->s);
     if (r == 0)
-        r = ops->stat(u->s->be, name, &info, err);
+        r = ops->stat(u->s->be, name, u->class, &info, err);
     if (r == 0 && info.stamp_ns < before)
-        r = ops->touch(u->s->be, name, err);
+        r = ops->touch(u->s->be, name, u->class, err);
     ops->gate_leave(u->s->be, false);
     *ret_stored = info.size_bytes;
     return r == 0 ? 1 : r == -ERR_NOT_FOUND ? 0 : r;
@@ -152,16 +169,26 @@ static int commit_if_full(struct lane *l, struct err *err)
     return ops->batch_commit(l->u->s->be, &l->batch, 1, err);
 }
 
+static int note_written(struct upload *u, const struct digest *d, struct err *err)
+{
+    pthread_mutex_lock(&u->lock);
+    bool ok = VEC_PUSH(&u->wrote, *d);
+    pthread_mutex_unlock(&u->lock);
+    return ok ? 0 : err_nomem(err);
+}
+
 static int store_chunk(struct lane *l, const struct job *j, const struct digest *d,
                        size_t *ret_stored, struct err *err)
 {
     struct blob_name name = blob_name_of('c', d);
-    int r = chunk_known(l->u, name.s, ret_stored, err);
+    int r = upload_chunk_known(l->u, name.s, ret_stored, err);
     if (r != 0)
         return r < 0 ? r : 0;
     r = block_pack(l->codec, j->buf, j->len, ret_stored, err);
     if (r == 0)
         r = l->u->s->be->ops->batch_add(l->batch, name.s, l->codec->buf, *ret_stored, err);
+    if (r == 0)
+        r = note_written(l->u, d, err);
     return r < 0 ? r : commit_if_full(l, err);
 }
 
@@ -169,10 +196,10 @@ static void process(struct lane *l, const struct job *j)
 {
     struct upload *u = l->u;
     struct err err = {0};
-    struct digest d;
+    struct digest d = j->digest;
     bool first = false;
     size_t stored = 0;
-    int r = digest_of(j->buf, j->len, &d, &err);
+    int r = j->hashed ? 0 : digest_of(j->buf, j->len, &d, &err);
     pthread_mutex_lock(&u->lock);
     if (r == 0)
         r = digest_set_add(&u->seen, &d, &first, &err);
@@ -265,8 +292,12 @@ static int emit(struct upload *u, struct err *err)
         pthread_mutex_unlock(&u->lock);
         return r;
     }
-    struct job j = {TAKE_PTR(u->buf), u->buf_len, u->next_index++};
+    struct job j = {.buf = TAKE_PTR(u->buf), .len = u->buf_len, .index = u->next_index++, .hashed = u->whole.ctx != NULL};
     u->buf_len = 0;
+    pthread_mutex_unlock(&u->lock);
+    if (j.hashed) /* in the order of the stream, so not by several threads */
+        hasher_piece(&u->whole, j.buf, j.len, &j.digest);
+    pthread_mutex_lock(&u->lock);
     bool mine = !u->workers || u->queue_len == QUEUE_MAX;
     if (!mine) {
         u->queue[(u->queue_head + u->queue_len++) % QUEUE_MAX] = j;
@@ -330,7 +361,7 @@ static void drain(struct upload *u)
     pthread_mutex_unlock(&u->lock);
 }
 
-int upload_end_stream(struct upload *u, struct chunk_list *ret, uint64_t *ret_stored,
+int upload_end_stream(struct upload *u, struct chunk_list *ret, uint64_t *ret_stored, struct digest *ret_digest,
                       struct err *err)
 {
     int r = emit(u, err);
@@ -339,6 +370,8 @@ int upload_end_stream(struct upload *u, struct chunk_list *ret, uint64_t *ret_st
         r = err_copy(err, &u->failed);
     if (r < 0)
         return r;
+    if (u->whole.ctx)
+        hasher_final(&u->whole, ret_digest);
     *ret = (struct chunk_list){u->chunks.v, u->next_index, u->chunks.cap};
     *ret_stored = u->stored;
     u->chunks = (struct chunk_list){0};
@@ -376,7 +409,7 @@ int upload_object(struct upload *u, const void *data, size_t len, const struct d
     } else {
         r = upload_write(u, data, len, err);
         if (r == 0)
-            r = upload_end_stream(u, &rec->chunks, &stored, err);
+            r = upload_end_stream(u, &rec->chunks, &stored, NULL, err);
     }
     rec->stored_bytes += stored;
     if (r == 0)
@@ -385,13 +418,23 @@ int upload_object(struct upload *u, const void *data, size_t len, const struct d
     return r;
 }
 
+int upload_blob(struct upload *u, const char *name, const void *data, size_t len, struct err *err)
+{
+    struct lane *l = &u->lanes[0];
+    int r = u->s->be->ops->batch_add(l->batch, name, data, len, err);
+    return r < 0 ? r : commit_if_full(l, err);
+}
+
 int upload_commit(struct upload *u, struct err *err)
 {
     struct store_batch *batches[1 + WORKERS_MAX];
     size_t n = 0;
     for (size_t i = 0; i <= u->workers; i++)
         batches[n++] = u->lanes[i].batch;
-    return u->s->be->ops->batch_commit(u->s->be, batches, n, err);
+    int r = u->s->be->ops->batch_commit(u->s->be, batches, n, err);
+    if (r == 0)
+        VEC_CLEAR(&u->wrote);
+    return r;
 }
 
 int upload_new_object(struct upload *u, const void *data, size_t len, const struct digest *d,
@@ -401,7 +444,7 @@ int upload_new_object(struct upload *u, const void *data, size_t len, const stru
     int r = ops->gate_enter(u->s->be, false, err);
     if (r < 0)
         return r;
-    int known = object_known(u->s, d, rec->tree, err);
+    int known = object_known(u->s, d, u->class, rec->tree, err);
     ops->gate_leave(u->s->be, false);
     r = known < 0 ? known : 0;
     if (known == 0)

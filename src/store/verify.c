@@ -118,3 +118,8 @@ int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const 
     digest_set_release(&v.bad);
     return r;
 }
+
+int store_check_index(struct store *s, struct err *err)
+{
+    return s->be->ops->check ? s->be->ops->check(s->be, err) : 0;
+}

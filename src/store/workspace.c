@@ -338,7 +338,15 @@ static int slot_acquire(struct workspaces *w, char *path, const char *tree_ref, 
             break;
         close(TAKE_FD(s.lock_fd));
         _cleanup_close_ int fd = -1;
-        r = lock_path(path, LOCK_EX, &fd, err);
+        struct err busy = {0};
+        r = lock_path(path, LOCK_EX | LOCK_NB, &fd, &busy);
+        if (r == -ERR_BUSY) { /* another makes it, or has made it and works in it by now, perhaps for days */
+            os_sleep_ms(1);
+            r = 0;
+            continue;
+        }
+        if (r < 0 && err)
+            *err = busy;
         if (r == 0 && !is_ready(path, false)) {
             r = fill(w, path, tree_ref, overlay, owner, &bytes, err);
             made = r == 0;

@@ -31,6 +31,19 @@ __attribute__((format(printf, 3, 4))) static int bad(struct reader *r, const cha
     return err_set(&r->why, ERR_INVALID, "%s", text);
 }
 
+static int check_key(struct reader *r, const char *at, const char *group, const char *key, const char *const *known, size_t n)
+{
+    struct suggest s;
+    suggest_init(&s, key);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(known[i], key) == 0)
+            return 0;
+        suggest_offer(&s, known[i]);
+    }
+    return s.best ? bad(r, at, "unknown key '%s%.80s': did you mean '%s'?", group, key, s.best)
+                  : bad(r, at, "unknown key '%s%.80s'", group, key);
+}
+
 static int read_string(struct reader *r, const char *key, const char *def, char **ret)
 {
     char at[64];
@@ -162,18 +175,10 @@ static int read_resources(struct reader *r)
     if (!json_is_object(v))
         return bad(r, "/resources", "'resources' must be a mapping of memory, cpu, pids, disk, files");
     json_object_foreach((json_t *)v, key, one) {
-        struct suggest s;
-        bool found = false;
-        suggest_init(&s, key);
-        for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-            found |= strcmp(known[i], key) == 0;
-            suggest_offer(&s, known[i]);
-        }
         snprintf(at, sizeof at, "/resources/%.100s", key);
-        if (!found && s.best)
-            return bad(r, at, "unknown key 'resources.%.60s': did you mean '%s'?", key, s.best);
-        if (!found)
-            return bad(r, at, "unknown key 'resources.%.60s'", key);
+        int x = check_key(r, at, "resources.", key, known, ARRAY_LEN(known));
+        if (x < 0)
+            return x;
         json_int_t number = strcmp(key, "cpu") == 0 ? -1 : resource_value(key, one);
         json_t *normal = strcmp(key, "cpu") == 0 ? cpu_value(one) : number > 0 ? json_integer(number) : NULL;
         if (!normal)
@@ -215,29 +220,34 @@ static int check_defaults(struct reader *r)
     return c;
 }
 
+/* A name that is no parameter would grant nothing, and nobody would know why. */
+static int read_network_if(struct reader *r)
+{
+    int c = read_string(r, "network_if", NULL, &r->d->network_if);
+    if (c < 0 || !r->d->network_if)
+        return c;
+    json_t *p = json_object_get(json_object_get(r->d->parameters, "properties"), r->d->network_if);
+    return strcmp(json_str(p, "type", ""), "boolean") == 0
+               ? 0
+               : bad(r, "/network_if", "network_if '%.60s' is no parameter of type boolean", r->d->network_if);
+}
+
 static int check_keys(struct reader *r)
 {
     static const char *const known[] = {"name", "version", "vertical", "description", "author", "tags",
                                         "workspace_isolation", "default_parameters", "parameters", "output_schema",
-                                        "required_modules", "timeout", "resources", "network", "schedule"};
+                                        "required_modules", "timeout", "resources", "network", "network_if",
+                                        "schedule"};
     const char *key;
     json_t *v;
     char at[200];
     if (!json_is_object(r->doc))
         return bad(r, "", "must be a mapping of keys (name, version, ...)");
     json_object_foreach((json_t *)r->doc, key, v) {
-        struct suggest s;
-        bool found = false;
-        suggest_init(&s, key);
-        for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-            found |= strcmp(known[i], key) == 0;
-            suggest_offer(&s, known[i]);
-        }
         snprintf(at, sizeof at, "/%.150s", key);
-        if (!found && s.best)
-            return bad(r, at, "unknown key '%.80s': did you mean '%s'?", key, s.best);
-        if (!found)
-            return bad(r, at, "unknown key '%.80s'", key);
+        int x = check_key(r, at, "", key, known, ARRAY_LEN(known));
+        if (x < 0)
+            return x;
     }
     return 0;
 }
@@ -266,7 +276,7 @@ static int read_all(struct reader *r)
         (c = read_schema(r, "output_schema", &d->output_schema)) < 0 || (c = read_defaults(r)) < 0 ||
         (c = check_defaults(r)) < 0 || (c = read_names(r, "required_modules", &d->required_modules)) < 0 ||
         (c = read_timeout(r)) < 0 || (c = read_resources(r)) < 0 ||
-        (c = read_choice(r, "network", NULL, networks, &d->network)) < 0 ||
+        (c = read_choice(r, "network", NULL, networks, &d->network)) < 0 || (c = read_network_if(r)) < 0 ||
         (c = read_string(r, "schedule", NULL, &d->schedule)) < 0)
         return c;
     if (!toolbox_name_valid(d->vertical))

@@ -24,6 +24,7 @@
 struct toolbox {
     VEC(const char *) path; /* owned strings; the last is NULL */
     size_t untrusted;       /* index of the untrusted folder; path.len: none */
+    struct def_cache cache;
 };
 
 bool toolbox_name_valid(const char *name)
@@ -78,6 +79,7 @@ int toolbox_open(const struct toolbox_options *o, struct toolbox **ret, struct e
     struct toolbox *t = mem_zalloc(sizeof *t);
     if (!t)
         return err_nomem(err);
+    pthread_mutex_init(&t->cache.lock, NULL);
     int r = add_all(t, o, err);
     if (r < 0) {
         toolbox_free(t);
@@ -94,6 +96,7 @@ void toolbox_free(struct toolbox *t)
     VEC_EACH(&t->path, p)
         free((char *)*p);
     VEC_RELEASE(&t->path);
+    def_cache_release(&t->cache);
     free(t);
 }
 
@@ -109,7 +112,7 @@ void workflow_def_free(struct workflow_def *d)
     if (!d)
         return;
     char *const strings[] = {d->name, d->version, d->vertical, d->description, d->author, d->isolation,
-                             d->network, d->schedule, d->script, d->dir, d->broken_file, d->broken_reason};
+                             d->network, d->network_if, d->schedule, d->script, d->dir, d->broken_file, d->broken_reason};
     json_t *const values[] = {d->tags, d->default_parameters, d->parameters, d->output_schema, d->required_modules,
                               d->resources};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
@@ -127,6 +130,11 @@ int workflow_def_error(const struct workflow_def *d, struct err *err)
     if (d->broken_line > 0)
         return err_set(err, ERR_INVALID, "%s:%d: %s", d->broken_file, d->broken_line, d->broken_reason);
     return err_set(err, ERR_INVALID, "%s: %s", d->broken_file, d->broken_reason);
+}
+
+int workflow_def_read(struct workflow_def *d, const char *text, size_t len, struct err *err)
+{
+    return metadata_read(d, "metadata.yaml", text, len, err);
 }
 
 int def_broken(struct workflow_def *d, const char *file, int line, const char *reason, struct err *err)
@@ -228,10 +236,6 @@ int toolbox_load_dir(const char *dir, struct workflow_def **ret, struct err *err
     return load(path, slash ? slash + 1 : path, ret, err);
 }
 
-/* ---- listing ---- */
-
-typedef VEC(struct workflow_def *) def_list;
-
 /* A folder is a workflow if it holds one of the two files. */
 static bool looks_like_one(const char *dir)
 {
@@ -239,16 +243,34 @@ static bool looks_like_one(const char *dir)
     return (a && os_exists(a)) || (b && os_exists(b));
 }
 
+/* The same, unless it was read before and stands as it did. *ret NULL: it is no folder of a workflow. */
+static int load_cached(struct toolbox *t, const char *dir, const char *name, struct workflow_def **ret, struct err *err)
+{
+    struct def_cache_stamp stamp;
+    bool settled = def_cache_stamp(dir, &stamp);
+    *ret = settled ? def_cache_get(&t->cache, dir, &stamp) : NULL;
+    if (*ret || (!settled && (!os_is_dir(dir) || !looks_like_one(dir))))
+        return 0;
+    int r = load(dir, name, ret, err);
+    if (r == 0 && settled)
+        def_cache_put(&t->cache, dir, &stamp, *ret);
+    return r;
+}
+
+/* ---- listing ---- */
+
+typedef VEC(struct workflow_def *) def_list;
+
 static int list_one(struct toolbox *t, size_t place, const char *name, struct map *seen, def_list *list, struct err *err)
 {
     _cleanup_free_ char *dir = os_path_join(t->path.v[place], name);
     struct workflow_def *d;
     if (!dir)
         return err_nomem(err);
-    if (map_get(seen, name) || !os_is_dir(dir) || !looks_like_one(dir))
+    if (map_get(seen, name))
         return 0;
-    int r = load(dir, name, &d, err);
-    if (r < 0)
+    int r = load_cached(t, dir, name, &d, err);
+    if (r < 0 || !d)
         return r;
     d->untrusted = place == t->untrusted;
     if (VEC_PUSH(list, d))
@@ -316,6 +338,8 @@ static int not_found(struct toolbox *t, const char *name, struct err *err)
         suggest_offer(&s, list[i]->name);
     int r = s.best ? err_set(err, ERR_NOT_FOUND, "no workflow '%.100s': did you mean '%s'?", name, s.best)
                    : err_set(err, ERR_NOT_FOUND, "no workflow '%.100s'", name);
+    if (!s.best)
+        err_hint(err, "'ff workflow list' shows what there is");
     toolbox_list_free(list, n);
     return r;
 }
@@ -332,9 +356,9 @@ int toolbox_find(struct toolbox *t, const char *name, struct workflow_def **ret,
         _cleanup_(workflow_def_free_cleanup_) struct workflow_def *d = NULL;
         if (!dir)
             return err_nomem(err);
-        if (!os_is_dir(dir) || !looks_like_one(dir))
+        int r = load_cached(t, dir, name, &d, err);
+        if (r == 0 && !d)
             continue;
-        int r = load(dir, name, &d, err);
         if (r == 0)
             r = workflow_def_error(d, err);
         if (r < 0)

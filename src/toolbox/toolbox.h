@@ -1,5 +1,5 @@
-/* Workflow folders: NAME/metadata.yaml and NAME/workflow.lua, found on a search path and read anew
- * each time they are asked for, so that a folder that is dropped in or mended works at once.
+/* Workflow folders: NAME/metadata.yaml and NAME/workflow.lua, found on a search path and looked at
+ * anew each time they are asked for, so that a folder that is dropped in or mended works at once.
  *
  * A folder that cannot be used is listed as broken, with file, line and reason, and breaks nothing
  * else. */
@@ -25,6 +25,7 @@ struct workflow_def {
     int64_t timeout_ms;     /* 0: none */
     json_t *resources;      /* object: memory, disk in bytes; cpu in seconds; pids, files; only what is given */
     char *network;          /* none, loopback, full; NULL: not given */
+    char *network_if;       /* a parameter that must be true for it; NULL: none */
     char *schedule;         /* cron expression; NULL: none */
     char *script;           /* text of workflow.lua, 0-terminated */
     size_t script_len;
@@ -67,6 +68,9 @@ int toolbox_find(struct toolbox *t, const char *name, struct workflow_def **ret,
 /* Reads one folder by its path; broken ones succeed with def->broken. -ERR_NOT_FOUND if there is no
  * such folder. */
 int toolbox_load_dir(const char *dir, struct workflow_def **ret, struct err *err);
+/* Fills in a definition that has only a name from the text of a metadata.yaml: without a script, as another machine tells
+ * of it. */
+int workflow_def_read(struct workflow_def *d, const char *text, size_t len, struct err *err);
 void workflow_def_free(struct workflow_def *d); /* NULL is fine */
 /* -ERR_INVALID with "FILE:LINE: reason" if it is broken, else 0. */
 int workflow_def_error(const struct workflow_def *d, struct err *err);

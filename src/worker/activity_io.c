@@ -14,13 +14,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define REQUEST_MAX ((size_t)64 << 20)
 #define ARTIFACT_MAX ((uint64_t)4 << 30)
 #define INPUT_DEPTH_MAX 64
+#define RUN_MODULE_DIRS_MAX 16
 #define CPU_SECONDS_MAX (100.0 * 366 * 86400)
-#define WORKER_PIN_OWNER_MAX (ENGINE_ID_MAX + 8)
 
 int worker_activity_fail(struct activity *a, const char *type, bool non_retryable)
 {
@@ -90,6 +91,20 @@ static int read_limits(struct activity *a, struct err *err)
     return r;
 }
 
+/* A script may ask for less than its workflow's metadata grants, not for more. */
+static int read_network(struct activity *a, struct err *err)
+{
+    const char *asked = json_str(a->context, "network", "none");
+    const char *granted = json_str(a->context, "network_granted", asked);
+    enum sandbox_network most;
+    if (!sandbox_network_parse(asked, &a->network) || !sandbox_network_parse(granted, &most))
+        return err_set(err, ERR_INVALID, "network is none, loopback or full, not '%.40s'", asked);
+    if (a->network <= most)
+        return 0;
+    return err_set(err, ERR_PERMISSION,
+                   "network %s is not granted: the workflow's metadata.yaml says 'network: %s'", asked, granted);
+}
+
 static int parse_task(struct activity *a, struct err *err)
 {
     int r = pbx_payloads_json(a->task->input, 0, &a->input, err);
@@ -105,15 +120,14 @@ static int parse_task(struct activity *a, struct err *err)
     if (r == 0 && a->task->heartbeat_details)
         r = pbx_payloads_json(a->task->heartbeat_details, 0, &details, err);
     json_t *checkpoint = json_object_get(details, "checkpoint");
-    if (checkpoint && !json_is_null(checkpoint))
+    if (checkpoint && !json_is_null(checkpoint) && !a->checkpoint) /* else a later one, of before it waited */
         a->checkpoint = json_incref(checkpoint);
+    json_t *kept = json_object_get(details, "kept");
+    if (json_is_object(kept) && !a->kept)
+        a->kept = json_incref(kept);
     if (r == 0)
         r = read_limits(a, err);
-    const char *net = json_str(a->context, "network", "none");
-    a->network = strcmp(net, "full") == 0       ? SANDBOX_NET_FULL
-                 : strcmp(net, "loopback") == 0 ? SANDBOX_NET_LOOPBACK
-                                                : SANDBOX_NET_NONE;
-    return r;
+    return r < 0 ? r : read_network(a, err);
 }
 
 /* --- before ----------------------------------------------------------------------------------------------- */
@@ -129,6 +143,8 @@ static int fetch_object(struct objects *o, json_t *ref, const char *name)
     struct err *err = &o->a->err;
     if (o->count >= ACTIVITY_OBJECTS_MAX)
         return err_set(err, ERR_LIMIT, "the input refers to more than %d objects", ACTIVITY_OBJECTS_MAX);
+    if (o->count == 0 && os_mkdir(o->dir, 0755, true, err) < 0)
+        return -err->code;
     _cleanup_free_ char *path = mem_printf("%s/%d", o->dir, o->count);
     if (!path)
         return err_nomem(err);
@@ -138,7 +154,8 @@ static int fetch_object(struct objects *o, json_t *ref, const char *name)
         r = store_get_fd(o->a->worker->o.store, name, fd, NULL, err);
     if (r < 0)
         return err_wrap(err, "object %s of the input", name);
-    _cleanup_free_ char *inside = mem_printf("/objects/%d", o->count++);
+    _cleanup_free_ char *inside =
+        mem_printf("%s/%d", sandbox_path(o->a->worker->o.spawner, "/objects", o->dir), o->count++);
     if (!inside || json_object_set_new(ref, "path", json_string(inside)) < 0)
         return err_nomem(err);
     return 0;
@@ -173,23 +190,22 @@ static int fetch_objects(struct objects *o, json_t *v, int depth)
 
 static int make_folders(struct activity *a)
 {
-    a->dir = os_path_join(a->worker->scratch_dir, a->token_id);
-    _cleanup_free_ char *scratch = a->dir ? os_path_join(a->dir, "scratch") : NULL;
-    _cleanup_free_ char *objects = a->dir ? os_path_join(a->dir, "objects") : NULL;
-    if (!scratch || !objects)
-        return err_nomem(&a->err);
-    /* The outer folder is closed to others; what is inside is open to the sandbox's user, whoever that is. */
-    int r = os_mkdir(a->dir, 0700, false, &a->err);
-    if (r == 0)
-        r = os_mkdir(scratch, 0777, false, &a->err);
-    if (r == 0 && chmod(scratch, 0777) < 0)
-        r = err_sys(&a->err, errno, "chmod %s", scratch);
-    if (r == 0)
-        r = os_mkdir(objects, 0755, false, &a->err);
+    int r = worker_folder_take(a);
+    _cleanup_free_ char *objects = r == 0 ? os_path_join(a->dir, "objects") : NULL;
+    if (r == 0 && !objects)
+        r = err_nomem(&a->err);
     if (r < 0)
         return r;
     struct objects o = {.a = a, .dir = objects};
     r = fetch_objects(&o, a->input, 0);
+    if (r == 0 && a->kept) {
+        a->kept_files = json_deep_copy(a->kept);
+        r = a->kept_files ? fetch_objects(&o, a->kept_files, 0) : err_nomem(&a->err);
+    }
+    if (r == 0)
+        r = worker_memory_find(a, &a->err);
+    if (r == 0 && a->remembered)
+        r = fetch_objects(&o, a->remembered, 0);
     a->has_objects = o.count > 0;
     return r;
 }
@@ -212,15 +228,22 @@ static int acquire_workspace(struct activity *a)
 
 static int write_request(struct activity *a)
 {
+    struct spawner *s = a->worker->o.spawner;
+    _cleanup_free_ char *scratch = os_path_join(a->dir, "scratch");
+    _cleanup_free_ char *objects = os_path_join(a->dir, "objects");
+    if (!scratch || !objects)
+        return err_nomem(&a->err);
     struct module_request req = {
         .module = a->module.name,
         .run_id = a->task->workflow_execution->workflow_id,
         .attempt = a->task->attempt,
         .input = a->input,
-        .workspace = a->workspace ? "/workspace" : NULL,
-        .scratch = "/scratch",
-        .objects = a->has_objects ? "/objects" : NULL,
+        .workspace = a->workspace ? sandbox_path(s, "/workspace", workspace_lower(a->workspace)) : NULL,
+        .scratch = sandbox_path(s, "/scratch", scratch),
+        .objects = a->has_objects ? sandbox_path(s, "/objects", objects) : NULL,
         .checkpoint = a->checkpoint,
+        .kept = a->kept_files,
+        .remembered = a->remembered,
     };
     struct strbuf text = STRBUF_INIT_MAX(REQUEST_MAX);
     int r = module_request_write(&req, &text, &a->err);
@@ -237,17 +260,60 @@ static int write_request(struct activity *a)
     return r;
 }
 
+/* Of the user, or of root; nobody else can put a module there. */
+static bool is_ours(const char *dir)
+{
+    struct stat st;
+    return dir[0] == '/' && stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_uid == geteuid() || st.st_uid == 0) &&
+           !(st.st_mode & 002);
+}
+
+/* In the folders that the run's context names. -ERR_NOT_FOUND: not there. */
+static int find_run_module(struct activity *a, struct err *err)
+{
+    static const struct module *const none[] = {NULL};
+    const char *name = a->task->activity_type->name, *dirs[RUN_MODULE_DIRS_MAX + 1] = {NULL};
+    json_t *list = json_object_get(a->context, "modules"), *d;
+    size_t i, n = 0;
+    json_array_foreach(list, i, d)
+        if (n < RUN_MODULE_DIRS_MAX && json_is_string(d) && is_ours(json_string_value(d)))
+            dirs[n++] = json_string_value(d);
+    if (!n || module_registry_builtin(a->worker->o.modules, name))
+        return -ERR_NOT_FOUND;
+    struct module_registry *r;
+    int e = module_registry_new(none, dirs, &r, err);
+    if (e < 0)
+        return e;
+    e = module_registry_find(r, name, &a->module, err);
+    module_registry_free(r);
+    return e;
+}
+
+static int find_module(struct activity *a)
+{
+    int r = a->worker->o.run_modules ? find_run_module(a, &a->err) : -ERR_NOT_FOUND;
+    return r != -ERR_NOT_FOUND
+               ? r
+               : module_registry_find(a->worker->o.modules, a->task->activity_type->name, &a->module, &a->err);
+}
+
 void worker_activity_prepare(struct activity *a)
 {
-    struct worker *w = a->worker;
     if (parse_task(a, &a->err) < 0) {
         worker_activity_fail(a, "BadInput", true);
         return;
     }
-    if (module_registry_find(w->o.modules, a->task->activity_type->name, &a->module, &a->err) < 0) {
+    if (find_module(a) < 0) {
         worker_activity_fail(a, "ModuleNotFound", true);
         return;
     }
+    if (worker_memory_about(a, &a->err) < 0) {
+        worker_activity_fail(a, "BadInput", true);
+        return;
+    }
+    worker_cache_look(a);
+    if (a->answer)
+        return;
     if (make_folders(a) < 0 || acquire_workspace(a) < 0 || write_request(a) < 0)
         worker_activity_fail(a, "WorkspaceError", a->err.code == ERR_INVALID || a->err.code == ERR_NOT_FOUND);
 }
@@ -275,12 +341,35 @@ static const char *media_type_of(const char *name)
     return "application/octet-stream";
 }
 
-/* What a run produced is kept as long as the run. */
-static int pin(struct activity *a, const struct store_ref *ref)
+/* A campaign's corpus is "corpus-<n>.tar" (fuzz/checkpoint.c). */
+static enum store_class class_of(const char *name)
 {
-    char owner[WORKER_PIN_OWNER_MAX];
-    snprintf(owner, sizeof owner, "run/%s", a->task->workflow_execution->workflow_id);
-    return store_pin(a->worker->o.store, owner, ref->text, 0, &a->err);
+    return strncmp(name, "corpus", 6) == 0 ? STORE_CORPORA : STORE_RESULTS;
+}
+
+/* What a run produced is kept as long as the run. */
+int worker_pin(struct activity *a, const char *ref, struct err *err)
+{
+    _cleanup_free_ char *owner = worker_pin_owner(a->worker->name_space, a->task->workflow_execution->workflow_id);
+    return !owner ? err_nomem(err) : store_pin(a->worker->o.store, owner, ref, 0, err);
+}
+
+int worker_store_artifact(struct activity *a, int scratch_fd, const char *scratch, const struct artifact *f, json_t **ret,
+                          struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    struct store_ref ref;
+    uint64_t size;
+    const char *type = media_type_of(f->name);
+    int r = module_artifact_open(scratch_fd, sandbox_path(a->worker->o.spawner, "/scratch", scratch), f->path, &fd, err);
+    if (r == 0)
+        r = store_put_fd(a->worker->o.store, class_of(f->name), fd, ARTIFACT_MAX, type, &ref, &size, err);
+    if (r == 0)
+        r = worker_pin(a, ref.text, err);
+    if (r < 0)
+        return r;
+    *ret = ref_json(&ref, size, type);
+    return *ret ? 0 : err_nomem(err);
 }
 
 static int store_artifacts(struct activity *a, json_t *ret)
@@ -293,21 +382,25 @@ static int store_artifacts(struct activity *a, json_t *ret)
     _cleanup_close_ int dir = -1;
     int r = os_open(scratch, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &dir, &a->err);
     VEC_EACH(&a->artifacts, f) {
-        _cleanup_close_ int fd = -1;
-        struct store_ref ref;
-        uint64_t size;
-        const char *type = media_type_of(f->name);
+        json_t *ref = NULL;
         if (r == 0)
-            r = module_artifact_open(dir, f->path, &fd, &a->err);
-        if (r == 0)
-            r = store_put_fd(a->worker->o.store, fd, ARTIFACT_MAX, type, &ref, &size, &a->err);
-        if (r == 0)
-            r = pin(a, &ref);
+            r = worker_store_artifact(a, dir, scratch, f, &ref, &a->err);
         if (r < 0)
             return r;
-        if (json_object_set_new(ret, f->name, ref_json(&ref, size, type)) < 0)
+        if (json_object_set_new(ret, f->name, ref) < 0)
             return err_nomem(&a->err);
     }
+    return r;
+}
+
+/* Findings that are none are the same object for all: kept once, not by a commit for each activity. */
+static int pin_nothing(struct activity *a, const struct store_ref *ref)
+{
+    struct worker *w = a->worker;
+    if (atomic_load(&w->nothing_pinned))
+        return 0;
+    int r = store_pin(w->o.store, "findings/none", ref->text, 0, &a->err);
+    atomic_store(&w->nothing_pinned, r == 0);
     return r;
 }
 
@@ -320,7 +413,7 @@ static int store_findings(struct activity *a, json_t **ret)
     static const char type[] = "application/x-ndjson";
     r = store_put(a->worker->o.store, strbuf_str(&a->findings), a->findings.len, type, &ref, &a->err);
     if (r == 0)
-        r = pin(a, &ref);
+        r = a->findings.len ? worker_pin(a, ref.text, &a->err) : pin_nothing(a, &ref);
     if (r < 0)
         return r;
     *ret = ref_json(&ref, a->findings.len, type);
@@ -374,7 +467,7 @@ static int check_answer_size(struct activity *a)
 
 static int build_answer(struct activity *a)
 {
-    _cleanup_json_ json_t *artifacts = json_object();
+    _cleanup_json_ json_t *artifacts = a->kept ? json_copy(a->kept) : json_object();
     _cleanup_json_ json_t *findings = NULL;
     if (!artifacts)
         return err_nomem(&a->err);
@@ -392,7 +485,7 @@ static int build_answer(struct activity *a)
 
 static void judge(struct activity *a)
 {
-    if (a->failed)
+    if (a->failed || a->answer) /* it was in the store */
         return;
     if (judge_end(a) < 0)
         return;
@@ -413,7 +506,8 @@ static void judge(struct activity *a)
         worker_activity_fail(a, "ModuleFailed", false);
         return;
     }
-    build_answer(a);
+    if (build_answer(a) == 0)
+        worker_cache_put(a);
 }
 
 void worker_activity_collect(struct activity *a)
@@ -422,11 +516,11 @@ void worker_activity_collect(struct activity *a)
         judge(a);
     if (a->workspace)
         workspace_release(TAKE_PTR(a->workspace));
-    struct err err = {0};
-    if (a->dir && os_remove_tree(a->dir, &err) < 0)
-        log_warn("%s", err.msg);
+    if (a->dir)
+        worker_folder_give(a);
     if (a->in_fd >= 0) {
         close(a->in_fd);
         a->in_fd = -1;
     }
+    a->no_room = worker_activity_lacks_room(a);
 }

@@ -3,6 +3,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sanitizer.h"
+#include "base/units.h"
 #include "os/clock.h"
 #include "worker/activity_internal.h"
 
@@ -14,12 +16,42 @@ static void retire(struct activity_runner *r, struct poller *p)
     atomic_fetch_sub(&r->pollers, 1);
 }
 
+static bool all_brief(const struct worker *w)
+{
+    return w->activities->usual_ns > 0 && w->activities->usual_ns < w->o.brief_ms * NS_PER_MS;
+}
+
 static void poll_again(struct worker *w, struct poller *p)
 {
-    if (w->activities->stopping)
+    if (w->activities->stopping || (p->extra && !all_brief(w))) {
+        p->vertical->extra -= p->extra;
         retire(w->activities, p);
-    else
+    } else {
         poller_send(p, &w->activities->inbox);
+    }
+}
+
+static int add_poll(struct worker *w, struct vertical *v, bool extra, struct err *err)
+{
+    struct poller *p = poller_new(w, ENGINE_POLL_ACTIVITY_TASK, v, false);
+    if (!p)
+        return err_nomem(err);
+    p->extra = extra;
+    v->extra += extra;
+    atomic_fetch_add(&w->activities->pollers, 1);
+    poller_send(p, &w->activities->inbox);
+    return 0;
+}
+
+/* Each brief one that ends lets one more be taken. */
+static void learn(struct activity *a, struct vertical *v)
+{
+    struct worker *w = a->worker;
+    struct activity_runner *r = w->activities;
+    int64_t took = os_mono_ns() - a->begun_ns;
+    r->usual_ns = r->usual_ns ? r->usual_ns + (took - r->usual_ns) / 4 : took;
+    if (!r->stopping && v->extra < w->o.activity_extra && all_brief(w))
+        add_poll(w, v, true, NULL); /* without memory there is none */
 }
 
 static void handle_answer(struct worker *w, struct poller *p)
@@ -34,23 +66,70 @@ static void handle_answer(struct worker *w, struct poller *p)
     poll_again(w, p);
 }
 
+int activity_runner_running(const struct worker *w)
+{
+    return w->activities ? atomic_load(&w->activities->running) : 0;
+}
+
 void activity_runner_over(struct activity *a)
 {
     struct activity_runner *r = a->worker->activities;
+    atomic_fetch_sub(&r->running, 1);
     *(a->prev ? &a->prev->next : &r->first) = a->next;
     if (a->next)
         a->next->prev = a->prev;
-    poll_again(a->worker, a->poller);
-    a->poller = NULL;
+    activity_runner_next(a);
+}
+
+void activity_runner_next(struct activity *a)
+{
+    struct poller *p = TAKE_PTR(a->poller);
+    if (!p)
+        return;
+    learn(a, p->vertical);
+    poll_again(a->worker, p);
 }
 
 static void close_handles(struct activity_runner *r)
 {
     if (r->closed)
         return;
+    pthread_mutex_lock(&r->lock); /* nobody wakes what is closed */
     r->closed = true;
+    pthread_mutex_unlock(&r->lock);
     uv_close((uv_handle_t *)&r->wake, NULL);
     uv_close((uv_handle_t *)&r->spawner, NULL);
+}
+
+void activity_runner_ask(struct worker *w, const char *run_id)
+{
+    struct activity_runner *r = w->activities;
+    if (!r || !r->started || !atomic_load(&r->running))
+        return;
+    char *copy = mem_strdup(run_id);
+    pthread_mutex_lock(&r->lock);
+    bool sent = !r->closed && copy && VEC_PUSH(&r->asked, copy);
+    if (sent)
+        uv_async_send(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+    if (!sent) /* then the next heartbeat asks */
+        free(copy);
+}
+
+/* Those whose run was asked for. */
+static void ask_activities(struct activity_runner *r)
+{
+    pthread_mutex_lock(&r->lock);
+    typeof(r->asked) asked = r->asked;
+    memset(&r->asked, 0, sizeof r->asked);
+    pthread_mutex_unlock(&r->lock);
+    VEC_EACH(&asked, run_id) {
+        for (struct activity *a = r->first; a; a = a->next)
+            if (strcmp(a->task->workflow_execution->run_id, *run_id) == 0)
+                worker_activity_ask(a);
+        free(*run_id);
+    }
+    VEC_RELEASE(&asked);
 }
 
 /* Something was put in the inbox, a heartbeat was answered, or it is time to stop. */
@@ -64,6 +143,15 @@ static void on_wake(uv_async_t *handle)
             next = a->next;
             worker_activity_abandon(a);
         }
+    }
+    ask_activities(r);
+    pthread_mutex_lock(&r->lock);
+    struct activity *exited = TAKE_PTR(r->exited);
+    pthread_mutex_unlock(&r->lock);
+    while (exited) {
+        struct activity *a = exited;
+        exited = a->next_exited;
+        worker_activity_exited(a);
     }
     for (;;) {
         pthread_mutex_lock(&r->lock);
@@ -113,17 +201,10 @@ static void *run_thread(void *arg)
 
 int activity_runner_add(struct worker *w, struct vertical *v, struct err *err)
 {
-    _cleanup_free_ char *queue = worker_queue_name(v->name);
-    if (!queue)
-        return err_nomem(err);
-    for (int i = 0; i < w->o.activity_slots; i++) {
-        struct poller *p = poller_new(w, ENGINE_POLL_ACTIVITY_TASK, queue, false, v);
-        if (!p)
-            return err_nomem(err);
-        atomic_fetch_add(&w->activities->pollers, 1);
-        poller_send(p, &w->activities->inbox);
-    }
-    return 0;
+    int r = 0;
+    for (int i = 0; r == 0 && i < w->o.activity_slots; i++)
+        r = add_poll(w, v, false, err);
+    return r;
 }
 
 int activity_runner_start(struct worker *w, struct err *err)
@@ -133,6 +214,8 @@ int activity_runner_start(struct worker *w, struct err *err)
         return err_nomem(err);
     w->activities = r;
     pthread_mutex_init(&r->lock, NULL);
+    if (!(r->buf = mem_alloc(ACTIVITY_READ_MAX)))
+        return err_nomem(err);
     inbox_init(&r->inbox);
     int e = uv_loop_init(&r->loop);
     if (e < 0)
@@ -173,10 +256,23 @@ void activity_runner_free(struct worker *w)
         int e = uv_loop_close(&r->loop);
         ASSERT(e == 0);
     }
+    VEC_EACH(&r->asked, run_id)
+        free(*run_id);
+    VEC_RELEASE(&r->asked);
+    worker_folder_release(r);
+    free(r->buf);
     inbox_release(&r->inbox);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
+
+#ifdef BUILT_WITH_ASAN
+/* The pool's threads end before OpenSSL does, which then keeps nothing for them that LeakSanitizer could take for a leak. */
+static void end_pool(void)
+{
+    atexit(uv_library_shutdown);
+}
+#endif
 
 void activity_runner_stop(struct worker *w)
 {
@@ -185,4 +281,8 @@ void activity_runner_stop(struct worker *w)
         return;
     uv_async_send(&r->wake);
     pthread_join(r->thread, NULL);
+#ifdef BUILT_WITH_ASAN
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, end_pool);
+#endif
 }

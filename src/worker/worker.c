@@ -16,6 +16,12 @@
 
 #define AGAIN_MS 200
 
+char *worker_pin_owner(const char *name_space, const char *workflow_id)
+{
+    bool plain = strcmp(name_space, "default") == 0;
+    return plain ? mem_printf("run/%s", workflow_id) : mem_printf("run@%s/%s", name_space, workflow_id);
+}
+
 char *worker_queue_name(const char *vertical)
 {
     return mem_printf("%s-queue", vertical);
@@ -72,23 +78,23 @@ bool inbox_failed(const struct poller *list)
     return false;
 }
 
-static void set_queue(Pb__TaskQueue *q, const char *name, bool sticky)
+static void set_queue(Pb__TaskQueue *q, const struct vertical *v, bool sticky)
 {
-    q->name = pbx_str(name);
+    q->name = pbx_str(sticky ? v->sticky : v->queue);
     q->kind = sticky ? PB__TASK_QUEUE_KIND__TASK_QUEUE_KIND_STICKY
                      : PB__TASK_QUEUE_KIND__TASK_QUEUE_KIND_NORMAL;
+    q->normal_name = pbx_str(sticky ? v->queue : "");
 }
 
-struct poller *poller_new(struct worker *w, enum engine_method m, const char *queue, bool sticky,
-                          struct vertical *v)
+struct poller *poller_new(struct worker *w, enum engine_method m, struct vertical *v, bool sticky)
 {
     struct poller *p = mem_zalloc(sizeof *p);
     Pb__TaskQueue *q = mem_zalloc(sizeof *q);
     if (!p || !q)
         goto nomem;
     pb__task_queue__init(q);
-    set_queue(q, queue, sticky);
-    if (!q->name)
+    set_queue(q, v, sticky);
+    if (!q->name || !q->normal_name)
         goto nomem;
     if (m == ENGINE_POLL_WORKFLOW_TASK) {
         Pb__PollWorkflowTaskQueueRequest *r = mem_alloc(sizeof *r);
@@ -132,6 +138,10 @@ static void poll_answered(void *arg, ProtobufCMessage *resp, const struct err *e
     struct poller *p = arg;
     struct inbox *to = p->to;
     struct worker *w = p->worker;
+    if (err->code) {
+        engine_free_message(resp);
+        resp = NULL;
+    }
     p->answer = resp;
     p->err = *err;
     p->next = NULL;
@@ -157,13 +167,24 @@ struct plain_call {
     enum engine_method method;
     ProtobufCMessage *req;
     const char *what;
+    char *ask; /* run id */
     struct plain_call *next;
 };
 
 static void plain_free(struct plain_call *c)
 {
     engine_free_message(c->req);
+    free(c->ask);
     free(c);
+}
+
+/* The engine goes on by itself when there is room again; somebody should know that it waits. */
+static void tell_no_room(struct worker *w, const struct err *err)
+{
+    json_t *data = err->code == ERR_NO_SPACE ? json_pack("{s:s}", "message", err->msg) : NULL;
+    if (data)
+        worker_emit(w, "", "", 0, "no_space", data);
+    json_decref(data);
 }
 
 static void plain_answered(void *arg, ProtobufCMessage *resp, const struct err *err)
@@ -171,8 +192,11 @@ static void plain_answered(void *arg, ProtobufCMessage *resp, const struct err *
     struct plain_call *c = arg;
     struct worker *w = c->worker;
     engine_free_message(resp);
+    if (err->code == ERR_LIMIT && c->method == ENGINE_COMPLETE_WORKFLOW_TASK)
+        workflow_runner_refuse(w, c->req, err);
     if (err->code && err_retryable(err->code) && !atomic_load(&w->stopping)) {
         log_debug("%s: %s; trying again", c->what, err->msg);
+        tell_no_room(w, err);
         pthread_mutex_lock(&w->lock_again);
         c->next = w->again;
         w->again = c;
@@ -181,7 +205,9 @@ static void plain_answered(void *arg, ProtobufCMessage *resp, const struct err *
     } else {
         /* NOT_FOUND: the task was timed out or its run is closed; what we did is of no use any more. */
         if (err->code && err->code != ERR_NOT_FOUND && err->code != ERR_CANCELLED)
-            log_warn("%s: %s", c->what, err->msg);
+            log_msg(c->method == ENGINE_SHUTDOWN_WORKER ? LOG_INFO : LOG_WARN, "%s: %s", c->what, err->msg);
+        if (!err->code && c->ask)
+            activity_runner_ask(w, c->ask);
         plain_free(c);
     }
     atomic_fetch_sub(&w->calls_out, 1);
@@ -195,13 +221,18 @@ static void plain_send(struct plain_call *c)
 
 void worker_call(struct worker *w, enum engine_method m, ProtobufCMessage *req, const char *what)
 {
+    worker_call_then_ask(w, m, req, what, NULL);
+}
+
+void worker_call_then_ask(struct worker *w, enum engine_method m, ProtobufCMessage *req, const char *what, const char *run_id)
+{
     struct plain_call *c = mem_alloc(sizeof *c);
     if (!c) {
         log_error("%s: out of memory", what);
         engine_free_message(req);
         return;
     }
-    *c = (struct plain_call){w, m, req, what, NULL};
+    *c = (struct plain_call){w, m, req, what, run_id ? mem_strdup(run_id) : NULL, NULL};
     plain_send(c);
 }
 
@@ -239,8 +270,34 @@ void worker_emit(struct worker *w, const char *workflow_id, const char *module, 
 {
     if (!w->o.on_event)
         return;
-    struct worker_event e = {workflow_id, module, attempt, type, data};
+    struct worker_event e = {w->name_space, workflow_id, module, attempt, type, data};
     w->o.on_event(w->o.on_event_arg, &e);
+}
+
+static void vertical_free(struct vertical *v)
+{
+    if (!v)
+        return;
+    free(v->name);
+    free(v->queue);
+    free(v->sticky);
+    free(v);
+}
+
+static struct vertical *vertical_new(const char *name)
+{
+    char uuid[37];
+    struct vertical *v = mem_zalloc(sizeof *v);
+    os_uuid(uuid);
+    if (v) {
+        v->name = mem_strdup(name);
+        v->queue = worker_queue_name(name);
+        v->sticky = mem_printf("ff-sticky-%s", uuid);
+    }
+    if (v && v->name && v->queue && v->sticky)
+        return v;
+    vertical_free(v);
+    return NULL;
 }
 
 int worker_add_vertical(struct worker *w, const char *vertical, struct err *err)
@@ -256,9 +313,8 @@ int worker_add_vertical(struct worker *w, const char *vertical, struct err *err)
         r = err_set(err, ERR_LIMIT, "more than %d verticals", WORKER_VERTICALS_MAX);
         goto out;
     }
-    struct vertical *v = mem_zalloc(sizeof *v);
-    if (!v || !(v->name = mem_strdup(vertical))) {
-        free(v);
+    struct vertical *v = vertical_new(vertical);
+    if (!v) {
         r = err_nomem(err);
         goto out;
     }
@@ -273,14 +329,12 @@ out:
 
 static int set_names(struct worker *w, struct err *err)
 {
-    char host[64] = "localhost", uuid[37];
+    char host[64] = "localhost";
     gethostname(host, sizeof host - 1);
-    os_uuid(uuid);
-    w->identity = mem_printf("%d@%s", (int)getpid(), host);
+    w->identity = w->o.identity ? mem_strdup(w->o.identity) : mem_printf("%d@%s", (int)getpid(), host);
     w->name_space = mem_strdup(w->o.name_space ? w->o.name_space : "default");
-    w->sticky_queue = mem_printf("ff-sticky-%s", uuid);
     w->scratch_dir = mem_strdup(w->o.scratch_dir ? w->o.scratch_dir : "/tmp");
-    return w->identity && w->name_space && w->sticky_queue && w->scratch_dir ? 0 : err_nomem(err);
+    return w->identity && w->name_space && w->scratch_dir ? 0 : err_nomem(err);
 }
 
 int worker_start(const struct worker_options *o, struct worker **ret, struct err *err)
@@ -294,7 +348,7 @@ int worker_start(const struct worker_options *o, struct worker **ret, struct err
     if (w->o.workflow_polls <= 0)
         w->o.workflow_polls = 8;
     if (w->o.activity_slots <= 0)
-        w->o.activity_slots = (int)sysconf(_SC_NPROCESSORS_ONLN);
+        w->o.activity_slots = (int)sysconf(_SC_NPROCESSORS_ONLN) + 1; /* one is prepared meanwhile */
     if (w->o.workflow_cache <= 0)
         w->o.workflow_cache = 512;
     if (w->o.heartbeat_ms <= 0)
@@ -314,6 +368,40 @@ int worker_start(const struct worker_options *o, struct worker **ret, struct err
     return 0;
 }
 
+void worker_ask(struct worker *w, const char *run_id)
+{
+    activity_runner_ask(w, run_id);
+}
+
+const char *worker_identity(const struct worker *w)
+{
+    return w->identity;
+}
+
+void worker_slots(struct worker *w, int *ret_all, int *ret_busy)
+{
+    pthread_mutex_lock(&w->lock);
+    *ret_all = (int)w->verticals_count * w->o.activity_slots;
+    pthread_mutex_unlock(&w->lock);
+    *ret_busy = activity_runner_running(w);
+}
+
+/* The runs that are cached here are everybody's from now on: the engine need not wait for us to miss their tasks. */
+static void say_goodbye(struct worker *w)
+{
+    for (size_t i = 0; i < w->verticals_count; i++) {
+        Pb__ShutdownWorkerRequest *req = mem_alloc(sizeof *req);
+        if (!req)
+            return;
+        pb__shutdown_worker_request__init(req);
+        req->namespace_ = pbx_str(w->name_space);
+        req->identity = pbx_str(w->identity);
+        req->sticky_task_queue = pbx_str(w->verticals[i]->sticky);
+        req->reason = pbx_str("stop");
+        worker_call(w, ENGINE_SHUTDOWN_WORKER, &req->base, "leave");
+    }
+}
+
 void worker_stop(struct worker *w)
 {
     if (!w)
@@ -324,20 +412,19 @@ void worker_stop(struct worker *w)
     engine_drain(w->o.engine);
     activity_runner_stop(w);
     workflow_runner_stop(w);
+    if (w->o.give_back)
+        say_goodbye(w);
     while (atomic_load(&w->calls_out) > 0) /* answers that only free something, or nudge a runner */
         os_sleep_ms(1);
     worker_call_again(w);
     activity_runner_free(w);
     workflow_runner_free(w);
     pthread_mutex_destroy(&w->lock_again);
-    for (size_t i = 0; i < w->verticals_count; i++) {
-        free(w->verticals[i]->name);
-        free(w->verticals[i]);
-    }
+    for (size_t i = 0; i < w->verticals_count; i++)
+        vertical_free(w->verticals[i]);
     pthread_mutex_destroy(&w->lock);
     free(w->identity);
     free(w->name_space);
-    free(w->sticky_queue);
     free(w->scratch_dir);
     free(w);
 }

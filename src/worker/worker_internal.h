@@ -17,8 +17,9 @@ struct poller {
     struct worker *worker;
     enum engine_method method;
     ProtobufCMessage *request; /* owned; the same for each poll */
-    struct vertical *vertical; /* NULL for the sticky queue */
+    struct vertical *vertical;
     struct inbox *to;          /* where its answer goes */
+    bool extra;                /* only while activities are brief */
     /* An answer on its way to the thread that handles it. */
     ProtobufCMessage *answer;
     struct err err;
@@ -36,7 +37,9 @@ struct inbox {
 };
 
 struct vertical {
-    char *name;
+    char *name, *queue;
+    char *sticky; /* the queue of this worker alone, for the runs that it has in its cache */
+    int extra;    /* polls and activities beyond the slots; of the activity thread */
 };
 
 struct workflow_runner;
@@ -45,11 +48,12 @@ struct plain_call;
 
 struct worker {
     struct worker_options o;
-    char *identity, *name_space, *sticky_queue, *scratch_dir;
+    char *identity, *name_space, *scratch_dir;
     pthread_mutex_t lock; /* verticals, and the step to stopping */
     struct vertical *verticals[WORKER_VERTICALS_MAX];
     size_t verticals_count;
     atomic_bool stopping;
+    atomic_bool nothing_pinned; /* the object of no findings is kept */
     atomic_int calls_out; /* engine calls whose answer is still to come */
     struct plain_call *again; /* answers of ours that the engine could not take (a full disk); under lock_again */
     pthread_mutex_t lock_again;
@@ -64,8 +68,7 @@ void inbox_nudge(struct inbox *in); /* ends one wait */
 bool inbox_failed(const struct poller *list); /* did one of the polls? */
 void inbox_stop(struct inbox *in);
 
-struct poller *poller_new(struct worker *w, enum engine_method m, const char *queue, bool sticky,
-                          struct vertical *v);
+struct poller *poller_new(struct worker *w, enum engine_method m, struct vertical *v, bool sticky);
 void poller_free(struct poller *p);
 void poller_send(struct poller *p, struct inbox *to); /* the answer comes to that inbox */
 
@@ -75,17 +78,26 @@ void worker_call(struct worker *w, enum engine_method m, ProtobufCMessage *req, 
  * hands the task out again. */
 bool worker_call_again(struct worker *w);
 
+/* The same; once it is done, the activities of that run that are here ask whether they are to go on. */
+void worker_call_then_ask(struct worker *w, enum engine_method m, ProtobufCMessage *req, const char *what, const char *run_id);
+
 /* The workflow thread has something beside its inbox to look at. */
 void workflow_runner_nudge(struct worker *w);
 int workflow_runner_start(struct worker *w, struct err *err);
 void workflow_runner_stop(struct worker *w); /* waits for its thread */
 void workflow_runner_free(struct worker *w); /* once no answer is under way; NULL is fine */
+/* The engine does not take that answer to a workflow task, and never will. */
+void workflow_runner_refuse(struct worker *w, const ProtobufCMessage *req, const struct err *why);
 int workflow_runner_add(struct worker *w, struct vertical *v, struct err *err);
 
 int activity_runner_start(struct worker *w, struct err *err);
 void activity_runner_stop(struct worker *w);
 void activity_runner_free(struct worker *w);
 int activity_runner_add(struct worker *w, struct vertical *v, struct err *err);
+/* How many activities there are; any thread. */
+int activity_runner_running(const struct worker *w);
+/* The activities of that run heartbeat now: they may have been cancelled. Any thread. */
+void activity_runner_ask(struct worker *w, const char *run_id);
 
 /* What goes into a history is text alone: a bad byte becomes '?'. */
 void worker_clean_text(char *text, size_t len);

@@ -3,7 +3,9 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/json.h"
+#include "codec/pbwalk.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
 #include "worker/scripts_internal.h"
@@ -21,6 +23,7 @@
 struct cached {
     char *run_id;
     struct workflow *workflow;
+    Pb__Memo *pin; /* goes out with its next commands; NULL: the run is pinned */
     struct cached *newer, *older;
 };
 
@@ -63,6 +66,7 @@ static void cache_drop(struct workflow_runner *r, struct cached *c)
     cache_unlink(r, c);
     map_remove(&r->cache, c->run_id);
     workflow_free(c->workflow);
+    engine_free_message(c->pin ? &c->pin->base : NULL);
     free(c->run_id);
     free(c);
 }
@@ -123,9 +127,11 @@ static int fetch_pages(struct worker *w, const Pb__WorkflowExecution *execution,
 /* A workflow task with all the history that it needs. */
 struct job {
     Pb__PollWorkflowTaskQueueResponse *task;
+    const struct vertical *vertical;
     Pb__History *first; /* what the task came with, put back before it is freed */
     struct pages pages;
     struct cached *cached;
+    struct err refused; /* with a code: the run fails for this, without an instance */
 };
 
 /* As it came: no instance, no pages. */
@@ -141,6 +147,101 @@ static const Pb__HistoryEvent *started_event(const Pb__History *h)
     return h && h->n_events && h->events[0]->event_id == 1 ? h->events[0] : NULL;
 }
 
+/* All of the history, from event 1 on. */
+static int job_whole_history(struct worker *w, struct job *j, struct err *err)
+{
+    Pb__PollWorkflowTaskQueueResponse *t = j->task;
+    if (started_event(t->history))
+        return t->next_page_token.len ? fetch_pages(w, t->workflow_execution, &t->next_page_token, &j->pages, err) : 0;
+    int r = fetch_pages(w, t->workflow_execution, NULL, &j->pages, err);
+    if (r < 0)
+        return r;
+    if (!j->pages.histories.len)
+        return err_set(err, ERR_CORRUPT, "the run has no history");
+    t->history = (Pb__History *)j->pages.histories.v[0];
+    memmove(j->pages.histories.v, j->pages.histories.v + 1, (j->pages.histories.len - 1) * sizeof *j->pages.histories.v);
+    j->pages.histories.len--;
+    return 0;
+}
+
+static int at_hand(void *arg, Pb__Payload *p)
+{
+    for (size_t i = 0; i < p->n_metadata; i++)
+        if (strcmp(p->metadata[i]->key, PBX_OBJECT_KEY) == 0)
+            return pbx_payload_json(p, &(json_t *){NULL}, arg);
+    return 0;
+}
+
+/* A script never sees a reference where its value should be: without the store the task fails, and is tried again. */
+static int all_at_hand(const struct job *j, struct err *err)
+{
+    int r = pbwalk_payloads(&j->task->base, at_hand, err);
+    for (size_t i = 0; r == 0 && i < j->pages.histories.len; i++)
+        r = pbwalk_payloads((ProtobufCMessage *)&j->pages.histories.v[i]->base, at_hand, err);
+    return r;
+}
+
+/* The memo by which a worker has pinned the run; NULL: none has. */
+static const Pb__Memo *pinned_later(const struct job *j, bool *ret_fresh)
+{
+    *ret_fresh = true;
+    for (size_t p = 0; p <= j->pages.histories.len; p++) {
+        const Pb__History *h = p == 0 ? j->task->history : j->pages.histories.v[p - 1];
+        for (size_t i = 0; i < h->n_events; i++) {
+            const Pb__HistoryEvent *e = h->events[i];
+            *ret_fresh &= e->event_type != PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_COMPLETED;
+            if (e->attributes_case == PB__HISTORY_EVENT__ATTRIBUTES_WORKFLOW_PROPERTIES_MODIFIED_EVENT_ATTRIBUTES &&
+                scripts_pinned(e->workflow_properties_modified_event_attributes->upserted_memo))
+                return e->workflow_properties_modified_event_attributes->upserted_memo;
+        }
+    }
+    return NULL;
+}
+
+/* The script for a new instance. */
+static int job_script(struct worker *w, struct job *j, struct script_found *ret, struct err *err)
+{
+    struct workflow_runner *r = w->workflows;
+    const Pb__PollWorkflowTaskQueueResponse *t = j->task;
+    const Pb__HistoryEvent *first = started_event(t->history);
+    _cleanup_json_ json_t *input = NULL;
+    bool fresh = false;
+    if (!first || !first->workflow_execution_started_event_attributes)
+        return err_set(err, ERR_CORRUPT, "the history does not begin with its start");
+    const Pb__WorkflowExecutionStartedEventAttributes *a = first->workflow_execution_started_event_attributes;
+    struct script_wanted q = {.type = a->workflow_type ? a->workflow_type->name : "",
+                              .pinned = scripts_pinned(a->memo) ? a->memo : pinned_later(j, &fresh),
+                              .mended = (uintptr_t)map_get(&r->misfits, t->workflow_execution->run_id) % 2 == 1};
+    q.check = fresh || t->query; /* what was started before such runs were pinned goes on */
+    int e = q.pinned ? 0 : pbx_payloads_json(a->input, 0, &input, &ret->refused);
+    if (e == -ERR_NO_MEMORY)
+        return err_copy(err, &ret->refused);
+    if (e < 0) {
+        err_wrap(&ret->refused, "input of the workflow");
+        return 0;
+    }
+    q.given = workflow_foreign_parameters(input);
+    return scripts_for_run(&r->scripts, w, &q, ret, err);
+}
+
+/* Gives the job an instance of its own. */
+static int job_instance(struct worker *w, struct job *j, struct script_found *f, struct err *err)
+{
+    struct workflow *wf;
+    int e = workflow_new(f->script->text, f->script->len, "workflow.lua", NULL, &wf, err);
+    if (e < 0)
+        return e;
+    if (f->defaults)
+        workflow_set_defaults(wf, json_object_get(f->defaults, "context"), json_object_get(f->defaults, "parameters"));
+    j->cached = cache_add(w, j->task->workflow_execution->run_id, wf);
+    if (!j->cached) {
+        workflow_free(wf);
+        return err_nomem(err);
+    }
+    j->cached->pin = TAKE_PTR(f->pin);
+    return 0;
+}
+
 /* Finds the cached instance, or makes a new one and fetches all that it must replay. */
 static int job_prepare(struct worker *w, struct job *j, struct err *err)
 {
@@ -148,57 +249,30 @@ static int job_prepare(struct worker *w, struct job *j, struct err *err)
     Pb__PollWorkflowTaskQueueResponse *t = j->task;
     j->cached = map_get(&r->cache, t->workflow_execution->run_id);
     bool full = started_event(t->history) != NULL;
-    if (j->cached && !full && workflow_last_event_id(j->cached->workflow) < t->previous_started_event_id) {
-        cache_drop(r, j->cached); /* it missed something */
-        j->cached = NULL;
-    }
-    if (j->cached && full) {
-        cache_drop(r, j->cached);
+    if (j->cached && (full || workflow_last_event_id(j->cached->workflow) < t->previous_started_event_id)) {
+        cache_drop(r, j->cached); /* it begins again, or missed something */
         j->cached = NULL;
     }
     if (j->cached) {
         cache_unlink(r, j->cached);
         cache_touch(r, j->cached);
-        return t->next_page_token.len
-                   ? fetch_pages(w, t->workflow_execution, &t->next_page_token, &j->pages, err)
-                   : 0;
+        int got = t->next_page_token.len ? fetch_pages(w, t->workflow_execution, &t->next_page_token, &j->pages, err) : 0;
+        return got < 0 ? got : all_at_hand(j, err);
     }
-    if (!full) { /* partial history, and the instance is gone: begin again from event 1 */
-        int e = fetch_pages(w, t->workflow_execution, NULL, &j->pages, err);
-        if (e < 0)
-            return e;
-        if (!j->pages.histories.len)
-            return err_set(err, ERR_CORRUPT, "the run has no history");
-        t->history = (Pb__History *)j->pages.histories.v[0];
-        memmove(j->pages.histories.v, j->pages.histories.v + 1,
-                (j->pages.histories.len - 1) * sizeof *j->pages.histories.v);
-        j->pages.histories.len--;
-    } else if (t->next_page_token.len) {
-        int e = fetch_pages(w, t->workflow_execution, &t->next_page_token, &j->pages, err);
-        if (e < 0)
-            return e;
-    }
-    const Pb__HistoryEvent *first = started_event(t->history);
-    if (!first || !first->workflow_execution_started_event_attributes)
-        return err_set(err, ERR_CORRUPT, "the history does not begin with its start");
-    const struct script *script;
-    bool mended = (uintptr_t)map_get(&r->misfits, t->workflow_execution->run_id) % 2 == 1;
-    int e = scripts_for_run(&r->scripts, w, first->workflow_execution_started_event_attributes, mended, &script, err);
-    if (e < 0)
-        return e;
-    struct workflow *wf;
-    e = workflow_new(script->text, script->len, "workflow.lua", NULL, &wf, err);
-    if (e < 0)
-        return e;
-    j->cached = cache_add(w, t->workflow_execution->run_id, wf);
-    if (!j->cached) {
-        workflow_free(wf);
-        return err_nomem(err);
-    }
-    return 0;
+    struct script_found f = {0};
+    int e = job_whole_history(w, j, err);
+    if (e == 0)
+        e = all_at_hand(j, err);
+    if (e == 0)
+        e = job_script(w, j, &f, err);
+    j->refused = f.refused;
+    if (e == 0 && !f.refused.code)
+        e = job_instance(w, j, &f, err);
+    script_found_release(&f);
+    return e;
 }
 
-static Pb__StickyExecutionAttributes *sticky_attributes(struct worker *w)
+static Pb__StickyExecutionAttributes *sticky_attributes(const struct vertical *v)
 {
     Pb__StickyExecutionAttributes *s = mem_alloc(sizeof *s);
     Pb__TaskQueue *q = mem_alloc(sizeof *q);
@@ -209,7 +283,8 @@ static Pb__StickyExecutionAttributes *sticky_attributes(struct worker *w)
     }
     pb__sticky_execution_attributes__init(s);
     pb__task_queue__init(q);
-    q->name = pbx_str(w->sticky_queue);
+    q->name = pbx_str(v->sticky);
+    q->normal_name = pbx_str(v->queue);
     q->kind = PB__TASK_QUEUE_KIND__TASK_QUEUE_KIND_STICKY;
     s->worker_task_queue = q;
     s->schedule_to_start_timeout = pbx_duration(STICKY_TIMEOUT_NS);
@@ -222,8 +297,8 @@ static void copy_token(ProtobufCBinaryData *to, const ProtobufCBinaryData *from)
     to->len = to->data ? from->len : 0;
 }
 
-static void answer_failed(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
-                          Pb__WorkflowTaskFailedCause cause, Pb__Failure *failure)
+static void answer_failed(struct worker *w, const ProtobufCBinaryData *token, Pb__WorkflowTaskFailedCause cause,
+                          Pb__Failure *failure)
 {
     Pb__RespondWorkflowTaskFailedRequest *req = mem_alloc(sizeof *req);
     if (!req || !failure) { /* the task times out and is handed out again */
@@ -232,12 +307,21 @@ static void answer_failed(struct worker *w, const Pb__PollWorkflowTaskQueueRespo
         return;
     }
     pb__respond_workflow_task_failed_request__init(req);
-    copy_token(&req->task_token, &t->task_token);
+    copy_token(&req->task_token, token);
     req->cause = cause;
     req->failure = failure;
     req->identity = pbx_str(w->identity);
     req->namespace_ = pbx_str(w->name_space);
     worker_call(w, ENGINE_FAIL_WORKFLOW_TASK, &req->base, "fail a workflow task");
+}
+
+/* Too large for one message, even with its payloads in the store: whoever looks at the run finds out why it stands. */
+void workflow_runner_refuse(struct worker *w, const ProtobufCMessage *req, const struct err *why)
+{
+    const Pb__RespondWorkflowTaskCompletedRequest *q = (const Pb__RespondWorkflowTaskCompletedRequest *)req;
+    answer_failed(w, &q->task_token,
+                  PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_GRPC_MESSAGE_TOO_LARGE,
+                  pbx_app_failure(why->msg, "TooLarge", false, NULL));
 }
 
 static void answer_query(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
@@ -262,74 +346,121 @@ static void answer_query(struct worker *w, const Pb__PollWorkflowTaskQueueRespon
     worker_call(w, ENGINE_COMPLETE_QUERY, &req->base, "answer a query");
 }
 
+/* A module's activity heartbeats whatever its script said (activity.c), so the engine may count on it. Other people's
+ * activities may not. */
+static int watch_activity(struct worker *w, Pb__ScheduleActivityTaskCommandAttributes *a, struct err *err)
+{
+    if (!w->o.heartbeat_timeout_ms || a->heartbeat_timeout)
+        return 0;
+    a->heartbeat_timeout = pbx_duration(w->o.heartbeat_timeout_ms * NS_PER_MS);
+    return a->heartbeat_timeout ? 0 : err_nomem(err);
+}
+
+/* Is it a queue that this worker does not serve? */
+static bool is_foreign(struct worker *w, const Pb__TaskQueue *q)
+{
+    bool foreign = q && q->name && *q->name;
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; foreign && i < w->verticals_count; i++)
+        foreign = strcmp(w->verticals[i]->queue, q->name) != 0;
+    pthread_mutex_unlock(&w->lock);
+    return foreign;
+}
+
+/* Polls the vertical of that queue from now on, if it is one. */
+static int serve_queue(struct worker *w, const Pb__TaskQueue *q, struct err *err)
+{
+    size_t n = q && q->name ? strlen(q->name) : 0;
+    char vertical[128];
+    if (n <= 6 || n >= sizeof vertical || strcmp(q->name + n - 6, "-queue") != 0)
+        return 0;
+    snprintf(vertical, sizeof vertical, "%.*s", (int)(n - 6), q->name);
+    return worker_add_vertical(w, vertical, err);
+}
+
 /* Commands that need what only the worker knows: the pinned script of a child, the memo of the next run. And a
- * task queue that is new to this worker is polled from now on. */
+ * task queue that is new to this worker is polled from now on, if what is asked of it can be done here: else it is the
+ * queue of other people's workers, in whatever language. */
 static int complete_commands(struct worker *w, const struct job *j, struct workflow_result *res,
                              struct err *err)
 {
-    struct workflow_runner *r = w->workflows;
     for (size_t i = 0; i < res->commands_count; i++) {
         Pb__Command *c = res->commands[i];
-        const Pb__TaskQueue *q = NULL;
         int e = 0;
         if (c->attributes_case == PB__COMMAND__ATTRIBUTES_START_CHILD_WORKFLOW_EXECUTION_COMMAND_ATTRIBUTES) {
             Pb__StartChildWorkflowExecutionCommandAttributes *a =
                 c->start_child_workflow_execution_command_attributes;
-            e = scripts_pin_child(&r->scripts, w, a, err);
-            q = a->task_queue;
+            e = scripts_pin_child(w, a, err);
+            if (e == 0)
+                e = serve_queue(w, a->task_queue, err);
+            else if (e == -ERR_NOT_FOUND && is_foreign(w, a->task_queue))
+                e = 0;
         } else if (c->attributes_case ==
                    PB__COMMAND__ATTRIBUTES_CONTINUE_AS_NEW_WORKFLOW_EXECUTION_COMMAND_ATTRIBUTES) {
-            e = scripts_pin_next(&r->scripts, w, j->task->workflow_execution,
+            e = scripts_pin_next(w, j->task->workflow_execution, j->cached->pin,
                                  c->continue_as_new_workflow_execution_command_attributes, err);
         } else if (c->attributes_case == PB__COMMAND__ATTRIBUTES_SCHEDULE_ACTIVITY_TASK_COMMAND_ATTRIBUTES) {
-            q = c->schedule_activity_task_command_attributes->task_queue;
+            Pb__ScheduleActivityTaskCommandAttributes *a = c->schedule_activity_task_command_attributes;
+            if (w->o.modules && module_registry_has(w->o.modules, a->activity_type->name)) {
+                e = watch_activity(w, a, err);
+                if (e == 0)
+                    e = serve_queue(w, a->task_queue, err);
+            }
         }
         if (e < 0)
             return e;
-        size_t n = q && q->name ? strlen(q->name) : 0;
-        if (n > 6 && strcmp(q->name + n - 6, "-queue") == 0) {
-            char vertical[128];
-            snprintf(vertical, sizeof vertical, "%.*s", (int)(n - 6), q->name);
-            e = worker_add_vertical(w, vertical, err);
-            if (e < 0)
-                return e;
-        }
     }
     return 0;
 }
 
-static void answer_completed(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
-                             struct workflow_result *res)
+/* Puts what pins the run before its commands. */
+static int pin_run(struct job *j, struct workflow_result *res, struct err *err)
 {
-    Pb__RespondWorkflowTaskCompletedRequest *req = mem_alloc(sizeof *req);
-    if (!req)
-        return;
-    pb__respond_workflow_task_completed_request__init(req);
-    copy_token(&req->task_token, &t->task_token);
-    req->identity = pbx_str(w->identity);
-    req->namespace_ = pbx_str(w->name_space);
-    req->sticky_attributes = sticky_attributes(w);
-    req->commands = res->commands;
-    req->n_commands = res->commands_count;
-    req->query_results = res->query_results;
-    req->n_query_results = res->query_results_count;
-    res->commands = NULL;
-    res->query_results = NULL;
-    res->commands_count = res->query_results_count = 0;
-    worker_call(w, ENGINE_COMPLETE_WORKFLOW_TASK, &req->base, "complete a workflow task");
+    Pb__Command *c = mem_alloc(sizeof *c), **list = mem_calloc(res->commands_count + 1, sizeof *list);
+    Pb__ModifyWorkflowPropertiesCommandAttributes *a = mem_alloc(sizeof *a);
+    if (!c || !list || !a) {
+        free(c);
+        free(list);
+        free(a);
+        return err_nomem(err);
+    }
+    pb__command__init(c);
+    pb__modify_workflow_properties_command_attributes__init(a);
+    c->command_type = PB__COMMAND_TYPE__COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES;
+    c->attributes_case = PB__COMMAND__ATTRIBUTES_MODIFY_WORKFLOW_PROPERTIES_COMMAND_ATTRIBUTES;
+    c->modify_workflow_properties_command_attributes = a;
+    a->upserted_memo = TAKE_PTR(j->cached->pin);
+    list[0] = c;
+    if (res->commands_count)
+        memcpy(list + 1, res->commands, res->commands_count * sizeof *list);
+    free(res->commands);
+    res->commands = list;
+    res->commands_count++;
+    return 0;
 }
 
-static void emit_logs(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
-                      const struct workflow_result *res)
+/* The only command of a run whose start cannot be taken. */
+static int fail_run(const struct job *j, struct workflow_result *res, struct err *err)
 {
-    static const char *const levels[] = {"error", "warning", "info", "debug"};
-    for (size_t i = 0; i < res->logs_count; i++) {
-        int level = res->logs[i].level;
-        _cleanup_json_ json_t *data =
-            json_pack("{s:s, s:s?}", "level", levels[level < 0 || level > 3 ? 2 : level], "message",
-                      res->logs[i].text);
-        worker_emit(w, t->workflow_execution->workflow_id, "", 0, "script_log", data);
+    Pb__Command *c = mem_alloc(sizeof *c), **list = mem_calloc(1, sizeof *list);
+    Pb__FailWorkflowExecutionCommandAttributes *a = mem_alloc(sizeof *a);
+    Pb__Failure *f = pbx_app_failure(j->refused.msg, "BadInput", true, NULL);
+    if (!c || !list || !a || !f) {
+        free(c);
+        free(list);
+        free(a);
+        engine_free_message(f ? &f->base : NULL);
+        return err_nomem(err);
     }
+    pb__command__init(c);
+    pb__fail_workflow_execution_command_attributes__init(a);
+    c->command_type = PB__COMMAND_TYPE__COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION;
+    c->attributes_case = PB__COMMAND__ATTRIBUTES_FAIL_WORKFLOW_EXECUTION_COMMAND_ATTRIBUTES;
+    c->fail_workflow_execution_command_attributes = a;
+    a->failure = f;
+    list[0] = c;
+    *res = (struct workflow_result){.outcome = WORKFLOW_TASK_COMPLETED, .commands = list, .commands_count = 1};
+    return 0;
 }
 
 static bool closes(const struct workflow_result *res)
@@ -347,6 +478,63 @@ static bool closes(const struct workflow_result *res)
     }
 }
 
+/* Who replays this run; said with its first task, as Temporal's SDKs do. */
+static Pb__WorkflowTaskCompletedMetadata *sdk_metadata(const struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t)
+{
+    Pb__WorkflowTaskCompletedMetadata *m = t->previous_started_event_id || !w->o.version ? NULL : mem_alloc(sizeof *m);
+    if (!m)
+        return NULL;
+    pb__workflow_task_completed_metadata__init(m);
+    m->sdk_name = pbx_str("fuzzforge");
+    m->sdk_version = pbx_str(w->o.version);
+    return m;
+}
+
+/* Has a command of these ended the run, or told an activity to stop? */
+static bool ends_activities(const struct workflow_result *res)
+{
+    for (size_t i = 0; i < res->commands_count; i++)
+        if (res->commands[i]->command_type == PB__COMMAND_TYPE__COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK)
+            return true;
+    return closes(res);
+}
+
+static void answer_completed(struct worker *w, const struct job *j, struct workflow_result *res)
+{
+    const Pb__PollWorkflowTaskQueueResponse *t = j->task;
+    const char *ask = ends_activities(res) ? t->workflow_execution->run_id : NULL;
+    Pb__RespondWorkflowTaskCompletedRequest *req = mem_alloc(sizeof *req);
+    if (!req)
+        return;
+    pb__respond_workflow_task_completed_request__init(req);
+    copy_token(&req->task_token, &t->task_token);
+    req->identity = pbx_str(w->identity);
+    req->namespace_ = pbx_str(w->name_space);
+    req->sticky_attributes = sticky_attributes(j->vertical);
+    req->sdk_metadata = sdk_metadata(w, t);
+    req->commands = res->commands;
+    req->n_commands = res->commands_count;
+    req->query_results = res->query_results;
+    req->n_query_results = res->query_results_count;
+    res->commands = NULL;
+    res->query_results = NULL;
+    res->commands_count = res->query_results_count = 0;
+    worker_call_then_ask(w, ENGINE_COMPLETE_WORKFLOW_TASK, &req->base, "complete a workflow task", ask);
+}
+
+static void emit_logs(struct worker *w, const Pb__PollWorkflowTaskQueueResponse *t,
+                      const struct workflow_result *res)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug"};
+    for (size_t i = 0; i < res->logs_count; i++) {
+        int level = res->logs[i].level;
+        _cleanup_json_ json_t *data =
+            json_pack("{s:s, s:s?}", "level", levels[level < 0 || level > 3 ? 2 : level], "message",
+                      res->logs[i].text);
+        worker_emit(w, t->workflow_execution->workflow_id, "", 0, "script_log", data);
+    }
+}
+
 static void note_misfit(struct workflow_runner *r, const char *run_id)
 {
     if (r->misfits.len > MISFITS_MAX)
@@ -355,41 +543,49 @@ static void note_misfit(struct workflow_runner *r, const char *run_id)
     map_set(&r->misfits, run_id, (void *)(n + 1)); /* forgotten when memory is out: then the next one counts */
 }
 
+/* Prepares the instance and runs it. */
+static int step(struct worker *w, struct job *j, struct workflow_result *res, struct err *err)
+{
+    int e = job_prepare(w, j, err);
+    if (e == 0 && j->refused.code)
+        return j->task->query ? err_copy(err, &j->refused) : fail_run(j, res, err);
+    return e < 0 ? e : workflow_task(j->cached->workflow, j->task, j->pages.histories.v, j->pages.histories.len, res, err);
+}
+
 static void run_task(struct worker *w, struct job *j)
 {
     struct workflow_runner *r = w->workflows;
     Pb__PollWorkflowTaskQueueResponse *t = j->task;
     struct workflow_result res = {0};
     struct err err = {0};
-    int e = job_prepare(w, j, &err);
-    if (e == 0)
-        e = workflow_task(j->cached->workflow, t, j->pages.histories.v, j->pages.histories.len, &res, &err);
+    int e = step(w, j, &res, &err);
     if (e == -ERR_STATE && j->cached && !started_event(j->first)) { /* the cached instance does not fit: from event 1, then */
         cache_drop(r, j->cached);
         job_reset(j);
         workflow_result_release(&res);
         res = (struct workflow_result){0};
-        e = job_prepare(w, j, &err);
-        if (e == 0)
-            e = workflow_task(j->cached->workflow, t, j->pages.histories.v, j->pages.histories.len, &res, &err);
+        e = step(w, j, &res, &err);
     }
     if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query)
         e = complete_commands(w, j, &res, &err);
+    if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query && j->cached && j->cached->pin)
+        e = pin_run(j, &res, &err);
     bool drop = true;
     worker_clean_text(err.msg, strlen(err.msg)); /* it may name a file */
     if (t->query) {
         answer_query(w, t, e == 0 ? res.query_result : NULL, &err);
         drop = e < 0;
     } else if (e < 0) {
-        answer_failed(w, t, PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
+        answer_failed(w, &t->task_token,
+                      PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
                       pbx_app_failure(err.msg, "WorkerError", false, NULL));
     } else if (res.outcome == WORKFLOW_TASK_FAILED) {
         note_misfit(r, t->workflow_execution->run_id);
-        answer_failed(w, t, res.cause, TAKE_PTR(res.failure));
+        answer_failed(w, &t->task_token, res.cause, TAKE_PTR(res.failure));
     } else {
         emit_logs(w, t, &res);
         drop = closes(&res);
-        answer_completed(w, t, &res);
+        answer_completed(w, j, &res);
     }
     if (drop && j->cached)
         cache_drop(r, j->cached);
@@ -399,7 +595,7 @@ static void run_task(struct worker *w, struct job *j)
 static void handle_answer(struct worker *w, struct poller *p)
 {
     struct workflow_runner *r = w->workflows;
-    struct job j = {.task = (Pb__PollWorkflowTaskQueueResponse *)TAKE_PTR(p->answer)};
+    struct job j = {.task = (Pb__PollWorkflowTaskQueueResponse *)TAKE_PTR(p->answer), .vertical = p->vertical};
     if (j.task && j.task->task_token.len && j.task->workflow_execution && !atomic_load(&w->stopping)) {
         j.first = j.task->history;
         run_task(w, &j);
@@ -437,10 +633,10 @@ static void *run_thread(void *arg)
     return NULL;
 }
 
-static int add_pollers(struct worker *w, const char *queue, bool sticky, struct vertical *v, struct err *err)
+static int add_pollers(struct worker *w, struct vertical *v, bool sticky, struct err *err)
 {
     for (int i = 0; i < w->o.workflow_polls; i++) {
-        struct poller *p = poller_new(w, ENGINE_POLL_WORKFLOW_TASK, queue, sticky, v);
+        struct poller *p = poller_new(w, ENGINE_POLL_WORKFLOW_TASK, v, sticky);
         if (!p)
             return err_nomem(err);
         atomic_fetch_add(&w->workflows->pollers, 1);
@@ -451,8 +647,8 @@ static int add_pollers(struct worker *w, const char *queue, bool sticky, struct 
 
 int workflow_runner_add(struct worker *w, struct vertical *v, struct err *err)
 {
-    _cleanup_free_ char *queue = worker_queue_name(v->name);
-    return queue ? add_pollers(w, queue, false, v, err) : err_nomem(err);
+    int r = add_pollers(w, v, false, err);
+    return r < 0 ? r : add_pollers(w, v, true, err);
 }
 
 void workflow_runner_nudge(struct worker *w)
@@ -471,7 +667,7 @@ int workflow_runner_start(struct worker *w, struct err *err)
     if (e)
         return err_sys(err, e, "start the workflow thread");
     r->started = true;
-    return add_pollers(w, w->sticky_queue, true, NULL, err);
+    return 0;
 }
 
 void workflow_runner_stop(struct worker *w)

@@ -216,7 +216,7 @@ static int ff_cancelled(lua_State *L)
 static int ff_info(lua_State *L)
 {
     const struct workflow *w = workflow_of(L);
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     lua_pushstring(L, w->workflow_id);
     lua_setfield(L, -2, "workflow_id");
     lua_pushstring(L, w->run_id);
@@ -229,6 +229,10 @@ static int ff_info(lua_State *L)
     lua_setfield(L, -2, "history_events");
     lua_pushboolean(L, w->suggest_continue);
     lua_setfield(L, -2, "continue_suggested");
+    if (w->closes_ns) {
+        lua_pushnumber(L, (double)(w->closes_ns / NS_PER_US) / 1e6);
+        lua_setfield(L, -2, "deadline");
+    }
     return 1;
 }
 

@@ -28,6 +28,7 @@ PB_NEW(TaskQueue, task_queue)
 PB_NEW(ActivityType, activity_type)
 PB_NEW(WorkflowType, workflow_type)
 PB_NEW(RetryPolicy, retry_policy)
+PB_NEW(UserMetadata, user_metadata)
 PB_NEW(ScheduleActivityTaskCommandAttributes, schedule_activity_task_command_attributes)
 PB_NEW(RequestCancelActivityTaskCommandAttributes, request_cancel_activity_task_command_attributes)
 PB_NEW(StartTimerCommandAttributes, start_timer_command_attributes)
@@ -133,8 +134,11 @@ static Pb__Header *header_with(const struct workflow *w, const struct activity_o
     ProtobufCMessage *copy = NULL;
     if (w->header && pbx_dup(&w->header->base, &copy, NULL) < 0)
         return NULL;
+    static const struct activity_opts none;
     Pb__Header *h = copy ? (Pb__Header *)copy : new_header();
-    if (!h || !o || !(o->has_resources || o->network || o->vertical))
+    bool given = w->context && w->context == w->default_context; /* then the header does not have it */
+    o = o ? o : &none;
+    if (!h || !(given || o->has_resources || o->network || o->vertical))
         return h;
     json_t *ctx = w->context ? json_copy(w->context) : json_object();
     json_t *res = o->has_resources ? json_loadb(w->text[1].s, w->text[1].len, 0, NULL) : NULL;
@@ -248,13 +252,26 @@ static bool set_retry(Pb__RetryPolicy *r, const struct activity_opts *o)
     return true;
 }
 
-static Pb__Command *build_activity(struct workflow *w, const struct future *f, const struct activity_opts *o)
+/* What a person sees beside the event in Temporal's tools: the script's own words, or where in it the step is. */
+static bool set_summary(Pb__Command *c, const char *text, int line)
+{
+    char place[32];
+    if (!text && line <= 0)
+        return true;
+    snprintf(place, sizeof place, "workflow.lua:%d", line);
+    json_t *j = json_string(text ? text : place);
+    bool ok = j && (c->user_metadata = new_user_metadata()) && (c->user_metadata->summary = pbx_json_payload(j));
+    json_decref(j);
+    return ok;
+}
+
+static Pb__Command *build_activity(struct workflow *w, const struct future *f, const struct activity_opts *o, int line)
 {
     PB_COMMAND(c, a, SCHEDULE_ACTIVITY_TASK, schedule_activity_task_command_attributes)
     char id[24];
     snprintf(id, sizeof id, "%llu", (unsigned long long)f->seq);
     return finish(
-        c, set_str(&a->activity_id, id) && (a->activity_type = new_activity_type()) &&
+        c, set_summary(c, o->summary, line) && set_str(&a->activity_id, id) && (a->activity_type = new_activity_type()) &&
                set_str(&a->activity_type->name, f->name) && (a->task_queue = queue_of(w, o->vertical)) &&
                (a->header = header_with(w, o)) && (a->input = command_payloads(w->text[0].s, w->text[0].len)) &&
                (a->start_to_close_timeout = pbx_duration(o->timeout_ms * NS_PER_MS)) &&
@@ -266,38 +283,39 @@ static Pb__Command *build_activity(struct workflow *w, const struct future *f, c
 int command_activity(struct workflow *w, struct future *f, const struct activity_opts *o, int line)
 {
     struct command c = {.kind = COMMAND_ACTIVITY, .future = f, .seq = f->seq, .line = line};
-    if (!w->replaying && !(c.pb = build_activity(w, f, o)))
+    if (!w->replaying && !(c.pb = build_activity(w, f, o, line)))
         return nomem(w);
     return push(w, c, f->name, NULL);
 }
 
 /* ---- timers ---- */
 
-static Pb__Command *build_timer(const struct future *f, int64_t ms)
+static Pb__Command *build_timer(const struct future *f, int64_t ms, int line)
 {
     PB_COMMAND(c, a, START_TIMER, start_timer_command_attributes)
     char id[24];
     snprintf(id, sizeof id, "%llu", (unsigned long long)f->seq);
-    return finish(c, set_str(&a->timer_id, id) && (a->start_to_fire_timeout = pbx_duration(ms * NS_PER_MS)));
+    return finish(c, set_summary(c, NULL, line) && set_str(&a->timer_id, id) &&
+                         (a->start_to_fire_timeout = pbx_duration(ms * NS_PER_MS)));
 }
 
 int command_timer(struct workflow *w, struct future *f, int64_t ms, int line)
 {
     struct command c = {.kind = COMMAND_TIMER, .future = f, .seq = f->seq, .line = line};
-    if (!w->replaying && !(c.pb = build_timer(f, ms)))
+    if (!w->replaying && !(c.pb = build_timer(f, ms, line)))
         return nomem(w);
     return push(w, c, NULL, NULL);
 }
 
 /* ---- children ---- */
 
-static Pb__Command *build_child(struct workflow *w, const struct future *f, const struct child_opts *o)
+static Pb__Command *build_child(struct workflow *w, const struct future *f, const struct child_opts *o, int line)
 {
     PB_COMMAND(c, a, START_CHILD_WORKFLOW_EXECUTION, start_child_workflow_execution_command_attributes)
     a->parent_close_policy = o->parent_close_policy;
     a->workflow_id_reuse_policy = PB__WORKFLOW_ID_REUSE_POLICY__WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE;
     const struct activity_opts context = {.vertical = o->vertical};
-    return finish(c, set_str(&a->workflow_id, f->id) && (a->workflow_type = new_workflow_type()) &&
+    return finish(c, set_summary(c, NULL, line) && set_str(&a->workflow_id, f->id) && (a->workflow_type = new_workflow_type()) &&
                          set_str(&a->workflow_type->name, f->name) && (a->task_queue = queue_of(w, o->vertical)) &&
                          (a->header = header_with(w, &context)) &&
                          (a->input = command_payloads(w->text[0].s, w->text[0].len)) &&
@@ -309,7 +327,7 @@ static Pb__Command *build_child(struct workflow *w, const struct future *f, cons
 int command_child(struct workflow *w, struct future *f, const struct child_opts *o, int line)
 {
     struct command c = {.kind = COMMAND_CHILD, .future = f, .seq = f->seq, .line = line};
-    if (!w->replaying && !(c.pb = build_child(w, f, o)))
+    if (!w->replaying && !(c.pb = build_child(w, f, o, line)))
         return nomem(w);
     return push(w, c, f->name, f->id);
 }

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#define SUMMARY_MAX 200 /* of what Temporal takes, 400 */
 #define TIMEOUT_DEFAULT_MS (10 * 60 * 1000)
 #define RETRY_MAX_DEFAULT 3
 
@@ -168,7 +169,7 @@ static void push_resources(lua_State *L, int idx)
 void options_activity(lua_State *L, int idx, struct activity_opts *o)
 {
     static const char *const known[] = {"timeout", "queue_timeout", "heartbeat", "retry",
-                                        "vertical", "resources", "network", NULL};
+                                        "vertical", "resources", "network", "summary", NULL};
     *o = (struct activity_opts){.timeout_ms = TIMEOUT_DEFAULT_MS, .retry_max = RETRY_MAX_DEFAULT,
                                 .retry_initial_ms = 1000, .retry_backoff = 2};
     if (lua_isnoneornil(L, idx))
@@ -186,6 +187,9 @@ void options_activity(lua_State *L, int idx, struct activity_opts *o)
     if (o->network && strcmp(o->network, "none") != 0 && strcmp(o->network, "loopback") != 0 &&
         strcmp(o->network, "full") != 0)
         luaL_error(L, "network: none, loopback or full, not '%s'", o->network);
+    o->summary = string_field(L, idx, "summary");
+    if (o->summary && strlen(o->summary) > SUMMARY_MAX)
+        luaL_error(L, "summary: at most %d bytes", SUMMARY_MAX);
     if (field(L, idx, "retry")) {
         parse_retry(L, lua_gettop(L), o);
         lua_pop(L, 1);

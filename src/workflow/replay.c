@@ -277,18 +277,59 @@ static void activity_completed(struct workflow *w, lua_State *L, struct future *
     future_resolve(w, L, f, !failed);
 }
 
-static void fail_future(struct workflow *w, lua_State *L, struct future *f, const Pb__Failure *why, const char *verb)
+/* The error table on top of L is what f ended with; e stands behind it. */
+static void end_badly(struct workflow *w, lua_State *L, struct future *f, Pb__Failure *e, const char *verb)
 {
-    failure_push_pb(L, why, f->kind == FUTURE_CHILD ? "child" : "activity", f->name, verb);
+    lua_pushfstring(L, "%s '%s' %s", f->kind == FUTURE_CHILD ? "child workflow" : "activity", f->name, verb);
+    e->message = (char *)lua_tostring(L, -1);
+    e->source = (char *)"FuzzForge";
+    lua_insert(L, -2);
+    failure_keep(L, e);
+    lua_remove(L, -2);
     future_resolve(w, L, f, false);
 }
 
-static void fail_plain(struct workflow *w, lua_State *L, struct future *f, const char *type, const char *message)
+static void push_plain(lua_State *L, const struct future *f, const char *type, const char *message)
 {
     failure_push(L, type, message, false);
     lua_pushstring(L, f->name);
     lua_setfield(L, -2, f->kind == FUTURE_CHILD ? "child" : "activity");
-    future_resolve(w, L, f, false);
+}
+
+static void fail_activity(struct workflow *w, lua_State *L, struct future *f, Pb__ActivityFailureInfo *info, Pb__Failure *cause,
+                          const char *verb)
+{
+    Pb__Failure e = PB__FAILURE__INIT;
+    Pb__ActivityType type = PB__ACTIVITY_TYPE__INIT;
+    char id[24];
+    snprintf(id, sizeof id, "%llu", (unsigned long long)f->seq);
+    type.name = f->name;
+    info->activity_id = id;
+    info->activity_type = &type;
+    e.cause = cause;
+    e.failure_info_case = PB__FAILURE__FAILURE_INFO_ACTIVITY_FAILURE_INFO;
+    e.activity_failure_info = info;
+    end_badly(w, L, f, &e, verb);
+}
+
+static void fail_child(struct workflow *w, lua_State *L, struct future *f, Pb__ChildWorkflowExecutionFailureInfo *info,
+                       Pb__Failure *cause, const char *verb)
+{
+    Pb__Failure e = PB__FAILURE__INIT;
+    e.cause = cause;
+    e.failure_info_case = PB__FAILURE__FAILURE_INFO_CHILD_WORKFLOW_EXECUTION_FAILURE_INFO;
+    e.child_workflow_execution_failure_info = info;
+    end_badly(w, L, f, &e, verb);
+}
+
+static Pb__ActivityFailureInfo activity_info(int64_t scheduled_id, int64_t started_id, const char *identity, Pb__RetryState state)
+{
+    Pb__ActivityFailureInfo info = PB__ACTIVITY_FAILURE_INFO__INIT;
+    info.scheduled_event_id = scheduled_id;
+    info.started_event_id = started_id;
+    info.identity = (char *)identity;
+    info.retry_state = state;
+    return info;
 }
 
 static void on_activity_event(struct workflow *w, lua_State *L, event e)
@@ -303,24 +344,110 @@ static void on_activity_event(struct workflow *w, lua_State *L, event e)
     }
     case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_FAILED: {
         const Pb__ActivityTaskFailedEventAttributes *a = e->activity_task_failed_event_attributes;
-        if ((f = event_map_take(&w->by_event, a->scheduled_event_id)))
-            fail_future(w, L, f, a->failure, "failed");
+        if (!(f = event_map_take(&w->by_event, a->scheduled_event_id)))
+            return;
+        Pb__ActivityFailureInfo info = activity_info(a->scheduled_event_id, a->started_event_id, a->identity, a->retry_state);
+        failure_push_pb(L, a->failure, "activity", f->name, "failed");
+        fail_activity(w, L, f, &info, a->failure, "failed");
         return;
     }
     case PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: {
         const Pb__ActivityTaskTimedOutEventAttributes *a = e->activity_task_timed_out_event_attributes;
         if (!(f = event_map_take(&w->by_event, a->scheduled_event_id)))
             return;
+        Pb__ActivityFailureInfo info = activity_info(a->scheduled_event_id, a->started_event_id, "", a->retry_state);
         if (a->failure)
-            fail_future(w, L, f, a->failure, "timed out");
+            failure_push_pb(L, a->failure, "activity", f->name, "timed out");
         else
-            fail_plain(w, L, f, "Timeout", "timed out");
+            push_plain(L, f, "Timeout", "timed out");
+        fail_activity(w, L, f, &info, a->failure, "timed out");
         return;
     }
     default: {
         const Pb__ActivityTaskCanceledEventAttributes *a = e->activity_task_canceled_event_attributes;
-        if ((f = event_map_take(&w->by_event, a->scheduled_event_id)))
-            fail_plain(w, L, f, "Cancelled", "cancelled");
+        if (!(f = event_map_take(&w->by_event, a->scheduled_event_id)))
+            return;
+        Pb__ActivityFailureInfo info = activity_info(a->scheduled_event_id, a->started_event_id, a->identity,
+                                                     PB__RETRY_STATE__RETRY_STATE_CANCEL_REQUESTED);
+        Pb__Failure cause = PB__FAILURE__INIT;
+        Pb__CanceledFailureInfo cancelled = PB__CANCELED_FAILURE_INFO__INIT;
+        cancelled.details = a->details;
+        cause.message = (char *)"cancelled";
+        cause.failure_info_case = PB__FAILURE__FAILURE_INFO_CANCELED_FAILURE_INFO;
+        cause.canceled_failure_info = &cancelled;
+        push_plain(L, f, "Cancelled", "cancelled");
+        fail_activity(w, L, f, &info, &cause, "was cancelled");
+    }
+    }
+}
+
+/* The ends of a child that have no failure of their own in the event. */
+static void child_ended(struct workflow *w, lua_State *L, struct future *f, Pb__ChildWorkflowExecutionFailureInfo *info, event e)
+{
+    Pb__Failure cause = PB__FAILURE__INIT;
+    Pb__CanceledFailureInfo cancelled = PB__CANCELED_FAILURE_INFO__INIT;
+    Pb__TimeoutFailureInfo timeout = PB__TIMEOUT_FAILURE_INFO__INIT;
+    Pb__TerminatedFailureInfo terminated = PB__TERMINATED_FAILURE_INFO__INIT;
+    const char *type, *verb;
+    switch (e->event_type) {
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+        cancelled.details = e->child_workflow_execution_canceled_event_attributes->details;
+        cause.failure_info_case = PB__FAILURE__FAILURE_INFO_CANCELED_FAILURE_INFO;
+        cause.canceled_failure_info = &cancelled;
+        type = "Cancelled", cause.message = (char *)"cancelled", verb = "was cancelled";
+        break;
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+        timeout.timeout_type = PB__TIMEOUT_TYPE__TIMEOUT_TYPE_START_TO_CLOSE;
+        cause.failure_info_case = PB__FAILURE__FAILURE_INFO_TIMEOUT_FAILURE_INFO;
+        cause.timeout_failure_info = &timeout;
+        type = "Timeout", cause.message = (char *)"timed out", verb = "failed";
+        break;
+    default:
+        cause.failure_info_case = PB__FAILURE__FAILURE_INFO_TERMINATED_FAILURE_INFO;
+        cause.terminated_failure_info = &terminated;
+        type = "Terminated", cause.message = (char *)"terminated", verb = "failed";
+    }
+    push_plain(L, f, type, cause.message);
+    fail_child(w, L, f, info, &cause, verb);
+}
+
+#define CHILD_INFO(attributes, state)                                                                                    \
+    {PROTOBUF_C_MESSAGE_INIT(&pb__child_workflow_execution_failure_info__descriptor), (attributes)->namespace_,          \
+     (attributes)->workflow_execution, (attributes)->workflow_type, (attributes)->initiated_event_id,                    \
+     (attributes)->started_event_id, state}
+
+static void on_child_end(struct workflow *w, lua_State *L, event e)
+{
+    struct future *f;
+    switch (e->event_type) {
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: {
+        const Pb__ChildWorkflowExecutionFailedEventAttributes *a = e->child_workflow_execution_failed_event_attributes;
+        Pb__ChildWorkflowExecutionFailureInfo info = CHILD_INFO(a, a->retry_state);
+        if (!(f = event_map_take(&w->by_event, a->initiated_event_id)))
+            return;
+        failure_push_pb(L, a->failure, "child", f->name, "failed");
+        fail_child(w, L, f, &info, a->failure, "failed");
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: {
+        const Pb__ChildWorkflowExecutionCanceledEventAttributes *a = e->child_workflow_execution_canceled_event_attributes;
+        Pb__ChildWorkflowExecutionFailureInfo info = CHILD_INFO(a, PB__RETRY_STATE__RETRY_STATE_CANCEL_REQUESTED);
+        if ((f = event_map_take(&w->by_event, a->initiated_event_id)))
+            child_ended(w, L, f, &info, e);
+        return;
+    }
+    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: {
+        const Pb__ChildWorkflowExecutionTimedOutEventAttributes *a = e->child_workflow_execution_timed_out_event_attributes;
+        Pb__ChildWorkflowExecutionFailureInfo info = CHILD_INFO(a, a->retry_state);
+        if ((f = event_map_take(&w->by_event, a->initiated_event_id)))
+            child_ended(w, L, f, &info, e);
+        return;
+    }
+    default: {
+        const Pb__ChildWorkflowExecutionTerminatedEventAttributes *a = e->child_workflow_execution_terminated_event_attributes;
+        Pb__ChildWorkflowExecutionFailureInfo info = CHILD_INFO(a, PB__RETRY_STATE__RETRY_STATE_NON_RETRYABLE_FAILURE);
+        if ((f = event_map_take(&w->by_event, a->initiated_event_id)))
+            child_ended(w, L, f, &info, e);
     }
     }
 }
@@ -339,8 +466,10 @@ static void on_child_event(struct workflow *w, lua_State *L, event e)
     }
     case PB__EVENT_TYPE__EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
         f = event_map_take(&w->by_event, e->start_child_workflow_execution_failed_event_attributes->initiated_event_id);
-        if (f)
-            fail_plain(w, L, f, "ChildNotStarted", "a run with its id exists already");
+        if (!f)
+            return;
+        push_plain(L, f, "ChildNotStarted", "a run with its id exists already");
+        future_resolve(w, L, f, false);
         return;
     case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: {
         const Pb__ChildWorkflowExecutionCompletedEventAttributes *a =
@@ -356,26 +485,8 @@ static void on_child_event(struct workflow *w, lua_State *L, event e)
         future_resolve(w, L, f, ok);
         return;
     }
-    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: {
-        const Pb__ChildWorkflowExecutionFailedEventAttributes *a = e->child_workflow_execution_failed_event_attributes;
-        if ((f = event_map_take(&w->by_event, a->initiated_event_id)))
-            fail_future(w, L, f, a->failure, "failed");
-        return;
-    }
-    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
-        f = event_map_take(&w->by_event, e->child_workflow_execution_canceled_event_attributes->initiated_event_id);
-        if (f)
-            fail_plain(w, L, f, "Cancelled", "cancelled");
-        return;
-    case PB__EVENT_TYPE__EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
-        f = event_map_take(&w->by_event, e->child_workflow_execution_timed_out_event_attributes->initiated_event_id);
-        if (f)
-            fail_plain(w, L, f, "Timeout", "timed out");
-        return;
     default:
-        f = event_map_take(&w->by_event, e->child_workflow_execution_terminated_event_attributes->initiated_event_id);
-        if (f)
-            fail_plain(w, L, f, "Terminated", "terminated");
+        on_child_end(w, L, e);
     }
 }
 
@@ -418,6 +529,63 @@ static int main_body(lua_State *L)
     return main_loaded(L, LUA_OK, 0);
 }
 
+json_t *workflow_foreign_parameters(json_t *input)
+{
+    bool ours = json_object_get(input, "target") || json_object_get(input, "parameters") || json_object_get(input, "run");
+    json_t *p = ours ? json_object_get(input, "parameters") : input;
+    return json_is_null(p) || (json_is_object(p) && !json_object_size(p)) ? NULL : p;
+}
+
+/* Sets what is missing. */
+static int fill(json_t *object, const json_t *defaults)
+{
+    const char *key;
+    json_t *v;
+    int r = 0;
+    json_object_foreach((json_t *)(uintptr_t)defaults, key, v) {
+        json_t *have = json_object_get(object, key);
+        if (!have)
+            r = json_object_set_new(object, key, json_deep_copy(v));
+        else if (json_is_object(have) && json_is_object(v))
+            r = fill(have, v);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The input of a run that another client started becomes {parameters = ..., run = ...}. */
+static int complete_input(struct workflow *w)
+{
+    json_t *given = json_incref(workflow_foreign_parameters(w->start_input));
+    if (given && !json_is_object(given)) { /* a script of its own kind */
+        json_decref(given);
+        return 0;
+    }
+    if (!given)
+        given = json_object();
+    if (!json_is_object(w->start_input) || given == w->start_input) {
+        json_decref(w->start_input);
+        w->start_input = json_object();
+    }
+    if (fill(given, w->default_parameters) < 0 || json_object_set_new(w->start_input, "parameters", given) < 0)
+        return -1;
+    if (json_object_get(w->start_input, "run"))
+        return 0;
+    return json_object_set_new(w->start_input, "run", json_pack("{s:s, s:s}", "id", w->workflow_id, "workflow", w->type));
+}
+
+/* When the engine will close the run, whatever it does. 0: never. */
+static int64_t deadline_of(event e, const Pb__WorkflowExecutionStartedEventAttributes *a)
+{
+    int64_t run = pbx_duration_ns(a->workflow_run_timeout), all = pbx_timestamp_ns(a->workflow_execution_expiration_time);
+    int64_t end = pbx_timestamp_ns(e->event_time);
+    if (run <= 0 || __builtin_add_overflow(end, pbx_duration_ns(a->first_workflow_task_backoff), &end) ||
+        __builtin_add_overflow(end, run, &end))
+        end = 0;
+    return all > 0 && (!end || all < end) ? all : end;
+}
+
 static void on_started(struct workflow *w, lua_State *L, event e)
 {
     const Pb__WorkflowExecutionStartedEventAttributes *a = e->workflow_execution_started_event_attributes;
@@ -429,6 +597,7 @@ static void on_started(struct workflow *w, lua_State *L, event e)
     w->started = true;
     w->attempt = a->attempt;
     w->run_timeout_ns = pbx_duration_ns(a->workflow_run_timeout);
+    w->closes_ns = deadline_of(e, a);
     w->task_timeout_ns = pbx_duration_ns(a->workflow_task_timeout);
     const char *seed = *a->original_execution_run_id ? a->original_execution_run_id : w->run_id;
     rng_seed(w->rng, seed, strlen(seed));
@@ -448,8 +617,14 @@ static void on_started(struct workflow *w, lua_State *L, event e)
             w->failed = err_wrap(&w->err, "header 'ff-context'");
             return;
         }
+    if (!w->context)
+        w->context = json_incref(w->default_context);
     if (pbx_payloads_json(a->input, 0, &w->start_input, &w->err) < 0) {
         w->failed = err_wrap(&w->err, "input of the workflow");
+        return;
+    }
+    if (w->default_parameters && complete_input(w) < 0) {
+        w->failed = err_nomem(&w->err);
         return;
     }
     lua_pushcfunction(L, main_body);
@@ -608,6 +783,14 @@ static void collect_patches(struct workflow *w, const Pb__HistoryEvent *const *e
     }
 }
 
+/* Is it written amid the events of the script's commands: the cancellation of an activity that has not begun, and the memo by
+ * which the worker pins the run to its script? */
+static bool is_amid_commands(event e)
+{
+    return e->event_type == PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_CANCELED ||
+           e->event_type == PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED;
+}
+
 static void one_event(struct workflow *w, lua_State *L, const Pb__HistoryEvent *const *events, size_t count, size_t i)
 {
     event e = events[i];
@@ -639,8 +822,7 @@ static void one_event(struct workflow *w, lua_State *L, const Pb__HistoryEvent *
             match_command(w, e);
             return;
         }
-        /* The cancellation of an activity that has not begun is written amid the events of the commands. */
-        if (e->event_type != PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_CANCELED)
+        if (!is_amid_commands(e))
             end_matching(w, e);
         if (!w->nondeterminism)
             apply(w, L, e);
@@ -656,7 +838,7 @@ void replay_task(struct workflow *w, lua_State *L, const Pb__HistoryEvent *const
             replayed = i + 1;
     while (replayed > 0 && replayed < count && has_attributes(events[replayed])) { /* and the commands of the last */
         const char *name, *id;
-        if (command_of(events[replayed], &name, &id) == COMMAND_NONE)
+        if (command_of(events[replayed], &name, &id) == COMMAND_NONE && !is_amid_commands(events[replayed]))
             break;
         replayed++;
     }

@@ -84,7 +84,8 @@ static void drop_run(struct workflow *w)
     strbuf_release(&w->text[0]);
     strbuf_release(&w->text[1]);
     struct workflow keep = {.limits = w->limits, .script = w->script, .chunk_name = w->chunk_name,
-                            .script_len = w->script_len};
+                            .script_len = w->script_len, .default_context = w->default_context,
+                            .default_parameters = w->default_parameters};
     *w = keep;
 }
 
@@ -128,11 +129,21 @@ int workflow_new(const char *script, size_t len, const char *chunk_name, const s
     return 0;
 }
 
+void workflow_set_defaults(struct workflow *w, json_t *context, json_t *parameters)
+{
+    json_decref(w->default_context);
+    json_decref(w->default_parameters);
+    w->default_context = json_incref(context);
+    w->default_parameters = json_incref(parameters);
+}
+
 void workflow_free(struct workflow *w)
 {
     if (!w)
         return;
     drop_run(w);
+    json_decref(w->default_context);
+    json_decref(w->default_parameters);
     free(w->script);
     free(w->chunk_name);
     free(w);

@@ -25,10 +25,18 @@ struct workflow_limits { /* 0: the default */
 int workflow_check(const char *script, size_t len, const char *chunk_name, struct err *err);
 
 struct workflow;
+struct json_t;
 
 int workflow_new(const char *script, size_t len, const char *chunk_name,
                  const struct workflow_limits *limits, struct workflow **ret, struct err *err);
 void workflow_free(struct workflow *w);
+/* For a run that was started by a client which knows nothing of ff: what its activities get as "ff-context" (an object), and
+ * what stands in its parameters (an object, and objects in it) where the input says nothing. Before the first task. References
+ * of its own. */
+void workflow_set_defaults(struct workflow *w, struct json_t *context, struct json_t *parameters);
+/* The parameters in the input of such a run: its member "parameters", or all of it when it has no member that a submission has.
+ * Borrowed; NULL: there are none. */
+struct json_t *workflow_foreign_parameters(struct json_t *input);
 
 enum workflow_outcome {
     WORKFLOW_TASK_COMPLETED, /* commands and query results are to be sent */

@@ -158,7 +158,7 @@ struct activity_opts {
     double retry_backoff;
     const char *non_retryable[32]; /* borrowed from the Lua stack */
     size_t non_retryable_count;
-    const char *vertical, *network;
+    const char *vertical, *network, *summary;
     bool has_resources; /* JSON text in w->text[1] */
 };
 
@@ -219,8 +219,10 @@ struct workflow {
     Pb__Header *header;
     Pb__Memo *memo;
     json_t *context;    /* "ff-context" of the header, an object */
+    json_t *default_context, *default_parameters; /* or NULL */
     json_t *start_input;
     int64_t run_timeout_ns, task_timeout_ns;
+    int64_t closes_ns; /* when the run's own time is over; 0: never */
     int32_t attempt;
     bool suggest_continue;
     enum closing closing;
@@ -382,6 +384,8 @@ void failure_open(lua_State *L);
 /* Pushes an ff.error table. details: JSON value on top of L is taken if has_details. */
 void failure_push(lua_State *L, const char *type, const char *message, bool retryable);
 void failure_push_pb(lua_State *L, const Pb__Failure *f, const char *field, const char *name, const char *verb);
+/* Keeps f for the error table on top: what the run fails with if nobody catches it. */
+void failure_keep(lua_State *L, const Pb__Failure *f);
 int failure_raise(lua_State *L); /* ff.error */
 int failure_new(lua_State *L);   /* ff.new_error */
 void failure_push_cancelled(lua_State *L);

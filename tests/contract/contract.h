@@ -1,11 +1,14 @@
-/* What the files of the contract suite share: the engines under test, and words for their
- * stories. */
+/* What the files of the contract suite share: the engine under test, and words for their stories.
+ *
+ * The same cases run three ways. With nothing said the engine is the embedded one in this process, in memory. With
+ * CONTRACT_ADDR=host:port (or unix:/path) it is what answers there: an `ff serve`, or a real Temporal server. Each case has
+ * a namespace of its own, so that a long-lived server can be used and lists show the case's runs alone.
+ * With CONTRACT_DUMP=DIR the histories that a case left are written to DIR/CASE.json, for contract.py to compare. */
 #ifndef FF_TESTS_CONTRACT_H
 #define FF_TESTS_CONTRACT_H
 
 #include "lab.h"
 
-#include "engine/embedded/embedded.h"
 #include "os/clock.h"
 
 #include <setjmp.h>
@@ -20,34 +23,12 @@
 #define TASK "WorkflowTaskScheduled WorkflowTaskStarted WorkflowTaskCompleted "
 #define STATUS(NAME) PB__WORKFLOW_EXECUTION_STATUS__WORKFLOW_EXECUTION_STATUS_##NAME
 #define EVENT(NAME) PB__EVENT_TYPE__EVENT_TYPE_##NAME
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CASE(f) {#f, f, contract_set_up, contract_tear_down, (void *)#f}
 
-/* The engines under test. */
-static struct engine *open_embedded(void)
-{
-    struct engine_embedded_options o = {.path = ":memory:"};
-    struct engine *e = NULL;
-    struct err err = {0};
-    if (engine_embedded_open(&o, &e, &err) < 0)
-        fail_msg("open: %s", err.msg);
-    return e;
-}
-
-static int set_up(void **state)
-{
-    static struct lab lab;
-    lab = (struct lab){.engine = open_embedded()};
-    *state = &lab;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct lab *l = *state;
-    lab_clean();
-    engine_free(l->engine);
-    return 0;
-}
+int contract_set_up(void **state); /* takes the case's name, gives a struct lab */
+int contract_tear_down(void **state);
+/* Makes a namespace that is this case's alone; its name lives until the case's end. */
+const char *contract_namespace(struct lab *l, const char *name);
 
 static inline Pb__WorkflowExecutionStatus status_of(struct lab *l, const char *id)
 {

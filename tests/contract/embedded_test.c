@@ -2,6 +2,7 @@
  * clock that the test holds. */
 #include "lab.h"
 
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "codec/pbx.h"
@@ -184,6 +185,122 @@ static void keeps_tasks_of_workers_that_live_elsewhere(void **state)
     assert_true(lab_no_task(l));
     lab_complete(l, (Pb__PollWorkflowTaskQueueResponse *)copy, cmd_complete("1"));
     assert_int_equal(lab_status(l, "a", NULL), STATUS(COMPLETED));
+}
+
+/* The lab as a process of its own: its calls come from outside. Once it is over, give the engine back. */
+static struct engine *step_outside(struct lab *l)
+{
+    struct engine *e = l->engine;
+    l->engine = engine_embedded_outside(e);
+    return e;
+}
+
+static Pb__PollActivityTaskQueueResponse *take_outside(struct lab *l)
+{
+    struct engine *e = step_outside(l);
+    Pb__PollActivityTaskQueueResponse *a = lab_poll_activity(l);
+    ProtobufCMessage *copy;
+    assert_int_equal(pbx_dup(&a->base, &copy, NULL), 0);
+    l->engine = e;
+    return (Pb__PollActivityTaskQueueResponse *)copy; /* outlives lab_clean() of reopen() */
+}
+
+static void leaves_activities_of_other_processes_to_them(void **state)
+{
+    struct lab *l = *state;
+    lab_start_id(l, "a");
+    lab_complete(l, lab_poll(l), cmd_activity(&(struct lab_activity){.id = "1", .attempts = 1}));
+    Pb__PollActivityTaskQueueResponse *a = take_outside(l);
+    reopen();
+    engine_embedded_guests_settled(l->engine); /* nobody told of it: it is none of those that may be missed */
+    assert_true(lab_no_activity(l));
+    assert_int_equal(lab_heartbeat(l, a, "1"), 0);
+    reopen();
+    assert_int_equal(lab_activity_done(l, a, "\"done\""), 0);
+    lab_complete(l, lab_poll(l), cmd_complete(NULL));
+    assert_int_equal(lab_status(l, "a", NULL), STATUS(COMPLETED));
+    protobuf_c_message_free_unpacked(&a->base, NULL);
+}
+
+static void gives_out_what_a_guest_had_when_it_is_gone(void **state)
+{
+    struct lab *l = *state;
+    engine_embedded_guest(l->engine, "worker", true);
+    engine_embedded_guest(l->engine, "worker", true);
+    lab_start_id(l, "a");
+    struct engine *e = step_outside(l);
+    Pb__PollWorkflowTaskQueueResponse *t = lab_poll(l);
+    l->engine = e;
+    engine_embedded_guest(l->engine, "worker", false); /* came twice */
+    assert_true(lab_no_task(l));
+    engine_embedded_guest(l->engine, "worker", false);
+    assert_int_not_equal(lab_try_complete(l, t, NULL, NULL, 0, NULL, NULL), 0);
+    engine_embedded_guest(l->engine, "worker", true);
+    lab_complete(l, lab_poll(l), cmd_activity(&(struct lab_activity){.id = "1", .attempts = 1}));
+    Pb__PollActivityTaskQueueResponse *a = take_outside(l);
+    assert_true(lab_no_activity(l));
+    engine_embedded_guest(l->engine, "worker", false);
+    Pb__PollActivityTaskQueueResponse *b = lab_poll_activity(l);
+    assert_int_equal(b->attempt, 2);
+    assert_int_equal(lab_activity_done(l, a, NULL), -ERR_NOT_FOUND);
+    assert_int_equal(lab_activity_done(l, b, NULL), 0);
+    protobuf_c_message_free_unpacked(&a->base, NULL);
+}
+
+static void hands_nothing_to_polls_of_a_guest_that_is_gone(void **state)
+{
+    struct lab *l = *state;
+    engine_embedded_guest(l->engine, "worker", true);
+    struct engine *e = step_outside(l);
+    Pb__PollWorkflowTaskQueueRequest q = PB__POLL_WORKFLOW_TASK_QUEUE_REQUEST__INIT;
+    Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
+    q.namespace_ = (char *)"default";
+    q.identity = (char *)"worker";
+    queue.name = (char *)LAB_QUEUE;
+    q.task_queue = &queue;
+    struct lab_pending *p = lab_begin(l, ENGINE_POLL_WORKFLOW_TASK, &q, 20000);
+    l->engine = e;
+    engine_embedded_guest(l->engine, "worker", false);
+    lab_start_id(l, "a");
+    Pb__PollWorkflowTaskQueueResponse *t;
+    assert_int_equal(lab_end(p, &t, NULL), 0);
+    assert_int_equal(t->task_token.len, 0);
+    lab_complete(l, lab_poll(l), cmd_complete(NULL));
+}
+
+static void misses_guests_that_do_not_come_back(void **state)
+{
+    struct lab *l = *state;
+    engine_embedded_guest(l->engine, "worker", true);
+    lab_start_id(l, "a");
+    lab_complete(l, lab_poll(l), cmd_activity(&(struct lab_activity){.id = "1", .attempts = 1}));
+    Pb__PollActivityTaskQueueResponse *a = take_outside(l);
+    reopen();
+    engine_embedded_guest(l->engine, "worker", true);
+    engine_embedded_guests_settled(l->engine);
+    assert_true(lab_no_activity(l));
+    reopen();
+    assert_true(lab_no_activity(l));
+    engine_embedded_guests_settled(l->engine);
+    Pb__PollActivityTaskQueueResponse *b = lab_poll_activity(l);
+    assert_int_equal(b->attempt, 2);
+    protobuf_c_message_free_unpacked(&a->base, NULL);
+}
+
+static void a_silent_guest_never_got_its_task(void **state)
+{
+    struct lab *l = *state;
+    engine_embedded_guest(l->engine, "worker", true);
+    lab_start_id(l, "a");
+    lab_complete(l, lab_poll(l), cmd_activity(&(struct lab_activity){.id = "1", .attempts = 1}));
+    Pb__PollActivityTaskQueueResponse *a = take_outside(l);
+    pass_ms(29000);
+    assert_int_equal(lab_heartbeat(l, a, "1"), 0);
+    pass_ms(29000);
+    assert_true(lab_no_activity(l));
+    pass_ms(1001);
+    assert_int_equal(lab_poll_activity(l)->attempt, 2);
+    protobuf_c_message_free_unpacked(&a->base, NULL);
 }
 
 static void keeps_timers_and_retries(void **state)
@@ -627,6 +744,110 @@ static void works_without_a_cache(void **state)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 #define HELD(t) cmocka_unit_test_setup_teardown(t, set_up_held, tear_down)
 
+/* --- retention -------------------------------------------------------------------------------------------------- */
+
+static void keep_for(struct lab *l, const char *ns, int64_t ms)
+{
+    Pb__UpdateNamespaceRequest q = PB__UPDATE_NAMESPACE_REQUEST__INIT;
+    Pb__NamespaceConfig config = PB__NAMESPACE_CONFIG__INIT;
+    q.namespace_ = (char *)ns;
+    q.config = &config;
+    config.workflow_execution_retention_ttl = lab_duration_ms(ms);
+    assert_int_equal(lab_call(l, ENGINE_UPDATE_NAMESPACE, &q, 0, NULL, NULL), 0);
+}
+
+static void make_namespace(struct lab *l, const char *ns, int64_t keep_ms)
+{
+    Pb__RegisterNamespaceRequest q = PB__REGISTER_NAMESPACE_REQUEST__INIT;
+    q.namespace_ = (char *)ns;
+    q.workflow_execution_retention_period = lab_duration_ms(keep_ms);
+    assert_int_equal(lab_call(l, ENGINE_REGISTER_NAMESPACE, &q, 0, NULL, NULL), 0);
+}
+
+static int count_in(struct lab *l, const char *query)
+{
+    Pb__CountWorkflowExecutionsRequest q = PB__COUNT_WORKFLOW_EXECUTIONS_REQUEST__INIT;
+    Pb__CountWorkflowExecutionsResponse *r;
+    q.namespace_ = (char *)l->ns;
+    q.query = (char *)query;
+    assert_int_equal(lab_call(l, ENGINE_COUNT, &q, 0, &r, NULL), 0);
+    return (int)r->count;
+}
+
+static void closed_runs_are_kept_for_a_time(void **state)
+{
+    struct lab *l = *state;
+    struct lab team = {.engine = l->engine, .ns = "team"};
+    char id[16];
+    make_namespace(l, "team", 3600000);
+    lab_start_id(l, "elsewhere");
+    lab_try_terminate(l, "elsewhere", "test"); /* in a namespace that keeps all */
+    lab_start_id(&team, "open");
+    for (int i = 0; i < 250; i++) { /* more than one batch deletes */
+        snprintf(id, sizeof id, "old-%d", i);
+        lab_start_id(&team, id);
+        lab_try_terminate(&team, id, "test");
+    }
+    pass_ms(3000000);
+    lab_start_id(&team, "young");
+    lab_try_terminate(&team, "young", "test");
+    assert_int_equal(count_in(&team, ""), 252);
+    for (int i = 0; i < 20; i++)
+        pass_ms(61000);
+    assert_string_equal(lab_list(&team, "ExecutionStatus='Running'"), "open");
+    assert_int_equal(count_in(&team, ""), 2);
+    assert_int_equal(lab_status(&team, "young", NULL), STATUS(TERMINATED));
+    assert_int_equal(lab_status(l, "elsewhere", NULL), STATUS(TERMINATED));
+    reopen(); /* it is kept with the state, the time too */
+    team.engine = l->engine;
+    keep_for(l, "default", 1000);
+    for (int i = 0; i < 60; i++)
+        pass_ms(61000);
+    assert_string_equal(lab_list(&team, ""), "open");
+    struct lab own = {.engine = l->engine, .ns = "default"};
+    assert_int_equal(count_in(&own, ""), 0);
+}
+
+static void a_deleted_namespace_takes_its_runs_along(void **state)
+{
+    struct lab *l = *state;
+    struct lab team = {.engine = l->engine, .ns = "team"};
+    char id[16];
+    make_namespace(l, "team", 3600000);
+    for (int i = 0; i < 150; i++) {
+        snprintf(id, sizeof id, "run-%d", i);
+        lab_start_id(&team, id);
+    }
+    lab_start_id(l, "stays");
+    Pb__DeleteNamespaceRequest q = PB__DELETE_NAMESPACE_REQUEST__INIT;
+    q.namespace_ = (char *)"default";
+    assert_int_equal(lab_call(l, ENGINE_DELETE_NAMESPACE, &q, 0, NULL, NULL), -ERR_STATE);
+    q.namespace_ = (char *)"team";
+    assert_int_equal(lab_call(l, ENGINE_DELETE_NAMESPACE, &q, 0, NULL, NULL), 0);
+    assert_int_equal(lab_try_signal(&team, "run-1", "s", NULL, NULL), -ERR_NOT_FOUND);
+    make_namespace(l, "team", 3600000); /* its name is free at once */
+    assert_int_equal(count_in(&team, ""), 0);
+    pass_ms(200);
+    reopen(); /* in the middle of it */
+    for (int i = 0; i < 20; i++)
+        pass_ms(200);
+    assert_int_equal(lab_status(l, "stays", NULL), STATUS(RUNNING));
+    lab_clean();
+    engine_free(TAKE_PTR(l->engine));
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    assert_int_equal(sqlite3_open(f.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT (SELECT count(*) FROM execution), (SELECT count(*) FROM namespace), "
+                                            "(SELECT count(DISTINCT id >> 24) FROM history)", -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(s, 0), 1);
+    assert_int_equal(sqlite3_column_int(s, 1), 2); /* default, and the new team */
+    assert_int_equal(sqlite3_column_int(s, 2), 1);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    open_state();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -634,6 +855,13 @@ int main(void)
         CASE(gives_lost_activities_out_again),
         CASE(an_activity_cannot_take_the_process_down_for_ever),
         CASE(keeps_tasks_of_workers_that_live_elsewhere),
+        CASE(leaves_activities_of_other_processes_to_them),
+        CASE(gives_out_what_a_guest_had_when_it_is_gone),
+        CASE(hands_nothing_to_polls_of_a_guest_that_is_gone),
+        CASE(misses_guests_that_do_not_come_back),
+        HELD(closed_runs_are_kept_for_a_time),
+        HELD(a_deleted_namespace_takes_its_runs_along),
+        HELD(a_silent_guest_never_got_its_task),
         HELD(keeps_timers_and_retries),
         HELD(time_never_goes_back),
         HELD(times_a_started_workflow_task_out),

@@ -22,10 +22,10 @@ static void a_fired_timer_the_workflow_does_not_know_of_can_be_canceled(void **s
 {
     struct lab *l = *state;
     lab_start_id(l, "a");
-    lab_complete(l, lab_poll(l), cmd_timer("t", 50));
+    lab_complete(l, lab_poll(l), cmd_timer("t", 1000));
     lab_signal(l, "a", "s");
     Pb__PollWorkflowTaskQueueResponse *t = lab_poll(l);
-    os_sleep_ms(150); /* it fires into the buffer */
+    os_sleep_ms(1200); /* it fires into the buffer */
     lab_complete(l, t, cmd_cancel_timer("t"));
     assert_true(lab_no_task(l));
     lab_expect_history(l, "a", NULL,
@@ -56,7 +56,7 @@ static void signals_with_start(void **state)
     Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
     type.name = (char *)"wf";
     queue.name = (char *)LAB_QUEUE;
-    q.namespace_ = (char *)"default";
+    q.namespace_ = (char *)l->ns;
     q.workflow_id = (char *)"a";
     q.workflow_type = &type;
     q.task_queue = &queue;
@@ -68,7 +68,7 @@ static void signals_with_start(void **state)
     assert_string_equal(one->run_id, two->run_id);
     lab_complete(l, lab_poll(l), cmd_complete(NULL));
     lab_expect_history(l, "a", NULL,
-                       "WorkflowExecutionStarted WorkflowTaskScheduled WorkflowExecutionSignaled "
+                       "WorkflowExecutionStarted WorkflowExecutionSignaled WorkflowTaskScheduled "
                        "WorkflowExecutionSignaled WorkflowTaskStarted WorkflowTaskCompleted "
                        "WorkflowExecutionCompleted");
 }
@@ -109,31 +109,46 @@ static void terminates(void **state)
     assert_int_equal(status_of(l, "a"), STATUS(TERMINATED));
 }
 
+/* How many events of that type. */
+static int count_events(struct lab *l, const char *id, Pb__EventType type)
+{
+    const Pb__History *h = lab_history(l, id, NULL);
+    int n = 0;
+    for (size_t i = 0; i < h->n_events; i++)
+        n += h->events[i]->event_type == type;
+    return n;
+}
+
+/* What reaches other runs does so in an order of its own: a cluster's shards know nothing of each other. */
 static void external_signals_and_cancels(void **state)
 {
     struct lab *l = *state;
-    lab_start_id(l, "to");
-    lab_complete(l, lab_poll(l));
+    static const Pb__EventType outcomes[] = {
+        EVENT(EXTERNAL_WORKFLOW_EXECUTION_SIGNALED), EVENT(EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED),
+        EVENT(SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED), EVENT(REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED)};
+    lab_start(l, &(struct lab_start){.id = "to", .queue = "others"});
     lab_start_id(l, "from");
     lab_complete(l, lab_poll(l), cmd_signal("to", "hello"), cmd_cancel_external("to"),
                  cmd_signal("nobody", "x"), cmd_cancel_external("nobody"));
-    Pb__PollWorkflowTaskQueueResponse *one = lab_poll(l), *two = lab_poll(l);
-    bool first_is_to = strcmp(one->workflow_execution->workflow_id, "to") == 0;
-    lab_complete(l, first_is_to ? one : two, cmd_cancel());
-    lab_complete(l, first_is_to ? two : one, cmd_complete(NULL));
-    lab_expect_history(l, "to", NULL,
-                       START "WorkflowExecutionSignaled WorkflowTaskScheduled WorkflowExecutionCancelRequested "
-                             "WorkflowTaskStarted WorkflowTaskCompleted WorkflowExecutionCanceled");
-    lab_expect_history(l, "from", NULL,
-                       START "SignalExternalWorkflowExecutionInitiated "
-                             "RequestCancelExternalWorkflowExecutionInitiated "
-                             "SignalExternalWorkflowExecutionInitiated "
-                             "RequestCancelExternalWorkflowExecutionInitiated "
-                             "ExternalWorkflowExecutionSignaled WorkflowTaskScheduled "
-                             "ExternalWorkflowExecutionCancelRequested "
-                             "SignalExternalWorkflowExecutionFailed "
-                             "RequestCancelExternalWorkflowExecutionFailed "
-                             "WorkflowTaskStarted WorkflowTaskCompleted WorkflowExecutionCompleted");
+    int seen = 0;
+    for (int tries = 0; tries < 200 && seen < 4; tries++, os_sleep_ms(seen < 4 ? 20 : 0)) {
+        seen = 0;
+        for (size_t i = 0; i < 4; i++)
+            seen += count_events(l, "from", outcomes[i]);
+    }
+    assert_int_equal(seen, 4);
+    lab_complete(l, lab_poll(l), cmd_complete(NULL));
+    lab_complete(l, lab_poll_on(l, "others", NULL, 5000), cmd_cancel());
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(count_events(l, "from", outcomes[i]), 1);
+    assert_int_equal(count_events(l, "to", EVENT(WORKFLOW_EXECUTION_SIGNALED)), 1);
+    assert_int_equal(count_events(l, "to", EVENT(WORKFLOW_EXECUTION_CANCEL_REQUESTED)), 1);
+    const Pb__HistoryEvent *e = lab_event(l, "from", NULL, EVENT(SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED));
+    assert_int_equal(e->signal_external_workflow_execution_failed_event_attributes->initiated_event_id, 7);
+    e = lab_event(l, "to", NULL, EVENT(WORKFLOW_EXECUTION_SIGNALED));
+    assert_string_equal(e->workflow_execution_signaled_event_attributes->external_workflow_execution->workflow_id, "from");
+    assert_int_equal(status_of(l, "to"), STATUS(CANCELED));
+    assert_int_equal(status_of(l, "from"), STATUS(COMPLETED));
 }
 
 /* --- children, continue as new --- */
@@ -208,16 +223,23 @@ static void parent_close_policies(void **state)
     lab_start_id(l, "p");
     lab_complete(l, lab_poll(l), cmd_child("stops", POLICY(TERMINATE)), cmd_child("stays", POLICY(ABANDON)),
                  cmd_child("asked", POLICY(REQUEST_CANCEL)));
-    for (int i = 0; i < 4; i++) {
+    for (int children = 0; children < 3;) { /* all are there before the parent ends */
         Pb__PollWorkflowTaskQueueResponse *t = lab_poll(l);
-        bool parent = strcmp(t->workflow_execution->workflow_id, "p") == 0;
-        if (!parent)
-            lab_complete(l, t);
+        children += strcmp(t->workflow_execution->workflow_id, "p") != 0;
+        lab_complete(l, t);
+    }
+    lab_signal(l, "p", "end");
+    while (status_of(l, "p") == STATUS(RUNNING)) {
+        Pb__PollWorkflowTaskQueueResponse *t = lab_poll(l);
+        if (count_events(l, "p", EVENT(CHILD_WORKFLOW_EXECUTION_STARTED)) == 3 && count_events(l, "p", EVENT(WORKFLOW_EXECUTION_SIGNALED)))
+            lab_complete(l, t, cmd_complete(NULL));
         else
-            lab_complete(l, t, cmd_complete(NULL), cmd_marker("not reached"));
+            lab_complete(l, t);
     }
     assert_int_equal(status_of(l, "p"), STATUS(COMPLETED));
-    assert_int_equal(status_of(l, "stops"), STATUS(TERMINATED));
+    lab_wait_status(l, "stops", STATUS(TERMINATED));
+    for (int i = 0; i < 200 && !lab_describe(l, "asked", NULL)->workflow_extended_info->cancel_requested; i++)
+        os_sleep_ms(20);
     assert_int_equal(status_of(l, "stays"), STATUS(RUNNING));
     assert_int_equal(status_of(l, "asked"), STATUS(RUNNING));
     assert_true(lab_describe(l, "asked", NULL)->workflow_extended_info->cancel_requested);
@@ -230,15 +252,21 @@ static void an_abandoned_child_starts_though_its_parent_closes(void **state)
     lab_start_id(l, "p");
     lab_complete(l, lab_poll(l), cmd_child("stays", POLICY(ABANDON)), cmd_child("never", POLICY(TERMINATE)),
                  cmd_complete(NULL));
+    if (l->remote) /* a cluster may drop a child that has not started when its parent closes: docs/temporal.md */
+        return;
+    lab_expect_list(l, "", "stays p");
     assert_int_equal(status_of(l, "stays"), STATUS(RUNNING));
-    assert_string_equal(lab_list(l, ""), "stays p");
 }
 
 static void continues_as_new(void **state)
 {
     struct lab *l = *state;
     const char *first = lab_start(l, &(struct lab_start){.id = "a", .input = "1", .memo = "\"kept\""});
-    lab_complete(l, lab_poll(l), cmd_continue("2"));
+    Pb__PollWorkflowTaskQueueResponse *before = lab_poll(l);
+    Pb__Command *k = cmd_continue("2"); /* with the memo: the worker's to pass on, as SDKs do */
+    k->continue_as_new_workflow_execution_command_attributes->memo =
+        before->history->events[0]->workflow_execution_started_event_attributes->memo;
+    lab_complete(l, before, k);
     assert_int_equal(lab_status(l, "a", first), STATUS(CONTINUED_AS_NEW));
     Pb__PollWorkflowTaskQueueResponse *t = lab_poll(l);
     const Pb__WorkflowExecutionStartedEventAttributes *s =
@@ -278,7 +306,7 @@ static void a_parent_waits_for_the_last_run_of_a_child(void **state)
 static void answer_query_task(struct lab *l, const Pb__PollWorkflowTaskQueueResponse *t, const char *answer)
 {
     Pb__RespondQueryTaskCompletedRequest q = PB__RESPOND_QUERY_TASK_COMPLETED_REQUEST__INIT;
-    q.namespace_ = (char *)"default";
+    q.namespace_ = (char *)l->ns;
     q.task_token = t->task_token;
     q.completed_type = answer ? PB__QUERY_RESULT_TYPE__QUERY_RESULT_TYPE_ANSWERED
                               : PB__QUERY_RESULT_TYPE__QUERY_RESULT_TYPE_FAILED;
@@ -350,14 +378,15 @@ static void a_query_nobody_answers_times_out(void **state)
     lab_start_id(l, "a");
     query.query_type = (char *)"q";
     x.workflow_id = (char *)"a";
-    q.namespace_ = (char *)"default";
+    q.namespace_ = (char *)l->ns;
     q.execution = &x;
     q.query = &query;
-    assert_int_equal(lab_call(l, ENGINE_QUERY, &q, 60, NULL, NULL), -ERR_TIMEOUT);
+    int r0 = lab_call(l, ENGINE_QUERY, &q, l->remote ? 1500 : 60, NULL, NULL);
+    assert_true(r0 == -ERR_TIMEOUT || (l->remote && r0 == -ERR_UNAVAILABLE)); /* a cluster may give up just before its caller does */
     lab_complete(l, lab_poll(l), cmd_complete(NULL));
     Pb__QueryWorkflowResponse *r;
     q.query_reject_condition = PB__QUERY_REJECT_CONDITION__QUERY_REJECT_CONDITION_NOT_OPEN;
-    assert_int_equal(lab_call(l, ENGINE_QUERY, &q, 60, &r, NULL), 0);
+    assert_int_equal(lab_call(l, ENGINE_QUERY, &q, l->remote ? 5000 : 60, &r, NULL), 0);
     assert_int_equal(r->query_rejected->status, STATUS(COMPLETED));
 }
 
@@ -375,11 +404,12 @@ static void history_comes_in_pages(void **state)
     assert_int_equal(lab_history(l, "a", NULL)->n_events, 4 + 700 + 2);
     /* A worker gets the first page with the task and the rest by its token. */
     Pb__PollWorkflowTaskQueueResponse *t = lab_poll(l);
-    assert_int_equal(t->history->n_events, ENGINE_HISTORY_PAGE);
+    if (!l->remote) /* a cluster's pages end where a transaction did */
+        assert_int_equal(t->history->n_events, ENGINE_HISTORY_PAGE);
     size_t n = t->history->n_events;
     Pb__GetWorkflowExecutionHistoryRequest q = PB__GET_WORKFLOW_EXECUTION_HISTORY_REQUEST__INIT;
     Pb__GetWorkflowExecutionHistoryResponse *r;
-    q.namespace_ = (char *)"default";
+    q.namespace_ = (char *)l->ns;
     q.execution = t->workflow_execution;
     q.next_page_token = t->next_page_token;
     lab_signal(l, "a", "later");
@@ -391,7 +421,8 @@ static void history_comes_in_pages(void **state)
     assert_int_equal(n, t->started_event_id);
     q.maximum_page_size = 10;
     assert_int_equal(lab_call(l, ENGINE_GET_HISTORY, &q, 0, &r, NULL), 0);
-    assert_int_equal(r->history->n_events, 10);
+    if (!l->remote)
+        assert_int_equal(r->history->n_events, 10);
     q.next_page_token = (ProtobufCBinaryData){.data = (uint8_t *)"x", .len = 1};
     assert_int_equal(lab_call(l, ENGINE_GET_HISTORY, &q, 0, &r, NULL), -ERR_INVALID);
 }
@@ -403,7 +434,7 @@ static void history_waits_for_new_events(void **state)
     Pb__GetWorkflowExecutionHistoryResponse *r;
     Pb__WorkflowExecution x = PB__WORKFLOW_EXECUTION__INIT;
     x.workflow_id = (char *)"a";
-    q.namespace_ = (char *)"default";
+    q.namespace_ = (char *)l->ns;
     q.execution = &x;
     q.wait_new_event = true;
     lab_start_id(l, "a");
@@ -430,6 +461,16 @@ static void history_waits_for_new_events(void **state)
     assert_int_equal(r->next_page_token.len, 0);
 }
 
+static int64_t count_runs(struct lab *l, const char *query)
+{
+    Pb__CountWorkflowExecutionsRequest c = PB__COUNT_WORKFLOW_EXECUTIONS_REQUEST__INIT;
+    Pb__CountWorkflowExecutionsResponse *n;
+    c.namespace_ = (char *)l->ns;
+    c.query = (char *)query;
+    assert_int_equal(lab_call(l, ENGINE_COUNT, &c, 0, &n, NULL), 0);
+    return n->count;
+}
+
 static void lists_in_pages(void **state)
 {
     struct lab *l = *state;
@@ -441,7 +482,9 @@ static void lists_in_pages(void **state)
         snprintf(id, sizeof id, "w%02d", i);
         lab_start(l, &(struct lab_start){.id = id, .type = i % 2 ? "odd" : "even"});
     }
-    q.namespace_ = (char *)"default";
+    for (int i = 0; l->remote && i < 200 && count_runs(l, "") < 25; i++)
+        os_sleep_ms(50);
+    q.namespace_ = (char *)l->ns;
     q.page_size = 5;
     q.query = (char *)"WorkflowType='even'";
     do {
@@ -457,11 +500,8 @@ static void lists_in_pages(void **state)
     assert_int_equal(seen, 13);
     assert_int_equal(pages, 3);
     Pb__CountWorkflowExecutionsRequest c = PB__COUNT_WORKFLOW_EXECUTIONS_REQUEST__INIT;
-    Pb__CountWorkflowExecutionsResponse *n;
-    c.namespace_ = (char *)"default";
-    c.query = (char *)"WorkflowType='odd'";
-    assert_int_equal(lab_call(l, ENGINE_COUNT, &c, 0, &n, NULL), 0);
-    assert_int_equal(n->count, 12);
+    assert_int_equal(count_runs(l, "WorkflowType='odd'"), 12);
+    c.namespace_ = (char *)l->ns;
     c.query = (char *)"Colour='red'";
     assert_int_equal(lab_call(l, ENGINE_COUNT, &c, 0, NULL, NULL), -ERR_INVALID);
 }
@@ -471,17 +511,24 @@ static void deletes(void **state)
     struct lab *l = *state;
     Pb__DeleteWorkflowExecutionRequest q = PB__DELETE_WORKFLOW_EXECUTION_REQUEST__INIT;
     Pb__WorkflowExecution x = PB__WORKFLOW_EXECUTION__INIT;
-    q.namespace_ = (char *)"default";
+    q.namespace_ = (char *)l->ns;
     q.workflow_execution = &x;
     x.workflow_id = (char *)"a";
     lab_start_id(l, "a");
+    lab_complete(l, lab_poll(l), cmd_complete(NULL)); /* before "b": a cluster's queue has parts and promises no order */
     lab_start_id(l, "b");
-    lab_complete(l, lab_poll(l), cmd_complete(NULL));
+    lab_expect_list(l, "ExecutionStatus='Completed'", "a"); /* a cluster that is still noting its end would note it again */
     assert_int_equal(lab_call(l, ENGINE_DELETE, &q, 0, NULL, NULL), 0);
     x.workflow_id = (char *)"b";
     assert_int_equal(lab_call(l, ENGINE_DELETE, &q, 0, NULL, NULL), 0);
-    assert_int_equal(lab_call(l, ENGINE_DELETE, &q, 0, NULL, NULL), -ERR_NOT_FOUND);
-    assert_string_equal(lab_list(l, ""), "");
+    int r = lab_call(l, ENGINE_DELETE, &q, 0, NULL, NULL);
+    for (int i = 0; l->remote && i < 200 && r == 0; i++) { /* a cluster does it some time after */
+        os_sleep_ms(50);
+        r = lab_call(l, ENGINE_DELETE, &q, 0, NULL, NULL);
+    }
+    assert_int_equal(r, -ERR_NOT_FOUND);
+    if (!l->remote) /* what a cluster lists may lag for long */
+        lab_expect_list(l, "", "");
     lab_start_id(l, "a"); /* the id is free */
     assert_true(lab_poll(l) != NULL);
 }
@@ -502,13 +549,99 @@ static void too_long_a_history_ends_the_run(void **state)
         if (i == 2)
             warned = lab_event(l, "a", NULL, EVENT(WORKFLOW_TASK_STARTED))
                          ->workflow_task_started_event_attributes->suggest_continue_as_new;
-        assert_int_equal(lab_try_complete(l, t, &force, many, 6000, NULL, NULL), 0);
+        int r = lab_try_complete(l, t, &force, many, 6000, NULL, NULL);
+        if (i < 8 || !l->remote) /* a cluster does not take the one that is too much; the embedded engine ends the run after it */
+            assert_int_equal(r, 0);
     }
     free(many);
     assert_true(warned);
     assert_int_equal(status_of(l, "a"), STATUS(TERMINATED));
     const Pb__HistoryEvent *e = lab_event(l, "a", NULL, EVENT(WORKFLOW_EXECUTION_TERMINATED));
     assert_non_null(strstr(e->workflow_execution_terminated_event_attributes->reason, "exceeds limit"));
+}
+
+/* --- what goes with an answer --- */
+
+/* The activity that came with the answer; a server may decline, and then it is polled for. */
+static Pb__PollActivityTaskQueueResponse *eager_activity(struct lab *l, const Pb__RespondWorkflowTaskCompletedResponse *r)
+{
+    if (!l->remote)
+        assert_int_equal(r->n_activity_tasks, 1);
+    return r->n_activity_tasks ? r->activity_tasks[0] : lab_poll_activity(l);
+}
+
+static void an_eager_activity_comes_with_the_answer(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    Pb__RespondWorkflowTaskCompletedResponse *r;
+    const struct lab_complete more = {.return_new = true, .force_new = true};
+    lab_start_id(l, "a");
+    Pb__Command *commands[] = {cmd_activity(&(struct lab_activity){.id = "far", .queue = "other", .eager = true}),
+                               cmd_activity(&(struct lab_activity){.id = "near", .input = "7", .eager = true, .retry_ms = 1}),
+                               cmd_activity(&(struct lab_activity){.id = "late"})};
+    assert_int_equal(lab_try_complete(l, lab_poll(l), &more, commands, 3, &r, &err), 0);
+    assert_non_null(r->workflow_task);
+    Pb__PollActivityTaskQueueResponse *near = eager_activity(l, r), *far = lab_poll_activity_on(l, "other", 5000);
+    if (strcmp(near->activity_id, "late") == 0) /* it was declined: they come in any order */
+        near = lab_poll_activity(l);
+    assert_string_equal(near->activity_id, "near");
+    assert_string_equal(lab_text(near->input), "7");
+    assert_int_equal(near->attempt, 1);
+    assert_string_equal(near->workflow_execution->workflow_id, "a");
+    assert_string_equal(near->activity_type->name, "act");
+    assert_true(near->started_time && near->scheduled_time && near->start_to_close_timeout);
+    assert_string_equal(far->activity_id, "far");
+    assert_int_equal(lab_heartbeat(l, near, "1"), 0);
+    assert_int_equal(lab_activity_fail(l, near, "T", false), 0);
+    lab_complete(l, r->workflow_task); /* its next attempt is anybody's */
+    near = lab_poll_activity(l);
+    if (strcmp(near->activity_id, "late") == 0)
+        near = lab_poll_activity(l);
+    assert_string_equal(near->activity_id, "near");
+    assert_int_equal(near->attempt, 2);
+    assert_int_equal(lab_activity_done(l, near, "8"), 0);
+    lab_complete(l, lab_poll(l), cmd_complete(NULL));
+    assert_int_equal(lab_activity_done(l, far, NULL), -ERR_NOT_FOUND);
+}
+
+/* Nor is one started whose commands are refused, or whose run ends with them. */
+static void an_eager_activity_in_vain_is_none(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    Pb__RespondWorkflowTaskCompletedResponse *r;
+    const struct lab_activity eager = {.id = "1", .eager = true};
+    lab_start_id(l, "a");
+    Pb__Command *twice[] = {cmd_activity(&eager), cmd_activity(&eager)};
+    assert_int_equal(lab_try_complete(l, lab_poll(l), NULL, twice, 2, NULL, NULL), -ERR_INVALID);
+    Pb__Command *ends[] = {cmd_activity(&eager), cmd_complete(NULL)};
+    assert_int_equal(lab_try_complete(l, lab_poll(l), NULL, ends, 2, &r, &err), 0);
+    assert_int_equal(r->n_activity_tasks, 0);
+    assert_true(lab_no_activity(l));
+}
+
+static void a_start_brings_the_first_task(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    Pb__StartWorkflowExecutionResponse *r;
+    struct lab_start start = {.id = "a", .request_id = "r", .input = "5", .eager = true};
+    assert_int_equal(lab_try_start(l, &start, &r, &err), 0);
+    const Pb__PollWorkflowTaskQueueResponse *t = r->eager_workflow_task;
+    assert_non_null(t);
+    assert_int_equal(t->history->n_events, 3);
+    assert_int_equal(t->attempt, 1);
+    assert_string_equal(t->workflow_execution->workflow_id, "a");
+    assert_true(t->history->events[0]->workflow_execution_started_event_attributes->eager_execution_accepted);
+    assert_true(lab_no_task(l));
+    assert_int_equal(lab_try_start(l, &start, &r, &err), 0); /* the same request again */
+    lab_complete(l, t, cmd_complete("6"));
+    start = (struct lab_start){.id = "later", .delay_ms = 300, .eager = true};
+    assert_int_equal(lab_try_start(l, &start, &r, &err), 0);
+    assert_null(r->eager_workflow_task);
+    lab_complete(l, lab_poll(l), cmd_complete(NULL));
+    lab_expect_history(l, "a", NULL, START "WorkflowExecutionCompleted");
 }
 
 static void draining_answers_polls(void **state)
@@ -518,7 +651,7 @@ static void draining_answers_polls(void **state)
     Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
     Pb__PollWorkflowTaskQueueResponse *r;
     queue.name = (char *)LAB_QUEUE;
-    q.namespace_ = (char *)"default";
+    q.namespace_ = (char *)l->ns;
     q.task_queue = &queue;
     struct lab_pending *p = lab_begin(l, ENGINE_POLL_WORKFLOW_TASK, &q, 0);
     engine_drain(l->engine);
@@ -556,6 +689,9 @@ int main(void)
         CASE(lists_in_pages),
         CASE(deletes),
         CASE(too_long_a_history_ends_the_run),
+        CASE(an_eager_activity_comes_with_the_answer),
+        CASE(an_eager_activity_in_vain_is_none),
+        CASE(a_start_brings_the_first_task),
         CASE(draining_answers_polls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

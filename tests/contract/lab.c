@@ -13,12 +13,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#define REMOTE_POLL_MS 2500 /* Temporal refuses polls of less than two seconds and answers them empty one before */
+#define REMOTE_LIST_MS 10000
+#define FIRST_NS INT64_C(60000000000)
 
 /* What lab_clean() frees: messages as messages, the rest as memory. */
 static VEC(ProtobufCMessage *) kept;
 static VEC(void *) plain;
+static VEC(struct lab_run) runs;
 
 void *lab_keep(void *message)
 {
@@ -42,6 +48,7 @@ void lab_clean(void)
         free(*p);
     VEC_RELEASE(&kept);
     VEC_RELEASE(&plain);
+    VEC_RELEASE(&runs);
 }
 
 /* Memory that lives until lab_clean(), zeroed. */
@@ -65,6 +72,30 @@ static char *text_of(const char *s)
 static char *ns_of(struct lab *l)
 {
     return text_of(l->ns ? l->ns : "default");
+}
+
+size_t lab_seen_count(void)
+{
+    return runs.len;
+}
+
+const struct lab_run *lab_seen(size_t i)
+{
+    return &runs.v[i];
+}
+
+static void saw(struct lab *l, const char *workflow_id, const char *run_id)
+{
+    VEC_EACH(&runs, r)
+        if (strcmp(r->run_id, run_id) == 0)
+            return;
+    struct lab_run r = {ns_of(l), text_of(workflow_id), text_of(run_id)};
+    assert_true(VEC_PUSH(&runs, r));
+}
+
+static int64_t poll_ms(const struct lab *l, int64_t wait_ms)
+{
+    return l->remote && wait_ms && wait_ms < REMOTE_POLL_MS ? REMOTE_POLL_MS : wait_ms;
 }
 
 Pb__Payloads *lab_payloads(const char *json)
@@ -103,11 +134,14 @@ const char *lab_text(const Pb__Payloads *p)
 int lab_call(struct lab *l, enum engine_method m, const void *req, int64_t timeout_ms, void *ret,
              struct err *err)
 {
-    ProtobufCMessage *resp = NULL;
+    ProtobufCMessage *resp = NULL, *detail = NULL;
     struct err local = {0};
-    int r = engine_call_sync(l->engine, m, req, timeout_ms, &resp, err ? err : &local);
+    int r = engine_call_detail(l->engine, m, req, timeout_ms, &resp, &detail, err ? err : &local);
     assert_int_equal(r == 0, resp != NULL);
+    if (detail)
+        assert_non_null(engine_detail_name(detail->descriptor));
     lab_keep(resp);
+    l->detail = lab_keep(detail);
     if (ret)
         *(ProtobufCMessage **)ret = resp;
     return r;
@@ -158,11 +192,19 @@ int lab_try_start(struct lab *l, const struct lab_start *s, Pb__StartWorkflowExe
     q.workflow_run_timeout = lab_duration_ms(s->run_ms);
     q.workflow_task_timeout = lab_duration_ms(s->task_ms);
     q.workflow_start_delay = lab_duration_ms(s->delay_ms);
+    q.request_eager_execution = s->eager;
     q.workflow_id_reuse_policy = s->reuse;
     q.workflow_id_conflict_policy = s->conflict;
     q.retry_policy = (Pb__RetryPolicy *)s->retry;
+    q.cron_schedule = text_of(s->cron);
     q.memo = s->memo ? memo_of(s->memo) : NULL;
-    return lab_call(l, ENGINE_START_WORKFLOW, &q, 0, ret, err);
+    Pb__StartWorkflowExecutionResponse *r = NULL;
+    int x = lab_call(l, ENGINE_START_WORKFLOW, &q, 0, &r, err);
+    if (x == 0)
+        saw(l, s->id, r->run_id);
+    if (ret)
+        *ret = r;
+    return x;
 }
 
 const char *lab_start(struct lab *l, const struct lab_start *s)
@@ -210,6 +252,7 @@ int lab_try_terminate(struct lab *l, const char *id, const char *reason)
     q.namespace_ = ns_of(l);
     q.workflow_execution = execution_of(id, NULL);
     q.reason = text_of(reason);
+    q.identity = text_of("lab");
     return lab_call(l, ENGINE_TERMINATE, &q, 0, NULL, NULL);
 }
 
@@ -225,8 +268,11 @@ Pb__PollWorkflowTaskQueueResponse *lab_poll_on(struct lab *l, const char *queue,
         q.task_queue->normal_name = text_of(normal);
     }
     Pb__PollWorkflowTaskQueueResponse *r;
-    assert_int_equal(lab_call(l, ENGINE_POLL_WORKFLOW_TASK, &q, wait_ms, &r, NULL), 0);
-    return r->task_token.len ? r : NULL;
+    assert_int_equal(lab_call(l, ENGINE_POLL_WORKFLOW_TASK, &q, poll_ms(l, wait_ms), &r, NULL), 0);
+    if (!r->task_token.len)
+        return NULL;
+    saw(l, r->workflow_execution->workflow_id, r->workflow_execution->run_id);
+    return r;
 }
 
 Pb__PollWorkflowTaskQueueResponse *lab_poll(struct lab *l)
@@ -250,7 +296,7 @@ Pb__PollActivityTaskQueueResponse *lab_poll_activity_on(struct lab *l, const cha
     q.task_queue = queue_of(queue);
     q.identity = text_of("worker");
     Pb__PollActivityTaskQueueResponse *r;
-    assert_int_equal(lab_call(l, ENGINE_POLL_ACTIVITY_TASK, &q, wait_ms, &r, NULL), 0);
+    assert_int_equal(lab_call(l, ENGINE_POLL_ACTIVITY_TASK, &q, poll_ms(l, wait_ms), &r, NULL), 0);
     return r->task_token.len ? r : NULL;
 }
 
@@ -332,6 +378,7 @@ Pb__Command *cmd_activity(const struct lab_activity *o)
     a->activity_type->name = text_of(o->type ? o->type : "act");
     a->task_queue = queue_of(o->queue);
     a->input = lab_payloads(o->input);
+    a->request_eager_execution = o->eager;
     bool none = !o->to_close_ms && !o->start_to_close_ms;
     a->schedule_to_close_timeout = lab_duration_ms(o->to_close_ms);
     a->schedule_to_start_timeout = lab_duration_ms(o->to_start_ms);
@@ -511,7 +558,7 @@ Pb__WorkflowExecutionStatus lab_status(struct lab *l, const char *id, const char
 }
 
 /* All pages, put together. */
-Pb__History *lab_history(struct lab *l, const char *id, const char *run_id)
+static Pb__History *read_history(struct lab *l, const char *id, const char *run_id, struct err *err)
 {
     Pb__GetWorkflowExecutionHistoryRequest q = PB__GET_WORKFLOW_EXECUTION_HISTORY_REQUEST__INIT;
     Pb__GetWorkflowExecutionHistoryResponse *r;
@@ -522,11 +569,9 @@ Pb__History *lab_history(struct lab *l, const char *id, const char *run_id)
     q.namespace_ = ns_of(l);
     q.execution = execution_of(id, run_id);
     do {
-        struct err err = {0};
-        if (lab_call(l, ENGINE_GET_HISTORY, &q, 0, &r, &err) < 0)
-            fail_msg("history of %s: %s", id, err.msg);
+        if (lab_call(l, ENGINE_GET_HISTORY, &q, 0, &r, err) < 0)
+            return NULL;
         size_t n = r->history->n_events;
-        assert_true(n <= ENGINE_HISTORY_PAGE);
         all->events = realloc(all->events, (all->n_events + n + 1) * sizeof *all->events);
         memcpy(all->events + all->n_events, r->history->events, n * sizeof *all->events);
         all->n_events += n;
@@ -536,6 +581,21 @@ Pb__History *lab_history(struct lab *l, const char *id, const char *run_id)
     for (size_t i = 0; i < all->n_events; i++)
         assert_int_equal(all->events[i]->event_id, i + 1);
     return all;
+}
+
+Pb__History *lab_try_history(struct lab *l, const char *id, const char *run_id)
+{
+    struct err err = {0};
+    return read_history(l, id, run_id, &err);
+}
+
+Pb__History *lab_history(struct lab *l, const char *id, const char *run_id)
+{
+    struct err err = {0};
+    Pb__History *h = read_history(l, id, run_id, &err);
+    if (!h)
+        fail_msg("history of %s: %s", id, err.msg);
+    return h;
 }
 
 /* "EVENT_TYPE_TIMER_FIRED" as "TimerFired". */
@@ -585,6 +645,13 @@ const Pb__HistoryEvent *lab_event(struct lab *l, const char *id, const char *run
     return NULL;
 }
 
+void lab_wait_status(struct lab *l, const char *id, Pb__WorkflowExecutionStatus status)
+{
+    for (int i = 0; l->remote && i < 200 && lab_status(l, id, NULL) != status; i++)
+        os_sleep_ms(20);
+    assert_int_equal(lab_status(l, id, NULL), status);
+}
+
 Pb__WorkflowExecutionStatus lab_wait_closed(struct lab *l, const char *id, const char *run_id)
 {
     Pb__GetWorkflowExecutionHistoryRequest q = PB__GET_WORKFLOW_EXECUTION_HISTORY_REQUEST__INIT;
@@ -614,7 +681,18 @@ const char *lab_list(struct lab *l, const char *query)
     return r->n_executions ? keep_plain(strbuf_take(&b, NULL)) : "";
 }
 
+void lab_expect_list(struct lab *l, const char *query, const char *expected)
+{
+    const char *got = lab_list(l, query);
+    for (int64_t waited = 0; l->remote && waited < REMOTE_LIST_MS && strcmp(got, expected) != 0; waited += 100) {
+        os_sleep_ms(100);
+        got = lab_list(l, query);
+    }
+    assert_string_equal(got, expected);
+}
+
 struct lab_pending {
+    struct lab *lab;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     bool done;
@@ -636,12 +714,32 @@ static void pending_done(void *arg, ProtobufCMessage *resp, const struct err *er
 struct lab_pending *lab_begin(struct lab *l, enum engine_method m, const void *req, int64_t timeout_ms)
 {
     struct lab_pending *p = room(sizeof *p);
+    p->lab = l;
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->cond, NULL);
     assert_int_equal(pbx_dup(req, &p->req, NULL), 0);
     lab_keep(p->req);
     engine_call(l->engine, m, p->req, timeout_ms, pending_done, p);
     return p;
+}
+
+void lab_leave(struct lab_pending *p)
+{
+    engine_cancel(p->lab->engine, pending_done, p);
+}
+
+size_t lab_first(struct lab_pending *const *p, size_t n)
+{
+    for (int64_t end = os_mono_ns() + FIRST_NS; os_mono_ns() < end; usleep(1000))
+        for (size_t i = 0; i < n; i++) {
+            pthread_mutex_lock(&p[i]->mutex);
+            bool done = p[i]->done;
+            pthread_mutex_unlock(&p[i]->mutex);
+            if (done)
+                return i;
+        }
+    fail_msg("none of %zu calls has an answer", n);
+    return 0;
 }
 
 int lab_end(struct lab_pending *p, void *ret, struct err *err)
@@ -654,8 +752,9 @@ int lab_end(struct lab_pending *p, void *ret, struct err *err)
     pthread_cond_destroy(&p->cond);
     lab_keep(p->resp);
     if (ret)
-        *(ProtobufCMessage **)ret = p->resp;
-    return p->resp ? 0 : err_copy(err, &p->err), p->resp ? 0 : -p->err.code;
+        *(ProtobufCMessage **)ret = p->err.code ? NULL : p->resp;
+    p->lab->detail = p->err.code ? p->resp : NULL;
+    return p->err.code ? err_copy(err, &p->err), -p->err.code : 0;
 }
 
 struct lab_pending *lab_begin_query(struct lab *l, const char *id, const char *type)

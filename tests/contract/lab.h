@@ -14,12 +14,22 @@
 struct lab {
     struct engine *engine;
     const char *ns; /* default "default" */
+    bool remote;    /* behind gRPC: a short poll takes some seconds, what lists show comes late */
+    ProtobufCMessage *detail; /* of the error that the last call gave, or NULL */
+};
+
+/* A run that passed through the lab, by its start or by a task of it. */
+struct lab_run {
+    char *ns, *workflow_id, *run_id;
 };
 
 /* Everything a lab function gives is freed by lab_clean(), which a test calls at its end. */
 void lab_clean(void);
 /* Registers a message for lab_clean(). */
 void *lab_keep(void *message);
+/* The runs seen since the last lab_clean(), each once. */
+size_t lab_seen_count(void);
+const struct lab_run *lab_seen(size_t i);
 
 struct lab_start {
     const char *id, *type, *queue, *request_id;
@@ -29,6 +39,8 @@ struct lab_start {
     Pb__WorkflowIdConflictPolicy conflict;
     const Pb__RetryPolicy *retry;
     const char *memo; /* of field "m" */
+    const char *cron;
+    bool eager; /* asks for the first workflow task with the answer */
 };
 
 /* Calls with any outcome: 0 or -ERR_x, *ret (may be NULL) is kept. */
@@ -69,6 +81,7 @@ struct lab_activity {
     int attempts;          /* maximum; 0: unlimited */
     int64_t retry_ms;      /* first interval; 0: the default */
     const char *no_retry;  /* an error type */
+    bool eager;            /* asks for it with the answer to the workflow task */
 };
 Pb__Command *cmd_activity(const struct lab_activity *a);
 Pb__Command *cmd_cancel_activity(int64_t scheduled_id);
@@ -104,6 +117,7 @@ int lab_heartbeat(struct lab *l, const Pb__PollActivityTaskQueueResponse *t, con
 Pb__DescribeWorkflowExecutionResponse *lab_describe(struct lab *l, const char *id, const char *run_id);
 Pb__WorkflowExecutionStatus lab_status(struct lab *l, const char *id, const char *run_id);
 Pb__History *lab_history(struct lab *l, const char *id, const char *run_id);
+Pb__History *lab_try_history(struct lab *l, const char *id, const char *run_id); /* NULL if it cannot be had */
 /* The types of the events without prefix, blanks between: "WorkflowExecutionStarted
  * WorkflowTaskScheduled". */
 const char *lab_history_text(struct lab *l, const char *id, const char *run_id);
@@ -111,16 +125,23 @@ const char *lab_events_text(const Pb__History *h);
 /* The last event of that type in the history. */
 const Pb__HistoryEvent *lab_event(struct lab *l, const char *id, const char *run_id, Pb__EventType type);
 void lab_expect_history(struct lab *l, const char *id, const char *run_id, const char *expected);
+/* The run must come to that status: at once, or in some seconds where one run's end reaches another late. */
+void lab_wait_status(struct lab *l, const char *id, Pb__WorkflowExecutionStatus status);
 /* Waits until the run has closed; its status. */
 Pb__WorkflowExecutionStatus lab_wait_closed(struct lab *l, const char *id, const char *run_id);
 /* Ids of what a list gives, blanks between. */
 const char *lab_list(struct lab *l, const char *query);
+/* The list must become what is expected: at once with an engine in this process, in some seconds with others. */
+void lab_expect_list(struct lab *l, const char *query, const char *expected);
 Pb__Payloads *lab_payloads(const char *json);
 Pb__Duration *lab_duration_ms(int64_t ms); /* NULL for 0 */
 const char *lab_text(const Pb__Payloads *p); /* of the first payload */
 struct lab_pending; /* a call under way */
 struct lab_pending *lab_begin(struct lab *l, enum engine_method m, const void *req, int64_t timeout_ms);
 int lab_end(struct lab_pending *p, void *ret, struct err *err);
+/* Waits until one of them has its answer, and gives its index. */
+size_t lab_first(struct lab_pending *const *p, size_t n);
+void lab_leave(struct lab_pending *p); /* its caller goes away; lab_end() still has to be called */
 struct lab_pending *lab_begin_query(struct lab *l, const char *id, const char *type);
 
 #endif

@@ -15,6 +15,8 @@
 #define IDS 3
 #define COMMANDS_MAX 4
 #define OPS_MAX 100
+#define UPDATES 4
+#define MESSAGES_MAX 3
 
 static struct program {
     const uint8_t *p, *end;
@@ -22,10 +24,15 @@ static struct program {
     int64_t now;
     ProtobufCBinaryData workflow_tokens[TOKENS], activity_tokens[TOKENS];
     unsigned next_workflow, next_activity;
+    bool updating; /* there were updates: completions read a byte more, so that older seeds mean what they meant */
     struct poll {
         bool waits;
         ProtobufCMessage *resp;
     } polls[3]; /* one under way at a time: of the queue, of the sticky one, of activities */
+    struct waiter {
+        bool waits;
+        ProtobufCMessage *req;
+    } updates[UPDATES]; /* calls that wait for an update */
 } g;
 
 static uint8_t byte(void)
@@ -88,8 +95,10 @@ static void keep_token(ProtobufCBinaryData *slot, ProtobufCBinaryData *token)
 static void polled(void *arg, ProtobufCMessage *resp, const struct err *err)
 {
     struct poll *p = arg;
-    ASSERT(!resp == !!err->code);
-    p->resp = resp;
+    ASSERT(resp || err->code);
+    if (err->code)
+        engine_free_message(resp);
+    p->resp = err->code ? NULL : resp;
     p->waits = false;
 }
 
@@ -159,7 +168,14 @@ struct command {
         Pb__RequestCancelExternalWorkflowExecutionCommandAttributes cancel_external;
         Pb__StartChildWorkflowExecutionCommandAttributes child;
         Pb__ContinueAsNewWorkflowExecutionCommandAttributes again;
+        Pb__ProtocolMessageCommandAttributes message;
+        Pb__UpsertWorkflowSearchAttributesCommandAttributes attributes;
+        Pb__ModifyWorkflowPropertiesCommandAttributes properties;
     } a;
+    Pb__SearchAttributes indexed;
+    Pb__SearchAttributes__IndexedFieldsEntry entry, *entries;
+    Pb__Memo memo;
+    Pb__Payload payload;
     Pb__Duration d;
     Pb__WorkflowExecution x;
     Pb__ActivityType activity_type;
@@ -172,6 +188,27 @@ struct command {
     (c)->k.attributes_case = PB__COMMAND__ATTRIBUTES_##UPPER##_COMMAND_ATTRIBUTES;                 \
     pb__##lower##_command_attributes__init(&(c)->a.member);                                        \
     (c)->k.lower##_command_attributes = &(c)->a.member
+
+static char *update_id_of(uint8_t b)
+{
+    static char *const ids[] = {(char *)"u", (char *)"v", (char *)"w", (char *)""};
+    return ids[b % 4];
+}
+
+/* One field, or none; a value, or a null that takes it away. */
+static void fill_attributes(struct command *c, uint8_t b)
+{
+    pb__search_attributes__init(&c->indexed);
+    pb__search_attributes__indexed_fields_entry__init(&c->entry);
+    pb__memo__init(&c->memo);
+    pb__payload__init(&c->payload);
+    c->entry.key = id_of(b);
+    c->entry.value = b & 64 ? NULL : &c->payload;
+    c->payload.data = (ProtobufCBinaryData){.data = (uint8_t *)"null[1,2]\"x\"" + (b & 32 ? 0 : 4), .len = b & 32 ? 4 : 5};
+    c->entries = &c->entry;
+    c->indexed.indexed_fields = &c->entries;
+    c->indexed.n_indexed_fields = b & 128 ? 0 : 1;
+}
 
 static void fill_activity(struct command *c, uint8_t b)
 {
@@ -205,7 +242,7 @@ static void fill(struct command *c)
     pb__failure__init(&c->failure);
     c->d.seconds = b % 8;
     c->x.workflow_id = id_of(b);
-    switch (kind % 12) {
+    switch (kind % 15) {
     case 0:
     case 1:
         fill_activity(c, b);
@@ -249,10 +286,173 @@ static void fill(struct command *c)
         c->a.child.task_queue = &queue;
         c->a.child.parent_close_policy = (Pb__ParentClosePolicy)(b / 4 % 4);
         break;
+    case 12:
+        IS(c, PROTOCOL_MESSAGE, protocol_message, message);
+        c->a.message.message_id = update_id_of(b);
+        break;
+    case 13:
+        IS(c, UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, upsert_workflow_search_attributes, attributes);
+        fill_attributes(c, b);
+        c->a.attributes.search_attributes = &c->indexed;
+        break;
+    case 14:
+        IS(c, MODIFY_WORKFLOW_PROPERTIES, modify_workflow_properties, properties);
+        fill_attributes(c, b);
+        c->memo.fields = (Pb__Memo__FieldsEntry **)c->indexed.indexed_fields; /* of one shape */
+        c->memo.n_fields = c->indexed.n_indexed_fields;
+        c->a.properties.upserted_memo = &c->memo;
+        break;
     default:
         IS(c, CONTINUE_AS_NEW_WORKFLOW_EXECUTION, continue_as_new_workflow_execution, again);
         break;
     }
+}
+
+/* --- updates -------------------------------------------------------------------------------------- */
+
+static void updated(void *arg, ProtobufCMessage *resp, const struct err *err)
+{
+    struct waiter *w = arg;
+    ASSERT(resp || err->code);
+    ASSERT(err->code != ERR_INTERNAL && err->code != ERR_CORRUPT && err->code != ERR_IO);
+    engine_free_message(resp);
+    w->waits = false;
+}
+
+/* A slot for a call that waits; NULL: all are taken. The request is copied: it lives until the next call of the slot. */
+static void wait_for(enum engine_method m, const ProtobufCMessage *req)
+{
+    for (int i = 0; i < UPDATES; i++) {
+        struct waiter *w = &g.updates[i];
+        if (w->waits)
+            continue;
+        engine_free_message(w->req);
+        w->req = NULL;
+        ASSERT(pbx_dup(req, &w->req, NULL) == 0);
+        w->waits = true;
+        engine_call(g.engine, m, w->req, 0, updated, w);
+        return;
+    }
+}
+
+struct update {
+    Pb__UpdateWorkflowExecutionRequest q;
+    Pb__WorkflowExecution x;
+    Pb__UpdateWaitPolicy wait;
+    Pb__UpdateRequest r;
+    Pb__UpdateMeta meta;
+    Pb__UpdateInput input;
+};
+
+static void make_update(struct update *u, uint8_t b)
+{
+    pb__update_workflow_execution_request__init(&u->q);
+    pb__workflow_execution__init(&u->x);
+    pb__update_wait_policy__init(&u->wait);
+    pb__update_request__init(&u->r);
+    pb__update_meta__init(&u->meta);
+    pb__update_input__init(&u->input);
+    u->q.namespace_ = (char *)ns;
+    u->q.workflow_execution = &u->x;
+    u->q.wait_policy = &u->wait;
+    u->q.request = &u->r;
+    u->x.workflow_id = id_of(b);
+    u->wait.lifecycle_stage = (Pb__UpdateWorkflowExecutionLifecycleStage)(b / 32 % 4);
+    u->r.meta = &u->meta;
+    u->r.input = &u->input;
+    u->meta.update_id = update_id_of(b / 4);
+    u->input.name = (char *)"set";
+}
+
+static void op_update(void)
+{
+    uint8_t b = byte();
+    struct update u;
+    make_update(&u, b);
+    g.updating = true;
+    if (b & 16) {
+        wait_for(ENGINE_UPDATE_WORKFLOW, &u.q.base);
+    } else {
+        Pb__PollWorkflowExecutionUpdateRequest q = PB__POLL_WORKFLOW_EXECUTION_UPDATE_REQUEST__INIT;
+        Pb__UpdateRef ref = PB__UPDATE_REF__INIT;
+        ref.workflow_execution = &u.x;
+        ref.update_id = u.meta.update_id;
+        q.namespace_ = (char *)ns;
+        q.update_ref = &ref;
+        q.wait_policy = &u.wait;
+        wait_for(ENGINE_POLL_UPDATE, &q.base);
+    }
+}
+
+static void op_multi(void)
+{
+    uint8_t b = byte();
+    struct update u;
+    Pb__ExecuteMultiOperationRequest q = PB__EXECUTE_MULTI_OPERATION_REQUEST__INIT;
+    Pb__ExecuteMultiOperationRequestOperation one = PB__EXECUTE_MULTI_OPERATION_REQUEST_OPERATION__INIT, two = one;
+    Pb__ExecuteMultiOperationRequestOperation *both[] = {&one, &two};
+    Pb__StartWorkflowExecutionRequest s = PB__START_WORKFLOW_EXECUTION_REQUEST__INIT;
+    make_update(&u, b);
+    s.namespace_ = q.namespace_ = (char *)ns;
+    s.workflow_id = id_of(b);
+    s.workflow_type = &type;
+    s.task_queue = &queue;
+    s.workflow_id_conflict_policy = (Pb__WorkflowIdConflictPolicy)(b / 4 % 4);
+    one.operation_case = PB__EXECUTE_MULTI_OPERATION_REQUEST_OPERATION__OPERATION_START_WORKFLOW;
+    one.start_workflow = &s;
+    two.operation_case = PB__EXECUTE_MULTI_OPERATION_REQUEST_OPERATION__OPERATION_UPDATE_WORKFLOW;
+    two.update_workflow = &u.q;
+    q.operations = both;
+    q.n_operations = b & 64 ? 1 : 2;
+    wait_for(ENGINE_MULTI_OPERATION, &q.base);
+}
+
+/* A caller goes: of an update, or of a poll. */
+static void op_leave(void)
+{
+    uint8_t b = byte();
+    if (b & 1)
+        engine_cancel(g.engine, updated, &g.updates[b / 2 % UPDATES]);
+    else
+        engine_cancel(g.engine, polled, &g.polls[b / 2 % 3]);
+}
+
+/* A worker's message about an update: any kind, whether it fits or not. */
+struct message {
+    Pb__ProtocolMessage m;
+    Pb__Any any;
+    uint8_t body[128];
+};
+
+static void make_message(struct message *m, uint8_t b)
+{
+    static const char *const kinds[] = {"Acceptance", "Rejection", "Response", "Other"};
+    static char url[4][64];
+    Pb__UpdateAcceptance accept = PB__UPDATE_ACCEPTANCE__INIT;
+    Pb__UpdateRejection reject = PB__UPDATE_REJECTION__INIT;
+    Pb__UpdateResponse done = PB__UPDATE_RESPONSE__INIT;
+    Pb__UpdateMeta meta = PB__UPDATE_META__INIT;
+    Pb__UpdateOutcome outcome = PB__UPDATE_OUTCOME__INIT;
+    struct update request;
+    make_update(&request, b);
+    pb__protocol_message__init(&m->m);
+    pb__any__init(&m->any);
+    m->m.id = m->m.protocol_instance_id = meta.update_id = update_id_of(b / 4);
+    m->m.body = &m->any;
+    accept.accepted_request_message_id = (char *)"x";
+    accept.accepted_request_sequencing_event_id = b & 128 ? 0 : 2;
+    accept.accepted_request = b & 64 ? &request.r : NULL;
+    reject.rejected_request = accept.accepted_request;
+    done.meta = &meta;
+    done.outcome = b & 128 ? NULL : &outcome;
+    const ProtobufCMessage *bodies[] = {&accept.base, &reject.base, &done.base, &meta.base};
+    int kind = b / 16 % 4;
+    snprintf(url[kind], sizeof url[kind], "type.googleapis.com/temporal.api.update.v1.%s", kinds[kind]);
+    m->any.type_url = url[kind];
+    m->any.value.data = m->body;
+    m->any.value.len = protobuf_c_message_get_packed_size(bodies[kind]);
+    ASSERT(m->any.value.len <= sizeof m->body);
+    protobuf_c_message_pack(bodies[kind], m->body);
 }
 
 static void op_complete(void)
@@ -277,7 +477,101 @@ static void op_complete(void)
         fill(&commands[i]);
         list[i] = &commands[i].k;
     }
-    call(ENGINE_COMPLETE_WORKFLOW_TASK, &q.base, 0, NULL);
+    struct message messages[MESSAGES_MAX];
+    Pb__ProtocolMessage *message_list[MESSAGES_MAX];
+    Pb__RespondWorkflowTaskCompletedRequestCapabilities can =
+        PB__RESPOND_WORKFLOW_TASK_COMPLETED_REQUEST_CAPABILITIES__INIT;
+    b = g.updating ? byte() : 0;
+    can.discard_speculative_workflow_task_with_events = b & 64;
+    q.capabilities = b & 32 ? &can : NULL;
+    q.return_new_workflow_task = b & 16;
+    q.n_messages = b % (MESSAGES_MAX + 1);
+    q.messages = message_list;
+    for (size_t i = 0; i < q.n_messages; i++) {
+        make_message(&messages[i], byte());
+        message_list[i] = &messages[i].m;
+    }
+    Pb__RespondWorkflowTaskCompletedResponse *done = NULL;
+    if (call(ENGINE_COMPLETE_WORKFLOW_TASK, &q.base, 0, &done) < 0)
+        return;
+    if (done->workflow_task)
+        keep_token(&g.workflow_tokens[g.next_workflow++ % TOKENS], &done->workflow_task->task_token);
+    engine_free_message(&done->base);
+}
+
+/* --- calls that stand beside the rest ----------------------------------------------------------------- */
+
+static void op_by_id(void)
+{
+    uint8_t b = byte();
+    Pb__RespondActivityTaskCompletedByIdRequest done = PB__RESPOND_ACTIVITY_TASK_COMPLETED_BY_ID_REQUEST__INIT;
+    Pb__RespondActivityTaskFailedByIdRequest fail = PB__RESPOND_ACTIVITY_TASK_FAILED_BY_ID_REQUEST__INIT;
+    Pb__RespondActivityTaskCanceledByIdRequest cancel = PB__RESPOND_ACTIVITY_TASK_CANCELED_BY_ID_REQUEST__INIT;
+    Pb__RecordActivityTaskHeartbeatByIdRequest beat = PB__RECORD_ACTIVITY_TASK_HEARTBEAT_BY_ID_REQUEST__INIT;
+    done.namespace_ = fail.namespace_ = cancel.namespace_ = beat.namespace_ = (char *)ns;
+    done.workflow_id = fail.workflow_id = cancel.workflow_id = beat.workflow_id = id_of(b);
+    done.activity_id = fail.activity_id = cancel.activity_id = beat.activity_id = id_of(b / 4);
+    switch (b / 16 % 4) {
+    case 0:
+        call(ENGINE_COMPLETE_ACTIVITY_BY_ID, &done.base, 0, NULL);
+        break;
+    case 1:
+        call(ENGINE_FAIL_ACTIVITY_BY_ID, &fail.base, 0, NULL);
+        break;
+    case 2:
+        call(ENGINE_CANCEL_ACTIVITY_BY_ID, &cancel.base, 0, NULL);
+        break;
+    default:
+        call(ENGINE_HEARTBEAT_BY_ID, &beat.base, 0, NULL);
+    }
+}
+
+static void op_reset(void)
+{
+    uint8_t b = byte();
+    Pb__ResetWorkflowExecutionRequest q = PB__RESET_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution x = PB__WORKFLOW_EXECUTION__INIT;
+    char request_id[8];
+    x.workflow_id = id_of(b);
+    snprintf(request_id, sizeof request_id, "r%d", b / 64);
+    q.namespace_ = (char *)ns;
+    q.workflow_execution = &x;
+    q.request_id = request_id;
+    q.workflow_task_finish_event_id = b / 4 % 16;
+    q.reset_reapply_type = (Pb__ResetReapplyType)(b / 64);
+    call(ENGINE_RESET_WORKFLOW, &q.base, 0, NULL);
+}
+
+static void op_other(void)
+{
+    uint8_t b = byte();
+    Pb__WorkflowExecution x = PB__WORKFLOW_EXECUTION__INIT;
+    Pb__GetWorkflowExecutionHistoryReverseRequest back = PB__GET_WORKFLOW_EXECUTION_HISTORY_REVERSE_REQUEST__INIT;
+    Pb__ShutdownWorkerRequest shutdown = PB__SHUTDOWN_WORKER_REQUEST__INIT;
+    Pb__DescribeTaskQueueRequest describe = PB__DESCRIBE_TASK_QUEUE_REQUEST__INIT;
+    Pb__ResetStickyTaskQueueRequest unstick = PB__RESET_STICKY_TASK_QUEUE_REQUEST__INIT;
+    x.workflow_id = id_of(b);
+    back.namespace_ = shutdown.namespace_ = describe.namespace_ = unstick.namespace_ = (char *)ns;
+    back.execution = unstick.execution = &x;
+    back.maximum_page_size = b / 16;
+    back.next_page_token = b & 128 ? g.workflow_tokens[b % TOKENS] : (ProtobufCBinaryData){0};
+    shutdown.sticky_task_queue = (char *)"sticky";
+    describe.task_queue = &queue;
+    describe.report_stats = describe.report_pollers = true;
+    describe.api_mode = (Pb__DescribeTaskQueueMode)(b / 16 % 2);
+    switch (b / 4 % 4) {
+    case 0:
+        call(ENGINE_GET_HISTORY_REVERSE, &back.base, 0, NULL);
+        break;
+    case 1:
+        call(ENGINE_SHUTDOWN_WORKER, &shutdown.base, 0, NULL);
+        break;
+    case 2:
+        call(ENGINE_DESCRIBE_TASK_QUEUE, &describe.base, 0, NULL);
+        break;
+    default:
+        call(ENGINE_RESET_STICKY, &unstick.base, 0, NULL);
+    }
 }
 
 static void op_fail(void)
@@ -379,7 +673,9 @@ static void check_histories(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const ops[])(void) = {op_start,    op_poll,     op_complete, op_poll_activity, op_activity,
-                                        op_outside,  op_time,     op_fail,     op_poll,          op_complete};
+                                        op_outside,  op_time,     op_fail,     op_poll,          op_complete,
+                                        op_update,   op_multi,    op_leave,    op_by_id,         op_reset,
+                                        op_other,    op_update,   op_poll};
     memset(&g, 0, sizeof g);
     g.p = data;
     g.end = data + size;
@@ -399,6 +695,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_histories();
     engine_free(g.engine);
+    for (int i = 0; i < UPDATES; i++) {
+        ASSERT(!g.updates[i].waits);
+        engine_free_message(g.updates[i].req);
+    }
     for (int i = 0; i < 3; i++)
         engine_free_message(g.polls[i].resp);
     for (int i = 0; i < TOKENS; i++) {

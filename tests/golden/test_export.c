@@ -23,7 +23,8 @@ static const char sample[] =
     "\"snippet\":\"AKIA****************WXYZ\",\"module\":\"secret_detection\",\"suppressed\":true,\"suppression_reason\":\"@test, \\\"key\\\"\"}\n"
     "{\"rule_id\":\"crash/heap-overflow\",\"title\":\"Heap buffer overflow\",\"severity\":\"high\",\"file\":\"parse.c\",\"line\":99,\"module\":\"fuzzer\","
     "\"evidence\":{\"stack\":[{\"function\":\"parse\",\"file\":\"parse.c\",\"line\":99},{\"function\":\"malloc\",\"file\":\"/usr/lib/libc.c\",\"line\":5,\"module\":\"libc.so.6\"}],"
-    "\"reproducer\":{\"ref\":\"sha256:00\",\"bytes\":4}},\"metadata\":{\"executions\":1234}}\n"
+    "\"reproducer\":{\"ref\":\"sha256:00\",\"bytes\":4,\"name\":\"crash; rm x\",\"minimised\":true},\"command\":\"./parse_fuzzer <crash>\",\"tries\":10,"
+    "\"reproduced\":9,\"report\":\"==1==ERROR: x\\n```\\n</details><script>\"},\"metadata\":{\"executions\":1234}}\n"
     "{\"rule_id\":\"config/debug\",\"title\":\"Debug mode is on\",\"severity\":\"medium\",\"file\":\"settings.py\",\"module\":\"security_analyzer\"}\n"
     "{\"rule_id\":\"hash/weak\",\"title\":\"MD5\",\"severity\":\"low\",\"cwe\":[328],\"file\":\"h.go\",\"line\":4,\"module\":\"security_analyzer\",\"suppressed\":true,"
     "\"suppression_kind\":\"external\"}\n"
@@ -98,6 +99,31 @@ static int run(const char *folder, const char *only, struct err *err)
     return r < 0 ? r : differ;
 }
 
+/* One finding alone, in the forms that have it. */
+static int run_single(const char *folder, struct err *err)
+{
+    static const enum export_format formats[] = {EXPORT_MD, EXPORT_HTML};
+    _cleanup_(findings_release) struct findings list = {0};
+    int differ = 0, r = make_list(&list, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(formats); i++) {
+        char name[64];
+        struct strbuf text = STRBUF_INIT;
+        struct out out;
+        size_t at = 0;
+        while (at < list.len && strcmp(list.v[at].rule_id, "crash/heap-overflow") != 0)
+            at++;
+        out_init_strbuf(&out, &text);
+        r = export_finding(&list.v[at], formats[i], &out, err);
+        int e = out_finish(&out, r < 0 ? NULL : err);
+        r = r < 0 ? r : e;
+        snprintf(name, sizeof name, "finding%s", export_format_suffix(formats[i]));
+        if (r == 0)
+            differ |= golden_check(folder, name, text.s, text.len);
+        strbuf_release(&text);
+    }
+    return r < 0 ? r : differ;
+}
+
 int main(int argc, char **argv)
 {
     struct err err = {0};
@@ -105,6 +131,8 @@ int main(int argc, char **argv)
     if (argc != 2 && !print)
         return 2;
     int r = run(argv[1], print ? argv[2] : NULL, &err);
+    if (r >= 0 && !print)
+        r |= run_single(argv[1], &err);
     if (r < 0)
         fprintf(stderr, "%s\n", err.msg);
     return r != 0;

@@ -120,3 +120,57 @@ def children_of_state(state):
         time.sleep(0.1)
         left &= left_now(state)
     return sorted(left)
+
+
+class World:
+    """Two network namespaces: `host`, where ff is run, has 10.77.0.2 and its way out over 10.77.0.1 to `outside`, which also
+    has 10.88.0.1. Root only. Names carry the pid, so that several can be there."""
+
+    def __init__(self):
+        self.host, self.outside = f"ffh{os.getpid()}", f"ffo{os.getpid()}"
+        self.procs = []
+
+    def __enter__(self):
+        try:
+            for ns in (self.host, self.outside):
+                self.ip("netns", "add", ns)
+                self.ip("-n", ns, "link", "set", "lo", "up")
+            self.ip("link", "add", "veth0", "netns", self.host, "type", "veth", "peer", "name", "veth1", "netns", self.outside)
+            self.ip("-n", self.host, "addr", "add", "10.77.0.2/24", "dev", "veth0")
+            self.ip("-n", self.outside, "addr", "add", "10.77.0.1/24", "dev", "veth1")
+            self.ip("-n", self.outside, "addr", "add", "10.88.0.1/32", "dev", "lo")
+            self.ip("-n", self.host, "link", "set", "veth0", "up")
+            self.ip("-n", self.outside, "link", "set", "veth1", "up")
+            self.ip("-n", self.host, "route", "add", "default", "via", "10.77.0.1")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *a):
+        for p in self.procs:
+            p.kill()
+            p.wait()
+        for ns in (self.host, self.outside):
+            subprocess.run(["ip", "netns", "del", ns], capture_output=True)
+
+    def ip(self, *args):
+        p = subprocess.run(["ip", *args], capture_output=True, text=True)
+        if p.returncode:
+            fail(f"ip {' '.join(args)}: {p.stderr}")
+
+    def spawn(self, ns, argv, **kw):
+        p = subprocess.Popen(["ip", "netns", "exec", ns, *map(str, argv)], **kw)
+        self.procs.append(p)
+        return p
+
+
+class LabIn(Lab):
+    """A lab whose ff runs in a network namespace."""
+
+    def __init__(self, ns):
+        super().__init__()
+        wrapper = self.dir / "ff-in-ns"
+        wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {ns} {self.exe} "$@"\n')
+        wrapper.chmod(0o755)
+        self.exe = str(wrapper)

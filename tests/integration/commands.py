@@ -72,8 +72,7 @@ def check_help(lab):
     for name in names:
         text = lab.ff(*name, "--help", check=0).stdout
         expect("Usage:" in text and "Exit status" in text, f"help of {name}")
-        if name not in (("version",), ("runs",)):
-            expect("Examples:" in text, f"no example in the help of {name}")
+        expect("Examples:" in text, f"no example in the help of {name}")
     doc = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
     for name in names:
         line = next((l for l in doc.splitlines() if f"`ff {name[0]}" in l), "")
@@ -99,6 +98,9 @@ def check_store(lab):
     same(lab.json("store", "verify")["bad_objects"], 0, "verify")
     same(lab.json("store", "gc", "--grace", "0s")["objects_kept"], 2, "gc keeps what was put")
     lab.ff("store", "get", "sha256:12", check=2)
+    before = sorted(os.listdir(lab.dir)), (lab.dir / "back").read_bytes()
+    lab.ff("store", "get", "sha256:" + "0" * 64, "-o", lab.dir / "back", check=2)
+    expect((sorted(os.listdir(lab.dir)), (lab.dir / "back").read_bytes()) == before, "what cannot be had takes the place of what was there")
     same(lab.json("store", "stat", "sha256:" + "0" * 64)["error"]["code"], "NOT_FOUND", "an unknown object")
     expect("folder" in lab.ff("store", "put", lab.dir, check=2).stderr, "a folder put as an object")
     lab.ff("store", "gc", "--grace", "yesterday", check=2)
@@ -321,7 +323,7 @@ def check_doctor(lab):
     d = json.loads(p.stdout)
     expect(p.returncode in (0, 5) and (p.returncode == 0) == d["ok"], f"doctor: {p.stdout}")
     names = {(c["area"], c["name"]): c for c in d["checks"]}
-    for want in (("sandbox", "seccomp"), ("sandbox", "landlock"), ("sandbox", "protection"), ("tools", "python3"), ("state", "disk space"), ("toolbox", "workflows")):
+    for want in (("sandbox", "seccomp"), ("sandbox", "landlock"), ("sandbox", "protection"), ("tools", "python3"), ("fuzzing", "cargo-fuzz"), ("fuzzing", "jazzer"), ("state", "disk space"), ("toolbox", "workflows")):
         expect(want in names, f"doctor does not look at {want}")
     expect(all(c["hint"] for c in d["checks"] if c["status"] != "ok"), "something is missing, and nobody says what to do")
     expect("seccomp" in lab.ff("doctor").stdout, "table")
@@ -340,7 +342,7 @@ def check_doctor(lab):
 
 def check_completion(lab, tb):
     offers = lambda *w: [l.split("\t")[0] for l in lab.ff(*tb, "complete", "--", *w, check=0).stdout.splitlines()]
-    same(offers("wor"), ["workflow"], "a command")
+    same(offers("workf"), ["workflow"], "a command")
     expect({"list", "test", "status"} <= set(offers("workflow", "")), "sub-commands")
     expect("look" in offers("run", "") and "todo" in offers("module", "info", "t"), "names")
     same(offers("run", "look", ""), [":files"], "a target")

@@ -165,5 +165,12 @@ with Lab() as lab:
         said = [n["message"]["text"] for r in json.loads(lab.ff("findings", "export", check=0).stdout)["runs"]
                 for i in r["invocations"] for n in i.get("toolExecutionNotifications", [])]
         expect("data.js: over the size limit" in said, f"{workflow}: notifications {said}")
+    # so are other people's code, for the analyzer, and what is no text, for the secrets
+    mixed = lab.target({"a.js": "var x = 1\n", "node_modules/dep/b.js": "eval(location.hash)\n"}, "mixed")
+    (mixed / "b.bin").write_bytes(b"\0\1\2" * 100)
+    p = lab.ff("run", "security_assessment", mixed, "--fail-on", "low", check=0)
+    for words in ("node_modules/: a folder of other people's code", "b.bin: binary"): expect(words in p.stdout, f"{words}: {p.stdout}")
+    expect(lab.json("run", "security_assessment", mixed)["summary"]["files_left_out"] == 2, "two left out")
+    lab.ff("run", "security_assessment", mixed, "--fail-on", "low", "--strict", check=3)
     lab.ff("run", "security_assessment", second, "--fail-on", "low", "--strict", check=0)
     ok("list, show, export, diff, history, suppress")

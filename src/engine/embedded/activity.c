@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/pbx.h"
 #include "engine/embedded/event.h"
 #include "engine/embedded/match.h"
@@ -11,6 +12,9 @@
 
 #include <stdio.h>
 #include <string.h>
+
+/* Watched workers heartbeat each second, whatever the activity asks for. One that is silent for so long never got the task. */
+#define GUEST_SILENT_NS (30 * NS_PER_S)
 
 Pb__EmbeddedActivity *activity_find(const struct run *run, int64_t scheduled_id)
 {
@@ -28,7 +32,23 @@ Pb__EmbeddedActivity *activity_find_by_id(const struct run *run, const char *act
     return NULL;
 }
 
-void activity_schedule(struct eng *e, struct run *run, int64_t scheduled_id,
+void activity_fill(struct eng *e, Pb__EmbeddedActivity *a, int64_t scheduled_id,
+                   const Pb__ActivityTaskScheduledEventAttributes *at)
+{
+    a->scheduled_id = scheduled_id;
+    a->scheduled_ns = a->attempt_scheduled_ns = e->now;
+    a->attempt = 1;
+    str_set(e, &a->activity_id, at->activity_id);
+    str_set(e, &a->activity_type, at->activity_type->name);
+    str_set(e, &a->task_queue, at->task_queue->name);
+    a->schedule_to_close_ns = pbx_duration_ns(at->schedule_to_close_timeout);
+    a->schedule_to_start_ns = pbx_duration_ns(at->schedule_to_start_timeout);
+    a->start_to_close_ns = pbx_duration_ns(at->start_to_close_timeout);
+    a->heartbeat_timeout_ns = pbx_duration_ns(at->heartbeat_timeout);
+    msg_set(e, &a->retry_policy, at->retry_policy);
+}
+
+void activity_schedule(struct eng *e, struct run *run, int64_t scheduled_id, bool queued,
                        const Pb__ActivityTaskScheduledEventAttributes *at)
 {
     Pb__EmbeddedRun *s = run->s;
@@ -44,28 +64,28 @@ void activity_schedule(struct eng *e, struct run *run, int64_t scheduled_id,
     pb__embedded_activity__init(a);
     list[s->n_activities++] = a;
     run_dirty(e, run);
-    a->scheduled_id = scheduled_id;
-    a->scheduled_ns = a->attempt_scheduled_ns = e->now;
-    a->attempt = 1;
-    str_set(e, &a->activity_id, at->activity_id);
-    str_set(e, &a->activity_type, at->activity_type->name);
-    str_set(e, &a->task_queue, at->task_queue->name);
-    a->schedule_to_close_ns = pbx_duration_ns(at->schedule_to_close_timeout);
-    a->schedule_to_start_ns = pbx_duration_ns(at->schedule_to_start_timeout);
-    a->start_to_close_ns = pbx_duration_ns(at->start_to_close_timeout);
-    a->heartbeat_timeout_ns = pbx_duration_ns(at->heartbeat_timeout);
-    msg_set(e, &a->retry_policy, at->retry_policy);
-    match_add_activity(e, run, a, at);
+    activity_fill(e, a, scheduled_id, at);
+    if (queued || !VEC_PUSH(&e->eager, scheduled_id))
+        match_add_activity(e, run, a, at);
 }
 
-void activity_start(struct eng *e, struct run *run, Pb__EmbeddedActivity *a, const char *identity)
+void activity_start(struct eng *e, struct run *run, Pb__EmbeddedActivity *a, Pb__EmbeddedTaker taker,
+                    const char *identity)
 {
     ASSERT(!a->started_ns && !a->backoff);
     run_dirty(e, run);
     a->started_ns = e->now;
+    histogram_add(&e->times.activity_wait, (e->now - a->attempt_scheduled_ns) / NS_PER_US);
     a->heartbeat_ns = 0;
     a->generation = e->db.generation;
+    a->taker = taker;
     str_set(e, &a->identity, identity);
+}
+
+void activity_ask_worker(struct eng *e, const struct run *run, const Pb__EmbeddedActivity *a)
+{
+    if (e->ask && a->started_ns)
+        e->ask(e->ask_arg, a->identity, run->s->run_id);
 }
 
 void activity_remove(struct eng *e, struct run *run, Pb__EmbeddedActivity *a)
@@ -223,6 +243,7 @@ static void time_out(struct eng *e, struct run *run, Pb__EmbeddedActivity *a, Pb
                      const char *message)
 {
     struct timeout_failure f;
+    activity_ask_worker(e, run, a);
     make_timeout(&f, a, type, message);
     Pb__RetryState state = try_again(e, run, a, &f.failure);
     if (state == PB__RETRY_STATE__RETRY_STATE_IN_PROGRESS)
@@ -275,7 +296,7 @@ void activity_wake(struct eng *e, struct run *run, Pb__EmbeddedActivity *a)
     match_add_activity(e, run, a, NULL);
 }
 
-void activity_request_cancel(struct eng *e, struct run *run, int64_t scheduled_id)
+void activity_request_cancel(struct eng *e, struct run *run, int64_t scheduled_id, const char *identity)
 {
     EVENT(ev, at, ACTIVITY_TASK_CANCEL_REQUESTED, activity_task_cancel_requested,
           ActivityTaskCancelRequested);
@@ -287,13 +308,19 @@ void activity_request_cancel(struct eng *e, struct run *run, int64_t scheduled_i
         return; /* its end is in the buffer */
     a->cancel_requested = true;
     a->cancel_requested_id = id;
+    activity_ask_worker(e, run, a);
     if (a->started_ns)
         return; /* the worker learns of it with its next heartbeat */
     EVENT(end, ct, ACTIVITY_TASK_CANCELED, activity_task_canceled, ActivityTaskCanceled);
     ct.latest_cancel_requested_event_id = id;
     ct.scheduled_event_id = scheduled_id;
-    ct.identity = (char *)"history-service";
+    ct.identity = (char *)identity;
+    json_t *why = json_string("ACTIVITY_ID_NOT_STARTED");
+    ct.details = why ? pbx_json_payloads(why) : NULL;
     event_add(e, run, &end);
+    json_decref(why);
+    if (ct.details)
+        pb__payloads__free_unpacked(ct.details, NULL);
     over(e, run, a);
 }
 
@@ -314,10 +341,12 @@ int64_t activity_deadline(const Pb__EmbeddedActivity *a, Pb__TimeoutType *ret_ty
         CANDIDATE(a->attempt_scheduled_ns + a->schedule_to_start_ns, SCHEDULE_TO_START)
     if (a->started_ns && a->start_to_close_ns)
         CANDIDATE(a->started_ns + a->start_to_close_ns, START_TO_CLOSE)
-    if (a->started_ns && a->heartbeat_timeout_ns) {
-        int64_t last = a->heartbeat_ns ? a->heartbeat_ns : a->started_ns;
+    int64_t last = a->heartbeat_ns ? a->heartbeat_ns : a->started_ns;
+    bool watched = a->started_ns && a->taker == PB__EMBEDDED_TAKER__EMBEDDED_TAKER_WATCHED;
+    if (a->started_ns && a->heartbeat_timeout_ns)
         CANDIDATE(last + a->heartbeat_timeout_ns, HEARTBEAT)
-    }
+    if (watched && !a->heartbeat_timeout_ns)
+        CANDIDATE(last + GUEST_SILENT_NS, UNSPECIFIED)
 #undef CANDIDATE
     return due;
 }

@@ -6,6 +6,7 @@
 #include "engine/embedded/calls.h"
 #include "engine/embedded/match.h"
 #include "engine/embedded/query.h"
+#include "engine/embedded/update.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,6 +47,29 @@ static const struct {
     [ENGINE_DESCRIBE_NAMESPACE] = {call_describe_namespace, NS_OWN, false, true},
     [ENGINE_REGISTER_NAMESPACE] = {call_register_namespace, NS_OWN, false, false},
     [ENGINE_LIST_NAMESPACES] = {call_list_namespaces, NS_OWN, false, true},
+    [ENGINE_UPDATE_NAMESPACE] = {call_update_namespace, NS_OWN, false, false},
+    [ENGINE_GET_SYSTEM_INFO] = {call_get_system_info, NS_OWN, false, true},
+    [ENGINE_GET_CLUSTER_INFO] = {call_get_cluster_info, NS_OWN, false, true},
+    [ENGINE_GET_HISTORY_REVERSE] = {call_get_history_reverse, NS_REQUIRED, false, true},
+    [ENGINE_UPDATE_WORKFLOW] = {call_update_workflow, NS_REQUIRED, false, false},
+    [ENGINE_MULTI_OPERATION] = {call_multi_operation, NS_REQUIRED, false, false},
+    [ENGINE_POLL_UPDATE] = {call_poll_update, NS_REQUIRED, false, true},
+    [ENGINE_RESET_WORKFLOW] = {call_reset_workflow, NS_REQUIRED, false, false},
+    [ENGINE_HEARTBEAT_BY_ID] = {call_heartbeat_by_id, NS_REQUIRED, false, false},
+    [ENGINE_COMPLETE_ACTIVITY_BY_ID] = {call_complete_activity_by_id, NS_REQUIRED, false, false},
+    [ENGINE_FAIL_ACTIVITY_BY_ID] = {call_fail_activity_by_id, NS_REQUIRED, false, false},
+    [ENGINE_CANCEL_ACTIVITY_BY_ID] = {call_cancel_activity_by_id, NS_REQUIRED, false, false},
+    [ENGINE_SHUTDOWN_WORKER] = {call_shutdown_worker, NS_REQUIRED, false, false},
+    [ENGINE_SCAN] = {call_scan, NS_REQUIRED, false, true},
+    [ENGINE_LIST_OPEN] = {call_list_open, NS_REQUIRED, false, true},
+    [ENGINE_LIST_CLOSED] = {call_list_closed, NS_REQUIRED, false, true},
+    [ENGINE_GET_SEARCH_ATTRIBUTES] = {call_get_search_attributes, NS_OWN, false, true},
+    [ENGINE_ADD_SEARCH_ATTRIBUTES] = {call_add_search_attributes, NS_REQUIRED, false, false},
+    [ENGINE_REMOVE_SEARCH_ATTRIBUTES] = {call_remove_search_attributes, NS_REQUIRED, false, false},
+    [ENGINE_LIST_SEARCH_ATTRIBUTES] = {call_list_search_attributes, NS_REQUIRED, false, true},
+    [ENGINE_DELETE_NAMESPACE] = {call_delete_namespace, NS_OWN, false, false},
+    [ENGINE_LIST_CLUSTERS] = {call_list_clusters, NS_OWN, false, true},
+    [ENGINE_LIST_PARTITIONS] = {call_list_partitions, NS_REQUIRED, false, true},
 };
 
 void str_set(struct eng *e, char **field, const char *value)
@@ -90,7 +114,23 @@ void call_fail_err(struct eng *e, struct call *c, const struct err *err)
     c->err = mem_dup(err, sizeof *err);
     if (!c->err)
         eng_nomem(e);
+    Pb__ErrorDetailNotFound *d = c->err && err->code == ERR_NOT_FOUND ? mem_alloc(sizeof *d) : NULL;
+    if (d)
+        pb__error_detail_not_found__init(d);
+    c->resp = (ProtobufCMessage *)d; /* unless a handler has a better one */
     push_answer(e, c);
+}
+
+void call_detail(struct call *c, void *detail)
+{
+    if (!detail)
+        return;
+    if (c->err) {
+        engine_free_message(c->resp);
+        c->resp = detail;
+    } else {
+        engine_free_message(detail);
+    }
 }
 
 void call_fail(struct eng *e, struct call *c, enum err_code code, const char *fmt, ...)
@@ -119,9 +159,64 @@ void call_answer_empty(struct eng *e, struct call *c)
     call_answer(e, c, call_new_response(c));
 }
 
+/* --- parked calls ---------------------------------------------------------------------------------- */
+
+#define BUCKETS_MIN 64
+
+static struct call **bucket(struct call **index, size_t buckets, engine_done *done, const void *arg)
+{
+    uint64_t h = ((uint64_t)(uintptr_t)arg ^ (uint64_t)(uintptr_t)done << 7) * UINT64_C(0x9e3779b97f4a7c15);
+    return &index[(h >> 32) & (buckets - 1)];
+}
+
+/* More buckets when there are as many calls as buckets; without memory the lists grow longer. */
+static void grow_index(struct eng *e)
+{
+    size_t n = e->parked_buckets ? e->parked_buckets * 2 : BUCKETS_MIN;
+    struct call **index = mem_calloc(n, sizeof *index);
+    if (!index)
+        return;
+    for (size_t i = 0; i < e->parked_buckets; i++)
+        for (struct call *c = e->parked_index[i], *next; c; c = next) {
+            next = c->next_same;
+            struct call **b = bucket(index, n, c->done, c->arg);
+            c->next_same = *b;
+            *b = c;
+        }
+    free(e->parked_index);
+    e->parked_index = index;
+    e->parked_buckets = n;
+}
+
+static void index_call(struct eng *e, struct call *c)
+{
+    if (e->parked_count >= e->parked_buckets)
+        grow_index(e);
+    if (!e->parked_buckets) {
+        eng_nomem(e);
+        return;
+    }
+    struct call **b = bucket(e->parked_index, e->parked_buckets, c->done, c->arg);
+    c->next_same = *b;
+    *b = c;
+    e->parked_count++;
+}
+
+static void unindex_call(struct eng *e, struct call *c)
+{
+    struct call **p = e->parked_buckets ? bucket(e->parked_index, e->parked_buckets, c->done, c->arg) : NULL;
+    while (p && *p && *p != c)
+        p = &(*p)->next_same;
+    if (!p || !*p)
+        return; /* there was no memory for it */
+    *p = c->next_same;
+    e->parked_count--;
+}
+
 void call_park(struct eng *e, struct call *c, int64_t def_ms)
 {
-    int64_t ms = c->timeout_ms > 0 ? c->timeout_ms : def_ms;
+    /* Whoever polls longer than the default is answered early, before its connection's deadline. */
+    int64_t ms = c->timeout_ms > 0 && (c->timeout_ms < def_ms || c->method == ENGINE_QUERY) ? c->timeout_ms : def_ms;
     ASSERT(!c->parked);
     c->parked = true;
     c->prev_parked = NULL;
@@ -129,6 +224,7 @@ void call_park(struct eng *e, struct call *c, int64_t def_ms)
     if (e->parked_head)
         e->parked_head->prev_parked = c;
     e->parked_head = c;
+    index_call(e, c);
     if (!heap_set(&e->waits, &c->timer, e->mono_ns + ms * NS_PER_MS))
         eng_nomem(e);
 }
@@ -138,6 +234,7 @@ void call_unpark(struct eng *e, struct call *c)
     ASSERT(c->parked);
     c->parked = false;
     heap_remove(&e->waits, &c->timer);
+    unindex_call(e, c);
     if (c->prev_parked)
         c->prev_parked->next_parked = c->next_parked;
     else
@@ -148,6 +245,28 @@ void call_unpark(struct eng *e, struct call *c)
         match_unpark(e, c);
     else if (c->method == ENGINE_GET_HISTORY)
         history_drop(e, c);
+    else if (c->update_id)
+        update_leave(c);
+}
+
+void call_cancel(struct eng *e, engine_done *done, void *arg)
+{
+    struct call *c = e->parked_buckets ? *bucket(e->parked_index, e->parked_buckets, done, arg) : NULL;
+    while (c && (c->done != done || c->arg != arg))
+        c = c->next_same;
+    if (!c) {
+        /* One that was put back after its batch failed stands behind in the queue. */
+        pthread_mutex_lock(&e->mutex);
+        for (struct call *w = e->again ? e->queue_head : NULL; w; w = w->next)
+            if (w->queued_again && w->done == done && w->arg == arg)
+                w->gone = true;
+        pthread_mutex_unlock(&e->mutex);
+        return;
+    }
+    call_unpark(e, c);
+    if (c->method == ENGINE_QUERY)
+        query_drop(e, c);
+    call_fail(e, c, ERR_CANCELLED, "the caller has gone");
 }
 
 void call_expire(struct eng *e, struct call *c)
@@ -155,20 +274,33 @@ void call_expire(struct eng *e, struct call *c)
     call_unpark(e, c);
     if (c->method == ENGINE_QUERY) {
         query_drop(e, c);
-        call_fail(e, c, e->draining ? ERR_UNAVAILABLE : ERR_TIMEOUT, "%s",
-                  e->draining ? "the engine is closing" : "no worker answered the query in time");
+        call_fail(e, c, e->draining[c->outside] ? ERR_UNAVAILABLE : ERR_TIMEOUT, "%s",
+                  e->draining[c->outside] ? "the engine is closing" : "no worker answered the query in time");
     } else if (c->method == ENGINE_GET_HISTORY) {
         history_answer_late(e, c);
+    } else if (c->update_id) {
+        update_answer_late(e, c);
     } else {
         call_answer_empty(e, c);
     }
+}
+
+void call_fail_namespace(struct eng *e, struct call *c, const char *name)
+{
+    Pb__ErrorDetailNamespaceNotFound *d = mem_alloc(sizeof *d);
+    call_fail(e, c, ERR_NOT_FOUND, "Namespace %.200s is not found.", name);
+    if (d) {
+        pb__error_detail_namespace_not_found__init(d);
+        str_set(e, &d->namespace_, name);
+    }
+    call_detail(c, d);
 }
 
 /* The namespace by name; 0: there is none. */
 static int64_t namespace_id(const struct eng *e, const char *name)
 {
     VEC_EACH(&e->namespaces, n)
-        if (strcmp(n->name, name) == 0)
+        if (!n->s->deleted && strcmp(n->name, name) == 0)
             return n->id;
     return 0;
 }
@@ -185,7 +317,7 @@ static bool resolve_namespace(struct eng *e, struct call *c)
     if (c->ns || (!*name && methods[c->method].ns == NS_OPTIONAL))
         return true;
     if (*name)
-        call_fail(e, c, ERR_NOT_FOUND, "Namespace %.200s is not found.", name);
+        call_fail_namespace(e, c, name);
     else
         call_fail(e, c, ERR_INVALID, "Namespace not set on request.");
     return false;
@@ -193,14 +325,39 @@ static bool resolve_namespace(struct eng *e, struct call *c)
 
 void call_dispatch(struct eng *e, struct call *c)
 {
-    ASSERT(methods[c->method].handle);
+    e->again -= c->queued_again;
+    c->queued_again = false;
+    if (c->gone) {
+        call_fail(e, c, ERR_CANCELLED, "the caller has gone");
+        return;
+    }
+    if (!methods[c->method].handle) {
+        call_fail(e, c, ERR_UNIMPLEMENTED, "%s is not offered by this engine", engine_method_info(c->method)->rpc);
+        return;
+    }
+    if (e->read_only && (!methods[c->method].again || methods[c->method].poll)) {
+        call_fail(e, c, ERR_PERMISSION, "the state is read-only");
+        return;
+    }
     if (!resolve_namespace(e, c))
         return;
-    if (e->draining && methods[c->method].poll) {
+    if (e->draining[c->outside] && methods[c->method].poll) {
         call_fail(e, c, ERR_UNAVAILABLE, "the engine is closing");
         return;
     }
     methods[c->method].handle(e, c);
+}
+
+void call_again(struct eng *e, struct call *c)
+{
+    c->run = NULL;
+    c->queued_again = true;
+    e->again++;
+    c->next = c->prev = NULL;
+    pthread_mutex_lock(&e->mutex);
+    *e->queue_tail = c;
+    e->queue_tail = &c->next;
+    pthread_mutex_unlock(&e->mutex);
 }
 
 bool call_retry(struct eng *e, struct call *c)
@@ -209,18 +366,15 @@ bool call_retry(struct eng *e, struct call *c)
         return false;
     engine_free_message(c->resp);
     c->resp = NULL;
-    c->run = NULL;
     c->retried = true;
-    c->next = NULL;
-    pthread_mutex_lock(&e->mutex);
-    *e->queue_tail = c;
-    e->queue_tail = &c->next;
-    pthread_mutex_unlock(&e->mutex);
+    call_again(e, c);
     return true;
 }
 
 void call_free(struct call *c)
 {
     free(c->err);
+    free(c->update_id);
+    engine_free_message(c->started);
     free(c);
 }

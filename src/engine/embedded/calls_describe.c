@@ -1,5 +1,6 @@
 /* DescribeWorkflowExecution and DescribeTaskQueue. */
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/pbx.h"
 #include "engine/embedded/activity.h"
 #include "engine/embedded/calls.h"
@@ -19,6 +20,10 @@
             eng_nomem(e);                                                                          \
         new_;                                                                                      \
     })
+
+/* As Temporal's servers have them: pollers of the last 5 minutes, and the rate they are allowed. */
+#define POLLER_SEEN_NS (300 * NS_PER_S)
+#define POLLER_RATE 100000
 
 static Pb__Timestamp *time_of(struct eng *e, int64_t ns)
 {
@@ -124,11 +129,35 @@ static Pb__WorkflowExecutionConfig *config_of(struct eng *e, const Pb__EmbeddedR
     if (!g)
         return NULL;
     g->task_queue = queue_of(e, s->task_queue);
-    g->workflow_execution_timeout = duration_of(e, s->execution_timeout_ns);
-    g->workflow_run_timeout = duration_of(e, s->run_timeout_ns);
+    g->workflow_execution_timeout = pbx_duration(s->execution_timeout_ns); /* 0 s is said, as Temporal does */
+    g->workflow_run_timeout = pbx_duration(s->run_timeout_ns);
+    if (!g->workflow_execution_timeout || !g->workflow_run_timeout)
+        eng_nomem(e);
     g->default_workflow_task_timeout = duration_of(e, s->task_timeout_ns);
     msg_set(e, &g->user_metadata, s->user_metadata);
     return g;
+}
+
+/* The request that started the run: by it a client tells whether it was its own. */
+static void add_request_id(struct eng *e, Pb__WorkflowExecutionExtendedInfo *x, const char *id)
+{
+    Pb__WorkflowExecutionExtendedInfo__RequestIdInfosEntry *entry =
+        NEW(e, Pb__WorkflowExecutionExtendedInfo__RequestIdInfosEntry,
+            pb__workflow_execution_extended_info__request_id_infos_entry);
+    x->request_id_infos = mem_calloc(1, sizeof *x->request_id_infos);
+    if (!entry || !x->request_id_infos) {
+        free(entry);
+        eng_nomem(e);
+        return;
+    }
+    x->request_id_infos[0] = entry;
+    x->n_request_id_infos = 1;
+    str_set(e, &entry->key, id);
+    entry->value = NEW(e, Pb__RequestIdInfo, pb__request_id_info);
+    if (entry->value) {
+        entry->value->event_type = PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_STARTED;
+        entry->value->event_id = 1;
+    }
 }
 
 static Pb__WorkflowExecutionExtendedInfo *extended_of(struct eng *e, const Pb__EmbeddedRun *s)
@@ -140,7 +169,10 @@ static Pb__WorkflowExecutionExtendedInfo *extended_of(struct eng *e, const Pb__E
     x->execution_expiration_time = time_of(e, s->execution_deadline_ns);
     x->run_expiration_time = time_of(e, s->run_deadline_ns);
     x->cancel_requested = s->cancel_requested;
+    str_set(e, &x->reset_run_id, s->reset_run_id);
     x->original_start_time = time_of(e, s->first_start_ns);
+    if (*s->start_request_id)
+        add_request_id(e, x, s->start_request_id);
     return x;
 }
 
@@ -176,24 +208,90 @@ void call_describe(struct eng *e, struct call *c)
     call_answer(e, c, &r->base);
 }
 
-static void add_pollers(struct eng *e, const struct queue *q, Pb__DescribeTaskQueueResponse *r)
+/* The pollers seen of late; *ret_n of them. */
+static Pb__PollerInfo **pollers_of(struct eng *e, const struct queue *q, size_t *ret_n)
 {
-    r->pollers = mem_calloc(QUEUE_POLLERS_SEEN, sizeof *r->pollers);
-    for (int i = 0; r->pollers && i < QUEUE_POLLERS_SEEN; i++) {
-        Pb__PollerInfo *p = q->seen[i].identity ? NEW(e, Pb__PollerInfo, pb__poller_info) : NULL;
+    Pb__PollerInfo **list = q ? mem_calloc(QUEUE_POLLERS_SEEN, sizeof *list) : NULL;
+    *ret_n = 0;
+    for (int i = 0; list && i < QUEUE_POLLERS_SEEN; i++) {
+        bool of_late = q->seen[i].identity && e->now - q->seen[i].at_ns < POLLER_SEEN_NS;
+        Pb__PollerInfo *p = of_late ? NEW(e, Pb__PollerInfo, pb__poller_info) : NULL;
         if (!p)
             continue;
         str_set(e, &p->identity, q->seen[i].identity);
         p->last_access_time = time_of(e, q->seen[i].at_ns);
-        r->pollers[r->n_pollers++] = p;
+        p->rate_per_second = POLLER_RATE;
+        list[(*ret_n)++] = p;
     }
+    if (q && !list)
+        eng_nomem(e);
+    return list;
+}
+
+static Pb__TaskQueueStats *stats_of(struct eng *e, const struct queue *q)
+{
+    Pb__TaskQueueStats *s = NEW(e, Pb__TaskQueueStats, pb__task_queue_stats);
+    if (!s)
+        return NULL;
+    s->approximate_backlog_count = q ? (int64_t)q->count : 0;
+    s->approximate_backlog_age = pbx_duration(q && q->head ? e->now - q->head->since_ns : 0);
+    if (!s->approximate_backlog_age)
+        eng_nomem(e);
+    return s;
+}
+
+/* What older clients ask for: by type, under the empty build id. */
+static Pb__TaskQueueVersionInfo *version_info(struct eng *e, struct call *c,
+                                              const Pb__DescribeTaskQueueRequest *q)
+{
+    static const Pb__TaskQueueType both[] = {PB__TASK_QUEUE_TYPE__TASK_QUEUE_TYPE_WORKFLOW,
+                                             PB__TASK_QUEUE_TYPE__TASK_QUEUE_TYPE_ACTIVITY};
+    Pb__TaskQueueVersionInfo *v = NEW(e, Pb__TaskQueueVersionInfo, pb__task_queue_version_info);
+    if (!v || !(v->types_info = mem_calloc(2, sizeof *v->types_info)))
+        return v;
+    for (int i = 0; i < 2; i++) {
+        bool wanted = !q->n_task_queue_types;
+        for (size_t k = 0; k < q->n_task_queue_types; k++)
+            wanted |= q->task_queue_types[k] == both[i];
+        Pb__TaskQueueVersionInfo__TypesInfoEntry *entry =
+            wanted ? NEW(e, Pb__TaskQueueVersionInfo__TypesInfoEntry, pb__task_queue_version_info__types_info_entry)
+                   : NULL;
+        if (!entry)
+            continue;
+        v->types_info[v->n_types_info++] = entry;
+        entry->key = (int)both[i];
+        entry->value = NEW(e, Pb__TaskQueueTypeInfo, pb__task_queue_type_info);
+        const struct queue *queue = match_find(e, i ? QUEUE_ACTIVITY : QUEUE_WORKFLOW, c->ns, q->task_queue->name);
+        if (entry->value && q->report_pollers)
+            entry->value->pollers = pollers_of(e, queue, &entry->value->n_pollers);
+        if (entry->value && q->report_stats)
+            entry->value->stats = stats_of(e, queue);
+    }
+    if (q->report_task_reachability)
+        v->task_reachability = PB__BUILD_ID_TASK_REACHABILITY__BUILD_ID_TASK_REACHABILITY_REACHABLE;
+    return v;
+}
+
+static void describe_versions(struct eng *e, struct call *c, Pb__DescribeTaskQueueResponse *r)
+{
+    Pb__DescribeTaskQueueResponse__VersionsInfoEntry *entry =
+        NEW(e, Pb__DescribeTaskQueueResponse__VersionsInfoEntry, pb__describe_task_queue_response__versions_info_entry);
+    r->versions_info = mem_calloc(1, sizeof *r->versions_info);
+    if (!entry || !r->versions_info) {
+        free(entry);
+        eng_nomem(e);
+        return;
+    }
+    r->versions_info[0] = entry;
+    r->n_versions_info = 1;
+    entry->value = version_info(e, c, (const void *)c->req);
 }
 
 void call_describe_task_queue(struct eng *e, struct call *c)
 {
     const Pb__DescribeTaskQueueRequest *q = (const void *)c->req;
     if (!q->task_queue || !*q->task_queue->name) {
-        call_fail(e, c, ERR_INVALID, "task queue is not set");
+        call_fail(e, c, ERR_INVALID, "Task queue not set on request.");
         return;
     }
     enum queue_kind kind = q->task_queue_type == PB__TASK_QUEUE_TYPE__TASK_QUEUE_TYPE_ACTIVITY
@@ -201,9 +299,15 @@ void call_describe_task_queue(struct eng *e, struct call *c)
                                : QUEUE_WORKFLOW;
     const struct queue *queue = match_find(e, kind, c->ns, q->task_queue->name);
     Pb__DescribeTaskQueueResponse *r = (void *)call_new_response(c);
-    if (r && queue)
-        add_pollers(e, queue, r);
-    if (r && q->report_stats && (r->stats = NEW(e, Pb__TaskQueueStats, pb__task_queue_stats)))
-        r->stats->approximate_backlog_count = queue ? (int64_t)queue->count : 0;
+    if (r && q->api_mode == PB__DESCRIBE_TASK_QUEUE_MODE__DESCRIBE_TASK_QUEUE_MODE_ENHANCED) {
+        describe_versions(e, c, r);
+    } else if (r) {
+        r->pollers = pollers_of(e, queue, &r->n_pollers);
+        if (q->report_stats)
+            r->stats = stats_of(e, queue);
+        if (q->include_task_queue_status &&
+            (r->task_queue_status = NEW(e, Pb__TaskQueueStatus, pb__task_queue_status)))
+            r->task_queue_status->backlog_count_hint = queue ? (int64_t)queue->count : 0;
+    }
     call_answer(e, c, (ProtobufCMessage *)r);
 }

@@ -65,11 +65,19 @@ static void answer_close(struct eng *e, struct call *c, struct run *run)
     answer(e, c, run, run->s->next_event_id, false, false);
 }
 
+static void add_waiter(struct run *run, struct call *c)
+{
+    c->prev = NULL;
+    c->next = run->waiters;
+    if (c->next)
+        c->next->prev = c;
+    run->waiters = c;
+}
+
 static void wait_for(struct eng *e, struct call *c, struct run *run)
 {
     c->run = run;
-    c->next = run->waiters;
-    run->waiters = c;
+    add_waiter(run, c);
     call_park(e, c, 20000);
 }
 
@@ -115,8 +123,7 @@ void history_wake(struct eng *e, struct run *run)
     run->waiters = NULL;
     for (struct call *c = list; c; c = next) {
         next = c->next;
-        c->next = run->waiters;
-        run->waiters = c; /* back, so that unpark finds it */
+        add_waiter(run, c); /* back, so that unpark finds it */
         if (close_only(c) ? run_is_open(run) : c->from_id >= run->s->next_event_id)
             continue;
         call_unpark(e, c);
@@ -129,11 +136,11 @@ void history_wake(struct eng *e, struct run *run)
 
 void history_drop(struct eng *e, struct call *c)
 {
-    struct call **p = &c->run->waiters;
-    while (*p != c)
-        p = &(*p)->next;
-    *p = c->next;
-    c->next = NULL;
+    (void)e;
+    *(c->prev ? &c->prev->next : &c->run->waiters) = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    c->next = c->prev = NULL;
 }
 
 void history_answer_late(struct eng *e, struct call *c)
@@ -154,4 +161,50 @@ void history_answer_late(struct eng *e, struct call *c)
         eng_nomem(e);
     }
     call_answer(e, c, (ProtobufCMessage *)r);
+}
+
+/* Pages from the last event to the first. A token's id is the one below the last event given. */
+void call_get_history_reverse(struct eng *e, struct call *c)
+{
+    const Pb__GetWorkflowExecutionHistoryReverseRequest *q = (const void *)c->req;
+    struct token t = {0};
+    struct err err = {0};
+    struct run *run;
+    int r;
+    if (q->next_page_token.len) {
+        if (token_read(e->db.token_key, &q->next_page_token, &t, &err) < 0 || t.kind != TOKEN_HISTORY_REVERSE ||
+            t.ns != c->ns) {
+            call_fail(e, c, ERR_INVALID, "invalid page token");
+            return;
+        }
+        r = run_get(e, t.run_key, &run, &err);
+    } else {
+        r = run_find_execution(e, c->ns, q->execution, false, &run, &err);
+        t.id = r == 0 ? run->s->next_event_id - 1 : 0;
+    }
+    Pb__GetWorkflowExecutionHistoryReverseResponse *resp = r == 0 ? (void *)call_new_response(c) : NULL;
+    int32_t asked = q->maximum_page_size, page = asked > 0 && asked < ENGINE_HISTORY_PAGE ? asked : ENGINE_HISTORY_PAGE;
+    int64_t first = t.id >= page ? t.id - page + 1 : 1, next;
+    if (resp) {
+        struct history_range range = {
+            .from = first, .to = t.id + 1, .max_events = (size_t)page, .max_bytes = SIZE_MAX};
+        r = history_read(e, run, &range, &resp->history, &next, &err);
+    }
+    if (r < 0) {
+        engine_free_message((ProtobufCMessage *)resp);
+        call_fail_err(e, c, &err);
+        return;
+    }
+    if (resp) {
+        Pb__History *h = resp->history;
+        for (size_t i = 0; i < h->n_events / 2; i++) {
+            Pb__HistoryEvent *swap = h->events[i];
+            h->events[i] = h->events[h->n_events - 1 - i];
+            h->events[h->n_events - 1 - i] = swap;
+        }
+        struct token on = {.kind = TOKEN_HISTORY_REVERSE, .ns = run->ns, .run_key = run->key, .id = first - 1};
+        if (first > 1 && !(resp->next_page_token = token_make(e->db.token_key, &on)).data)
+            eng_nomem(e);
+    }
+    call_answer(e, c, (ProtobufCMessage *)resp);
 }

@@ -3,6 +3,7 @@
 #include "engine/embedded/calls.h"
 #include "engine/embedded/close.h"
 #include "engine/embedded/query.h"
+#include "engine/embedded/reset.h"
 #include "engine/embedded/run.h"
 #include "engine/embedded/signal.h"
 #include "engine/embedded/wtask.h"
@@ -54,8 +55,17 @@ void call_signal(struct eng *e, struct call *c)
 void call_request_cancel(struct eng *e, struct call *c)
 {
     const Pb__RequestCancelWorkflowExecutionRequest *q = (const void *)c->req;
-    struct run *run = open_run(e, c, q->workflow_execution);
-    if (!run || !same_chain(e, c, run, q->first_execution_run_id))
+    struct run *run;
+    struct err err = {0};
+    if (run_find_execution(e, c->ns, q->workflow_execution, false, &run, &err) < 0) {
+        call_fail_err(e, c, &err);
+        return;
+    }
+    if (!run_is_open(run)) { /* what was asked for is so */
+        call_answer_empty(e, c);
+        return;
+    }
+    if (!same_chain(e, c, run, q->first_execution_run_id))
         return;
     struct cancel cancel = {.reason = q->reason, .identity = q->identity,
                             .request_id = q->request_id};
@@ -145,4 +155,39 @@ void call_reset_sticky(struct eng *e, struct call *c)
         return;
     wtask_clear_sticky(e, run);
     call_answer_empty(e, c);
+}
+
+void call_reset_workflow(struct eng *e, struct call *c)
+{
+    const Pb__ResetWorkflowExecutionRequest *q = (const void *)c->req;
+    struct run *base, *current, *run = NULL;
+    struct err err = {0};
+    struct reset r = {.finish_id = q->workflow_task_finish_event_id,
+                      .reason = q->reason,
+                      .request_id = q->request_id,
+                      .signals = q->reset_reapply_type != PB__RESET_REAPPLY_TYPE__RESET_REAPPLY_TYPE_NONE,
+                      .updates = q->reset_reapply_type != PB__RESET_REAPPLY_TYPE__RESET_REAPPLY_TYPE_NONE &&
+                                 q->reset_reapply_type != PB__RESET_REAPPLY_TYPE__RESET_REAPPLY_TYPE_SIGNAL};
+    for (size_t i = 0; i < q->n_reset_reapply_exclude_types; i++) {
+        Pb__ResetReapplyExcludeType not = q->reset_reapply_exclude_types[i];
+        r.signals &= not != PB__RESET_REAPPLY_EXCLUDE_TYPE__RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL;
+        r.updates &= not != PB__RESET_REAPPLY_EXCLUDE_TYPE__RESET_REAPPLY_EXCLUDE_TYPE_UPDATE;
+    }
+    int x = strlen(q->request_id) > ENGINE_ID_MAX || strlen(q->reason) > ENGINE_PAYLOAD_MAX
+                ? err_set(&err, ERR_INVALID, "request id or reason is too long")
+                : run_find_execution(e, c->ns, q->workflow_execution, false, &base, &err);
+    if (x == 0)
+        x = run_find(e, c->ns, q->workflow_execution->workflow_id, "", &current, &err);
+    if (x == 0 && *q->request_id && strcmp(current->s->start_request_id, q->request_id) == 0)
+        run = current; /* the same request again */
+    else if (x == 0)
+        x = reset_run(e, base, &r, &run, &err);
+    if (x < 0) {
+        call_fail_err(e, c, &err);
+        return;
+    }
+    Pb__ResetWorkflowExecutionResponse *resp = (void *)call_new_response(c);
+    if (resp)
+        str_set(e, &resp->run_id, run->s->run_id);
+    call_answer(e, c, (ProtobufCMessage *)resp);
 }

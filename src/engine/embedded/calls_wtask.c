@@ -1,7 +1,10 @@
 /* Calls of workflow workers. */
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "codec/pbx.h"
+#include "engine/embedded/activity.h"
 #include "engine/embedded/calls.h"
+#include "engine/embedded/close.h"
 #include "engine/embedded/command.h"
 #include "engine/embedded/dispatch.h"
 #include "engine/embedded/effect.h"
@@ -9,6 +12,7 @@
 #include "engine/embedded/query.h"
 #include "engine/embedded/run.h"
 #include "engine/embedded/token.h"
+#include "engine/embedded/update.h"
 #include "engine/embedded/wtask.h"
 
 #include <string.h>
@@ -97,24 +101,57 @@ static void refuse(struct eng *e, struct run *run, struct call *c, const struct 
     Pb__Failure failure = PB__FAILURE__INIT;
     Pb__ServerFailureInfo info = PB__SERVER_FAILURE_INFO__INIT;
     failure.message = (char *)f->err.msg;
-    failure.source = (char *)"Server";
     failure.failure_info_case = PB__FAILURE__FAILURE_INFO_SERVER_FAILURE_INFO;
     failure.server_failure_info = &info;
     wtask_fail(e, run, f->cause, &failure, identity);
-    wtask_schedule(e, run);
+    if (f->terminate)
+        close_terminated(e, run, f->err.msg, NULL, "history-service");
+    else
+        wtask_schedule(e, run);
     call_fail(e, c, ERR_INVALID, "%s", f->err.msg);
 }
 
-static void answer_completed(struct eng *e, struct run *run, struct call *c,
-                             const Pb__RespondWorkflowTaskCompletedRequest *q)
+/* The activities that the worker has asked for together with the answer: c->started, which goes on as the answer. */
+static void take_eager(struct eng *e, struct run *run, struct call *c, const char *identity)
 {
+    Pb__RespondWorkflowTaskCompletedResponse *r = (void *)call_new_response(c);
+    c->started = (ProtobufCMessage *)r;
+    if (!r || !(r->activity_tasks = mem_calloc(e->eager.len, sizeof *r->activity_tasks))) {
+        eng_nomem(e);
+        return;
+    }
+    VEC_EACH (&e->eager, id) {
+        Pb__EmbeddedActivity *a = run_is_open(run) ? activity_find(run, *id) : NULL;
+        if (!a)
+            continue; /* cancelled by a later command, or its run has ended */
+        if (e->draining[c->outside]) {
+            match_add_activity(e, run, a, NULL);
+            continue;
+        }
+        activity_start(e, run, a, guests_taker(e, c, identity), identity);
+        Pb__PollActivityTaskQueueResponse *task = dispatch_activity(e, run, a, NULL);
+        if (task)
+            r->activity_tasks[r->n_activity_tasks++] = task;
+    }
+}
+
+/* discarded: what the worker was sent is not in the history, so it goes back to where it was before. */
+static void answer_completed(struct eng *e, struct run *run, struct call *c,
+                             const Pb__RespondWorkflowTaskCompletedRequest *q, bool discarded)
+{
+    int64_t reset_id = discarded ? run->s->previous_started_id : 0;
+    if (e->eager.len)
+        take_eager(e, run, c, q->identity);
     if (q->return_new_workflow_task && run_is_open(run) && wtask_state(run) == WTASK_SCHEDULED &&
         !run->s->task_backoff) {
         wtask_start(e, run, q->identity);
-        dispatch_workflow_task(e, c, run, *run->s->sticky_queue, 0);
+        dispatch_workflow_task(e, c, run, *run->s->sticky_queue, 0, reset_id);
         return;
     }
-    call_answer_empty(e, c);
+    Pb__RespondWorkflowTaskCompletedResponse *r = c->started ? (void *)TAKE_PTR(c->started) : (void *)call_new_response(c);
+    if (r)
+        r->reset_history_event_id = reset_id;
+    call_answer(e, c, (ProtobufCMessage *)r);
 }
 
 void call_complete_workflow_task(struct eng *e, struct call *c)
@@ -122,8 +159,13 @@ void call_complete_workflow_task(struct eng *e, struct call *c)
     const Pb__RespondWorkflowTaskCompletedRequest *q = (const void *)c->req;
     struct run *run = run_of_token(e, c, &q->task_token);
     struct savepoint sp = {0};
+    struct err err = {0};
     if (!run)
         return;
+    if (commands_check_sequence(q, &err) < 0) {
+        call_fail(e, c, ERR_INVALID, "%s", err.msg);
+        return;
+    }
     if (!save(e, run, &sp)) {
         call_answer(e, c, NULL);
         return;
@@ -132,7 +174,7 @@ void call_complete_workflow_task(struct eng *e, struct call *c)
     bool buffered = run->s->n_buffered > 0;
     run->completing = true;
     run->want_task = false;
-    wtask_complete(e, run, q);
+    bool discarded = !wtask_complete(e, run, q);
     commands_apply(e, run, q, buffered, &failure);
     run->completing = false;
     if (failure.cause) {
@@ -142,15 +184,18 @@ void call_complete_workflow_task(struct eng *e, struct call *c)
             call_answer(e, c, NULL);
         queries_go_on(e, run);
     } else {
+        updates_answered(e, run, q->force_create_new_workflow_task);
         if (run_is_open(run))
             set_sticky(e, run, q->sticky_attributes);
         if (run_is_open(run) &&
             (run->want_task || run->s->n_buffered || q->force_create_new_workflow_task))
             wtask_schedule(e, run);
+        else if (run_is_open(run) && updates_unsent(run))
+            (q->return_new_workflow_task ? wtask_schedule_speculative : wtask_schedule)(e, run);
         queries_answer(e, run, q);
         effects_run(e);
         queries_go_on(e, run);
-        answer_completed(e, run, c, q);
+        answer_completed(e, run, c, q, discarded);
     }
     free(sp.state);
 }
@@ -180,7 +225,7 @@ void call_complete_query(struct eng *e, struct call *c)
     struct query *query = NULL;
     if (t.stamp == (int64_t)e->db.generation && run_get(e, t.run_key, &run, &err) == 0)
         query = query_find(run, (uint64_t)t.id);
-    if (!query || !query->own_task) {
+    if (!query || !query->own_task || (c->ns && c->ns != run->ns)) {
         call_fail(e, c, ERR_NOT_FOUND, "query not found: it was answered or its caller has gone");
         return;
     }

@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "codec/pbx.h"
+#include "engine/embedded/activity.h"
+#include "engine/embedded/cron.h"
 #include "engine/embedded/effect.h"
 #include "engine/embedded/event.h"
 #include "engine/embedded/history.h"
@@ -13,6 +15,8 @@
 #include "engine/embedded/wtask.h"
 
 #include <string.h>
+
+#define RESETS_MAX 100 /* of a parent, that its children follow */
 
 typedef Pb__WorkflowExecutionStatus status_t;
 #define STATUS(NAME) PB__WORKFLOW_EXECUTION_STATUS__WORKFLOW_EXECUTION_STATUS_##NAME
@@ -99,6 +103,9 @@ static void tell_parent(struct eng *e, struct run *run, const struct outcome *o)
         eng_fault(e, &err);
         return;
     }
+    for (int i = 0; !run_is_open(parent) && *parent->s->reset_run_id && i < RESETS_MAX; i++)
+        if (run_find(e, run->ns, parent->s->workflow_id, parent->s->reset_run_id, &parent, &err) < 0)
+            return;
     Pb__EmbeddedChild *c = run_is_open(parent) ? find_child(parent, run->s) : NULL;
     if (!c)
         return;
@@ -108,8 +115,11 @@ static void tell_parent(struct eng *e, struct run *run, const struct outcome *o)
     wtask_ensure(e, parent);
 }
 
-static void clear_pending(Pb__EmbeddedRun *s)
+static void clear_pending(struct eng *e, const struct run *run)
 {
+    Pb__EmbeddedRun *s = run->s;
+    for (size_t i = 0; i < s->n_activities; i++)
+        activity_ask_worker(e, run, s->activities[i]);
 #define CLEAR(list, lower)                                                                         \
     for (size_t i = 0; i < s->n_##list; i++)                                                       \
         pb__embedded_##lower##__free_unpacked(s->list[i], NULL);                                   \
@@ -140,8 +150,9 @@ static void close_run(struct eng *e, struct run *run, status_t status, const str
     if (s->parent && !*s->next_run_id)
         tell_parent(e, run, o);
     for (size_t i = 0; i < s->n_children; i++)
-        effect_parent_closed(e, run, s->children[i]);
-    clear_pending(s);
+        if (!*s->reset_run_id || s->children[i]->initiated_id >= s->reset_before_id)
+            effect_parent_closed(e, run, s->children[i]); /* the others go over to the run that begins anew */
+    clear_pending(e, run);
     queries_go_on(e, run);
 }
 
@@ -150,39 +161,75 @@ void close_prepare(struct eng *e, struct run *run)
     if (wtask_state(run) == WTASK_STARTED)
         wtask_fail(e, run, PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
                    NULL, "history-service");
+    else if (run->s->task_speculative)
+        wtask_clear(e, run); /* it leaves no trace */
     event_flush_buffer(e, run);
 }
 
+/* How a run goes on by itself: again after a failure, or at the next time of its schedule. */
+struct next_run {
+    Pb__ContinueAsNewInitiator initiator;
+    int64_t delay_ns;
+    int32_t attempt;
+    const Pb__Failure *failure;
+    const Pb__Payloads *result; /* NULL: the last one that there was */
+};
+
 /* The next run of the chain, made from the Started event of this one. run->s->next_run_id tells
  * that there is one. */
-static void start_retry(struct eng *e, struct run *run, int64_t delay_ns, const Pb__Failure *failure,
-                        const Pb__WorkflowExecutionStartedEventAttributes *a)
+static void start_next(struct eng *e, struct run *run, const struct next_run *n)
 {
     Pb__EmbeddedRun *s = run->s;
+    Pb__HistoryEvent *first;
+    struct err err = {0};
+    if (history_event(e, run, 1, &first, &err) < 0) {
+        eng_fault(e, &err);
+        return;
+    }
+    const Pb__WorkflowExecutionStartedEventAttributes *a = first->workflow_execution_started_event_attributes;
     struct start p = {.ns = run->ns,
                       .workflow_id = s->workflow_id,
                       .workflow_type = s->workflow_type,
                       .task_queue = s->task_queue,
-                      .identity = a->identity,
+                      .identity = "",
                       .request_id = "",
                       .input = a->input,
                       .execution_timeout_ns = s->execution_timeout_ns,
                       .run_timeout_ns = s->run_timeout_ns,
                       .task_timeout_ns = s->task_timeout_ns,
-                      .delay_ns = delay_ns,
+                      .delay_ns = n->delay_ns,
+                      .cron_schedule = s->cron_schedule,
                       .retry_policy = s->retry_policy,
                       .memo = s->memo,
                       .search_attributes = s->search_attributes,
                       .header = a->header,
                       .user_metadata = s->user_metadata,
                       .previous = run,
-                      .initiator = PB__CONTINUE_AS_NEW_INITIATOR__CONTINUE_AS_NEW_INITIATOR_RETRY,
-                      .continued_failure = failure,
-                      .last_result = a->last_completion_result,
-                      .attempt = s->attempt + 1};
+                      .initiator = n->initiator,
+                      .continued_failure = n->failure,
+                      .last_result = n->result ? n->result : a->last_completion_result,
+                      .attempt = n->attempt};
     struct run *next = start_run(e, &p);
     if (next)
         str_set(e, &s->next_run_id, next->s->run_id);
+    pb__history_event__free_unpacked(first, NULL);
+}
+
+/* A scheduled run has ended by itself: the next one waits for its time. */
+static void cron_again(struct eng *e, struct run *run, const Pb__Failure *failure, const Pb__Payloads *result)
+{
+    Pb__EmbeddedRun *s = run->s;
+    int64_t at;
+    if (!*s->cron_schedule || cron_due(s->cron_schedule, s->execution_ns, e->now, &at, NULL) < 0)
+        return;
+    if (at == INT64_MAX || (s->execution_deadline_ns && at > s->execution_deadline_ns))
+        return;
+    start_next(e, run,
+               &(struct next_run){.initiator = PB__CONTINUE_AS_NEW_INITIATOR__CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE,
+                                  .delay_ns = at - e->now,
+                                  .attempt = 1,
+                                  .failure = failure,
+                                  .result = result});
 }
 
 static Pb__RetryState retry(struct eng *e, struct run *run, const Pb__Failure *failure)
@@ -192,23 +239,23 @@ static Pb__RetryState retry(struct eng *e, struct run *run, const Pb__Failure *f
     struct retry_input in = {.policy = s->retry_policy, .failure = failure, .attempt = s->attempt,
                              .now_ns = e->now, .deadline_ns = s->execution_deadline_ns};
     Pb__RetryState state = retry_decide(&in, &delay);
-    if (state != PB__RETRY_STATE__RETRY_STATE_IN_PROGRESS)
-        return state;
-    Pb__HistoryEvent *first;
-    struct err err = {0};
-    if (history_event(e, run, 1, &first, &err) < 0) {
-        eng_fault(e, &err);
-        return state;
-    }
-    start_retry(e, run, delay, failure, first->workflow_execution_started_event_attributes);
-    pb__history_event__free_unpacked(first, NULL);
+    if (state == PB__RETRY_STATE__RETRY_STATE_IN_PROGRESS)
+        start_next(e, run,
+                   &(struct next_run){.initiator = PB__CONTINUE_AS_NEW_INITIATOR__CONTINUE_AS_NEW_INITIATOR_RETRY,
+                                      .delay_ns = delay,
+                                      .attempt = s->attempt + 1,
+                                      .failure = failure});
+    else
+        cron_again(e, run, failure, NULL);
     return state;
 }
 
 void close_completed(struct eng *e, struct run *run, const Pb__Payloads *result)
 {
+    cron_again(e, run, NULL, result);
     EVENT(ev, a, WORKFLOW_EXECUTION_COMPLETED, workflow_execution_completed,
           WorkflowExecutionCompleted);
+    a.new_execution_run_id = run->s->next_run_id;
     a.result = (Pb__Payloads *)result;
     a.workflow_task_completed_event_id = run->s->completed_id;
     event_add(e, run, &ev);
@@ -286,15 +333,16 @@ void close_continued_as_new(struct eng *e, struct run *run,
                       .workflow_id = s->workflow_id,
                       .workflow_type = named ? c->workflow_type->name : s->workflow_type,
                       .task_queue = queued ? c->task_queue->name : s->task_queue,
-                      .identity = s->task_identity,
+                      .identity = "",
                       .request_id = "",
                       .input = c->input,
                       .execution_timeout_ns = s->execution_timeout_ns,
                       .run_timeout_ns = run_timeout ? run_timeout : s->run_timeout_ns,
                       .task_timeout_ns = task_timeout ? task_timeout : s->task_timeout_ns,
                       .delay_ns = pbx_duration_ns(c->backoff_start_interval),
+                      .cron_schedule = *c->cron_schedule ? c->cron_schedule : s->cron_schedule,
                       .retry_policy = c->retry_policy ? c->retry_policy : s->retry_policy,
-                      .memo = c->memo ? c->memo : s->memo,
+                      .memo = c->memo, /* a worker passes on what is to be kept */
                       .search_attributes =
                           c->search_attributes ? c->search_attributes : s->search_attributes,
                       .header = c->header,
@@ -326,7 +374,7 @@ void close_continued_as_new(struct eng *e, struct run *run,
     a.workflow_task_timeout = &task;
     a.workflow_task_completed_event_id = s->completed_id;
     a.backoff_start_interval = c->backoff_start_interval;
-    a.initiator = p.initiator;
+    a.initiator = c->initiator;
     a.last_completion_result = c->last_completion_result;
     a.header = c->header;
     a.memo = (Pb__Memo *)p.memo;

@@ -4,21 +4,31 @@
 #include "codec/pbx.h"
 #include "engine/embedded/activity.h"
 #include "engine/embedded/close.h"
+#include "engine/embedded/cron.h"
 #include "engine/embedded/effect.h"
 #include "engine/embedded/event.h"
+#include "engine/embedded/fields.h"
 #include "engine/embedded/retry.h"
 #include "engine/embedded/run.h"
+#include "engine/embedded/start.h"
+#include "engine/embedded/update.h"
 
 #include <string.h>
 
 #define PENDING_MAX 2000 /* activities, children of one run, as Temporal limits them */
+/* What goes back with the answer to a workflow task, beside the next one. */
+#define EAGER_MAX 100
+#define EAGER_INPUT_MAX ((size_t)64 << 10)
 
 struct context {
     struct eng *e;
     struct run *run;
     const Pb__Command *command;
     struct err *err;
+    bool *terminate;
     Pb__WorkflowTaskFailedCause bad; /* of this type of command */
+    const Pb__RespondWorkflowTaskCompletedRequest *req;
+    bool *taken; /* which of its messages were */
 };
 
 typedef Pb__WorkflowTaskFailedCause cause_t;
@@ -46,7 +56,8 @@ static cause_t check_payload(struct context *c, const void *message, const char 
         return 0;
     err_set(c->err, ERR_LIMIT, "%s exceeds size limit: %zu bytes, at most %zu", what,
             protobuf_c_message_get_packed_size(message), ENGINE_PAYLOAD_MAX);
-    return c->bad;
+    *c->terminate = true;
+    return CAUSE(BAD_SCHEDULE_ACTIVITY_ATTRIBUTES); /* whatever the command: Temporal's servers say so */
 }
 
 static int64_t cap(int64_t value, int64_t max)
@@ -73,6 +84,13 @@ static bool fill_timeouts(const Pb__EmbeddedRun *s, int64_t *to_close, int64_t *
     if (*heartbeat > *start_to_close)
         *heartbeat = *start_to_close;
     return true;
+}
+
+/* May the worker that asked for it have this activity with the answer? It polls that queue too, then. */
+static bool is_eager(const struct context *c, const Pb__ScheduleActivityTaskCommandAttributes *k, const char *queue)
+{
+    return k->request_eager_execution && strcmp(queue, c->run->s->task_queue) == 0 && c->e->eager.len < EAGER_MAX &&
+           (!k->input || protobuf_c_message_get_packed_size(&k->input->base) <= EAGER_INPUT_MAX);
 }
 
 static cause_t schedule_activity(struct context *c)
@@ -125,7 +143,7 @@ static cause_t schedule_activity(struct context *c)
     a.workflow_task_completed_event_id = s->completed_id;
     a.retry_policy = &policy;
     ev.user_metadata = c->command->user_metadata;
-    activity_schedule(c->e, c->run, event_add(c->e, c->run, &ev), &a);
+    activity_schedule(c->e, c->run, event_add(c->e, c->run, &ev), !is_eager(c, k, queue.name), &a);
     return 0;
 }
 
@@ -136,7 +154,7 @@ static cause_t request_cancel_activity(struct context *c)
     if (!a && event_find_buffered(c->run, 0, id, NULL) < 0)
         return refuse(c, "no pending activity with that ScheduledEventId");
     if (!a || !a->cancel_requested)
-        activity_request_cancel(c->e, c->run, id);
+        activity_request_cancel(c->e, c->run, id, c->req->identity);
     return 0;
 }
 
@@ -215,6 +233,7 @@ static cause_t cancel_timer(struct context *c)
     a.timer_id = (char *)timer_id;
     a.started_event_id = started_id;
     a.workflow_task_completed_event_id = s->completed_id;
+    a.identity = c->req->identity;
     event_add(c->e, c->run, &ev);
     return 0;
 }
@@ -254,7 +273,9 @@ static cause_t signal_external(struct context *c)
           signal_external_workflow_execution_initiated, SignalExternalWorkflowExecutionInitiated);
     a.workflow_task_completed_event_id = c->run->s->completed_id;
     a.workflow_execution = k->execution;
+    a.namespace_ = k->namespace_;
     a.signal_name = k->signal_name;
+    a.control = k->control; /* old, but Go's SDK finds its signals by it */
     a.input = k->input;
     a.child_workflow_only = k->child_workflow_only;
     a.header = k->header;
@@ -274,6 +295,8 @@ static cause_t cancel_external(struct context *c)
     Pb__WorkflowExecution x = PB__WORKFLOW_EXECUTION__INIT;
     x.workflow_id = k->workflow_id;
     x.run_id = k->run_id;
+    a.namespace_ = k->namespace_;
+    a.control = k->control;
     a.workflow_task_completed_event_id = c->run->s->completed_id;
     a.workflow_execution = &x;
     a.child_workflow_only = k->child_workflow_only;
@@ -291,8 +314,8 @@ static cause_t start_child(struct context *c)
         return refuse(c, "WorkflowId is not set or too long on command");
     if (!k->workflow_type || !id_ok(k->workflow_type->name))
         return refuse(c, "WorkflowType is not set or too long on command");
-    if (*k->cron_schedule)
-        return refuse(c, "cron schedules are not supported");
+    if (*k->cron_schedule && cron_check(k->cron_schedule, c->err) < 0)
+        return c->bad;
     if (retry_check(k->retry_policy, c->err) < 0)
         return c->bad;
     cause_t bad = check_payload(c, k->input, "StartChildWorkflowExecutionCommandAttributes.Input");
@@ -310,17 +333,25 @@ static cause_t start_child(struct context *c)
     Pb__ParentClosePolicy policy = k->parent_close_policy
                                        ? k->parent_close_policy
                                        : PB__PARENT_CLOSE_POLICY__PARENT_CLOSE_POLICY_TERMINATE;
+    Pb__Duration task_default = event_duration(START_TASK_TIMEOUT_DEFAULT_NS);
+    a.namespace_ = (char *)start_namespace(c->e, c->run->ns);
+    a.control = k->control;
     a.workflow_id = k->workflow_id;
     a.workflow_type = k->workflow_type;
     a.task_queue = &queue;
     a.input = k->input;
     a.workflow_execution_timeout = k->workflow_execution_timeout;
     a.workflow_run_timeout = k->workflow_run_timeout;
-    a.workflow_task_timeout = k->workflow_task_timeout;
+    a.workflow_task_timeout =
+        pbx_duration_ns(k->workflow_task_timeout) ? k->workflow_task_timeout : &task_default;
     a.parent_close_policy = policy;
     a.workflow_task_completed_event_id = s->completed_id;
-    a.workflow_id_reuse_policy = k->workflow_id_reuse_policy;
+    a.workflow_id_reuse_policy =
+        k->workflow_id_reuse_policy
+            ? k->workflow_id_reuse_policy
+            : PB__WORKFLOW_ID_REUSE_POLICY__WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE;
     a.retry_policy = k->retry_policy;
+    a.cron_schedule = k->cron_schedule;
     a.header = k->header;
     a.memo = k->memo;
     a.search_attributes = k->search_attributes;
@@ -380,8 +411,8 @@ static cause_t continue_as_new(struct context *c)
         c->command->continue_as_new_workflow_execution_command_attributes;
     if (k->workflow_type && strlen(k->workflow_type->name) > ENGINE_ID_MAX)
         return refuse(c, "WorkflowType is too long on command");
-    if (*k->cron_schedule)
-        return refuse(c, "cron schedules are not supported");
+    if (*k->cron_schedule && cron_check(k->cron_schedule, c->err) < 0)
+        return c->bad;
     if (retry_check(k->retry_policy, c->err) < 0)
         return c->bad;
     cause_t bad = check_payload(c, k->input, "ContinueAsNewWorkflowExecutionCommandAttributes.Input");
@@ -390,7 +421,6 @@ static cause_t continue_as_new(struct context *c)
     return bad;
 }
 
-/* The memo's fields that are named replace those that are there; one without data takes it away. */
 static cause_t modify_properties(struct context *c)
 {
     const Pb__Memo *up = c->command->modify_workflow_properties_command_attributes->upserted_memo;
@@ -400,33 +430,60 @@ static cause_t modify_properties(struct context *c)
     cause_t bad = check_payload(c, up, "ModifyWorkflowPropertiesCommandAttributes.UpsertedMemo");
     if (bad)
         return bad;
-    size_t have = s->memo ? s->memo->n_fields : 0, n = 0;
-    Pb__Memo merged = PB__MEMO__INIT;
-    merged.fields = arena_alloc(&c->e->arena, (have + up->n_fields + 1) * sizeof *merged.fields);
-    if (!merged.fields) {
-        eng_nomem(c->e);
-        return 0;
-    }
-    for (size_t i = 0; i < have; i++) {
-        bool replaced = false;
-        for (size_t j = 0; j < up->n_fields; j++)
-            replaced |= strcmp(up->fields[j]->key, s->memo->fields[i]->key) == 0;
-        if (!replaced)
-            merged.fields[n++] = s->memo->fields[i];
-    }
-    for (size_t j = 0; j < up->n_fields; j++)
-        if (up->fields[j]->value && up->fields[j]->value->data.len)
-            merged.fields[n++] = up->fields[j];
-    merged.n_fields = n;
-    if (too_large(&merged))
+    Pb__Memo *merged = NULL;
+    msg_set(c->e, &merged, s->memo);
+    fields_merge_memo(c->e, &merged, up);
+    if (too_large(merged)) {
+        engine_free_message((ProtobufCMessage *)merged);
         return refuse(c, "the memo would exceed its size limit");
+    }
     EVENT(ev, a, WORKFLOW_PROPERTIES_MODIFIED, workflow_properties_modified,
           WorkflowPropertiesModified);
     a.workflow_task_completed_event_id = s->completed_id;
     a.upserted_memo = (Pb__Memo *)up;
     event_add(c->e, c->run, &ev);
-    msg_set(c->e, &s->memo, &merged);
+    engine_free_message((ProtobufCMessage *)s->memo);
+    s->memo = merged;
     return 0;
+}
+
+static cause_t upsert_search_attributes(struct context *c)
+{
+    const Pb__SearchAttributes *up =
+        c->command->upsert_workflow_search_attributes_command_attributes->search_attributes;
+    Pb__EmbeddedRun *s = c->run->s;
+    if (!up || !up->n_indexed_fields)
+        return refuse(c, "IndexedFields is empty on UpsertWorkflowSearchAttributesCommandAttributes");
+    Pb__SearchAttributes *merged = NULL;
+    msg_set(c->e, &merged, s->search_attributes);
+    fields_merge_attributes(c->e, &merged, up);
+    if (merged && protobuf_c_message_get_packed_size(&merged->base) > ENGINE_SEARCH_ATTRIBUTES_MAX) {
+        engine_free_message((ProtobufCMessage *)merged);
+        return refuse(c, "the search attributes would exceed their size limit");
+    }
+    EVENT(ev, a, UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, upsert_workflow_search_attributes,
+          UpsertWorkflowSearchAttributes);
+    a.workflow_task_completed_event_id = s->completed_id;
+    a.search_attributes = (Pb__SearchAttributes *)up;
+    event_add(c->e, c->run, &ev);
+    engine_free_message((ProtobufCMessage *)s->search_attributes);
+    s->search_attributes = merged;
+    c->run->attributes_changed = true;
+    return 0;
+}
+
+/* Says where among the commands a message has its place. */
+static cause_t protocol_message(struct context *c)
+{
+    const char *id = c->command->protocol_message_command_attributes->message_id;
+    if (!*id)
+        return refuse(c, "MessageId is not set on ProtocolMessageCommand.");
+    for (size_t i = 0; i < c->req->n_messages; i++)
+        if (!c->taken[i] && strcmp(c->req->messages[i]->id, id) == 0) {
+            c->taken[i] = true;
+            return update_message(c->e, c->run, c->req->messages[i], c->err);
+        }
+    return refuse(c, "ProtocolMessageCommand referenced absent message");
 }
 
 struct command_type {
@@ -453,8 +510,11 @@ static const struct command_type types[] = {
             cancel_external, BAD_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_ATTRIBUTES, false),
     COMMAND(START_CHILD_WORKFLOW_EXECUTION, START_CHILD_WORKFLOW_EXECUTION, start_child,
             BAD_START_CHILD_EXECUTION_ATTRIBUTES, false),
+    COMMAND(PROTOCOL_MESSAGE, PROTOCOL_MESSAGE, protocol_message, BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE, false),
     COMMAND(MODIFY_WORKFLOW_PROPERTIES, MODIFY_WORKFLOW_PROPERTIES, modify_properties,
             BAD_MODIFY_WORKFLOW_PROPERTIES_ATTRIBUTES, false),
+    COMMAND(UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, upsert_search_attributes,
+            BAD_SEARCH_ATTRIBUTES, false),
     COMMAND(COMPLETE_WORKFLOW_EXECUTION, COMPLETE_WORKFLOW_EXECUTION, complete,
             BAD_COMPLETE_WORKFLOW_EXECUTION_ATTRIBUTES, true),
     COMMAND(FAIL_WORKFLOW_EXECUTION, FAIL_WORKFLOW_EXECUTION, fail,
@@ -466,26 +526,50 @@ static const struct command_type types[] = {
 #undef COMMAND
 };
 
+static const struct command_type *type_of(const Pb__Command *k)
+{
+    return (size_t)k->command_type < sizeof types / sizeof *types ? &types[k->command_type] : NULL;
+}
+
+int commands_check_sequence(const Pb__RespondWorkflowTaskCompletedRequest *req, struct err *err)
+{
+    for (size_t i = 0; i + 1 < req->n_commands; i++) {
+        const struct command_type *t = type_of(req->commands[i]);
+        if (t && t->apply && t->closes)
+            return err_set(err, ERR_INVALID, "invalid command sequence: command %zu of %zu closes the run, and must be the last",
+                           i + 1, req->n_commands);
+    }
+    return 0;
+}
+
 void commands_apply(struct eng *e, struct run *run, const Pb__RespondWorkflowTaskCompletedRequest *req,
                     bool buffered, struct command_failure *ret)
 {
     ret->cause = 0;
+    VEC_CLEAR(&e->eager);
+    bool *taken = arena_alloc(&e->arena, req->n_messages + 1);
+    if (!taken) {
+        eng_nomem(e);
+        return;
+    }
+    memset(taken, 0, req->n_messages + 1);
     for (size_t i = 0; i < req->n_commands && run_is_open(run); i++) {
         const Pb__Command *k = req->commands[i];
-        const struct command_type *t =
-            (size_t)k->command_type < sizeof types / sizeof *types ? &types[k->command_type] : NULL;
+        const struct command_type *t = type_of(k);
         if (!t || !t->apply) {
             err_set(&ret->err, ERR_UNIMPLEMENTED, "command type %d is not supported",
                     (int)k->command_type);
             ret->cause = CAUSE(FEATURE_DISABLED);
             return;
         }
-        struct context c = {.e = e, .run = run, .command = k, .err = &ret->err, .bad = t->bad};
+        struct context c = {.e = e, .run = run, .command = k, .err = &ret->err, .bad = t->bad,
+                            .terminate = &ret->terminate,
+                            .req = req, .taken = taken};
         if (k->attributes_case != t->attributes) {
             ret->cause = refuse(&c, "the attributes of its type are not set on a command");
             return;
         }
-        if (t->closes && buffered) {
+        if (t->closes && buffered && run->s->n_buffered) { /* a cancelled timer may have emptied the buffer */
             err_set(&ret->err, ERR_INVALID, "UnhandledCommand");
             ret->cause = CAUSE(UNHANDLED_COMMAND);
             return;
@@ -494,4 +578,7 @@ void commands_apply(struct eng *e, struct run *run, const Pb__RespondWorkflowTas
         if (ret->cause)
             return;
     }
+    for (size_t i = 0; i < req->n_messages && !ret->cause; i++)
+        if (!taken[i])
+            ret->cause = update_message(e, run, req->messages[i], &ret->err);
 }

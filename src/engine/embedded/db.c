@@ -3,7 +3,11 @@
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
+#include "codec/uri.h"
 #include "os/clock.h"
+#include "os/file.h"
+#include "os/sqlite.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,44 +33,26 @@ static const char *const migrations[DB_SCHEMA_VERSION] = {
     "CREATE TABLE history(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
     "INSERT INTO meta VALUES(1, randomblob(16), 0, 0, 0);"
     "INSERT INTO namespace VALUES(1, 'default', 'Default namespace', 0);",
+    "CREATE TABLE attribute(run_key INTEGER NOT NULL, name TEXT NOT NULL, value NOT NULL);"
+    "CREATE INDEX attribute_by_run ON attribute(run_key);"
+    "CREATE INDEX attribute_by_value ON attribute(name, value);",
+    /* The description of before stays in its column, and is read from there. */
+    "ALTER TABLE namespace ADD COLUMN config BLOB NOT NULL DEFAULT x'';",
 };
-
-static enum err_code code_of(int rc)
-{
-    switch (rc & 0xff) {
-    case SQLITE_NOMEM:
-        return ERR_NO_MEMORY;
-    case SQLITE_FULL:
-        return ERR_NO_SPACE;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return ERR_BUSY;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return ERR_CORRUPT;
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_CANTOPEN:
-    case SQLITE_AUTH:
-        return ERR_PERMISSION;
-    default:
-        return ERR_IO;
-    }
-}
 
 int db_error(struct db *db, const char *what, struct err *err)
 {
     int rc = db->h ? sqlite3_extended_errcode(db->h) : SQLITE_NOMEM;
     const char *text = db->h ? sqlite3_errmsg(db->h) : "out of memory";
     const char *file = db->h ? sqlite3_db_filename(db->h, "main") : NULL;
-    enum err_code code = code_of(rc);
+    enum err_code code = os_sqlite_code(rc);
     int r = err_set(err, code, "%s: state %s: %s", what, file && *file ? file : "(memory)", text);
     if (err)
         err->sys = rc;
     if (code == ERR_CORRUPT)
         err_hint(err, "the file is damaged: restore a copy, or move it away to begin anew");
     else if (code == ERR_NO_SPACE)
-        err_hint(err, "make room on the disk; the engine goes on by itself");
+        err_hint(err, "make room on the disk");
     return r;
 }
 
@@ -120,7 +106,7 @@ static int migrate(struct db *db, int64_t now_ns, struct err *err)
 
 /* A new generation each time the state is opened: tells tasks started by workers of this process
  * from older ones. */
-static int read_meta(struct db *db, struct err *err)
+static int read_meta(struct db *db, bool read_only, struct err *err)
 {
     sqlite3_stmt *s = NULL;
     int rc = sqlite3_prepare_v2(db->h, "SELECT token_key,clock_ns,generation,last_run_key FROM meta", -1, &s, NULL);
@@ -139,9 +125,18 @@ static int read_meta(struct db *db, struct err *err)
         r = db_error(db, "read state", err);
     }
     sqlite3_finalize(s);
-    if (r == 0)
+    if (r == 0 && !read_only)
         r = exec_text(db, "open", "UPDATE meta SET generation=generation+1", err);
     return r;
+}
+
+static int prepare_all(struct db *db, struct err *err)
+{
+    for (int i = 0; i < DB_STATEMENT_COUNT_; i++)
+        if (sqlite3_prepare_v3(db->h, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i],
+                               NULL) != SQLITE_OK)
+            return db_error(db, "prepare", err);
+    return 0;
 }
 
 static int set_up(struct db *db, int64_t now_ns, struct err *err)
@@ -157,14 +152,56 @@ static int set_up(struct db *db, int64_t now_ns, struct err *err)
     if (r == 0)
         r = migrate(db, now_ns, err);
     if (r == 0)
-        r = read_meta(db, err);
-    for (int i = 0; r == 0 && i < DB_STATEMENT_COUNT_; i++)
-        if (sqlite3_prepare_v3(db->h, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i],
-                               NULL) != SQLITE_OK)
-            r = db_error(db, "prepare", err);
-    return r;
+        r = read_meta(db, false, err);
+    return r < 0 ? r : prepare_all(db, err);
 }
 
+static int set_up_read_only(struct db *db, struct err *err)
+{
+    int64_t version = 0;
+    int r = exec_text(db, "open",
+                      "PRAGMA locking_mode=EXCLUSIVE;PRAGMA cache_size=-2048;PRAGMA temp_store=MEMORY;"
+                      "PRAGMA cell_size_check=ON;PRAGMA trusted_schema=OFF",
+                      err);
+    if (r == 0)
+        r = read_int(db, "PRAGMA user_version", &version, err);
+    if (r == 0 && version != DB_SCHEMA_VERSION) {
+        err_set(err, ERR_STATE, "state %s has schema version %lld, this program reads %d",
+                sqlite3_db_filename(db->h, "main"), (long long)version, DB_SCHEMA_VERSION);
+        return err_hint(err, version > DB_SCHEMA_VERSION ? "a newer ff wrote it: use that one"
+                                                         : "let this ff open it once where it can be written to");
+    }
+    if (r == 0)
+        r = read_meta(db, true, err);
+    return r < 0 ? r : prepare_all(db, err);
+}
+
+/* With a WAL: without locks and with its index in memory, the one way that SQLite has to read a WAL of
+ * which it can neither make nor share an index. Without one, it must not look for it either. */
+int db_open_read_only(struct db *db, const char *path, struct err *err)
+{
+    _cleanup_(strbuf_release) struct strbuf uri = STRBUF_INIT;
+    _cleanup_free_ char *wal = mem_printf("%s-wal", path);
+    *db = (struct db){0};
+    if (!wal)
+        return err_nomem(err);
+    strbuf_puts(&uri, "file:");
+    uri_append_file(&uri, path);
+    strbuf_puts(&uri, os_exists(wal) ? "?vfs=unix-none" : "?immutable=1");
+    int r = strbuf_check(&uri, err);
+    if (r < 0)
+        return r;
+    int rc = sqlite3_open_v2(uri.s, &db->h,
+                             SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    r = rc == SQLITE_OK ? 0 : db_error(db, "open", err);
+    if (r == 0) {
+        sqlite3_extended_result_codes(db->h, 1);
+        r = set_up_read_only(db, err);
+    }
+    if (r < 0)
+        db_close(db);
+    return r;
+}
 int db_open(struct db *db, const char *path, const char *vfs, int64_t now_ns, struct err *err)
 {
     *db = (struct db){0};
@@ -177,6 +214,23 @@ int db_open(struct db *db, const char *path, const char *vfs, int64_t now_ns, st
     }
     if (r < 0)
         db_close(db);
+    return r;
+}
+
+int db_check(struct db *db, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db->h, "PRAGMA quick_check(1)", -1, &s, NULL), r = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    const char *text = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : NULL;
+    if (rc != SQLITE_ROW) {
+        r = db_error(db, "check", err);
+    } else if (!text || strcmp(text, "ok") != 0) {
+        err_set(err, ERR_CORRUPT, "state %s: %.300s", sqlite3_db_filename(db->h, "main"), text ? text : "no answer");
+        r = err_hint(err, "the file is damaged: restore a copy, or move it away to begin anew");
+    }
+    sqlite3_finalize(s);
     return r;
 }
 

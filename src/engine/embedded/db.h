@@ -3,10 +3,11 @@
  * Tables (all times in nanoseconds since 1970):
  *   meta       one row: a key for task tokens, the engine's time, the process generation, the last run key given out
  *   migration  which schema version was reached when
- *   namespace  id and name
+ *   namespace  id and name, and a packed EmbeddedNamespace
  *   execution  one row a run: what lists filter by, and the packed EmbeddedRun message
  *   history    events in the batches in which they were written. id = run_key << 24 | first event id; data is a
  *              packed History message, so that concatenating rows gives a History again.
+ *   attribute  the search attributes of runs, a row a value: what lists filter by
  * Only the engine's thread uses a struct db. */
 #ifndef FF_ENGINE_DB_H
 #define FF_ENGINE_DB_H
@@ -18,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DB_SCHEMA_VERSION 1
+#define DB_SCHEMA_VERSION 3
 #define DB_HISTORY_SHIFT 24 /* a run's events are fewer than 2^24 */
 
 #define DB_STATEMENTS(X)                                                                           \
@@ -36,12 +37,18 @@
                    "ORDER BY run_key DESC LIMIT 1")                                                \
     X(RUN_OPEN, "SELECT run_key FROM execution WHERE status=1 AND run_key>?1 "                     \
                 "ORDER BY run_key LIMIT ?2")                                                       \
+    X(ATTRIBUTE_PUT, "INSERT INTO attribute(run_key,name,value) VALUES(?1,?2,?3)")                 \
+    X(ATTRIBUTE_DELETE, "DELETE FROM attribute WHERE run_key=?1")                                  \
+    X(ATTRIBUTE_KNOWN, "SELECT 1 FROM attribute WHERE name=?1 LIMIT 1")                            \
     X(HISTORY_PUT, "INSERT INTO history(id,data) VALUES(?1,?2)")                                   \
     X(HISTORY_FROM, "SELECT id,data FROM history WHERE id>=(SELECT max(id) FROM history "          \
                     "WHERE id<=?1 AND id>=?3) AND id<?2 ORDER BY id")                              \
     X(HISTORY_DELETE, "DELETE FROM history WHERE id>=?1 AND id<?2")                                \
-    X(NS_LIST, "SELECT id,name,description,created_ns FROM namespace ORDER BY id")                 \
-    X(NS_PUT, "INSERT INTO namespace(id,name,description,created_ns) VALUES(?1,?2,?3,?4)")
+    X(RUNS_AFTER, "SELECT run_key,ns,close_ns FROM execution WHERE run_key>?1 ORDER BY run_key LIMIT ?2")          \
+    X(NS_LIST, "SELECT id,name,created_ns,config,description FROM namespace ORDER BY id")                      \
+    X(NS_UPDATE, "UPDATE namespace SET name=?2,config=?3 WHERE id=?1")                             \
+    X(NS_DELETE, "DELETE FROM namespace WHERE id=?1")                                              \
+    X(NS_PUT, "INSERT INTO namespace(id,name,description,created_ns,config) VALUES(?1,?2,'',?3,?4)")
 
 enum db_statement {
 #define X(NAME, sql) DB_##NAME,
@@ -62,6 +69,11 @@ struct db {
 };
 
 int db_open(struct db *db, const char *path, const char *vfs, int64_t now_ns, struct err *err);
+/* Reads a file that stays as it is, also where no file can be made beside it. The caller knows that
+ * nobody writes to it: no locks are taken. -ERR_STATE when its schema is not this program's. */
+int db_open_read_only(struct db *db, const char *path, struct err *err);
+/* Looks at every page. -ERR_CORRUPT with the first thing that is wrong. */
+int db_check(struct db *db, struct err *err);
 void db_close(struct db *db);
 
 /* The prepared statement, reset and without bindings. */

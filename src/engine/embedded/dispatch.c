@@ -1,11 +1,13 @@
 #include "engine/embedded/dispatch.h"
 
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "codec/pbx.h"
 #include "engine/embedded/history.h"
 #include "engine/embedded/query.h"
 #include "engine/embedded/run.h"
 #include "engine/embedded/token.h"
+#include "engine/embedded/update.h"
 #include "engine/embedded/wtask.h"
 
 #include <string.h>
@@ -24,9 +26,10 @@
     })
 
 void dispatch_workflow_task(struct eng *e, struct call *c, struct run *run, bool sticky,
-                            uint64_t query_id)
+                            uint64_t query_id, int64_t reset_id)
 {
-    struct dispatch d = {.call = c, .run = run, .query_id = query_id, .sticky = sticky};
+    struct dispatch d = {
+        .call = c, .run = run, .query_id = query_id, .sticky = sticky, .reset_id = reset_id};
     if (!VEC_PUSH(&e->dispatches, d)) {
         eng_nomem(e);
         call_answer(e, c, NULL);
@@ -79,16 +82,25 @@ static void add_history(struct eng *e, const struct dispatch *d, Pb__PollWorkflo
     }
 }
 
-/* The answer of a completion that asked for the next task. */
-static ProtobufCMessage *wrap(struct eng *e, Pb__PollWorkflowTaskQueueResponse *task)
+/* The answer of a completion that asked for the next task, or of a start that asked for the first one. task may be NULL. */
+static ProtobufCMessage *wrap(struct eng *e, const struct dispatch *d, Pb__PollWorkflowTaskQueueResponse *task)
 {
-    Pb__RespondWorkflowTaskCompletedResponse *r = NEW(
-        e, Pb__RespondWorkflowTaskCompletedResponse, pb__respond_workflow_task_completed_response);
-    if (r)
-        r->workflow_task = task;
-    else
-        engine_free_message(&task->base);
-    return (ProtobufCMessage *)r;
+    ProtobufCMessage *m = d->call->started ? TAKE_PTR(d->call->started) : call_new_response(d->call);
+    if (!m) {
+        eng_nomem(e);
+        engine_free_message(task ? &task->base : NULL);
+    } else if (d->call->method == ENGINE_START_WORKFLOW) {
+        ((Pb__StartWorkflowExecutionResponse *)m)->eager_workflow_task = task;
+    } else {
+        ((Pb__RespondWorkflowTaskCompletedResponse *)m)->workflow_task = task;
+        ((Pb__RespondWorkflowTaskCompletedResponse *)m)->reset_history_event_id = d->reset_id;
+    }
+    return m;
+}
+
+static bool is_wrapped(const struct call *c)
+{
+    return c->method == ENGINE_COMPLETE_WORKFLOW_TASK || c->method == ENGINE_START_WORKFLOW;
 }
 
 static void finish(struct eng *e, const struct dispatch *d)
@@ -129,9 +141,9 @@ static void finish(struct eng *e, const struct dispatch *d)
         query_fill_own_task(e, d->run, d->query_id, r);
     else
         query_fill_task(e, d->run, r);
-    call_answer(e, d->call, d->call->method == ENGINE_COMPLETE_WORKFLOW_TASK
-                                ? wrap(e, r)
-                                : &r->base);
+    if (!d->query_id)
+        updates_fill_task(e, d->run, r);
+    call_answer(e, d->call, is_wrapped(d->call) ? wrap(e, d, r) : &r->base);
 }
 
 void dispatch_finish(struct eng *e)
@@ -150,8 +162,10 @@ void dispatch_finish(struct eng *e)
         }
         if (d->query_id || wtask_state(d->run) == WTASK_STARTED)
             finish(e, d);
+        else if (is_wrapped(d->call)) /* a limit has ended the run meanwhile */
+            call_answer(e, d->call, wrap(e, d, NULL));
         else
-            call_answer_empty(e, d->call); /* a limit has ended the run meanwhile */
+            call_answer_empty(e, d->call);
     }
     VEC_CLEAR(&e->dispatches);
 }

@@ -1,6 +1,7 @@
 #include "engine/embedded/due.h"
 
 #include "base/mem.h"
+#include "base/units.h"
 #include "engine/embedded/activity.h"
 #include "engine/embedded/close.h"
 #include "engine/embedded/event.h"
@@ -9,6 +10,9 @@
 #include "engine/embedded/wtask.h"
 
 #include <string.h>
+
+/* A speculative task that no worker fetches becomes an ordinary one. */
+#define SPECULATIVE_WAIT_NS (5 * NS_PER_S)
 
 static int64_t task_deadline(const struct run *run)
 {
@@ -23,6 +27,8 @@ static int64_t task_deadline(const struct run *run)
             return s->task_not_before_ns;
         if (s->task_sticky && s->sticky_timeout_ns)
             return s->task_scheduled_ns + s->sticky_timeout_ns;
+        if (s->task_speculative)
+            return s->task_scheduled_ns + SPECULATIVE_WAIT_NS;
         break;
     case WTASK_STARTED:
         return s->task_started_ns + s->task_timeout_ns;
@@ -108,7 +114,9 @@ static void fire_activities(struct eng *e, struct run *run)
             i++;
             continue;
         }
-        if (type == PB__TIMEOUT_TYPE__TIMEOUT_TYPE_UNSPECIFIED)
+        if (type == PB__TIMEOUT_TYPE__TIMEOUT_TYPE_UNSPECIFIED && a->started_ns)
+            activity_lost(e, run, a);
+        else if (type == PB__TIMEOUT_TYPE__TIMEOUT_TYPE_UNSPECIFIED)
             activity_wake(e, run, a);
         else
             activity_time_out(e, run, a, type);
@@ -130,12 +138,18 @@ void run_fire_due(struct eng *e, struct run *run)
         fire_task(e, run);
 }
 
-void run_requeue(struct eng *e, struct run *run)
+void run_requeue_activities(struct eng *e, struct run *run)
 {
     const Pb__EmbeddedRun *s = run->s;
     for (size_t i = 0; i < s->n_activities; i++)
         if (!s->activities[i]->started_ns && !s->activities[i]->backoff)
             match_add_activity(e, run, s->activities[i], NULL);
+}
+
+void run_requeue(struct eng *e, struct run *run)
+{
+    const Pb__EmbeddedRun *s = run->s;
+    run_requeue_activities(e, run);
     if (wtask_state(run) == WTASK_SCHEDULED && !s->task_backoff)
         match_add_workflow_task(e, run);
     run_set_timer(e, run);

@@ -11,5 +11,6 @@ void run_set_timer(struct eng *e, struct run *run);
 void run_fire_due(struct eng *e, struct run *run);
 /* Puts the tasks of a run that was read from the database into the queues, and sets its timer. */
 void run_requeue(struct eng *e, struct run *run);
+void run_requeue_activities(struct eng *e, struct run *run); /* those alone */
 
 #endif

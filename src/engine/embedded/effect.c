@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "codec/pbx.h"
 #include "engine/embedded/close.h"
+#include "engine/embedded/cron.h"
 #include "engine/embedded/event.h"
 #include "engine/embedded/run.h"
 #include "engine/embedded/signal.h"
@@ -56,14 +57,6 @@ void effect_parent_closed(struct eng *e, struct run *run, const Pb__EmbeddedChil
         eng_nomem(e);
 }
 
-static const char *own_namespace(const struct eng *e, int64_t ns)
-{
-    for (size_t i = 0; i < e->namespaces.len; i++)
-        if (e->namespaces.v[i].id == ns)
-            return e->namespaces.v[i].name;
-    return "";
-}
-
 static Pb__EmbeddedChild *child_of(struct run *run, int64_t initiated_id)
 {
     for (size_t i = 0; i < run->s->n_children; i++)
@@ -77,13 +70,13 @@ static void child_refused(struct eng *e, struct run *run, const struct effect *f
     const Pb__StartChildWorkflowExecutionCommandAttributes *c = f->attributes;
     EVENT(ev, a, START_CHILD_WORKFLOW_EXECUTION_FAILED, start_child_workflow_execution_failed,
           StartChildWorkflowExecutionFailed);
-    a.namespace_ = (char *)own_namespace(e, run->ns);
+    a.namespace_ = (char *)start_namespace(e, run->ns);
+    a.control = c->control;
     a.workflow_id = c->workflow_id;
     a.workflow_type = c->workflow_type;
     a.cause =
         PB__START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE__START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS;
     a.initiated_event_id = f->initiated_id;
-    a.workflow_task_completed_event_id = run->s->completed_id;
     event_post(e, run, &ev, f->initiated_id);
     Pb__EmbeddedRun *s = run->s;
     for (size_t i = 0; i < s->n_children; i++)
@@ -107,7 +100,7 @@ static void child_started(struct eng *e, struct run *run, Pb__EmbeddedChild *c, 
     x.workflow_id = child->s->workflow_id;
     x.run_id = child->s->run_id;
     type.name = child->s->workflow_type;
-    a.namespace_ = (char *)own_namespace(e, run->ns);
+    a.namespace_ = (char *)start_namespace(e, run->ns);
     a.initiated_event_id = c->initiated_id;
     a.workflow_execution = &x;
     a.workflow_type = &type;
@@ -116,6 +109,15 @@ static void child_started(struct eng *e, struct run *run, Pb__EmbeddedChild *c, 
     c->started_id = event_post(e, run, &ev, c->initiated_id);
     str_set(e, &c->run_id, child->s->run_id);
     wtask_ensure(e, run);
+}
+
+/* Until the first run of a schedule, which was checked with its command. */
+static int64_t cron_delay(const struct eng *e, const char *schedule)
+{
+    int64_t at;
+    if (!*schedule || cron_due(schedule, e->now, e->now, &at, NULL) < 0)
+        return 0;
+    return at == INT64_MAX ? 0 : at - e->now;
 }
 
 static void start_child(struct eng *e, struct run *run, const struct effect *f)
@@ -147,7 +149,7 @@ static void start_child(struct eng *e, struct run *run, const struct effect *f)
                       .workflow_id = c->workflow_id,
                       .workflow_type = c->workflow_type->name,
                       .task_queue = queued ? c->task_queue->name : run->s->task_queue,
-                      .identity = "history-service",
+                      .identity = "",
                       .request_id = request_id,
                       .input = c->input,
                       .execution_timeout_ns = pbx_duration_ns(c->workflow_execution_timeout),
@@ -157,6 +159,8 @@ static void start_child(struct eng *e, struct run *run, const struct effect *f)
                       .memo = c->memo,
                       .search_attributes = c->search_attributes,
                       .header = c->header,
+                      .cron_schedule = c->cron_schedule,
+                      .delay_ns = cron_delay(e, c->cron_schedule),
                       .parent = run,
                       .initiated_id = f->initiated_id};
     struct run *child = start_run(e, &p);
@@ -172,16 +176,16 @@ static bool is_child(const struct run *run, const struct run *target)
     return p && strcmp(p->workflow_id, run->s->workflow_id) == 0 && strcmp(p->run_id, run->s->run_id) == 0;
 }
 
-/* The open run that a signal or cancel command means; NULL: none. */
+/* The run that a signal or cancel command means; NULL: none. */
 static struct run *external(struct eng *e, struct run *run, const char *workflow_id,
-                            const char *run_id, bool child_only)
+                            const char *run_id, bool child_only, bool open_only)
 {
     struct run *target;
     struct err err = {0};
     int r = run_find(e, run->ns, workflow_id, run_id, &target, &err);
     if (r < 0 && r != -ERR_NOT_FOUND)
         eng_fault(e, &err);
-    if (r < 0 || !run_is_open(target) || (child_only && !is_child(run, target)))
+    if (r < 0 || (open_only && !run_is_open(target)) || (child_only && !is_child(run, target)))
         return NULL;
     return target;
 }
@@ -190,7 +194,8 @@ static void signal_external(struct eng *e, struct run *run, const struct effect 
 {
     const Pb__SignalExternalWorkflowExecutionCommandAttributes *c = f->attributes;
     struct run *target =
-        external(e, run, c->execution->workflow_id, c->execution->run_id, c->child_workflow_only);
+        external(e, run, c->execution->workflow_id, c->execution->run_id, c->child_workflow_only,
+                 true);
     char request_id[64];
     snprintf(request_id, sizeof request_id, "%s:%lld", run->s->run_id, (long long)f->initiated_id);
     Pb__WorkflowExecution from = PB__WORKFLOW_EXECUTION__INIT;
@@ -207,8 +212,9 @@ static void signal_external(struct eng *e, struct run *run, const struct effect 
         EVENT(ev, a, EXTERNAL_WORKFLOW_EXECUTION_SIGNALED, external_workflow_execution_signaled,
               ExternalWorkflowExecutionSignaled);
         a.initiated_event_id = f->initiated_id;
-        a.namespace_ = (char *)own_namespace(e, run->ns);
+        a.namespace_ = (char *)start_namespace(e, run->ns);
         a.workflow_execution = c->execution;
+        a.control = c->control;
         event_post(e, run, &ev, f->initiated_id);
     } else {
         EVENT(ev, a, SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
@@ -217,8 +223,9 @@ static void signal_external(struct eng *e, struct run *run, const struct effect 
             PB__SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE__SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND;
         a.initiated_event_id = f->initiated_id;
         a.workflow_task_completed_event_id = run->s->completed_id;
-        a.namespace_ = (char *)own_namespace(e, run->ns);
+        a.namespace_ = (char *)start_namespace(e, run->ns);
         a.workflow_execution = c->execution;
+        a.control = c->control;
         event_post(e, run, &ev, f->initiated_id);
     }
     wtask_ensure(e, run);
@@ -227,7 +234,7 @@ static void signal_external(struct eng *e, struct run *run, const struct effect 
 static void cancel_external(struct eng *e, struct run *run, const struct effect *f)
 {
     const Pb__RequestCancelExternalWorkflowExecutionCommandAttributes *c = f->attributes;
-    struct run *target = external(e, run, c->workflow_id, c->run_id, c->child_workflow_only);
+    struct run *target = external(e, run, c->workflow_id, c->run_id, c->child_workflow_only, false);
     Pb__WorkflowExecution from = PB__WORKFLOW_EXECUTION__INIT, to = PB__WORKFLOW_EXECUTION__INIT;
     from.workflow_id = run->s->workflow_id;
     from.run_id = run->s->run_id;
@@ -235,7 +242,7 @@ static void cancel_external(struct eng *e, struct run *run, const struct effect 
     to.run_id = c->run_id;
     struct cancel cancel = {.reason = c->reason, .identity = "history-service", .request_id = "",
                             .from = &from, .initiated_id = f->initiated_id};
-    if (target)
+    if (target && run_is_open(target)) /* a closed one is as it was asked for */
         cancel_run(e, target, &cancel);
     if (!run_is_open(run))
         return;
@@ -243,7 +250,7 @@ static void cancel_external(struct eng *e, struct run *run, const struct effect 
         EVENT(ev, a, EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
               external_workflow_execution_cancel_requested, ExternalWorkflowExecutionCancelRequested);
         a.initiated_event_id = f->initiated_id;
-        a.namespace_ = (char *)own_namespace(e, run->ns);
+        a.namespace_ = (char *)start_namespace(e, run->ns);
         a.workflow_execution = &to;
         event_post(e, run, &ev, f->initiated_id);
     } else {
@@ -254,7 +261,8 @@ static void cancel_external(struct eng *e, struct run *run, const struct effect 
             PB__CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE__CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND;
         a.initiated_event_id = f->initiated_id;
         a.workflow_task_completed_event_id = run->s->completed_id;
-        a.namespace_ = (char *)own_namespace(e, run->ns);
+        a.control = c->control;
+        a.namespace_ = (char *)start_namespace(e, run->ns);
         a.workflow_execution = &to;
         event_post(e, run, &ev, f->initiated_id);
     }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "engine/embedded/calls.h"
 #include "engine/embedded/match.h"
+#include "engine/embedded/namespace.h"
 #include "engine/embedded/run.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -36,10 +37,9 @@ static void enqueue(struct eng *e, struct call *c)
     pthread_mutex_unlock(&e->mutex);
 }
 
-static void op_call(struct engine *base, enum engine_method m, const ProtobufCMessage *req,
-                    int64_t timeout_ms, engine_done *done, void *arg)
+static void take_call(struct eng *e, bool outside, enum engine_method m, const ProtobufCMessage *req,
+                      int64_t timeout_ms, engine_done *done, void *arg)
 {
-    struct eng *e = (struct eng *)base;
     struct call *c = mem_zalloc(sizeof *c);
     if (!c) {
         struct err err = {0};
@@ -52,17 +52,68 @@ static void op_call(struct engine *base, enum engine_method m, const ProtobufCMe
     c->timeout_ms = timeout_ms;
     c->done = done;
     c->arg = arg;
+    c->outside = outside;
     enqueue(e, c);
+}
+
+static void op_call(struct engine *base, enum engine_method m, const ProtobufCMessage *req,
+                    int64_t timeout_ms, engine_done *done, void *arg)
+{
+    take_call((struct eng *)base, false, m, req, timeout_ms, done, arg);
+}
+
+static void op_cancel(struct engine *base, engine_done *done, void *arg)
+{
+    struct call *c = mem_zalloc(sizeof *c);
+    if (!c)
+        return; /* the call ends by its timeout */
+    c->kind = CALL_CANCEL;
+    c->done = done;
+    c->arg = arg;
+    enqueue((struct eng *)base, c);
+}
+
+static void outside_call(struct engine *base, enum engine_method m, const ProtobufCMessage *req,
+                         int64_t timeout_ms, engine_done *done, void *arg)
+{
+    take_call(((struct outside_face *)base)->eng, true, m, req, timeout_ms, done, arg);
+}
+
+static void outside_cancel(struct engine *base, engine_done *done, void *arg)
+{
+    op_cancel(&((struct outside_face *)base)->eng->base, done, arg);
+}
+
+static void ask_to_drain(struct eng *e, bool outside)
+{
+    pthread_mutex_lock(&e->mutex);
+    if (!e->drain_asked[outside])
+        enqueue_locked(e, &e->drain_call[outside]);
+    e->drain_asked[outside] = true;
+    pthread_mutex_unlock(&e->mutex);
+}
+
+static void outside_drain(struct engine *base)
+{
+    ask_to_drain(((struct outside_face *)base)->eng, true);
+}
+
+static void outside_free(struct engine *base)
+{
+    (void)base;
+}
+
+static const struct engine_ops outside_ops = {
+    .name = "embedded", .call = outside_call, .cancel = outside_cancel, .drain = outside_drain, .free = outside_free};
+
+struct engine *engine_embedded_outside(struct engine *base)
+{
+    return &((struct eng *)base)->outside.base;
 }
 
 static void op_drain(struct engine *base)
 {
-    struct eng *e = (struct eng *)base;
-    pthread_mutex_lock(&e->mutex);
-    if (!e->drain_asked)
-        enqueue_locked(e, &e->drain_call);
-    e->drain_asked = true;
-    pthread_mutex_unlock(&e->mutex);
+    ask_to_drain((struct eng *)base, false);
 }
 
 /* Everything but the thread. */
@@ -71,12 +122,15 @@ static void release(struct eng *e)
     ASSERT(!e->parked_head && !e->queue_head);
     match_release(e);
     runs_release(e);
+    guests_release(e);
     namespaces_release(e);
     VEC_RELEASE(&e->dispatches);
     VEC_RELEASE(&e->effects);
+    VEC_RELEASE(&e->eager);
     arena_release(&e->arena);
     db_close(&e->db);
     lockfile_release(&e->lock);
+    free(e->parked_index);
     pthread_cond_destroy(&e->wake);
     pthread_mutex_destroy(&e->mutex);
     free(e);
@@ -85,6 +139,7 @@ static void release(struct eng *e)
 static void op_free(struct engine *base)
 {
     struct eng *e = (struct eng *)base;
+    ask_to_drain(e, true);
     pthread_mutex_lock(&e->mutex);
     e->stop = true;
     pthread_cond_signal(&e->wake);
@@ -94,7 +149,7 @@ static void op_free(struct engine *base)
 }
 
 static const struct engine_ops ops = {
-    .name = "embedded", .call = op_call, .drain = op_drain, .free = op_free};
+    .name = "embedded", .call = op_call, .cancel = op_cancel, .drain = op_drain, .free = op_free};
 
 static struct eng *new_eng(const struct engine_embedded_options *o)
 {
@@ -103,6 +158,7 @@ static struct eng *new_eng(const struct engine_embedded_options *o)
     if (!e)
         return NULL;
     e->base.ops = &ops;
+    e->outside = (struct outside_face){{&outside_ops}, e};
     e->lock.fd = -1;
     e->clock = o->clock;
     e->lost_tasks = o->lost_tasks;
@@ -110,6 +166,8 @@ static struct eng *new_eng(const struct engine_embedded_options *o)
                             : o->lost_attempts_free < 0 ? 0
                                                         : LOST_FREE_DEFAULT;
     e->cache_max = o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT;
+    e->ask = o->ask;
+    e->ask_arg = o->ask_arg;
     e->queue_tail = &e->queue_head;
     e->answers_tail = &e->answers;
     e->lru.lru_next = e->lru.lru_prev = &e->lru;
@@ -142,16 +200,16 @@ static int start_thread(struct eng *e, struct err *err)
     return r == 0 ? 0 : err_sys(err, r, "start the engine's thread");
 }
 
-int engine_embedded_open(const struct engine_embedded_options *o, struct engine **ret,
-                         struct err *err)
+static int open_file(struct eng *e, const struct engine_embedded_options *o, int64_t wall,
+                     struct err *err)
 {
-    struct eng *e = new_eng(o);
     int r = 0;
-    if (!e)
-        return err_nomem(err);
-    e->mono_ns = os_mono_ns();
-    int64_t wall = e->clock.now_ns ? e->clock.now_ns(e->clock.arg) : os_now_ns();
     e->in_memory = strcmp(o->path, ":memory:") == 0;
+    e->read_only = o->read_only;
+    if (o->read_only) {
+        r = lockfile_check(o->path, err);
+        return r < 0 ? r : db_open_read_only(&e->db, o->path, err);
+    }
     if (!e->in_memory)
         r = lockfile_take(&e->lock, o->path,
                           o->wait_ms > 0    ? o->wait_ms
@@ -160,14 +218,26 @@ int engine_embedded_open(const struct engine_embedded_options *o, struct engine 
                           err);
     if (r == 0 && !e->in_memory && !o->vfs)
         r = make_private(o->path, err);
-    if (r == 0)
-        r = db_open(&e->db, o->path, o->vfs, wall, err);
+    return r < 0 ? r : db_open(&e->db, o->path, o->vfs, wall, err);
+}
+
+int engine_embedded_open(const struct engine_embedded_options *o, struct engine **ret,
+                         struct err *err)
+{
+    struct eng *e = new_eng(o);
+    if (!e)
+        return err_nomem(err);
+    e->mono_ns = os_mono_ns();
+    int64_t wall = e->clock.now_ns ? e->clock.now_ns(e->clock.arg) : os_now_ns();
+    int r = open_file(e, o, wall, err);
+    if (r == 0 && o->check)
+        r = db_check(&e->db, err);
     if (r == 0) {
         e->now = e->db.clock_ns;
         eng_read_clock(e);
         r = namespaces_load(e, err);
     }
-    if (r == 0)
+    if (r == 0 && !e->read_only)
         r = eng_recover(e, err);
     if (r == 0)
         r = start_thread(e, err);
@@ -177,6 +247,26 @@ int engine_embedded_open(const struct engine_embedded_options *o, struct engine 
     }
     *ret = &e->base;
     return 0;
+}
+
+const struct engine_times *engine_embedded_times(struct engine *base)
+{
+    return &((struct eng *)base)->times;
+}
+
+void eng_tell(struct eng *e, struct call *news)
+{
+    enqueue(e, news);
+}
+
+bool eng_tell_again(struct eng *e, struct call *news)
+{
+    pthread_mutex_lock(&e->mutex);
+    bool stop = e->stop;
+    if (!stop)
+        enqueue_locked(e, news);
+    pthread_mutex_unlock(&e->mutex);
+    return !stop;
 }
 
 struct tick {
@@ -202,7 +292,7 @@ void engine_embedded_tick(struct engine *base)
     struct tick t = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
     struct call *c = mem_zalloc(sizeof *c);
     ASSERT(c); /* tests only */
-    c->is_tick = true;
+    c->kind = CALL_TICK;
     c->done = tick_done;
     c->arg = &t;
     enqueue(e, c);

@@ -7,6 +7,7 @@
 #ifndef FF_ENGINE_EMBEDDED_H
 #define FF_ENGINE_EMBEDDED_H
 
+#include "base/histogram.h"
 #include "engine/engine.h"
 
 /* A clock that a test can hold. NULL members: the real one. */
@@ -15,8 +16,10 @@ struct engine_clock {
     void *arg;
 };
 
-/* What happens when the state is opened to tasks that were started by a worker of an earlier
- * process. */
+/* What happens when the state is opened to tasks that were started by a worker in the engine's
+ * own, earlier process. (Activities taken by workers of other processes are theirs: see
+ * engine_embedded_outside(). Workflow tasks change nothing but the history, so those are always
+ * handed out again at once.) */
 enum engine_lost_tasks {
     ENGINE_LOST_RETRY = 0, /* the attempt ends as timed out ("worker lost") and the next is scheduled at once */
     ENGINE_LOST_KEEP = 1,  /* their workers may still be there: they are left to their timeouts */
@@ -32,7 +35,17 @@ struct engine_embedded_options {
      * maximum_attempts (default 16; -1: none). A bound, so that an activity which takes the
      * whole process down is not run for ever. */
     int32_t lost_attempts_free;
+    /* Opens a state that nothing may be written to, a read-only file system say: what it holds can be
+     * read, and every call that would change it is refused with -ERR_PERMISSION. Nobody may hold it.
+     * Not for ":memory:", nor with vfs. */
+    bool read_only;
+    bool check; /* look at every page of the file first: -ERR_CORRUPT with what is wrong */
     size_t cache_bytes; /* of mutable state kept in memory (default 8 MiB) */
+    /* An activity of that run which was taken under that identity may have to end (its run is closed, it is to be cancelled,
+     * its time is over): whoever has it learns so by a heartbeat, and need not wait for the next one. A hint, on the engine's
+     * thread: it must be quick and may only make asynchronous calls. May be NULL. */
+    void (*ask)(void *arg, const char *identity, const char *run_id);
+    void *ask_arg;
 };
 
 /* Opens or makes the state. -ERR_BUSY with "held by pid N (command)" when another process holds
@@ -40,6 +53,27 @@ struct engine_embedded_options {
  * lock's descriptor is not inherited by children. */
 int engine_embedded_open(const struct engine_embedded_options *options, struct engine **ret,
                          struct err *err);
+/* The same engine for callers of other processes: activities they take stay theirs when this
+ * process ends, and their answers are accepted by the next one that opens the state. Its
+ * drain is its own: each face answers the polls that came through it. Lives as long as e. */
+struct engine *engine_embedded_outside(struct engine *e);
+/* A process that takes tasks under that identity from outside has come, or has ended for good:
+ * what it has is then handed out again at once. May be told several times of the same one: it is
+ * gone when it went as often as it came. */
+void engine_embedded_guest(struct engine *e, const char *identity, bool here);
+/* Guests of before the state was opened have had the time to come back: those who did not are
+ * gone. */
+void engine_embedded_guests_settled(struct engine *e);
+/* How long things took since the state was opened; any thread may look. */
+struct engine_times {
+    struct histogram commit;                       /* a batch's transaction, to the disk and back */
+    struct histogram workflow_wait, activity_wait; /* a task, from when it could be started until it was */
+};
+const struct engine_times *engine_embedded_times(struct engine *e);
+/* Writes a copy of the state, as it is at some moment before done is called, into the new file `path`, while calls go on. done
+ * is called on the engine's thread, with err->code 0 if the copy is whole; the file is the caller's, also if it is not. */
+typedef void engine_copied(void *arg, const struct err *err);
+void engine_embedded_copy(struct engine *e, const char *path, engine_copied *done, void *arg);
 /* Tests with a clock of their own: fires what has become due by it, and returns when that is
  * done. */
 void engine_embedded_tick(struct engine *e);

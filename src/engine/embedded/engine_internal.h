@@ -26,13 +26,26 @@ struct eng;
 struct queue;
 struct run;
 
+enum call_kind {
+    CALL_METHOD,
+    CALL_TICK,   /* engine_embedded_tick() */
+    CALL_CANCEL, /* engine_cancel(): done and arg are those of the call that is meant */
+};
+
 /* One call, from engine_call() until its answer. */
 struct call {
-    struct call *next;           /* in the queue, among the answers */
+    struct call *next, *prev;    /* in the queue, among the answers; parked: among the polls of a queue, the
+                                  * waiters of a run (prev is set only there) */
     struct call *prev_parked, *next_parked;
+    struct call *next_same;      /* parked: in its bucket of eng.parked_index */
     struct heap_entry timer;     /* of a parked call: when it is answered empty */
     enum engine_method method;
-    bool is_tick, parked, retried;
+    enum call_kind kind;
+    bool parked, retried;
+    bool queued_again;           /* it was put back into the queue */
+    bool gone;                   /* its caller went away while it stood in the queue again */
+    bool outside;                /* from another process */
+    void (*news)(struct eng *e, struct call *c); /* not a method of the engine's: guest.c, copy.c */
     int64_t timeout_ms;
     const ProtobufCMessage *req;
     engine_done *done;
@@ -43,7 +56,11 @@ struct call {
     struct run *run;             /* whose events or query answer it waits for */
     int64_t from_id;             /* a history poll: the first event it has not seen */
     uint64_t query_id;           /* a query: its number */
-    ProtobufCMessage *resp;
+    char *update_id;             /* an update that is waited for, and until it has reached what */
+    Pb__UpdateWorkflowExecutionLifecycleStage stage;
+    ProtobufCMessage *started;   /* what the answer begins with: of a multi-operation the start's response, of a completion
+                                  * the activities that go with it, of a start its response without a task */
+    ProtobufCMessage *resp;      /* the answer; with err: its detail, or NULL */
     struct err *err;
 };
 
@@ -55,6 +72,7 @@ struct run {
     struct heap_entry timer;     /* the earliest of all its deadlines */
     bool open, dirty, fresh;     /* fresh: not yet in the database */
     bool deleted;
+    bool attributes_changed;     /* its search attributes, in this batch */
     bool completing, want_task;  /* commands are being applied: a task that is needed waits until they are done */
     struct run *next_dirty;
     struct run *lru_prev, *lru_next;
@@ -66,6 +84,7 @@ struct run {
     size_t flushed;
     int64_t flushed_next;        /* id of the first event that is not in the database */
     struct call *waiters;        /* history polls */
+    struct call *update_waiters;
     struct query *queries;
 };
 
@@ -74,6 +93,7 @@ struct run {
 struct task {
     struct task *next;
     int64_t run_key, scheduled_id;
+    int64_t since_ns;            /* when it was put here */
     int32_t attempt;
     uint64_t query_id;           /* not 0: a query-only task */
     uint8_t *attributes;         /* a packed ActivityTaskScheduledEventAttributes, or NULL: read it from history */
@@ -115,6 +135,7 @@ struct dispatch {
     struct call *call;
     struct run *run;
     uint64_t query_id;
+    int64_t reset_id;
     bool sticky;
 };
 
@@ -129,13 +150,24 @@ struct effect {
     Pb__ParentClosePolicy policy;
 };
 
+#define ENGINE_CLUSTER_NAME "active"
+
 struct namespace_entry {
     int64_t id, created_ns;
-    char *name, *description;
+    char *name;
+    Pb__EmbeddedNamespace *s; /* with info and config */
+    bool swept, runs_seen;    /* retention.c: a pass over all runs has begun since it was deleted, and found some of it */
+};
+
+/* The engine as other processes see it: what they take is theirs beyond this process. */
+struct outside_face {
+    struct engine base;
+    struct eng *eng;
 };
 
 struct eng {
     struct engine base;
+    struct outside_face outside;
     struct lockfile lock;
     struct db db;
     struct engine_clock clock;
@@ -143,20 +175,24 @@ struct eng {
     int32_t lost_attempts_free;
     unsigned untrimmed; /* batches since the cache of runs was looked at */
     size_t cache_max;
+    void (*ask)(void *arg, const char *identity, const char *run_id);
+    void *ask_arg;
+    struct engine_times times;
     bool in_memory;
+    bool read_only; /* nothing is recovered, nothing is due, and what would write is refused */
 
     pthread_t thread;
     pthread_mutex_t mutex; /* guards what follows up to drain_call */
     pthread_cond_t wake;
     struct call *queue_head, **queue_tail;
     bool stop;
-    bool drain_asked;
-    struct call drain_call;      /* stands in the queue where drain was asked for */
+    bool drain_asked[2];         /* for callers inside, outside */
+    struct call drain_call[2];   /* stands in the queue where drain was asked for */
 
     /* The writer's alone: */
     int64_t now, mono_ns;        /* engine time of this batch; the monotonic clock when it was read */
     int64_t retry_at;            /* after a failed commit: no timers before that */
-    bool draining;
+    bool draining[2];
     struct arena arena;          /* dropped after each batch */
     struct err fault;            /* code not 0: this batch is to be undone */
     struct map runs, current;    /* by key; open or dirty ones by namespace and workflow id */
@@ -171,11 +207,22 @@ struct eng {
     struct call *answers, **answers_tail;
     VEC(struct dispatch) dispatches;
     VEC(struct effect) effects;
+    VEC(int64_t) eager;          /* activities of the commands at hand that their worker is to take at once */
     VEC(struct namespace_entry) namespaces;
     bool namespaces_changed;     /* in this batch */
+    int64_t sweep_at, sweep_key; /* retention.c: when to go on, INT64_MAX: nothing is to be deleted; behind which run */
     uint64_t last_query_id;
     struct call *parked_head;    /* all parked calls, for drain */
+    struct map guests;           /* struct guest by identity (guest.c) */
+    struct call **parked_index;  /* the same by done and arg, for cancel: a power of two of buckets */
+    size_t parked_count, parked_buckets;
+    size_t again;                /* calls that were put back into the queue */
 };
+
+/* embedded.c: puts news of guests in the queue; takes it. */
+void eng_tell(struct eng *e, struct call *news);
+/* The same on the engine's thread, for news that is not done. False: the engine stops. */
+bool eng_tell_again(struct eng *e, struct call *news);
 
 /* writer.c */
 void *eng_thread(void *arg);
@@ -191,6 +238,11 @@ int eng_commit(struct eng *e, struct err *err);
 /* recover.c: brings every open run back to life. */
 int eng_recover(struct eng *e, struct err *err);
 
+/* guest.c */
+/* Who takes a task with this call, under that identity. */
+Pb__EmbeddedTaker guests_taker(struct eng *e, const struct call *c, const char *identity);
+void guests_release(struct eng *e);
+
 /* call.c */
 /* Gives the call its answer, sent after the commit. resp is the engine's from here on. NULL
  * resp: out of memory. */
@@ -198,6 +250,10 @@ void call_answer(struct eng *e, struct call *c, ProtobufCMessage *resp);
 void call_fail(struct eng *e, struct call *c, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void call_fail_err(struct eng *e, struct call *c, const struct err *err);
+/* There is no such namespace. */
+void call_fail_namespace(struct eng *e, struct call *c, const char *name);
+/* Adds a detail to a call that has just failed; detail is the engine's from here on, NULL is fine. */
+void call_detail(struct call *c, void *detail);
 /* An empty response of the call's method. */
 ProtobufCMessage *call_new_response(const struct call *c);
 void call_answer_empty(struct eng *e, struct call *c);
@@ -206,7 +262,11 @@ void call_park(struct eng *e, struct call *c, int64_t def_ms);
 void call_unpark(struct eng *e, struct call *c);
 /* Its time is over, or the engine drains. */
 void call_expire(struct eng *e, struct call *c);
+/* Its caller has gone: the call that done and arg tell, if it still waits. */
+void call_cancel(struct eng *e, engine_done *done, void *arg);
 void call_dispatch(struct eng *e, struct call *c);
+/* Puts it in the queue again, to be handled anew. */
+void call_again(struct eng *e, struct call *c);
 /* Its batch has failed: puts it in the queue again, if that is right. */
 bool call_retry(struct eng *e, struct call *c);
 void call_free(struct call *c);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "codec/pbx.h"
 #include "engine/embedded/run.h"
+#include "engine/embedded/wtask.h"
 
 #include <string.h>
 
@@ -30,6 +31,8 @@ static void pack(struct eng *e, struct run *run, const Pb__HistoryEvent *ev)
 static int64_t add(struct eng *e, struct run *run, Pb__HistoryEvent *ev)
 {
     run_dirty(e, run);
+    if (run->s->task_speculative)
+        wtask_write(e, run);
     ev->event_id = run->s->next_event_id++;
     pack(e, run, ev);
     return ev->event_id;
@@ -53,6 +56,8 @@ int64_t event_post(struct eng *e, struct run *run, Pb__HistoryEvent *ev, int64_t
     if (!s->task_started_id)
         return event_add(e, run, ev);
     run_dirty(e, run);
+    if (s->task_speculative)
+        wtask_write(e, run);
     Pb__Timestamp t = event_timestamp(e->now);
     bool now = !ev->event_time;
     if (now)

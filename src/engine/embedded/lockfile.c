@@ -93,6 +93,13 @@ out:
     return r;
 }
 
+void lockfile_text(char *buf, size_t size)
+{
+    char command[160];
+    command_of(getpid(), command, sizeof command);
+    snprintf(buf, size, "%ld %s", (long)getpid(), command);
+}
+
 int lockfile_take(struct lockfile *l, const char *path, int64_t wait_ms, struct err *err)
 {
     l->fd = -1;
@@ -112,12 +119,24 @@ int lockfile_take(struct lockfile *l, const char *path, int64_t wait_ms, struct 
         os_sleep_ms(POLL_MS);
     }
     /* For people who look into the file; a failure to write it does no harm. */
-    char command[160], text[200];
-    command_of(getpid(), command, sizeof command);
-    int n = snprintf(text, sizeof text, "%ld %s\n", (long)getpid(), command);
+    char text[200];
+    lockfile_text(text, sizeof text - 1);
+    strcat(text, "\n");
     if (ftruncate(l->fd, 0) == 0)
-        os_write_full(l->fd, text, (size_t)n, NULL);
+        os_write_full(l->fd, text, strlen(text), NULL);
     return 0;
+}
+
+int lockfile_check(const char *path, struct err *err)
+{
+    _cleanup_free_ char *name = mem_printf("%s.lock", path);
+    if (!name)
+        return err_nomem(err);
+    _cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct flock f = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fd < 0) /* never held, or not for us to see */
+        return 0;
+    return fcntl(fd, F_GETLK, &f) == 0 && f.l_type != F_UNLCK ? busy(f.l_pid, path, err) : 0;
 }
 
 void lockfile_release(struct lockfile *l)

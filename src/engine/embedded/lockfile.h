@@ -19,6 +19,10 @@ struct lockfile {
  * to leave. -ERR_BUSY with "held by pid N (command)". l stays where it is until
  * lockfile_release(). */
 int lockfile_take(struct lockfile *l, const char *path, int64_t wait_ms, struct err *err);
+/* -ERR_BUSY, in the same words, when somebody holds it now. Takes nothing and writes nothing. */
+int lockfile_check(const char *path, struct err *err);
 void lockfile_release(struct lockfile *l);
+/* "PID COMMAND" of this process: what is written into the file. */
+void lockfile_text(char *buf, size_t size);
 
 #endif

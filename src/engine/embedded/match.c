@@ -48,6 +48,18 @@ static void free_queue(struct queue *q)
     free(q);
 }
 
+void match_forget(struct eng *e, const char *identity)
+{
+    MAP_EACH (&e->queues, entry) {
+        struct queue *q = entry->value;
+        for (int i = 0; i < QUEUE_POLLERS_SEEN; i++)
+            if (q->seen[i].identity && strcmp(q->seen[i].identity, identity) == 0) {
+                free(q->seen[i].identity);
+                q->seen[i].identity = NULL;
+            }
+    }
+}
+
 const struct queue *match_find(struct eng *e, enum queue_kind kind, int64_t ns, const char *name)
 {
     size_t n;
@@ -112,6 +124,7 @@ static struct task *add_task(struct eng *e, struct queue *q, int64_t run_key, in
     }
     t->run_key = run_key;
     t->scheduled_id = scheduled_id;
+    t->since_ns = e->now;
     *q->tail = t;
     q->tail = &t->next;
     q->count++;
@@ -185,6 +198,7 @@ void match_poll(struct eng *e, struct call *c, enum queue_kind kind, const char 
     remember_poller(e, q, identity);
     c->queue = q;
     c->next = NULL;
+    c->prev = q->pollers ? q->pollers_last : NULL;
     if (q->pollers)
         q->pollers_last->next = c;
     else
@@ -197,17 +211,50 @@ void match_poll(struct eng *e, struct call *c, enum queue_kind kind, const char 
 void match_unpark(struct eng *e, struct call *c)
 {
     struct queue *q = c->queue;
-    struct call **p = &q->pollers, *before = NULL;
-    while (*p != c) {
-        before = *p;
-        p = &before->next;
-    }
-    *p = c->next;
-    if (q->pollers_last == c)
-        q->pollers_last = before;
-    c->next = NULL;
+    *(c->prev ? &c->prev->next : &q->pollers) = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    else
+        q->pollers_last = c->prev;
+    c->next = c->prev = NULL;
     c->queue = NULL;
     q->last_poll_ns = e->now;
+}
+
+void match_abandon(struct eng *e, int64_t ns, const char *sticky_queue)
+{
+    size_t n;
+    char *k = queue_key(e, QUEUE_WORKFLOW, ns, sticky_queue, &n);
+    struct queue *q = k ? map_getn(&e->queues, k, n) : NULL;
+    if (!q)
+        return;
+    while (q->pollers) {
+        struct call *c = q->pollers;
+        call_unpark(e, c);
+        call_answer_empty(e, c);
+    }
+    q->last_poll_ns = INT64_MIN / 2;
+    struct task *list = q->head, *next;
+    q->head = NULL;
+    q->tail = &q->head;
+    q->count = 0;
+    for (struct task *t = list; t; t = next) {
+        struct run *run;
+        struct err err = {0};
+        if (run_get(e, t->run_key, &run, &err) < 0) {
+            if (err.code != ERR_NOT_FOUND)
+                eng_fault(e, &err);
+        } else if (t->query_id) {
+            query_requeue(e, run, t->query_id);
+        } else if (run_is_open(run) && wtask_state(run) == WTASK_SCHEDULED && run->s->task_sticky &&
+                   run->s->task_scheduled_id == t->scheduled_id && strcmp(run->s->sticky_queue, q->name) == 0) {
+            run->s->task_sticky = false;
+            wtask_clear_sticky(e, run);
+            match_add_workflow_task(e, run);
+        }
+        next = t->next;
+        free_task(t);
+    }
 }
 
 bool match_has_poller(struct eng *e, int64_t ns, const char *sticky_queue)
@@ -233,9 +280,11 @@ static bool hand_out_workflow_task(struct eng *e, struct queue *q, struct task *
     struct call *c = q->pollers;
     call_unpark(e, c);
     bool sticky = strcmp(q->name, s->task_queue) != 0;
+    const char *identity = ((const Pb__PollWorkflowTaskQueueRequest *)c->req)->identity;
+    guests_taker(e, c, identity);
     if (!t->query_id)
-        wtask_start(e, run, ((const Pb__PollWorkflowTaskQueueRequest *)c->req)->identity);
-    dispatch_workflow_task(e, c, run, sticky, t->query_id);
+        wtask_start(e, run, identity);
+    dispatch_workflow_task(e, c, run, sticky, t->query_id, 0);
     return true;
 }
 
@@ -246,7 +295,8 @@ static bool hand_out_activity(struct eng *e, struct queue *q, struct task *t, st
         return false;
     struct call *c = q->pollers;
     call_unpark(e, c);
-    activity_start(e, run, a, ((const Pb__PollActivityTaskQueueRequest *)c->req)->identity);
+    const char *identity = ((const Pb__PollActivityTaskQueueRequest *)c->req)->identity;
+    activity_start(e, run, a, guests_taker(e, c, identity), identity);
     call_answer(e, c, (ProtobufCMessage *)dispatch_activity(e, run, a, t));
     return true;
 }

@@ -24,6 +24,10 @@ void match_unpark(struct eng *e, struct call *c);
 bool match_has_poller(struct eng *e, int64_t ns, const char *sticky_queue);
 /* NULL when nobody ever used it. */
 const struct queue *match_find(struct eng *e, enum queue_kind kind, int64_t ns, const char *name);
+/* Its worker goes: what waits there goes to the normal queues. */
+void match_abandon(struct eng *e, int64_t ns, const char *sticky_queue);
+/* That poller has gone for good: no queue tells of it any more. */
+void match_forget(struct eng *e, const char *identity);
 void match_release(struct eng *e);
 
 #endif

@@ -107,7 +107,13 @@ static void answer(struct eng *e, struct call *c, bool answered, const Pb__Paylo
     if (!answered) {
         if (failure && *failure->message && !*message)
             message = failure->message;
-        call_fail(e, c, ERR_INVALID, "query failed: %s", *message ? message : "no reason given");
+        call_fail(e, c, ERR_INVALID, "%s", *message ? message : "query failed");
+        Pb__ErrorDetailQueryFailed *d = mem_alloc(sizeof *d);
+        if (d) {
+            pb__error_detail_query_failed__init(d);
+            msg_set(e, &d->failure, failure);
+        }
+        call_detail(c, d);
         return;
     }
     Pb__QueryWorkflowResponse *r = (Pb__QueryWorkflowResponse *)call_new_response(c);
@@ -149,6 +155,13 @@ void queries_go_on(struct eng *e, struct run *run)
         if (!waits(run))
             match_add_query(e, run, q->id);
     }
+}
+
+void query_requeue(struct eng *e, struct run *run, uint64_t id)
+{
+    const struct query *q = query_find(run, id);
+    if (q && !q->sent)
+        match_add_query(e, run, id);
 }
 
 void queries_again(struct eng *e, struct run *run)

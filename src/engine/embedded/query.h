@@ -24,6 +24,8 @@ void query_answer(struct eng *e, struct run *run, struct query *q,
 void queries_go_on(struct eng *e, struct run *run);
 /* A batch was undone: what was sent in it, or may have been, is sent again. */
 void queries_again(struct eng *e, struct run *run);
+/* Its task stood in a queue that is given up: it goes into the right one. */
+void query_requeue(struct eng *e, struct run *run, uint64_t id);
 /* The caller has gone (its time is over). */
 void query_drop(struct eng *e, struct call *c);
 /* The run is gone. */

@@ -1,5 +1,6 @@
-/* What happens when a state is opened: every open run gets its timer and its tasks back, and
- * tasks that a worker of an earlier process had are given to others at once. */
+/* What happens when a state is opened: every open run gets its timer and its tasks back, and tasks
+ * that a worker in the engine's earlier process had are given to others at once. Activities that
+ * workers of other processes have are left to them. */
 #include "engine/embedded/activity.h"
 #include "engine/embedded/due.h"
 #include "engine/embedded/run.h"
@@ -9,24 +10,24 @@
 
 #define RUNS_PER_STEP 500
 
-/* Sticky queues belong to workers that are gone. */
-static void unstick(struct eng *e, struct run *run)
+/* Whether the process that took it has ended with the engine's. */
+static bool lost(const struct eng *e, const Pb__EmbeddedActivity *a)
 {
-    Pb__EmbeddedRun *s = run->s;
-    if (!*s->sticky_queue && !s->task_sticky)
-        return;
-    wtask_clear_sticky(e, run);
-    s->task_sticky = false;
+    return a->started_ns && a->generation != e->db.generation &&
+           a->taker == PB__EMBEDDED_TAKER__EMBEDDED_TAKER_INSIDE;
 }
 
 static void revive(struct eng *e, struct run *run)
 {
     Pb__EmbeddedRun *s = run->s;
     if (e->lost_tasks == ENGINE_LOST_RETRY) {
-        unstick(e, run);
+        if (s->task_sticky) { /* nobody polls that queue now; its worker may, if it is of another process */
+            s->task_sticky = false;
+            run_dirty(e, run);
+        }
         for (size_t i = 0; i < s->n_activities;) {
             Pb__EmbeddedActivity *a = s->activities[i];
-            if (a->started_ns && a->generation != e->db.generation)
+            if (lost(e, a))
                 activity_lost(e, run, a);
             if (i < s->n_activities && s->activities[i] == a)
                 i++;

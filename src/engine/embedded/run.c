@@ -341,7 +341,7 @@ void runs_committed(struct eng *e)
     struct run *next;
     for (struct run *run = e->dirty; run; run = next) {
         next = run->next_dirty;
-        run->dirty = run->fresh = false;
+        run->dirty = run->fresh = run->attributes_changed = false;
         run->next_dirty = NULL;
         if (run->deleted) {
             unset_current(e, run);
@@ -367,13 +367,13 @@ int runs_undo(struct eng *e, struct err *err)
     e->dirty = NULL;
     for (struct run *run = list; run; run = next) {
         next = run->next_dirty;
-        run->dirty = run->deleted = false;
+        run->dirty = run->deleted = run->attributes_changed = false;
         run->next_dirty = NULL;
         unset_current(e, run);
         if (run->fresh) {
             queries_fail(e, run);
-            while (run->waiters) {
-                struct call *c = run->waiters;
+            struct call *c;
+            while ((c = run->waiters ? run->waiters : run->update_waiters)) {
                 call_unpark(e, c);
                 call_fail_err(e, c, &e->fault);
             }
@@ -405,7 +405,7 @@ void runs_trim(struct eng *e)
     struct run *run = e->lru.lru_prev, *before;
     for (; e->cache_bytes > e->cache_max && run != &e->lru; run = before) {
         before = run->lru_prev;
-        bool forget = !run->open && !run->waiters && !run->queries;
+        bool forget = !run->open && !run->waiters && !run->update_waiters && !run->queries;
         if (forget)
             run_forget(e, run);
         else

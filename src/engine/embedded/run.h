@@ -5,6 +5,7 @@
 #include "engine/embedded/engine_internal.h"
 
 #define RUN_ID_LEN 36
+#define RESET_PENDING "?" /* reset_run_id while a reset is under way */
 
 /* A run id is a UUID of version 8 (RFC 9562): 48 bits of the scrambled run key, the rest random.
  * So the key follows from the id without an index. */

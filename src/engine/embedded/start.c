@@ -4,6 +4,7 @@
 #include "engine/embedded/event.h"
 #include "engine/embedded/retry.h"
 #include "engine/embedded/run.h"
+#include "engine/embedded/signal.h"
 #include "engine/embedded/wtask.h"
 
 #include <string.h>
@@ -31,6 +32,8 @@ static void fill_state(struct eng *e, struct run *run, const struct start *p)
     s->task_timeout_ns = p->task_timeout_ns ? p->task_timeout_ns : START_TASK_TIMEOUT_DEFAULT_NS;
     if (s->task_timeout_ns > START_TASK_TIMEOUT_MAX_NS)
         s->task_timeout_ns = START_TASK_TIMEOUT_MAX_NS;
+    s->execution_ns = e->now + (p->delay_ns > 0 ? p->delay_ns : 0);
+    str_set(e, &s->cron_schedule, p->cron_schedule ? p->cron_schedule : "");
     s->first_task_ns = p->delay_ns > 0 ? e->now + p->delay_ns : 0;
     s->execution_deadline_ns = prev && prev->execution_deadline_ns ? prev->execution_deadline_ns
                                : p->execution_timeout_ns
@@ -40,6 +43,7 @@ static void fill_state(struct eng *e, struct run *run, const struct start *p)
     s->run_deadline_ns = min_set(s->run_deadline_ns, s->execution_deadline_ns);
     msg_set(e, &s->memo, p->memo);
     msg_set(e, &s->search_attributes, p->search_attributes);
+    run->attributes_changed = p->search_attributes && p->search_attributes->n_indexed_fields;
     msg_set(e, &s->user_metadata, p->user_metadata);
     if (p->retry_policy) {
         Pb__RetryPolicy policy = *p->retry_policy;
@@ -49,7 +53,7 @@ static void fill_state(struct eng *e, struct run *run, const struct start *p)
     }
 }
 
-static const char *namespace_name(const struct eng *e, int64_t ns)
+const char *start_namespace(const struct eng *e, int64_t ns)
 {
     for (size_t i = 0; i < e->namespaces.len; i++)
         if (e->namespaces.v[i].id == ns)
@@ -64,7 +68,7 @@ static void fill_family(struct eng *e, struct run *run, const struct start *p)
     Pb__EmbeddedParent parent = PB__EMBEDDED_PARENT__INIT;
     Pb__WorkflowExecution root = PB__WORKFLOW_EXECUTION__INIT;
     if (p->parent) {
-        parent.namespace_ = (char *)namespace_name(e, p->parent->ns);
+        parent.namespace_ = (char *)start_namespace(e, p->parent->ns);
         parent.workflow_id = p->parent->s->workflow_id;
         parent.run_id = p->parent->s->run_id;
         parent.initiated_id = p->initiated_id;
@@ -107,14 +111,18 @@ static void add_event(struct eng *e, struct run *run, const struct start *p)
     a.identity = (char *)p->identity;
     a.retry_policy = s->retry_policy;
     a.attempt = s->attempt;
+    a.cron_schedule = s->cron_schedule;
+    if (*s->cron_schedule) /* also of the first run, as Temporal has it */
+        a.initiator = PB__CONTINUE_AS_NEW_INITIATOR__CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE;
     if (s->execution_deadline_ns)
         a.workflow_execution_expiration_time = &expires;
     a.first_workflow_task_backoff = &delay;
     a.memo = s->memo;
     a.search_attributes = s->search_attributes;
     a.header = (Pb__Header *)p->header;
-    a.root_workflow_execution = s->root;
+    a.eager_execution_accepted = p->eager;
     if (s->parent) {
+        a.root_workflow_execution = s->root; /* a root does not name itself */
         parent.workflow_id = s->parent->workflow_id;
         parent.run_id = s->parent->run_id;
         a.parent_workflow_namespace = s->parent->namespace_;
@@ -139,7 +147,9 @@ struct run *start_run(struct eng *e, const struct start *p)
     fill_state(e, run, p);
     fill_family(e, run, p);
     add_event(e, run, p);
-    if (!run->s->first_task_ns)
+    if (p->signal)
+        signal_run(e, run, p->signal);
+    else if (!run->s->first_task_ns)
         wtask_schedule(e, run);
     return run;
 }

@@ -14,6 +14,7 @@ enum token_kind {
     TOKEN_ACTIVITY_TASK = 'a', /* id: scheduled event, attempt, stamp: time of the start */
     TOKEN_QUERY = 'q',         /* id: of the query, stamp: process generation */
     TOKEN_HISTORY = 'h',       /* id: next event, attempt: enum history_token_flags, stamp: end */
+    TOKEN_HISTORY_REVERSE = 'H', /* id: next event, backwards */
     TOKEN_LIST = 'l',          /* id: last run key seen, stamp: hash of the filter */
 };
 

@@ -3,14 +3,17 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "codec/pbx.h"
+#include "engine/embedded/attribute.h"
 #include "engine/embedded/calls.h"
 #include "engine/embedded/close.h"
 #include "engine/embedded/dispatch.h"
 #include "engine/embedded/due.h"
 #include "engine/embedded/effect.h"
 #include "engine/embedded/match.h"
+#include "engine/embedded/namespace.h"
 #include "engine/embedded/query.h"
 #include "engine/embedded/run.h"
+#include "engine/embedded/update.h"
 #include "os/clock.h"
 
 #include <errno.h>
@@ -112,6 +115,7 @@ static int delete_run(struct eng *e, struct run *run, struct err *err)
     queries_fail(e, run);
     while (run->waiters)
         call_expire(e, run->waiters);
+    updates_gone(e, run);
     heap_remove(&e->heap, &run->timer);
     if (run->fresh)
         return 0;
@@ -121,7 +125,9 @@ static int delete_run(struct eng *e, struct run *run, struct err *err)
     s = db_stmt(&e->db, DB_HISTORY_DELETE);
     sqlite3_bind_int64(s, 1, run->key << DB_HISTORY_SHIFT);
     sqlite3_bind_int64(s, 2, (run->key + 1) << DB_HISTORY_SHIFT);
-    return r < 0 ? r : db_exec(&e->db, s, err);
+    if (r == 0)
+        r = db_exec(&e->db, s, err);
+    return r < 0 || !run->s->search_attributes ? r : attributes_delete(e, run, err);
 }
 
 static int flush_run(struct eng *e, struct run *run, struct err *err)
@@ -131,6 +137,8 @@ static int flush_run(struct eng *e, struct run *run, struct err *err)
     int r = put_history(e, run, err);
     if (r == 0)
         r = put_state(e, run, err);
+    if (r == 0 && run->attributes_changed)
+        r = attributes_put(e, run, err);
     if (r == 0)
         run_set_timer(e, run);
     return r;
@@ -142,6 +150,9 @@ int eng_flush(struct eng *e, struct err *err)
     for (struct run *run = e->dirty; run; run = run->next_dirty)
         check_limits(e, run);
     effects_run(e);
+    for (struct run *run = e->dirty; run; run = run->next_dirty)
+        if (run->s->n_updates || run->update_waiters)
+            updates_settle(e, run);
     if (e->dirty)
         r = db_begin(&e->db, err);
     /* A handler above may have added runs at the head; the list only grows there. */
@@ -161,7 +172,11 @@ int eng_flush(struct eng *e, struct err *err)
 
 int eng_commit(struct eng *e, struct err *err)
 {
-    int r = e->db.in_transaction ? db_commit(&e->db, err) : 0;
+    bool any = e->db.in_transaction;
+    int64_t begun = os_mono_ns();
+    int r = any ? db_commit(&e->db, err) : 0;
+    if (any)
+        histogram_add(&e->times.commit, (os_mono_ns() - begun) / NS_PER_US);
     if (r == 0)
         runs_committed(e);
     return r;
@@ -205,11 +220,15 @@ static void expire_calls(struct eng *e)
         call_expire(e, (struct call *)((char *)t - offsetof(struct call, timer)));
 }
 
-static void drain(struct eng *e)
+/* All that wait, of callers inside or outside. */
+static void drain(struct eng *e, bool outside)
 {
-    e->draining = true;
-    while (e->parked_head)
-        call_expire(e, e->parked_head);
+    e->draining[outside] = true;
+    for (struct call *c = e->parked_head, *next; c; c = next) {
+        next = c->next_parked;
+        if (c->outside == outside)
+            call_expire(e, c);
+    }
 }
 
 /* Answers all; after a fault nothing of the batch holds, so what succeeded has failed. */
@@ -225,9 +244,8 @@ static void send_answers(struct eng *e)
             engine_free_message(c->resp);
             c->resp = NULL;
         }
-        const struct err *err = c->resp ? &none : c->err ? c->err : &e->fault;
-        if (!c->resp)
-            ASSERT(err->code);
+        const struct err *err = c->err ? c->err : c->resp ? &none : &e->fault;
+        ASSERT(c->resp || err->code);
         c->done(c->arg, c->resp, err);
         call_free(c);
     }
@@ -251,25 +269,34 @@ static void run_batch(struct eng *e, struct call *list)
     e->namespaces_changed = false;
     eng_read_clock(e);
     expire_calls(e);
-    if (e->mono_ns >= e->retry_at)
+    if (e->mono_ns >= e->retry_at) {
         fire_timers(e);
+        retention_sweep(e);
+    }
     for (struct call *c = list; c; c = next) {
         next = c->next;
         c->next = NULL;
-        if (c->is_tick) {
+        if (c->kind == CALL_TICK) {
             c->next = ticks;
             ticks = c;
             continue;
         }
-        if (c == &e->drain_call)
-            drain(e);
-        else
+        if (c == &e->drain_call[0] || c == &e->drain_call[1]) {
+            drain(e, c == &e->drain_call[1]);
+        } else if (c->news) {
+            c->news(e, c);
+        } else if (c->kind == CALL_CANCEL) {
+            call_cancel(e, c->done, c->arg);
+            call_free(c);
+        } else {
             call_dispatch(e, c);
+        }
         effects_run(e);
     }
     match_ready(e);
-    if (e->draining)
-        drain(e);
+    for (int outside = 0; outside < 2; outside++)
+        if (e->draining[outside])
+            drain(e, outside);
     if (!e->fault.code && eng_flush(e, &err) < 0)
         eng_fault(e, &err);
     dispatch_finish(e);
@@ -294,8 +321,9 @@ static int64_t wake_at(struct eng *e)
 {
     const struct heap_entry *call = heap_first(&e->waits), *run = heap_first(&e->heap);
     int64_t at = INT64_MAX;
-    if (run && !e->clock.now_ns) { /* a clock that a test holds moves by engine_embedded_tick() alone */
-        int64_t in = run->due_ns > e->now ? run->due_ns - e->now : 0;
+    int64_t due = run && run->due_ns < e->sweep_at ? run->due_ns : e->sweep_at;
+    if (due != INT64_MAX && !e->clock.now_ns) { /* a clock that a test holds moves by engine_embedded_tick() alone */
+        int64_t in = due > e->now ? due - e->now : 0;
         at = in > INT64_MAX / 2 ? INT64_MAX : e->mono_ns + in;
         at = at < e->retry_at ? e->retry_at : at;
     }

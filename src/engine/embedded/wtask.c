@@ -7,6 +7,7 @@
 #include "engine/embedded/event.h"
 #include "engine/embedded/match.h"
 #include "engine/embedded/run.h"
+#include "engine/embedded/update.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,12 @@ static bool transient(const Pb__EmbeddedRun *s)
     return s->task_attempt > 1;
 }
 
+/* Its events are not in the history. */
+static bool unwritten(const Pb__EmbeddedRun *s)
+{
+    return transient(s) || s->task_speculative;
+}
+
 static Pb__TaskQueue queue_message(const Pb__EmbeddedRun *s)
 {
     Pb__TaskQueue q = PB__TASK_QUEUE__INIT;
@@ -38,21 +45,25 @@ static Pb__TaskQueue queue_message(const Pb__EmbeddedRun *s)
     return q;
 }
 
-static int64_t add_scheduled(struct eng *e, struct run *run)
+static int64_t add_scheduled(struct eng *e, struct run *run, int64_t at_ns)
 {
     Pb__EmbeddedRun *s = run->s;
+    Pb__Timestamp at = event_timestamp(at_ns);
+    s->task_speculative = false;
     EVENT(ev, a, WORKFLOW_TASK_SCHEDULED, workflow_task_scheduled, WorkflowTaskScheduled);
     Pb__TaskQueue q = queue_message(s);
     Pb__Duration d = event_duration(s->task_timeout_ns);
     a.task_queue = &q;
     a.start_to_close_timeout = &d;
     a.attempt = s->task_attempt;
+    ev.event_time = &at;
     return event_add(e, run, &ev);
 }
 
 static int64_t add_started(struct eng *e, struct run *run)
 {
     Pb__EmbeddedRun *s = run->s;
+    Pb__Timestamp at = event_timestamp(s->task_started_ns);
     EVENT(ev, a, WORKFLOW_TASK_STARTED, workflow_task_started, WorkflowTaskStarted);
     char request_id[64];
     snprintf(request_id, sizeof request_id, "%s:%lld", s->run_id, (long long)s->task_stamp);
@@ -61,10 +72,21 @@ static int64_t add_started(struct eng *e, struct run *run)
     a.request_id = request_id;
     a.history_size_bytes = s->task_history_bytes;
     a.suggest_continue_as_new = s->task_suggest_new;
+    ev.event_time = &at;
     return event_add(e, run, &ev);
 }
 
-void wtask_schedule(struct eng *e, struct run *run)
+static void clear(struct eng *e, struct run *run)
+{
+    Pb__EmbeddedRun *s = run->s;
+    run_dirty(e, run);
+    s->task_scheduled_id = s->task_started_id = 0;
+    s->task_scheduled_ns = s->task_original_scheduled_ns = s->task_started_ns = 0;
+    s->task_not_before_ns = 0;
+    s->task_backoff = s->task_sticky = s->task_speculative = false;
+}
+
+static void schedule(struct eng *e, struct run *run, bool speculative)
 {
     Pb__EmbeddedRun *s = run->s;
     ASSERT(wtask_state(run) == WTASK_NONE);
@@ -72,10 +94,12 @@ void wtask_schedule(struct eng *e, struct run *run)
     if (s->n_buffered) {
         event_flush_buffer(e, run);
         s->task_attempt = 1; /* new events make it a new task */
+        speculative = false;
     }
     s->task_sticky = !transient(s) && *s->sticky_queue && match_has_poller(e, run->ns, s->sticky_queue);
     s->task_scheduled_ns = s->task_original_scheduled_ns = e->now;
-    s->task_scheduled_id = transient(s) ? s->next_event_id : add_scheduled(e, run);
+    s->task_speculative = speculative && !transient(s);
+    s->task_scheduled_id = unwritten(s) ? s->next_event_id : add_scheduled(e, run, e->now);
     s->task_backoff = false;
     if (transient(s)) {
         int shift = s->task_attempt - 2 < 8 ? s->task_attempt - 2 : 8;
@@ -85,6 +109,35 @@ void wtask_schedule(struct eng *e, struct run *run)
     } else {
         match_add_workflow_task(e, run);
     }
+}
+
+void wtask_schedule(struct eng *e, struct run *run)
+{
+    schedule(e, run, false);
+}
+
+void wtask_schedule_speculative(struct eng *e, struct run *run)
+{
+    schedule(e, run, true);
+}
+
+/* Both, with the times at which they happened. */
+static void write_scheduled_started(struct eng *e, struct run *run)
+{
+    Pb__EmbeddedRun *s = run->s;
+    int64_t started_id = s->task_started_id, id = add_scheduled(e, run, s->task_scheduled_ns);
+    ASSERT(id == s->task_scheduled_id);
+    if (started_id) {
+        id = add_started(e, run);
+        ASSERT(id == started_id);
+    }
+}
+
+void wtask_write(struct eng *e, struct run *run)
+{
+    ASSERT(run->s->task_speculative);
+    run_dirty(e, run);
+    write_scheduled_started(e, run);
 }
 
 void wtask_wake(struct eng *e, struct run *run)
@@ -112,6 +165,7 @@ void wtask_start(struct eng *e, struct run *run, const char *identity)
     str_set(e, &s->task_identity, identity);
     s->task_generation = e->db.generation;
     s->task_started_ns = e->now;
+    histogram_add(&e->times.workflow_wait, (e->now - s->task_scheduled_ns) / NS_PER_US);
     s->task_stamp++;
     s->task_history_bytes = s->history_bytes;
     s->task_suggest_new = s->history_bytes >= (int64_t)ENGINE_HISTORY_SIZE_WARN ||
@@ -119,19 +173,16 @@ void wtask_start(struct eng *e, struct run *run, const char *identity)
     if (transient(s) && s->task_scheduled_id != s->next_event_id) {
         /* Events came since it was scheduled: it becomes an ordinary one. */
         s->task_attempt = 1;
-        s->task_scheduled_id = add_scheduled(e, run);
+        s->task_scheduled_id = add_scheduled(e, run, e->now);
     }
-    s->task_started_id = transient(s) ? s->task_scheduled_id + 1 : add_started(e, run);
+    s->task_started_id = unwritten(s) ? s->task_scheduled_id + 1 : add_started(e, run);
+    updates_send(run);
 }
 
 void wtask_clear(struct eng *e, struct run *run)
 {
-    Pb__EmbeddedRun *s = run->s;
-    run_dirty(e, run);
-    s->task_scheduled_id = s->task_started_id = 0;
-    s->task_scheduled_ns = s->task_original_scheduled_ns = s->task_started_ns = 0;
-    s->task_not_before_ns = 0;
-    s->task_backoff = s->task_sticky = false;
+    clear(e, run);
+    updates_unsend(run);
 }
 
 void wtask_clear_sticky(struct eng *e, struct run *run)
@@ -141,15 +192,34 @@ void wtask_clear_sticky(struct eng *e, struct run *run)
     run_dirty(e, run);
 }
 
+/* So many events may be sent again and again with tasks that leave no trace. */
+#define DISCARD_EVENTS_MAX 10
+
+/* Does a speculative task that is answered so leave no trace? */
+static bool discardable(const Pb__EmbeddedRun *s, const Pb__RespondWorkflowTaskCompletedRequest *req)
+{
+    if (!s->task_speculative || req->n_commands || req->force_create_new_workflow_task)
+        return false;
+    bool can = req->capabilities && req->capabilities->discard_speculative_workflow_task_with_events;
+    if (s->next_event_id > s->previous_started_id + 2 + (can ? DISCARD_EVENTS_MAX : 0))
+        return false;
+    for (size_t i = 0; i < req->n_messages; i++)
+        if (!update_is_rejection(req->messages[i]))
+            return false;
+    return true;
+}
+
 int64_t wtask_complete(struct eng *e, struct run *run,
                        const Pb__RespondWorkflowTaskCompletedRequest *req)
 {
     Pb__EmbeddedRun *s = run->s;
     ASSERT(wtask_state(run) == WTASK_STARTED);
-    if (transient(s)) {
-        int64_t id = add_scheduled(e, run), started = add_started(e, run);
-        ASSERT(id == s->task_scheduled_id && started == s->task_started_id);
+    if (discardable(s, req)) {
+        clear(e, run);
+        return 0;
     }
+    if (unwritten(s))
+        write_scheduled_started(e, run);
     EVENT(ev, a, WORKFLOW_TASK_COMPLETED, workflow_task_completed, WorkflowTaskCompleted);
     a.scheduled_event_id = s->task_scheduled_id;
     a.started_event_id = s->task_started_id;
@@ -158,7 +228,7 @@ int64_t wtask_complete(struct eng *e, struct run *run,
     a.metering_metadata = req->metering_metadata;
     int64_t started = s->task_started_id;
     s->completed_id = event_add(e, run, &ev);
-    wtask_clear(e, run);
+    clear(e, run);
     s->previous_started_id = started;
     s->task_ever_completed = true;
     s->task_attempt = 1;
@@ -210,7 +280,7 @@ void wtask_time_out(struct eng *e, struct run *run, Pb__TimeoutType type, bool l
 bool wtask_add_transient(const struct run *run, Pb__History *h)
 {
     const Pb__EmbeddedRun *s = run->s;
-    if (!transient(s) || !s->task_started_id)
+    if (!unwritten(s) || !s->task_started_id)
         return true;
     Pb__Timestamp t = event_timestamp(s->task_scheduled_ns), t2 = event_timestamp(s->task_started_ns);
     Pb__TaskQueue q = queue_message(s);

@@ -5,7 +5,9 @@
  *      ^  ^------------------' time out (sticky)    |
  *      '--------------------------------------------' complete, fail, time out
  *
- * From the second attempt on the task is transient: its events are written only when it completes. */
+ * From the second attempt on the task is transient: its events are written only when it completes. One that was
+ * made for updates alone is speculative: its events are written when another event follows, when it fails, or when
+ * it completes with more than rejections; otherwise it leaves no trace. */
 #ifndef FF_ENGINE_WTASK_H
 #define FF_ENGINE_WTASK_H
 
@@ -16,11 +18,15 @@ enum wtask_state { WTASK_NONE, WTASK_SCHEDULED, WTASK_STARTED };
 enum wtask_state wtask_state(const struct run *run);
 /* There was none: buffered events are written, then the task. */
 void wtask_schedule(struct eng *e, struct run *run);
+/* The same, for updates: speculative, if nothing speaks against it. */
+void wtask_schedule_speculative(struct eng *e, struct run *run);
+/* Writes the events of a speculative task, which is an ordinary one from then on. */
+void wtask_write(struct eng *e, struct run *run);
 /* Something happened that the workflow must see: there will be a task. */
 void wtask_ensure(struct eng *e, struct run *run);
 void wtask_start(struct eng *e, struct run *run, const char *identity);
 /* Writes the completed event; the caller then writes the commands' events and calls
- * wtask_after(). Gives its id. */
+ * wtask_after(). Gives its id, or 0: the task was speculative, with nothing but rejections, and has left no trace. */
 int64_t wtask_complete(struct eng *e, struct run *run,
                        const Pb__RespondWorkflowTaskCompletedRequest *req);
 /* The started task ends in failure. failure may be NULL. Follow with wtask_schedule() if the run

@@ -10,12 +10,18 @@
 
 #include <cmocka.h>
 
+static bool is_color(void *arg, const char *name)
+{
+    (void)arg;
+    return strcmp(name, "Color") == 0;
+}
+
 /* The SQL that a filter becomes, or how it is refused. */
 static void becomes(const char *text, const char *sql)
 {
     struct filter f;
     struct err err = {0};
-    if (filter_parse(text, 4, &f, &err) < 0)
+    if (filter_parse(text, 4, is_color, NULL, &f, &err) < 0)
         fail_msg("%s: %s", text, err.msg);
     assert_string_equal(strbuf_str(&f.sql), sql);
     filter_release(&f);
@@ -25,7 +31,7 @@ static void is_refused(const char *text, const char *why)
 {
     struct filter f;
     struct err err = {0};
-    assert_int_equal(filter_parse(text, 4, &f, &err), -ERR_INVALID);
+    assert_int_equal(filter_parse(text, 4, is_color, NULL, &f, &err), -ERR_INVALID);
     if (!strstr(err.msg, why))
         fail_msg("%s: '%s' does not say '%s'", text, err.msg, why);
     filter_release(&f);
@@ -77,13 +83,54 @@ static void refuses(void **state)
     is_refused("StartTime BETWEEN 1 OR 2", "AND is expected");
 }
 
+static void search_attributes_are_rows_of_their_own(void **state)
+{
+    (void)state;
+    becomes("Color='red'", "run_key IN(SELECT run_key FROM attribute WHERE name=?4 AND (value=?5))");
+    becomes("Color!='red'", "run_key NOT IN(SELECT run_key FROM attribute WHERE name=?4 AND (value=?5))");
+    becomes("Color>1.5 AND Color=true",
+            "run_key IN(SELECT run_key FROM attribute WHERE name=?4 AND (value>?5)) AND "
+            "run_key IN(SELECT run_key FROM attribute WHERE name=?6 AND (value=?7))");
+    becomes("Color NOT IN ('red','blue')",
+            "run_key NOT IN(SELECT run_key FROM attribute WHERE name=?4 AND (value IN (?5,?6)))");
+    becomes("Color BETWEEN 1 AND 2", "run_key IN(SELECT run_key FROM attribute WHERE name=?4 AND (value BETWEEN ?5 AND ?6))");
+    becomes("Color STARTS_WITH 'r'",
+            "run_key IN(SELECT run_key FROM attribute WHERE name=?4 AND (substr(value,1,length(?5))=?5))");
+    becomes("Color IS NULL", "run_key NOT IN(SELECT run_key FROM attribute WHERE name=?4)");
+    becomes("Color IS NOT NULL", "run_key IN(SELECT run_key FROM attribute WHERE name=?4)");
+    is_refused("Colour='red'", "unknown field");
+    is_refused("Color IS 5", "NULL is expected");
+    is_refused("WorkflowId=1.5", "an integer is expected");
+    char buf[FILTER_TIME_SIZE];
+    assert_true(filter_normal_time("2026-11-23T12:47:32.5+02:00", buf));
+    assert_string_equal(buf, "2026-11-23T10:47:32.500000000Z");
+    assert_false(filter_normal_time("2026-11-23", buf));
+}
+
+static void groups_and_order(void **state)
+{
+    (void)state;
+    struct filter f;
+    struct err err = {0};
+    assert_int_equal(filter_parse("WorkflowId='a' GROUP BY ExecutionStatus", 1, NULL, NULL, &f, &err), 0);
+    assert_true(f.group_by_status);
+    filter_release(&f);
+    assert_int_equal(filter_parse("group by ExecutionStatus", 1, NULL, NULL, &f, &err), 0);
+    assert_true(f.group_by_status && !f.sql.len);
+    filter_release(&f);
+    becomes("WorkflowId='a' ORDER BY StartTime DESC", "(workflow_id=?4)");
+    is_refused("GROUP BY WorkflowType", "by ExecutionStatus only");
+    is_refused("ORDER BY CloseTime DESC", "by StartTime only");
+    is_refused("ORDER BY StartTime ASC", "DESC is expected");
+}
+
 static void values_are_parameters(void **state)
 {
     (void)state;
     struct filter f;
     struct err err = {0};
     assert_int_equal(filter_parse("WorkflowId='it''s' OR WorkflowId='a\\'b' OR StartTime='2026-11-23T12:47:32.5+02:00'",
-                                  1, &f, &err), 0);
+                                  1, NULL, NULL, &f, &err), 0);
     assert_int_equal(f.values.len, 3);
     assert_string_equal(f.values.v[0].text, "it's");
     assert_string_equal(f.values.v[1].text, "a'b");
@@ -112,6 +159,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(search_attributes_are_rows_of_their_own),
+        cmocka_unit_test(groups_and_order),
         cmocka_unit_test(values_are_parameters),
         cmocka_unit_test(is_bounded),
     };

@@ -6,6 +6,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -20,7 +21,10 @@ struct member {
 static struct archive *open_archive(const char *path, bool zip, const char *filter)
 {
     struct archive *a = archive_write_new();
-    assert_int_equal(zip ? archive_write_set_format_zip(a) : archive_write_set_format_pax_restricted(a), ARCHIVE_OK);
+    int r = strstr(path, "7z") ? archive_write_set_format_7zip(a)
+            : zip              ? archive_write_set_format_zip(a)
+                               : archive_write_set_format_pax_restricted(a);
+    assert_int_equal(r, ARCHIVE_OK);
     if (filter)
         assert_int_equal(archive_write_add_filter_by_name(a, filter), ARCHIVE_OK);
     assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
@@ -72,7 +76,8 @@ static void test_kinds(void **state)
         bool zip;
     } kinds[] = {{"a.tar", NULL, false}, {"a.tar.gz", "gzip", false}, {"a.tgz", "gzip", false},
                  {"a.tar.bz2", "bzip2", false}, {"a.tar.xz", "xz", false}, {"a.tar.zst", "zstd", false},
-                 {"a.zip", NULL, true}, {"noname", "gzip", false}, {"noname2", NULL, true}, {"noname3", NULL, false}};
+                 {"a.zip", NULL, true}, {"noname", "gzip", false}, {"noname2", NULL, true}, {"noname3", NULL, false},
+                 {"a.7z", NULL, false}, {"noname7z", NULL, false}};
     struct store_ref first = {""};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         _cleanup_free_ char *p = MAKE(f, kinds[i].name, kinds[i].zip, kinds[i].filter, {"dir", AE_IFDIR, NULL, 0755},
@@ -150,12 +155,17 @@ static void write_zeros(struct archive *a, const char *name, uint64_t size)
 static void test_bomb(void **state)
 {
     struct fixture *f = *state;
-    for (int zip = 0; zip < 2; zip++) {
-        _cleanup_free_ char *p = os_path_join(f->dir, zip ? "bomb.zip" : "bomb.tar.gz");
-        struct archive *a = open_archive(p, zip, zip ? NULL : "gzip");
+    static const struct {
+        const char *name, *filter;
+        bool zip;
+        int pieces;
+    } kinds[] = {{"bomb.tar.gz", "gzip", false, 4}, {"bomb.zip", NULL, true, 4}, {"bomb.7z", NULL, false, 1}};
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        _cleanup_free_ char *p = os_path_join(f->dir, kinds[k].name);
+        struct archive *a = open_archive(p, kinds[k].zip, kinds[k].filter);
         add_member(a, &(struct member)FILE_("first.py", "x = 1\n"));
-        for (int i = 0; i < 4; i++)
-            write_zeros(a, zip ? "z.zip" : "z.tar", 100 << 20);
+        for (int i = 0; i < kinds[k].pieces; i++)
+            write_zeros(a, "zeros", 100 << 20);
         archive_write_close(a);
         archive_write_free(a);
         take(f, p);
@@ -188,6 +198,37 @@ static void test_bounds(void **state)
     assert_false(f->res.refused);
     assert_int_equal(f->res.files, 3);
     assert_notice(f, "3/3/3", INGEST_BOUND);
+}
+
+/* The index of a 7z stands at its end: without it nothing can be read. */
+static void test_truncated_7z(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *p = MAKE(f, "t.7z", false, NULL, FILE_("a", "whole"), FILE_("b", "lost"));
+    struct stat st;
+    assert_int_equal(stat(p, &st), 0);
+    for (off_t size = st.st_size - 1; size > 32; size /= 2) {
+        assert_int_equal(truncate(p, size), 0);
+        take(f, p);
+        assert_true(f->res.incomplete);
+        assert_false(has_entry(f, "a"));
+    }
+}
+
+static void test_hostile_7z(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *p = MAKE(f, "evil.7z", false, NULL, FILE_("ok.py", "x = 1\n"), FILE_("../evil.txt", "x"),
+                                  FILE_("/abs/evil.txt", "x"), {"d", AE_IFLNK, "/etc", 0}, FILE_("d/evil.txt", "x"));
+    take(f, p);
+    assert_false(f->res.incomplete);
+    assert_content(f, "ok.py", "x = 1\n");
+    assert_notice(f, "../evil.txt", INGEST_SKIPPED);
+    assert_notice(f, "/abs/evil.txt", INGEST_SKIPPED);
+    assert_notice(f, "d", INGEST_SKIPPED);
+    f->o.limits.archive_entries_max = 2;
+    take(f, p);
+    assert_true(f->res.refused && f->res.incomplete);
 }
 
 static void test_truncated(void **state)
@@ -346,9 +387,10 @@ static int builtin(const char *name, void *arg)
 
 int main(void)
 {
+    setlocale(LC_CTYPE, "C.UTF-8"); /* names of 7z are Unicode */
     const struct CMUnitTest tests[] = {
         CASE(test_kinds), CASE(test_hostile_members), CASE(test_duplicates), CASE(test_bomb), CASE(test_bounds),
-        CASE(test_truncated), CASE(test_not_an_archive), CASE(test_encrypted), CASE(test_cancel),
+        CASE(test_truncated), CASE(test_truncated_7z), CASE(test_hostile_7z), CASE(test_not_an_archive), CASE(test_encrypted), CASE(test_cancel),
         CASE(test_hostile_reader),
     };
     struct spawner_options o = {.builtin = builtin};

@@ -1,6 +1,8 @@
 /* Git repositories, made by libgit2 here, read in the real sandbox. */
 #include "fixture.h"
 
+#include "ingest/fetch.h"
+
 #include <git2.h>
 #include <signal.h>
 
@@ -110,11 +112,55 @@ static void test_urls(void **state)
     struct fixture *f = *state;
     struct ingest_result res;
     struct err e = {0};
-    assert_int_equal(ingest(f->s, "https://example.org/x.git", &f->o, &res, &e), -ERR_UNIMPLEMENTED);
-    assert_non_null(strstr(e.msg, "example.org"));
+    assert_int_equal(ingest(f->s, "ssh://me:secret@example.org/x.git", &f->o, &res, &e), -ERR_UNIMPLEMENTED);
+    assert_non_null(strstr(e.msg, "ssh://example.org"));
+    assert_null(strstr(e.msg, "secret"));
     assert_non_null(strstr(e.hint, "git clone"));
+    assert_null(strstr(e.hint, "secret"));
     assert_int_equal(ingest(f->s, "file:///nowhere/at/all.git", &f->o, &res, &e), -ERR_NOT_FOUND);
     assert_int_equal(ingest(f->s, "file://other.host/x", &f->o, &res, &e), -ERR_INVALID);
+}
+
+static void test_fetch_urls(void **state)
+{
+    static const struct {
+        const char *spec, *url, *user, *password, *name;
+        uint32_t loopback_port;
+    } good[] = {
+        {"https://example.org/a/shop.git", "https://example.org/a/shop.git", "", "", "shop", 0},
+        {"https://me:p%40ss%3a@example.org:8443/a/", "https://example.org:8443/a/", "me", "p@ss:", "a", 0},
+        {"https://token@example.org", "https://example.org", "token", "", "repository", 0},
+        {"https://LocalHost/x?y@z", "https://LocalHost/x?y@z", "", "", "x", 443},
+        {"https://127.0.0.1:8443/x", "https://127.0.0.1:8443/x", "", "", "x", 8443},
+        {"https://127.0.0.1.example.org/x", "https://127.0.0.1.example.org/x", "", "", "x", 0},
+        {"https://[2001:db8::1]:8443/x%", "https://[2001:db8::1]:8443/x%", "", "", "x%", 0},
+        {"https://u%:p%4@h/x", "https://h/x", "u%", "p%4", "x", 0},
+    };
+    static const char *const bad[] = {"https://",          "https:///x",        "https://h:0/x",  "https://h:65536/x",
+                                      "https://h:1a/x",    "https://h h/x",     "https://h/x y",  "https://a%0ab@h/x",
+                                      "https://a:%0a@h/x", "https://h/x\nmore", "https://h:/x"};
+    struct fetch_url u;
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(fetch_parse_url(good[i].spec, &u, &e), 0);
+        assert_string_equal(u.url, good[i].url);
+        assert_string_equal(u.user, good[i].user);
+        assert_string_equal(u.password, good[i].password);
+        assert_string_equal(u.name, good[i].name);
+        assert_int_equal(u.loopback_port, good[i].loopback_port);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (fetch_parse_url(bad[i], &u, &e) != -ERR_INVALID)
+            fail_msg("taken: %s", bad[i]);
+    char *longest = mem_alloc(8192);
+    memset(longest, 'a', 8191);
+    memcpy(longest, "https://h/", 10);
+    longest[8191] = 0;
+    assert_int_equal(fetch_parse_url(longest, &u, &e), -ERR_INVALID);
+    memcpy(longest + 300, "@", 1);
+    memcpy(longest, "https://aa", 10);
+    assert_int_equal(fetch_parse_url(longest, &u, &e), -ERR_INVALID); /* a user of 292 bytes */
+    free(longest);
 }
 
 static int builtin(const char *name, void *arg)
@@ -124,7 +170,7 @@ static int builtin(const char *name, void *arg)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_bare), CASE(test_work_tree), CASE(test_damaged), CASE(test_urls)};
+    const struct CMUnitTest tests[] = {CASE(test_bare), CASE(test_work_tree), CASE(test_damaged), CASE(test_urls), CASE(test_fetch_urls)};
     struct spawner_options o = {.builtin = builtin};
     struct err err = {0};
     if (spawner_start(&o, &fixture_spawner, &err) < 0) {

@@ -26,6 +26,7 @@ static const struct folder {
     {"proto", 1, NULL},
     {"store", 2, NULL},
     {"sandbox", 2, NULL},
+    {"rpc", 2, NULL},
     {"engine", 3, NULL},
     {"workflow", 3, "base codec proto"}, /* no clock, no input or output of its own */
     {"module", 3, NULL},

@@ -63,13 +63,20 @@ static void on_artifact(void *arg, const char *path, const char *name)
     s->messages++;
 }
 
+static void on_keep(void *arg, const char *path, const char *name)
+{
+    struct seen *s = arg;
+    strbuf_printf(&s->text, "keep %s %s\n", path ? path : "-", name);
+    s->messages++;
+}
+
 static void on_checkpoint(void *arg, const json_t *data)
 {
     on_json(arg, "checkpoint", data);
 }
 
 static const struct module_reader_ops all_ops = {on_log,      on_progress,   on_finding, on_stats,
-                                                 on_artifact, on_checkpoint};
+                                                 on_artifact, on_checkpoint, on_keep};
 
 /* Feeds text in pieces of `step` bytes (0: at once), then ends. The result is appended to seen. */
 static int read_all(const char *text, size_t len, size_t step, struct seen *seen, struct err *err)
@@ -136,6 +143,8 @@ static const char everything[] =
     "{\"type\":\"artifact\",\"path\":\"/scratch/r.txt\"}\n"
     "{\"type\":\"artifact\",\"path\":\"/scratch/r.txt\",\"name\":\"report.txt\"}\n"
     "{\"type\":\"checkpoint\",\"data\":{\"at\":[1,2]}}\n"
+    "{\"type\":\"keep\",\"path\":\"/scratch/c\",\"name\":\"crash-1\"}\n"
+    "{\"type\":\"keep\",\"path\":null,\"name\":\"crash-1\"}\n"
     "{\"type\":\"result\",\"status\":\"partial\",\"summary\":{\"n\":1},\"error\":\"half\"}\n"
     "bye";
 static const char everything_seen[] = "log info starting é\n"
@@ -146,6 +155,8 @@ static const char everything_seen[] = "log info starting é\n"
                                       "artifact /scratch/r.txt as r.txt\n"
                                       "artifact /scratch/r.txt as report.txt\n"
                                       "checkpoint {\"at\":[1,2]}\n"
+                                      "keep /scratch/c crash-1\n"
+                                      "keep - crash-1\n"
                                       "log info bye\n"
                                       "result partial half {\"n\":1}";
 
@@ -181,7 +192,7 @@ static void test_every_split(void **state)
         const json_t *summary;
         const char *error;
         assert_int_equal(module_reader_finish(r, &status, &summary, &error, &err), 0);
-        assert_int_equal(s.messages, 9);
+        assert_int_equal(s.messages, 11);
         module_reader_free(r);
         strbuf_release(&s.text);
     }
@@ -214,6 +225,9 @@ static void test_refused(void **state)
     refuse("{\"type\":\"artifact\",\"path\":\"x\",\"name\":\"..\"}\n" OK, "'name'");
     refuse("{\"type\":\"artifact\",\"path\":\"x\",\"name\":\"a\\u001bb\"}\n" OK, "'name'");
     refuse("{\"type\":\"checkpoint\"}\n" OK, "'data'");
+    refuse("{\"type\":\"keep\",\"name\":\"x\"}\n" OK, "keep: 'path'");
+    refuse("{\"type\":\"keep\",\"path\":null}\n" OK, "keep: 'path'");
+    refuse("{\"type\":\"keep\",\"path\":null,\"name\":\"a/b\"}\n" OK, "keep: 'name'");
     refuse("{\"type\":\"result\"}\n", "'status'");
     refuse("{\"type\":\"result\",\"status\":\"done\"}\n", "'status'");
     refuse("{\"type\":\"result\",\"status\":\"success\",\"summary\":[]}\n", "'summary'");
@@ -398,12 +412,39 @@ static void test_memory_faults(void **state)
     json_set_alloc_funcs(malloc, free);
 }
 
+static void count_log(void *arg, const char *level, const char *message)
+{
+    (void)level;
+    (void)message;
+    ++*(size_t *)arg;
+}
+
+/* Lines that are no messages are logs, up to a number: garbage without end is not. */
+static void test_garbage(void **state)
+{
+    static const struct module_reader_ops ops = {.log = count_log};
+    struct module_reader *r;
+    struct err e = {0};
+    size_t logs = 0;
+    char block[4096];
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = i % 2 ? '\n' : 'y';
+    assert_int_equal(module_reader_new(&ops, &logs, &r, &e), 0);
+    int n = 0;
+    for (size_t blocks = 0; n == 0 && blocks < 1000; blocks++)
+        n = module_reader_feed(r, block, sizeof block, &e);
+    assert_int_equal(n, -ERR_LIMIT);
+    assert_non_null(strstr(e.msg, "no messages"));
+    assert_int_equal(logs, MODULE_LOOSE_LINES_MAX);
+    module_reader_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages),      cmocka_unit_test(test_every_split),
         cmocka_unit_test(test_refused),       cmocka_unit_test(test_bad_bytes),
-        cmocka_unit_test(test_error_quotes_nothing),
+        cmocka_unit_test(test_error_quotes_nothing), cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_depth),         cmocka_unit_test(test_line_max),
         cmocka_unit_test(test_text_cut),      cmocka_unit_test(test_too_many_artifacts),
         cmocka_unit_test(test_no_ops),        cmocka_unit_test(test_request),

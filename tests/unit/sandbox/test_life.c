@@ -32,7 +32,15 @@ static int name_length(void)
     return (int)strlen(getenv("VALUE"));
 }
 
-const struct probe probes[] = {{"ok", ok}, {"length", name_length}, {NULL, NULL}};
+/* Its network namespace. */
+static int network(void)
+{
+    char name[64];
+    ssize_t n = readlink("/proc/self/ns/net", name, sizeof name);
+    return n > 0 && write(1, name, (size_t)n) == n ? 0 : 1;
+}
+
+const struct probe probes[] = {{"ok", ok}, {"length", name_length}, {"network", network}, {NULL, NULL}};
 
 /* --- looking at the host's processes --- */
 
@@ -100,6 +108,23 @@ static int count_descriptors(pid_t pid)
     DIR *d = opendir(path);
     while (d && readdir(d))
         n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* Of the descriptors of a process those that are network namespaces, or only one that is called so. */
+static int count_networks(pid_t pid, const char *only)
+{
+    char path[64], link[64];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        ssize_t k = readlinkat(dirfd(d), e->d_name, link, sizeof link - 1);
+        link[k > 0 ? k : 0] = 0;
+        n += strncmp(link, "net:[", 5) == 0 && (!only || strcmp(link, only) == 0);
+    }
     if (d)
         closedir(d);
     return n;
@@ -281,7 +306,7 @@ static void test_no_leaks(void **state)
         run_probe("ok", &r);
     os_sleep_ms(100);
     pid_t pid = spawner_of(getpid());
-    int before = count_descriptors(pid), ours = count_descriptors(getpid());
+    int before = count_descriptors(pid) - count_networks(pid, NULL), ours = count_descriptors(getpid());
     for (int i = 0; i < 500; i++) {
         run_probe("ok", &r);
         assert_int_equal(r.result.end, SANDBOX_EXITED);
@@ -290,8 +315,30 @@ static void test_no_leaks(void **state)
             assert_int_equal(r.result.end, SANDBOX_SETUP_FAILED);
         }
     }
-    assert_true(WAIT_FOR(count_descriptors(pid) <= before, 2000));
+    assert_true(WAIT_FOR(count_descriptors(pid) - count_networks(pid, NULL) <= before, 2000));
     assert_int_equal(count_descriptors(getpid()), ours);
+}
+
+/* What the spawner keeps is for code of ours without network; all else gets a namespace that nobody was in. */
+static void test_networks(void **state)
+{
+    struct run r;
+    struct sandbox_plan plan = {.name = "network", .builtin = "network"};
+    pid_t pid = spawner_of(getpid());
+    if (!spawner_protection(spawner)->net_ns || !spawner_protection(spawner)->pid_ns)
+        skip();
+    for (int i = 0; i < 40; i++) {
+        plan.own_code = i % 4 >= 2;
+        plan.network = i % 2 ? SANDBOX_NET_LOOPBACK : SANDBOX_NET_NONE;
+        run_plan(&plan, &r);
+        assert_int_equal(r.result.end, SANDBOX_EXITED);
+        assert_int_equal(r.result.status, 0);
+        bool kept = plan.own_code && plan.network == SANDBOX_NET_NONE;
+        assert_true(count_networks(pid, r.out) == 0 || kept);
+        if (i == 38)
+            assert_true(kept && count_networks(pid, r.out) == 1);
+    }
+    assert_in_range(count_networks(pid, NULL), 1, 64);
 }
 
 static void count_ok(void *arg, const struct sandbox_result *r)
@@ -466,6 +513,7 @@ static void test_wire(void **state)
                                    .mounts = mounts,
                                    .mounts_count = 3,
                                    .network = SANDBOX_NET_LOOPBACK,
+                                   .loopback_port = 8443,
                                    .scratch = "/s",
                                    .limits = {.memory_bytes = 1,
                                               .cpu_ms = 2,
@@ -489,6 +537,7 @@ static void test_wire(void **state)
     assert_string_equal(w.plan.scratch, "/s");
     assert_memory_equal(&w.plan.limits, &p.limits, sizeof p.limits);
     assert_int_equal(w.plan.network, SANDBOX_NET_LOOPBACK);
+    assert_int_equal(w.plan.loopback_port, 8443);
     assert_int_equal(w.plan.mounts_count, 3);
     assert_true(w.plan.mounts[0].writable && !w.plan.mounts[1].writable);
     assert_string_equal(w.plan.mounts[1].work, "/u/2");
@@ -591,6 +640,7 @@ static int suite(void)
         cmocka_unit_test(test_spawner_gone),
         cmocka_unit_test(test_free_kills),
         cmocka_unit_test(test_no_leaks),
+        cmocka_unit_test(test_networks),
         cmocka_unit_test(test_flood),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_faults_here),

@@ -58,6 +58,26 @@ static int take_pids(void)
     return 0;
 }
 
+/* Gives up as soon as a fork fails, as scripts do: nobody may have looked while it was full. */
+static int take_pids_and_give_up(void)
+{
+    for (;;) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return 1;
+        while (pid == 0 && for_ever)
+            pause();
+    }
+}
+
+/* Busy all the time: over its CPU time, for want of processes. */
+static int take_pids_busily(void)
+{
+    while (for_ever)
+        fork();
+    return 0;
+}
+
 static int take_cpu(void)
 {
     for (int i = 0; i < 2; i++)
@@ -142,6 +162,8 @@ static int core(void)
 const struct probe probes[] = {{"memory", take_memory},
                                {"memory_many", take_memory_by_many},
                                {"pids", take_pids},
+                               {"pids, giving up", take_pids_and_give_up},
+                               {"pids, busily", take_pids_busily},
                                {"cpu", take_cpu},
                                {"scratch", take_scratch},
                                {"tmp", take_tmp},
@@ -192,7 +214,13 @@ static void test_pids(void **state)
 {
     const struct sandbox_plan plan = {
         .name = "pids", .builtin = "pids", .limits = {.pids = 20, .wall_ms = 600}};
+    const struct sandbox_plan giving_up = {
+        .name = "pids", .builtin = "pids, giving up", .limits = {.pids = 20, .wall_ms = 5000}};
+    const struct sandbox_plan busily = {
+        .name = "pids", .builtin = "pids, busily", .limits = {.pids = 20, .cpu_ms = 500, .wall_ms = 5000}};
     expect_limit(&plan, "pids", 5000);
+    expect_limit(&giving_up, "pids", 6000);
+    expect_limit(&busily, "pids", 6000);
 }
 
 static void test_cpu(void **state)

@@ -1,6 +1,8 @@
 /* The analyzer as a whole: what it finds where, suppression, fingerprints, hostile texts. */
 #include "base/mem.h"
 #include "scan/analyzer.h"
+#include "scan/symtab.h"
+#include "scan/builtin.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +35,15 @@ static int on_finding(const struct finding *f, void *arg, struct err *err)
     snprintf(s->context, sizeof s->context, "%s", f->context_hash);
     snprintf(s->reason, sizeof s->reason, "%s", f->suppression_reason ? f->suppression_reason : "");
     return 0;
+}
+
+/* Also for a caller who does not want to know why it failed: a pattern that only some of its rule's languages have is no failure. */
+static void everything_is_read_ahead(void **state)
+{
+    struct err err = {0};
+    (void)state;
+    assert_int_equal(builtin_preload(NULL), 0);
+    assert_int_equal(builtin_preload(&err), 0);
 }
 
 static struct seen run_at(enum lang lang, const char *path, const char *text, size_t len, const struct analyzer_options *o)
@@ -158,12 +169,44 @@ static void hostile_texts(void **state)
     }
 }
 
+/* A keyword where none belongs: every parser goes on. */
+static void keywords_anywhere(void **state)
+{
+    (void)state;
+    static const char *const words[] = {
+#define X(w) #w,
+        SCAN_KEYWORDS(X)
+#undef X
+    };
+    static const char *const places[] = {"<?php function f(%s x) {}", "<?php function f(a %s) {}", "<?php function f(%s", "<?php class A { function f(a, %s %s", "function %s(%s",
+                                         "def f(%s, *%s):\n  %s\n", "class %s { %s f(%s %s) { %s %s; } }", "func (%s) f(%s %s) %s {",
+                                         "x = %s(%s: %s, %s = %s)", "%s %s { %s } %s", "[%s for %s in %s", "%s."};
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++)
+        for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
+            char text[400];
+            const char *v = words[w];
+            size_t n = 0;
+            for (const char *c = places[k]; *c; c++) { /* each %s is the word */
+                if (c[0] == '%' && c[1] == 's') {
+                    n += (size_t)snprintf(text + n, sizeof text - n, "%s", v);
+                    c++;
+                } else {
+                    text[n++] = *c;
+                }
+            }
+            for (int l = 1; l < LANG_COUNT; l++)
+                if (lang_parsed((enum lang)l))
+                    (void)run((enum lang)l, text, n, NULL);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code), cmocka_unit_test(data_flows),
-        cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
+        cmocka_unit_test(everything_is_read_ahead), cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code),
+        cmocka_unit_test(data_flows), cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
         cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(keywords_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

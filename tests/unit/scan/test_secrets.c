@@ -305,7 +305,11 @@ static void what_is_no_text_is_left_out_and_counted(void **state)
     const json_t *s = json_object_get(r.result, "summary");
     assert_int_equal(json_i64(s, "binary", 0), 1);
     assert_int_equal(json_i64(s, "over_size", 0), 1);
-    assert_string_equal(json_str(json_array_get(json_object_get(s, "left_out"), 0), "path", ""), "large.txt");
+    const json_t *left_out = json_object_get(s, "left_out");
+    assert_int_equal(json_array_size(left_out), 2);
+    assert_string_equal(json_str(json_array_get(left_out, 0), "path", ""), "b.bin");
+    assert_string_equal(json_str(json_array_get(left_out, 0), "reason", ""), "binary");
+    assert_string_equal(json_str(json_array_get(left_out, 1), "path", ""), "large.txt");
     module_run_release(&r);
 }
 
@@ -347,7 +351,7 @@ static void looks(void **state)
     } cases[] = {
         {"${API_KEY}", SECRET_PLACEHOLDER, false}, {"<token>", SECRET_PLACEHOLDER, false},
         {"xxxxxxxxxxxxxxxx", SECRET_PLACEHOLDER, false}, {"changeme", SECRET_EXAMPLE, false},
-        {"AKIAIOSFODNN7EXAMPLE", SECRET_EXAMPLE, true}, {"Password", SECRET_PLACEHOLDER, false},
+        {"AKIAIOSFODNN7EXAMPLE", SECRET_PLACEHOLDER, true}, {"my-example-key-71", SECRET_EXAMPLE, true}, {"Password", SECRET_PLACEHOLDER, false},
         {"S3rvice!Acc0unt-2019", SECRET_LIKELY, true}, {"k9-Vw2!LqTz4", SECRET_LIKELY, true},
         {"accounts/password-reset", SECRET_LIKELY, false}, {"user_password_field", SECRET_LIKELY, false},
         {"/run/secrets/mail", SECRET_LIKELY, false}, {"p4rcelry-signing-key-7731", SECRET_LIKELY, true},

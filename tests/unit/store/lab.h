@@ -1,4 +1,8 @@
-/* What the tests of the store share: the cmocka prelude, a folder of one's own, both back ends, checks of resources. */
+/* What the tests of the store share: the cmocka prelude, a folder of one's own, the back ends, checks of
+ * resources.
+ *
+ * The S3 ones run when FF_TEST_S3 is the URL of a service (tests/real/stores.py starts real ones), each
+ * test under a prefix of its own. */
 #ifndef FF_TESTS_STORE_LAB_H
 #define FF_TESTS_STORE_LAB_H
 
@@ -14,6 +18,7 @@
 #include "base/mem.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "store/s3/s3.h"
 #include "store/store.h"
 #include "store/tree.h"
 
@@ -54,6 +59,40 @@ static inline void lab_write(const char *dir, const char *name, const void *data
     assert_non_null(f);
     assert_int_equal(fwrite(data, 1, len, f), len);
     fclose(f);
+}
+
+enum lab_kind { LAB_LOCAL, LAB_MEMORY, LAB_S3, LAB_S3_GRACE /* spares what is younger than 3 s */ };
+
+static inline bool lab_has_s3(void)
+{
+    return getenv("FF_TEST_S3") != NULL;
+}
+
+/* How to open the store in the bucket that belongs to a folder. */
+static inline struct s3_options lab_s3_options(const char *dir, char prefix[64], char cache[128])
+{
+    snprintf(cache, 128, "%s/s3-cache", dir);
+    snprintf(prefix, 64, "%.40s/", dir + 1); /* "tmp/ff-store-..." */
+    return (struct s3_options){.endpoint = getenv("FF_TEST_S3"), .bucket = getenv("FF_TEST_S3_BUCKET"),
+                               .access_key = getenv("FF_TEST_S3_KEY"), .secret_key = getenv("FF_TEST_S3_SECRET"),
+                               .key_file = getenv("FF_TEST_S3_KEYFILE"),
+                               .style = getenv("FF_TEST_S3_STYLE"), .ca_file = getenv("FF_TEST_S3_CA"), .prefix = prefix, .cache_dir = cache,
+                               .retry_ms = 20000, .grace_min_ms = -1};
+}
+
+/* The store of that kind in a folder, made if it is not there. */
+static inline int lab_store(enum lab_kind kind, const char *dir, struct store **ret, struct err *err)
+{
+    char prefix[64], cache[128];
+    if (kind == LAB_LOCAL)
+        return store_open_local(dir, ret, err);
+    if (kind == LAB_MEMORY)
+        return store_open_memory(ret, err);
+    struct s3_options o = lab_s3_options(dir, prefix, cache);
+    o.grace_min_ms = kind == LAB_S3_GRACE ? 3000 : -1;
+    struct s3_retention keep = {0};
+    int r = s3_init(&o, &keep, NULL, err);
+    return r < 0 ? r : store_open_s3(&o, ret, err);
 }
 
 static inline int lab_open_fds(void)

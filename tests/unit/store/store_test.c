@@ -8,33 +8,33 @@
 #include <unistd.h>
 
 struct fixture {
-    bool local;
+    enum lab_kind kind;
     char *dir;
     struct store *s;
 };
 
-static int open_store(struct fixture *f)
-{
-    return f->local ? store_open_local(f->dir, &f->s, NULL) : store_open_memory(&f->s, NULL);
-}
-
-static int setup(void **state, bool local)
+static int setup(void **state, enum lab_kind kind)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    f->local = local;
+    f->kind = kind;
     f->dir = lab_dir();
     *state = f;
-    return open_store(f);
+    return lab_store(kind, f->dir, &f->s, NULL);
 }
 
 static int setup_local(void **state)
 {
-    return setup(state, true);
+    return setup(state, LAB_LOCAL);
 }
 
 static int setup_memory(void **state)
 {
-    return setup(state, false);
+    return setup(state, LAB_MEMORY);
+}
+
+static int setup_s3(void **state)
+{
+    return setup(state, LAB_S3);
 }
 
 static int teardown(void **state)
@@ -49,10 +49,10 @@ static int teardown(void **state)
 /* Opens it again, where that means something. */
 static void reopen(struct fixture *f)
 {
-    if (!f->local)
+    if (f->kind == LAB_MEMORY)
         return;
     store_free(f->s);
-    assert_int_equal(open_store(f), 0);
+    assert_int_equal(lab_store(f->kind, f->dir, &f->s, NULL), 0);
 }
 
 static void check_object(struct store *s, const char *ref, const void *want, size_t len)
@@ -154,13 +154,13 @@ static void test_descriptors(void **state)
         uint64_t size = 0;
         lab_write(f->dir, "in", text, sizes[i]);
         int fd = open(in, O_RDONLY);
-        assert_ok(store_put_fd(f->s, fd, sizes[i], "t", &ref, &size, err));
+        assert_ok(store_put_fd(f->s, STORE_RESULTS, fd, sizes[i], "t", &ref, &size, err));
         assert_int_equal(size, sizes[i]);
         assert_ok(store_put(f->s, text, sizes[i], "t", &direct, err));
         assert_string_equal(ref.text, direct.text);
         if (sizes[i]) {
             lseek(fd, 0, SEEK_SET);
-            assert_int_equal(store_put_fd(f->s, fd, sizes[i] - 1, "t", &ref, &size, NULL), -ERR_LIMIT);
+            assert_int_equal(store_put_fd(f->s, STORE_RESULTS, fd, sizes[i] - 1, "t", &ref, &size, NULL), -ERR_LIMIT);
         }
         close(fd);
         fd = open(out, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -258,6 +258,7 @@ static void test_threads(void **state)
 
 #define BOTH(t)                                                                                    \
     {#t "/local", t, setup_local, teardown, NULL}, {#t "/memory", t, setup_memory, teardown, NULL}
+#define S3(t) {#t "/s3", t, setup_s3, teardown, NULL}
 
 int main(void)
 {
@@ -265,5 +266,9 @@ int main(void)
         BOTH(test_sizes),       BOTH(test_known_name),  BOTH(test_twice),   BOTH(test_errors),
         BOTH(test_descriptors), BOTH(test_list_remove), BOTH(test_threads),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest s3[] = {
+        S3(test_sizes), S3(test_known_name), S3(test_twice), S3(test_errors), S3(test_descriptors), S3(test_list_remove), S3(test_threads),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return lab_has_s3() ? failed + cmocka_run_group_tests(s3, NULL, NULL) : failed;
 }

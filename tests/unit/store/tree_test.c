@@ -23,21 +23,28 @@ static void add_file(struct tree_builder *b, const char *path, const void *data,
 
 static char *dir;
 
-static int open_local(void **state)
+static int open_store(void **state, enum lab_kind kind)
 {
     struct store *s = NULL;
     dir = lab_dir();
-    assert_ok(store_open_local(dir, &s, err));
+    assert_ok(lab_store(kind, dir, &s, err));
     *state = s;
     return 0;
 }
 
+static int open_local(void **state)
+{
+    return open_store(state, LAB_LOCAL);
+}
+
 static int open_memory(void **state)
 {
-    struct store *s = NULL;
-    assert_ok(store_open_memory(&s, err));
-    *state = s;
-    return 0;
+    return open_store(state, LAB_MEMORY);
+}
+
+static int open_s3(void **state)
+{
+    return open_store(state, LAB_S3);
 }
 
 static int close_store(void **state)
@@ -217,6 +224,30 @@ static void cut_all(const char *data, size_t len, size_t piece, struct cuts *c)
     }
 }
 
+/* The hash of a stream and those of its pieces, taken together, wherever the pieces begin. */
+static void test_pieces(void **state)
+{
+    const size_t total = (size_t)1 << 20;
+    _cleanup_free_ char *data = lab_noise(total, 5);
+    for (size_t most = 1; most <= total; most *= 3) {
+        _cleanup_(hasher_release) struct hasher h = {0};
+        struct digest whole, got, want;
+        size_t at = total / 2 / most > 3000 ? total - 3000 * most : 0, start = at, i = 0;
+        assert_ok(hasher_init(&h, err));
+        while (at < total) {
+            size_t n = 1 + (i++ * 7919) % most;
+            n = n < total - at ? n : total - at;
+            hasher_piece(&h, data + at, n, &got);
+            assert_ok(digest_of(data + at, n, &want, err));
+            assert_memory_equal(&got, &want, sizeof got);
+            at += n;
+        }
+        hasher_final(&h, &got);
+        assert_ok(digest_of(data + start, total - start, &whole, err));
+        assert_memory_equal(&got, &whole, sizeof got);
+    }
+}
+
 static void test_cuts(void **state)
 {
     const size_t len = 16 << 20;
@@ -242,12 +273,15 @@ static void test_cuts(void **state)
 
 #define BOTH(t)                                                                                    \
     {#t "/local", t, open_local, close_store, NULL}, {#t "/memory", t, open_memory, close_store, NULL}
+#define S3(t) {#t "/s3", t, open_s3, close_store, NULL}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(test_round_trip), BOTH(test_bad_paths), BOTH(test_manifest_as_object), BOTH(test_many_files),
-        cmocka_unit_test(test_order), cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_cuts), cmocka_unit_test(test_pieces),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest s3[] = {S3(test_round_trip), S3(test_bad_paths), S3(test_manifest_as_object), S3(test_many_files)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return lab_has_s3() ? failed + cmocka_run_group_tests(s3, NULL, NULL) : failed;
 }

@@ -50,7 +50,10 @@ static int setup(void **state)
     chmod(f->dir, 0755);
     _cleanup_free_ char *store = os_path_join(f->dir, "store");
     f->cache = os_path_join(f->dir, "cache");
-    assert_ok(store_open_local(store, &f->s, err));
+    if (lab_has_s3())
+        assert_ok(lab_store(LAB_S3, f->dir, &f->s, err));
+    else
+        assert_ok(store_open_local(store, &f->s, err));
     f->tree = make_tree(f->s, "int main;\n");
     f->o.dir = f->cache;
     *state = f;

@@ -8,8 +8,9 @@
 
 #include "base/mem.h"
 #include "codec/json.h"
+#include "os/clock.h"
 #include "os/file.h"
-#include "toolbox/toolbox.h"
+#include "toolbox/toolbox_internal.h"
 
 #include <string.h>
 
@@ -202,6 +203,45 @@ static void test_skeleton(void **state)
     assert_int_equal(toolbox_load_dir("/nowhere/at/all", &d, &err), -ERR_NOT_FOUND);
 }
 
+/* What was read is kept until one of the files changes; one that changed just now is not trusted yet. */
+static void test_kept(void **state)
+{
+    struct def_cache c = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct def_cache_stamp fresh, stamp, later;
+    struct workflow_def *d, *kept;
+    put("k", "w", "name: w\nversion: \"1\"\ntags: [a]\ndefault_parameters: {n: 1}\n", OK_SCRIPT);
+    char *dir = mem_printf("%s/k/workflows/w", root);
+    assert_false(def_cache_stamp(dir, &fresh));
+    while (!def_cache_stamp(dir, &stamp))
+        os_sleep_ms(50);
+    assert_int_equal(toolbox_load_dir(dir, &d, NULL), 0);
+    assert_null(def_cache_get(&c, dir, &stamp));
+    def_cache_put(&c, dir, &stamp, d);
+    kept = def_cache_get(&c, dir, &stamp);
+    assert_non_null(kept);
+    assert_string_equal(kept->script, OK_SCRIPT);
+    assert_string_equal(kept->version, "1");
+    assert_true(json_equal(kept->default_parameters, d->default_parameters) && kept->tags != d->tags);
+    workflow_def_free(kept);
+    workflow_def_free(d);
+    put("k", "w", NULL, "return function(input) return 12 end\n"); /* of the same size */
+    while (!def_cache_stamp(dir, &later))
+        os_sleep_ms(50);
+    assert_null(def_cache_get(&c, dir, &later));
+    def_cache_release(&c);
+    free(dir);
+    /* The same by the way that everybody goes. */
+    struct toolbox *t = open_at("k", "none", "none");
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(toolbox_find(t, "w", &d, NULL), 0);
+        assert_string_equal(d->script, i < 2 ? "return function(input) return 12 end\n" : OK_SCRIPT);
+        workflow_def_free(d);
+        if (i == 1)
+            put("k", "w", NULL, OK_SCRIPT);
+    }
+    toolbox_free(t);
+}
+
 /* Each allocation of ours fails in turn: an error each time, or all is read. */
 static void test_memory(void **state)
 {
@@ -237,7 +277,7 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find), cmocka_unit_test(test_broken), cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_find), cmocka_unit_test(test_broken), cmocka_unit_test(test_precedence), cmocka_unit_test(test_kept),
         cmocka_unit_test(test_skeleton), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

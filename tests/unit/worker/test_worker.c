@@ -10,6 +10,9 @@
 #include "store/tree.h"
 #include "worker/worker.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +21,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -103,6 +108,30 @@ static int run_link(struct module_ctx *ctx, struct err *err)
     return 0;
 }
 
+/* Leaves a file, or only an attribute of the folder, and tells what it found. */
+static int run_litter(struct module_ctx *ctx, struct err *err)
+{
+    const char *what = json_str(module_input(ctx), "leave", ""), *dir = module_scratch(ctx);
+    char path[256];
+    struct stat st;
+    DIR *d = opendir(dir);
+    int n = -2; /* without itself and its parent */
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    if (stat(dir, &st) < 0)
+        return err_set(err, ERR_IO, "no scratch");
+    module_summary(ctx, json_pack("{s:i, s:i, s:I}", "files", n, "attributes", (int)listxattr(dir, NULL, 0), "folder",
+                                  (json_int_t)st.st_ino));
+    snprintf(path, sizeof path, "%s/left", dir);
+    if (strcmp(what, "file") == 0)
+        return os_write_file_atomic(path, "x", 1, 0644, err);
+    if (strcmp(what, "attribute") == 0 && setxattr(dir, "user.left", "x", 1, 0) < 0 && errno != ENOTSUP)
+        return err_set(err, ERR_IO, "no attribute");
+    return 0;
+}
+
 /* Writes what is no text, and dies. */
 static int run_noise(struct module_ctx *ctx, struct err *err)
 {
@@ -111,6 +140,27 @@ static int run_noise(struct module_ctx *ctx, struct err *err)
     static const char noise[] = "first\nbad \xff\xc3 bytes\n";
     (void)!write(STDERR_FILENO, noise, sizeof noise - 1);
     _exit(3);
+}
+
+/* Leaves a word to later runs, after those that earlier ones have left. */
+static int run_remember(struct module_ctx *ctx, struct err *err)
+{
+    char path[256], words[200] = "";
+    size_t i;
+    json_t *one;
+    json_array_foreach((json_t *)(uintptr_t)module_remembered(ctx), i, one) {
+        _cleanup_free_ char *text = NULL;
+        int r = os_read_file(json_str(one, "path", "/none"), 100, &text, NULL, err);
+        if (r < 0)
+            return r;
+        strcat(words, text);
+    }
+    module_summary(ctx, json_pack("{s:s, s:I}", "words", words, "files", (json_int_t)json_array_size(module_remembered(ctx))));
+    strcat(words, json_str(module_input(ctx), "word", ""));
+    snprintf(path, sizeof path, "%s/words", module_scratch(ctx));
+    int r = os_write_file_atomic(path, words, strlen(words), 0644, err);
+    module_keep(ctx, path, MODULE_MEMORY_FILE);
+    return r;
 }
 
 #define MODULE(n, f)                                                                                                   \
@@ -124,10 +174,14 @@ MODULE(checkpoint, run_checkpoint);
 MODULE(artifact, run_artifact);
 MODULE(reader, run_reader);
 MODULE(link, run_link);
+MODULE(litter, run_litter);
 MODULE(noise, run_noise);
+static const struct module remember_module = {.name = "remember", .version = "1", .description = "a test's",
+                                              .category = MODULE_TOOL, .input_schema = "{}", .remembers = true, .run = run_remember};
 static const struct module *const modules[] = {&ok_module,       &fail_module,     &partial_module,
                                                &crash_module,    &checkpoint_module, &artifact_module,
-                                               &reader_module,   &link_module,     &noise_module,    NULL};
+                                               &reader_module,   &link_module,     &noise_module,    &litter_module,
+                                               &remember_module, NULL};
 
 static int builtin(const char *name, void *arg)
 {
@@ -146,27 +200,34 @@ struct lab {
     struct workspaces *workspaces;
     struct module_registry *registry;
     struct worker *worker;
+    pthread_mutex_t lock; /* worker, for the engine's thread */
     struct store_ref tree;
 };
 
-static atomic_int progress_seen;
+static atomic_int progress_seen, abandoned_seen;
 
 static void on_event(void *arg, const struct worker_event *e)
 {
     (void)arg;
     if (strcmp(e->type, "progress") == 0)
         progress_seen++;
+    if (strcmp(e->type, "abandoned") == 0)
+        abandoned_seen++;
 }
 
 static _Atomic(const char *) folder_script; /* what the toolbox has */
 
-static int find_script(void *arg, const char *type, char **ret_script, size_t *ret_len, struct err *err)
+static int find_script(void *arg, const char *type, bool foreign, const json_t *given, struct worker_script *ret, struct err *err)
 {
     (void)arg;
     (void)type;
-    *ret_script = mem_strdup(folder_script);
-    *ret_len = *ret_script ? strlen(*ret_script) : 0;
-    return *ret_script ? 0 : err_set(err, ERR_NOT_FOUND, "no workflow");
+    if (foreign)
+        ret->defaults = json_pack("{s:{s:s}, s:{s:i, s:i}}", "context", "isolation", "shared", "parameters", "n", 1, "m", 2);
+    if (json_object_get(given, "bad"))
+        err_set(&ret->refused, ERR_INVALID, "parameter 'bad': not here");
+    ret->text = mem_strdup(folder_script);
+    ret->len = ret->text ? strlen(ret->text) : 0;
+    return ret->text ? 0 : err_set(err, ERR_NOT_FOUND, "no workflow");
 }
 
 static void check(int r, const struct err *err)
@@ -175,16 +236,33 @@ static void check(int r, const struct err *err)
         fail_msg("%s", err->msg);
 }
 
+static void on_ask(void *arg, const char *identity, const char *run_id)
+{
+    (void)identity;
+    struct lab *l = arg;
+    pthread_mutex_lock(&l->lock);
+    if (l->worker)
+        worker_ask(l->worker, run_id);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void set_worker(struct lab *l, struct worker *w)
+{
+    pthread_mutex_lock(&l->lock);
+    l->worker = w;
+    pthread_mutex_unlock(&l->lock);
+}
+
 static void open_engine(struct lab *l)
 {
     struct err err = {0};
     char path[4096];
     snprintf(path, sizeof path, "%s/state.db", l->dir);
-    struct engine_embedded_options eo = {.path = path};
+    struct engine_embedded_options eo = {.path = path, .ask = on_ask, .ask_arg = l};
     check(engine_embedded_open(&eo, &l->engine, &err), &err);
 }
 
-static void start_worker(struct lab *l)
+static void start_worker_as(struct lab *l, int64_t heartbeat_ms, bool far)
 {
     static const char *const verticals[] = {"test", NULL};
     struct err err = {0};
@@ -193,8 +271,33 @@ static void start_worker(struct lab *l)
     check(os_mkdirs(scratch, 0700, &err), &err);
     struct worker_options o = {.engine = l->engine, .store = l->store, .workspaces = l->workspaces, .spawner = spawner,
                                .modules = l->registry, .verticals = verticals, .scratch_dir = scratch,
-                               .heartbeat_ms = 50, .activity_slots = 3, .on_event = on_event, .find_script = find_script};
-    check(worker_start(&o, &l->worker, &err), &err);
+                               .heartbeat_ms = heartbeat_ms, .activity_slots = 3, .on_event = on_event, .find_script = find_script,
+                               .activity_extra = far ? 4 : 0, .brief_ms = 3600000,
+                               .give_back = far, .heartbeat_timeout_ms = far ? 77000 : 0, .version = far ? "7.7" : NULL};
+    struct worker *w;
+    check(worker_start(&o, &w, &err), &err);
+    set_worker(l, w);
+}
+
+static void stop_worker(struct lab *l)
+{
+    struct worker *w = l->worker;
+    set_worker(l, NULL);
+    worker_stop(w);
+}
+
+static void start_worker(struct lab *l)
+{
+    start_worker_as(l, 50, false);
+}
+
+/* As for an engine that is far away and does not see workers go. */
+static void restart_as_far(struct lab *l)
+{
+    stop_worker(l);
+    engine_free(l->engine);
+    open_engine(l);
+    start_worker_as(l, 60000, true);
 }
 
 static int setup(void **state)
@@ -202,6 +305,7 @@ static int setup(void **state)
     struct lab *l = mem_zalloc(sizeof *l);
     struct err err = {0};
     static const char *const none[] = {NULL};
+    pthread_mutex_init(&l->lock, NULL);
     check(os_temp_dir("/tmp", "ff-worker-", &l->dir, &err), &err);
     assert_int_equal(chmod(l->dir, 0711), 0); /* the sandbox's user passes through */
     char path[4096];
@@ -227,8 +331,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct lab *l = *state;
-    worker_stop(l->worker);
+    stop_worker(l);
     engine_free(l->engine);
+    pthread_mutex_destroy(&l->lock);
     workspaces_free(l->workspaces);
     store_free(l->store);
     module_registry_free(l->registry);
@@ -291,7 +396,8 @@ static ProtobufCMessage *wait_end(struct lab *l, const char *id, const Pb__Histo
         ProtobufCMessage *m;
         check(engine_call_sync(l->engine, ENGINE_GET_HISTORY, &r.base, 0, &m, &err), &err);
         const Pb__History *h = ((Pb__GetWorkflowExecutionHistoryResponse *)m)->history;
-        if (h && h->n_events) {
+        if (h && h->n_events && h->events[h->n_events - 1]->event_type !=
+                                    PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW) {
             *ret_event = h->events[h->n_events - 1];
             return m;
         }
@@ -386,6 +492,22 @@ static void test_artifacts_and_objects(void **state)
     assert_string_equal(json_str(j, "workspace", ""), "hello");
 }
 
+static void test_later_runs_remember(void **state)
+{
+    static const char script[] = "return function()\n"
+                                 "  local function go(about, w) return ff.activity('remember', {memory = about, word = w}).summary end\n"
+                                 "  local a, b, c = go('x', 'one '), go('x', 'two '), go('y', 'three ')\n"
+                                 "  return {b = b.words, c = c.words, files = b.files, none = go(nil, 'four ').words}\nend";
+    _cleanup_json_ json_t *j = run(*state, script), *again = run(*state, script);
+    assert_string_equal(json_str(j, "b", ""), "one ");
+    assert_string_equal(json_str(j, "c", "?"), "");
+    assert_int_equal(json_i64(j, "files", 0), 1);
+    assert_string_equal(json_str(again, "b", ""), "one two one ");
+    assert_int_equal(json_i64(again, "files", 0), 1); /* each takes the place of the one before */
+    assert_string_equal(json_str(again, "c", ""), "three ");
+    assert_string_equal(json_str(again, "none", "?"), "");
+}
+
 /* Waits until something said progress: the module is at its waiting place, its checkpoint read. */
 static void wait_progress(int before)
 {
@@ -402,7 +524,7 @@ static void test_checkpoint_survives_a_lost_worker(void **state)
     start(l, "cp", "return function() return ff.activity('checkpoint', {}, {heartbeat = '600ms', "
                    "retry = {max = 5, initial = '10ms'}}).summary end");
     wait_progress(before);
-    worker_stop(l->worker); /* kills the module and tells nobody */
+    stop_worker(l); /* kills the module and tells nobody */
     engine_free(l->engine);
     open_engine(l);
     start_worker(l);
@@ -410,9 +532,8 @@ static void test_checkpoint_survives_a_lost_worker(void **state)
     assert_int_equal(json_i64(json_object_get(j, "before"), "at", 0), 7);
 }
 
-static void test_cancel_reaches_the_module(void **state)
+static void cancel_reaches_the_module(struct lab *l)
 {
-    struct lab *l = *state;
     int before = progress_seen;
     start(l, "cn", "return function() return ff.activity('checkpoint', {}).summary end");
     wait_progress(before);
@@ -430,6 +551,145 @@ static void test_cancel_reaches_the_module(void **state)
     engine_free_message(m);
 }
 
+static void test_cancel_reaches_the_module(void **state)
+{
+    cancel_reaches_the_module(*state);
+}
+
+/* The next heartbeat is most of a minute away. */
+static void test_cancel_does_not_wait_for_a_heartbeat(void **state)
+{
+    restart_as_far(*state);
+    int64_t begin = os_mono_ns();
+    cancel_reaches_the_module(*state);
+    assert_true(os_mono_ns() - begin < 10 * NS_PER_S);
+}
+
+/* Neither does the end of the run. */
+static void test_terminate_does_not_wait_for_a_heartbeat(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    int before = progress_seen, abandoned = abandoned_seen;
+    restart_as_far(l);
+    start(l, "tm", "return function() return ff.activity('checkpoint', {}).summary end");
+    wait_progress(before);
+    Pb__TerminateWorkflowExecutionRequest r = PB__TERMINATE_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
+    r.namespace_ = (char *)"default";
+    ex.workflow_id = (char *)"tm";
+    r.workflow_execution = &ex;
+    check(engine_call_sync(l->engine, ENGINE_TERMINATE, &r.base, 0, NULL, &err), &err);
+    for (int i = 0; i < 4000 && abandoned_seen == abandoned; i++)
+        os_sleep_ms(5);
+    assert_int_equal(abandoned_seen, abandoned + 1); /* its process has been killed, and is gone */
+}
+
+static Pb__DescribeWorkflowExecutionResponse *describe(struct lab *l, const char *id)
+{
+    struct err err = {0};
+    Pb__DescribeWorkflowExecutionRequest r = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
+    ProtobufCMessage *m;
+    r.namespace_ = (char *)"default";
+    ex.workflow_id = (char *)id;
+    r.execution = &ex;
+    check(engine_call_sync(l->engine, ENGINE_DESCRIBE, &r.base, 0, &m, &err), &err);
+    return (Pb__DescribeWorkflowExecutionResponse *)m;
+}
+
+/* A far engine hears at once of what a worker leaves behind, with its checkpoint; one whose last attempt that was keeps it. */
+static void test_gives_back_what_it_ran(void **state)
+{
+    struct lab *l = *state;
+    restart_as_far(l);
+    int before = progress_seen;
+    start(l, "gb", "return function() ff.all{ff.start('checkpoint', {}, {retry = {max = 2, initial = '1h'}}), "
+                   "ff.start('checkpoint', {}, {retry = {max = 1}})} end");
+    for (int i = 0; i < 2000 && progress_seen < before + 2; i++)
+        os_sleep_ms(5);
+    if (progress_seen < before + 2) {
+        Pb__DescribeWorkflowExecutionResponse *now = describe(l, "gb");
+        for (size_t i = 0; i < now->n_pending_activities; i++)
+            print_error("activity %zu: attempt %d, state %d, %s\n", i, now->pending_activities[i]->attempt,
+                        now->pending_activities[i]->state,
+                        now->pending_activities[i]->last_failure ? now->pending_activities[i]->last_failure->message : "no failure");
+        engine_free_message(&now->base);
+    }
+    wait_progress(before + 1);
+    stop_worker(l);
+    Pb__DescribeWorkflowExecutionResponse *d = describe(l, "gb");
+    assert_int_equal(d->n_pending_activities, 2);
+    bool first = d->pending_activities[0]->attempt == 2;
+    const Pb__PendingActivityInfo *given = d->pending_activities[!first], *kept = d->pending_activities[first];
+    assert_int_equal(given->attempt, 2);
+    assert_int_equal(given->state, PB__PENDING_ACTIVITY_STATE__PENDING_ACTIVITY_STATE_SCHEDULED);
+    assert_string_equal(given->last_failure->application_failure_info->type, "WorkerStopped");
+    _cleanup_json_ json_t *details = NULL;
+    assert_int_equal(pbx_payloads_json(given->heartbeat_details, 0, &details, NULL), 0);
+    assert_int_equal(json_i64(json_object_get(details, "checkpoint"), "at", 0), 7);
+    assert_int_equal(kept->attempt, 1);
+    assert_int_equal(kept->state, PB__PENDING_ACTIVITY_STATE__PENDING_ACTIVITY_STATE_STARTED);
+    engine_free_message(&d->base);
+}
+
+/* What a far engine is told: a heartbeat timeout for our modules alone, and who replays. */
+static void test_far_engine(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    restart_as_far(l);
+    start(l, "fe", "return function() pcall(ff.activity, 'ok', {}) pcall(ff.activity, 'ok', {}, {heartbeat = '5s'})\n"
+                   "pcall(ff.activity, 'foreign', {}, {vertical = 'other', queue_timeout = '200ms', retry = {max = 1}}) return {} end");
+    json_decref(result_of(l, "fe")); /* timed out at 'foreign': no worker of ours asks for what none of ours can do */
+    Pb__GetWorkflowExecutionHistoryRequest r = PB__GET_WORKFLOW_EXECUTION_HISTORY_REQUEST__INIT;
+    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
+    ProtobufCMessage *m;
+    r.namespace_ = (char *)"default";
+    ex.workflow_id = (char *)"fe";
+    r.execution = &ex;
+    check(engine_call_sync(l->engine, ENGINE_GET_HISTORY, &r.base, 0, &m, &err), &err);
+    const Pb__History *h = ((Pb__GetWorkflowExecutionHistoryResponse *)m)->history;
+    assert_int_equal(h->events[h->n_events - 1]->event_type, PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED);
+    static const int64_t expected[] = {77, 5, 0};
+    size_t activities = 0, said = 0;
+    for (size_t i = 0; i < h->n_events; i++) {
+        const Pb__HistoryEvent *e = h->events[i];
+        if (e->event_type == PB__EVENT_TYPE__EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+            assert_int_equal(pbx_duration_ns(e->activity_task_scheduled_event_attributes->heartbeat_timeout) / NS_PER_S,
+                             expected[activities++]);
+        if (e->event_type == PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_TASK_COMPLETED &&
+            e->workflow_task_completed_event_attributes->sdk_metadata &&
+            strcmp(e->workflow_task_completed_event_attributes->sdk_metadata->sdk_version, "7.7") == 0)
+            said++;
+    }
+    assert_int_equal(activities, 3);
+    assert_int_equal(said, 1);
+    engine_free_message(m);
+}
+
+/* The folder of one that left nothing serves again; nobody finds what another left. */
+static void test_folders_are_clean(void **state)
+{
+    bool again = false;
+    _cleanup_json_ json_t *j = run(*state, "return function()\n"
+                                           "  local out = {}\n"
+                                           "  for i, w in ipairs({'', '', 'file', '', 'attribute', '', ''}) do\n"
+                                           "    out[i] = ff.activity('litter', {leave = w}).summary\n"
+                                           "  end\n"
+                                           "  return {runs = out}\nend");
+    json_t *runs = json_object_get(j, "runs"), *r;
+    size_t i;
+    assert_int_equal(json_array_size(runs), 7);
+    json_array_foreach(runs, i, r) {
+        assert_int_equal(json_i64(r, "files", -1), 0);
+        assert_int_equal(json_i64(r, "attributes", -1), 0);
+        again |= i > 0 && json_i64(r, "folder", 0) == json_i64(json_array_get(runs, i - 1), "folder", 1);
+    }
+    if (spawner_protection(spawner)->complete)
+        assert_true(again);
+}
+
 static void test_many_at_once(void **state)
 {
     _cleanup_json_ json_t *j = run(*state, "return function()\n"
@@ -440,44 +700,205 @@ static void test_many_at_once(void **state)
     assert_int_equal(json_i64(j, "sum", 0), 820);
 }
 
+/* Brief activities, then more long ones than any worker takes: how many of these run at a time? */
+static void expect_at_once(struct lab *l, int count)
+{
+    int before = progress_seen + 8; /* the brief ones tell of theirs too */
+    start(l, "room", "return function()\n"
+                     "  for i = 1, 8 do ff.activity('ok', {n = i}) end\n"
+                     "  local fs = {}\n"
+                     "  for i = 1, 8 do fs[i] = ff.start('checkpoint', {}) end\n"
+                     "  return ff.all(fs)\nend");
+    for (int i = 0; i < 6000 && progress_seen < before + count; i++)
+        os_sleep_ms(10);
+    os_sleep_ms(200);
+    assert_int_equal(progress_seen, before + count);
+}
+
+static void test_as_many_as_slots(void **state)
+{
+    expect_at_once(*state, 3);
+}
+
+static void test_brief_ones_make_room(void **state)
+{
+    restart_as_far(*state);
+    expect_at_once(*state, 7);
+}
+
 static int task_attempt(struct lab *l, const char *id)
 {
-    struct err err = {0};
-    Pb__DescribeWorkflowExecutionRequest r = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
-    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
-    ProtobufCMessage *m;
-    r.namespace_ = (char *)"default";
-    ex.workflow_id = (char *)id;
-    r.execution = &ex;
-    check(engine_call_sync(l->engine, ENGINE_DESCRIBE, &r.base, 0, &m, &err), &err);
-    const Pb__PendingWorkflowTaskInfo *t = ((Pb__DescribeWorkflowExecutionResponse *)m)->pending_workflow_task;
-    int attempt = t ? t->attempt : 0;
-    engine_free_message(m);
+    Pb__DescribeWorkflowExecutionResponse *d = describe(l, id);
+    int attempt = d->pending_workflow_task ? d->pending_workflow_task->attempt : 0;
+    engine_free_message(&d->base);
     return attempt;
+}
+
+/* Answers the first workflow task of a run as another script than its own would have. */
+static void answer_for(struct lab *l, const char *activity)
+{
+    struct err err = {0};
+    Pb__PollWorkflowTaskQueueRequest q = PB__POLL_WORKFLOW_TASK_QUEUE_REQUEST__INIT;
+    Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
+    Pb__RespondWorkflowTaskCompletedRequest r = PB__RESPOND_WORKFLOW_TASK_COMPLETED_REQUEST__INIT;
+    Pb__Command c = PB__COMMAND__INIT, *list[] = {&c};
+    Pb__ScheduleActivityTaskCommandAttributes at = PB__SCHEDULE_ACTIVITY_TASK_COMMAND_ATTRIBUTES__INIT;
+    Pb__ActivityType type = PB__ACTIVITY_TYPE__INIT;
+    ProtobufCMessage *m;
+    queue.name = (char *)"test-queue";
+    q.namespace_ = r.namespace_ = (char *)"default";
+    q.task_queue = at.task_queue = &queue;
+    check(engine_call_sync(l->engine, ENGINE_POLL_WORKFLOW_TASK, &q.base, 10000, &m, &err), &err);
+    r.task_token = ((Pb__PollWorkflowTaskQueueResponse *)m)->task_token;
+    type.name = (char *)activity;
+    at.activity_id = (char *)"1";
+    at.activity_type = &type;
+    at.start_to_close_timeout = pbx_duration(60 * NS_PER_S);
+    c.command_type = PB__COMMAND_TYPE__COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK;
+    c.attributes_case = PB__COMMAND__ATTRIBUTES_SCHEDULE_ACTIVITY_TASK_COMMAND_ATTRIBUTES;
+    c.schedule_activity_task_command_attributes = &at;
+    r.commands = list;
+    r.n_commands = 1;
+    check(engine_call_sync(l->engine, ENGINE_COMPLETE_WORKFLOW_TASK, &r.base, 0, NULL, &err), &err);
+    engine_free_message(&at.start_to_close_timeout->base);
+    engine_free_message(m);
 }
 
 /* A script that does not fit the history fails the task, again and again, but not the run; a mended one goes on. */
 static void test_mended_script(void **state)
 {
     struct lab *l = *state;
-    int before = progress_seen;
-    folder_script = "return function() ff.activity('ok', {n = 1}) ff.sleep('300ms')\n"
-                    "  return {n = ff.activity('ok', {n = 2}).summary.got} end";
-    start(l, "mend", NULL);
-    for (int i = 0; i < 400 && progress_seen == before; i++)
-        os_sleep_ms(5);
-    worker_stop(l->worker);
+    stop_worker(l);
     engine_free(l->engine);
+    open_engine(l); /* without polls */
     folder_script = "return function() ff.sleep('1h') return {} end";
-    open_engine(l);
+    start(l, "mend", folder_script);
+    answer_for(l, "ok");
     start_worker(l);
     for (int i = 0; i < 2000 && task_attempt(l, "mend") < 4; i++)
         os_sleep_ms(10);
     assert_true(task_attempt(l, "mend") >= 4);
-    folder_script = "return function() ff.activity('ok', {n = 1}) ff.sleep('300ms')\n"
+    folder_script = "return function() ff.activity('ok', {n = 1})\n"
                     "  return {n = 10 + ff.activity('ok', {n = 3}).summary.got} end";
     _cleanup_json_ json_t *j = result_of(l, "mend");
     assert_int_equal(json_i64(j, "n", 0), 13);
+    folder_script = NULL;
+}
+
+/* As a client which knows nothing of ff. input: NULL, or JSON; what is no JSON goes as bytes. */
+static void start_foreign(struct lab *l, const char *id, const char *input)
+{
+    struct err err = {0};
+    Pb__StartWorkflowExecutionRequest r = PB__START_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowType type = PB__WORKFLOW_TYPE__INIT;
+    Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
+    Pb__Memo memo = PB__MEMO__INIT;
+    Pb__Memo__FieldsEntry field = PB__MEMO__FIELDS_ENTRY__INIT, *fields[] = {&field};
+    _cleanup_json_ json_t *why = json_string("a test"), *j = input ? json_loads(input, 0, NULL) : NULL;
+    type.name = (char *)"t";
+    queue.name = (char *)"test-queue";
+    field.key = (char *)"why";
+    field.value = pbx_json_payload(why);
+    memo.fields = fields;
+    memo.n_fields = 1;
+    r.namespace_ = (char *)"default";
+    r.workflow_id = r.request_id = (char *)id;
+    r.workflow_type = &type;
+    r.task_queue = &queue;
+    r.memo = &memo;
+    r.input = j ? pbx_json_payloads(j) : NULL;
+    if (input && !j) {
+        r.input = pbx_json_payloads(why);
+        free(r.input->payloads[0]->metadata[0]->value.data);
+        r.input->payloads[0]->metadata[0]->value = (ProtobufCBinaryData){12, (uint8_t *)mem_strdup("binary/plain")};
+    }
+    check(engine_call_sync(l->engine, ENGINE_START_WORKFLOW, &r.base, 0, NULL, &err), &err);
+    engine_free_message(&field.value->base);
+    engine_free_message(r.input ? &r.input->base : NULL);
+}
+
+/* A run that a client started which knows nothing of ff: script, parameters and context are the toolbox's. */
+static void test_foreign_start(void **state)
+{
+    struct lab *l = *state;
+    static const char *const inputs[] = {NULL, "{\"n\": 40}", "{\"parameters\": {\"n\": 5}, \"run\": {\"id\": \"own\"}}"};
+    static const int sums[] = {3, 42, 7};
+    folder_script = "return function(input)\n"
+                    "  local p = input.parameters\n"
+                    "  return {got = ff.activity('ok', {n = p.n + p.m}).summary.got, id = input.run.id}\nend";
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++) {
+        char id[16];
+        snprintf(id, sizeof id, "foreign-%zu", i);
+        start_foreign(l, id, inputs[i]);
+        _cleanup_json_ json_t *j = result_of(l, id);
+        assert_int_equal(json_i64(j, "got", 0), sums[i]);
+        assert_string_equal(json_str(j, "id", ""), i == 2 ? "own" : id);
+    }
+    folder_script = NULL;
+}
+
+/* Whose parameters do not fit: the run fails at once, and says why. */
+static void test_foreign_refused(void **state)
+{
+    struct lab *l = *state;
+    static const char *const inputs[] = {"{\"bad\": 1}", "{\"parameters\": {\"bad\": 1}}", "no JSON"};
+    static const char *const words[] = {"parameter 'bad'", "parameter 'bad'", "input of the workflow"};
+    folder_script = "return function() return {} end";
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++) {
+        char id[16];
+        const Pb__HistoryEvent *e;
+        snprintf(id, sizeof id, "refused-%zu", i);
+        start_foreign(l, id, inputs[i]);
+        ProtobufCMessage *m = wait_end(l, id, &e);
+        assert_int_equal(e->event_type, PB__EVENT_TYPE__EVENT_TYPE_WORKFLOW_EXECUTION_FAILED);
+        const Pb__Failure *f = e->workflow_execution_failed_event_attributes->failure;
+        assert_non_null(strstr(f->message, words[i]));
+        assert_string_equal(f->application_failure_info->type, "BadInput");
+        assert_true(f->application_failure_info->non_retryable);
+        engine_free_message(m);
+    }
+    folder_script = NULL;
+}
+
+static size_t memo_fields(struct lab *l, const char *id, const char *key)
+{
+    size_t n = 0;
+    Pb__DescribeWorkflowExecutionResponse *d = describe(l, id);
+    const Pb__Memo *memo = d->workflow_execution_info->memo;
+    for (size_t i = 0; memo && i < memo->n_fields; i++)
+        n += strcmp(memo->fields[i]->key, key) == 0;
+    engine_free_message(&d->base);
+    return n;
+}
+
+/* It is pinned to the script that it began with, and so are the runs that continue it, through crashes and changes of the
+ * folder. */
+static void test_foreign_pinned(void **state)
+{
+    struct lab *l = *state;
+    int before = progress_seen;
+    folder_script = "return function(input)\n"
+                    "  local p = input.parameters\n"
+                    "  if p.n == 1 then return ff.continue_as_new({n = 2}) end\n"
+                    "  ff.activity('ok', {n = 1})\n"
+                    "  ff.sleep('200ms')\n"
+                    "  if p.n < 4 then return ff.continue_as_new({n = p.n + 1}) end\n"
+                    "  return {n = ff.activity('ok', {n = p.n}).summary.got, m = p.m}\nend";
+    start_foreign(l, "pinned", "{\"n\": 1}");
+    for (int i = 0; i < 2000 && progress_seen == before; i++)
+        os_sleep_ms(5);
+    assert_int_equal(memo_fields(l, "pinned", WORKER_MEMO_SCRIPT), 1);
+    stop_worker(l);
+    engine_free(l->engine);
+    folder_script = "return function() return {n = 'another'} end";
+    open_engine(l);
+    start_worker(l);
+    _cleanup_json_ json_t *j = result_of(l, "pinned");
+    assert_int_equal(json_i64(j, "n", 0), 4);
+    assert_int_equal(json_i64(j, "m", 0), 2);
+    assert_int_equal(memo_fields(l, "pinned", WORKER_MEMO_SCRIPT), 1);
+    assert_int_equal(memo_fields(l, "pinned", WORKER_MEMO_DEFAULTS), 1);
+    assert_int_equal(memo_fields(l, "pinned", "why"), 1); /* the client's own */
     folder_script = NULL;
 }
 
@@ -502,10 +923,21 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_partial_marks_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_artifacts_and_objects, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_later_runs_remember, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_survives_a_lost_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_reaches_the_module, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_does_not_wait_for_a_heartbeat, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_terminate_does_not_wait_for_a_heartbeat, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gives_back_what_it_ran, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_far_engine, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folders_are_clean, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_as_many_as_slots, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_brief_ones_make_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mended_script, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_pinned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_vertical, setup, teardown),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

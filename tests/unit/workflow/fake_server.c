@@ -115,6 +115,8 @@ void server_release(struct server *s)
     strbuf_release(&s->commands);
     strbuf_release(&s->logs);
     json_decref(s->final);
+    if (s->failure)
+        pb__failure__free_unpacked(s->failure, NULL);
     free(s->failure_type);
     free(s->failure_message);
     free(s->failure_stack);
@@ -232,8 +234,16 @@ static void on_fail(struct server *s, const Pb__FailWorkflowExecutionCommandAttr
     EVENT(e, a, WORKFLOW_EXECUTION_FAILED, WorkflowExecutionFailed, workflow_execution_failed)
     (void)e;
     (void)a;
-    s->failure_message = strdup(c->failure->message);
-    s->failure_type = strdup(c->failure->application_failure_info->type);
+    const Pb__Failure *inner = c->failure;
+    while (inner->cause && inner->failure_info_case != PB__FAILURE__FAILURE_INFO_APPLICATION_FAILURE_INFO)
+        inner = inner->cause;
+    ProtobufCMessage *copy;
+    assert_int_equal(pbx_dup(&c->failure->base, &copy, NULL), 0);
+    s->failure = (Pb__Failure *)copy;
+    s->failure_message = pbx_failure_text(c->failure);
+    s->failure_type = strdup(inner->failure_info_case == PB__FAILURE__FAILURE_INFO_APPLICATION_FAILURE_INFO
+                                 ? inner->application_failure_info->type
+                                 : "");
     s->failure_stack = strdup(c->failure->stack_trace);
 }
 

@@ -34,6 +34,7 @@ struct server {
     struct strbuf commands;        /* all commands so far, as text: one line a command */
     struct strbuf logs;
     json_t *final;                 /* result of a completed run */
+    Pb__Failure *failure; /* whole; its type is that of the first application failure, its message the whole chain's */
     char *failure_type, *failure_message, *failure_stack;
     Pb__EventType close_type;
     struct err err;

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "codec/json.h"
+#include "codec/pbx.h"
 #include "fake_server.h"
 
 #include <stdio.h>
@@ -233,7 +235,7 @@ static void test_errors(void **state)
     server_fail(&s, "bad", "Boom", "it broke");
     server_task(&s);
     assert_string_equal(s.failure_type, "Boom");
-    assert_string_equal(s.failure_message, "activity 'bad': it broke");
+    assert_string_equal(s.failure_message, "activity 'bad' failed: it broke");
     assert_non_null(strstr(s.failure_stack, "workflow.lua:1:"));
     assert_non_null(strstr(s.failure_stack, "workflow.lua:3:"));
     server_release(&s);
@@ -241,6 +243,52 @@ static void test_errors(void **state)
     expect_failure("error(ff.error{type = 'Own', message = 'words'})", "Own", "words");
     expect_failure("local x = nil; x.y = 1", "ScriptError", "workflow.lua:2: attempt to index a nil value (local 'x')");
     expect_failure("error(setmetatable({}, {__tostring = function() while true do end end}))", "ScriptError", "table without a message");
+}
+
+/* As Temporal's SDKs have it: around what failed, who failed. */
+static void test_failure_chain(void **state)
+{
+    struct server s;
+    server_start(&s, "return function() ff.activity('bad') end", NULL, NULL);
+    server_task(&s);
+    server_fail(&s, "bad", "Boom", "it broke");
+    server_task(&s);
+    const Pb__Failure *f = s.failure;
+    assert_string_equal(f->message, "activity 'bad' failed");
+    assert_string_equal(f->source, "FuzzForge");
+    assert_non_null(strstr(f->stack_trace, "workflow.lua:1:"));
+    assert_int_equal(f->failure_info_case, PB__FAILURE__FAILURE_INFO_ACTIVITY_FAILURE_INFO);
+    assert_string_equal(f->activity_failure_info->activity_type->name, "bad");
+    assert_string_equal(f->activity_failure_info->activity_id, "1");
+    assert_int_equal(f->activity_failure_info->scheduled_event_id, 5);
+    assert_int_equal(f->cause->failure_info_case, PB__FAILURE__FAILURE_INFO_APPLICATION_FAILURE_INFO);
+    assert_string_equal(f->cause->application_failure_info->type, "Boom");
+    assert_string_equal(f->cause->message, "it broke");
+    assert_null(f->cause->cause);
+    server_release(&s);
+
+    /* Raised again it is the same; with other words those stand in front of it. */
+    server_start(&s, "return function() local ok, e = pcall(ff.activity, 'bad') error(e, 0) end", NULL, NULL);
+    server_task(&s);
+    server_fail(&s, "bad", "Boom", "it broke");
+    server_task(&s);
+    assert_string_equal(s.failure->message, "activity 'bad' failed");
+    server_release(&s);
+    server_start(&s, "return function() local ok, e = pcall(ff.activity, 'bad') e.message = 'no luck' error(e) end", NULL, NULL);
+    server_task(&s);
+    server_fail(&s, "bad", "Boom", "it broke");
+    server_task(&s);
+    assert_string_equal(s.failure_message, "no luck: activity 'bad' failed: it broke");
+    assert_string_equal(s.failure->application_failure_info->type, "Boom");
+    server_release(&s);
+
+    server_start(&s, "return function() ff.child('kid') end", NULL, NULL);
+    server_task(&s);
+    server_fail(&s, "kid", "Boom", "it broke");
+    server_task(&s);
+    assert_string_equal(s.failure_message, "child workflow 'kid' failed: it broke");
+    assert_int_equal(s.failure->failure_info_case, PB__FAILURE__FAILURE_INFO_CHILD_WORKFLOW_EXECUTION_FAILURE_INFO);
+    server_release(&s);
 }
 
 static void test_timers_and_races(void **state)
@@ -271,6 +319,24 @@ static void test_timers_and_races(void **state)
     assert_string_equal(json_str(s.final, "e2", ""), "Cancelled");
     assert_true(json_flag(s.final, "dt", false));
     server_release(&s);
+}
+
+static void test_deadline(void **state)
+{
+    static const char script[] = "return function() ff.sleep(5) return {left = (ff.info().deadline or 0) - ff.now()} end";
+    struct server s;
+    (void)state;
+    for (int limited = 0; limited < 2; limited++) {
+        server_start(&s, script, NULL, NULL);
+        if (limited)
+            s.events.v[0]->workflow_execution_started_event_attributes->workflow_run_timeout = pbx_duration(60 * NS_PER_S);
+        server_task(&s);
+        server_fire(&s, NULL);
+        server_task(&s);
+        double left = json_num(s.final, "left", 0);
+        assert_true(limited ? left > 0 && left <= 60 : left < 0);
+        server_release(&s);
+    }
 }
 
 static void test_signals(void **state)
@@ -666,7 +732,9 @@ int main(void)
         cmocka_unit_test(test_values),     cmocka_unit_test(test_order),
         cmocka_unit_test(test_library),    cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_activities), cmocka_unit_test(test_context),
-        cmocka_unit_test(test_errors),     cmocka_unit_test(test_timers_and_races),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_failure_chain),     cmocka_unit_test(test_timers_and_races),
+        cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_signals),    cmocka_unit_test(test_queries),
         cmocka_unit_test(test_children),   cmocka_unit_test(test_continue_as_new),
         cmocka_unit_test(test_cancellation), cmocka_unit_test(test_coroutines_wait), cmocka_unit_test(test_many_signals), cmocka_unit_test(test_failed_cleanup),

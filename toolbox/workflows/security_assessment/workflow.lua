@@ -23,7 +23,7 @@ local function left_out(results, list)
   local seen, named, unnamed = {}, 0, 0
   for _, r in ipairs(results) do
     local s = r.result.summary
-    local n = (s.over_size or 0) + (s.binary or 0) + (s.minified or 0)
+    local n = (s.over_size or 0) + (s.binary or 0) + (s.minified or 0) + (s.passed_over or 0)
     for _, file in ipairs(s.left_out or {}) do
       n = n - 1
       if not seen[file.path] then

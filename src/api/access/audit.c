@@ -1,0 +1,144 @@
+#include "api/access/audit.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/utf8.h"
+#include "os/clock.h"
+#include "os/fault.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define SUBJECT_MAX 500
+#define LINE_MAX_BYTES 4096
+
+/* n = 0: the one that is written. */
+static char *file_path(const char *state_dir, int n)
+{
+    return n ? mem_printf("%s/audit/audit.%d.ndjson", state_dir, n) : mem_printf("%s/audit/audit.ndjson", state_dir);
+}
+
+static json_t *text_or_null(const char *s)
+{
+    char cut[SUBJECT_MAX + 1];
+    if (!s)
+        return json_null();
+    size_t n = utf8_cut(s, strlen(s), SUBJECT_MAX);
+    snprintf(cut, sizeof cut, "%.*s", (int)n, s);
+    return json_clean_string(cut);
+}
+
+static int make_line(const struct audit_entry *e, struct strbuf *line, struct err *err)
+{
+    char time[32];
+    _cleanup_json_ json_t *j =
+        json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:o, s:s, s:o, s:o, s:s}", "time", os_format_time(os_now_ns(), time), "who",
+                  "id",
+                  e->who->id, "name", e->who->name, "role", access_role_name(e->who->role), "via", e->via, "peer",
+                  text_or_null(e->peer), "action", e->action, "namespace", text_or_null(e->name_space), "subject",
+                  text_or_null(e->subject), "outcome", e->denied ? "denied" : "allowed");
+    int r = j ? json_write(j, line, err) : err_nomem(err);
+    strbuf_putc(line, '\n');
+    return r < 0 ? r : strbuf_check(line, err);
+}
+
+/* Under the lock. */
+static int rotate(const char *state_dir, struct err *err)
+{
+    int r = 0;
+    for (int i = AUDIT_FILES - 1; r == 0 && i > 0; i--) {
+        _cleanup_free_ char *from = file_path(state_dir, i - 1), *to = file_path(state_dir, i);
+        if (!from || !to)
+            return err_nomem(err);
+        if (os_exists(from))
+            r = os_rename(from, to, err);
+    }
+    return r;
+}
+
+/* A line that a full disk cut short is taken back, so that the next one stands on its own. */
+static int append(const char *path, const struct strbuf *line, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+    int r = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600, &fd, err);
+    if (r == 0 && fstat(fd, &st) < 0)
+        r = err_sys(err, errno, "%s", path);
+    if (r < 0)
+        return r;
+    r = os_write_full(fd, line->s, line->len, err);
+    int e = os_fault("fdatasync");
+    if (r == 0 && (e || fdatasync(fd) < 0))
+        r = err_sys(err, e ? e : errno, "sync %s", path);
+    if (r < 0 && ftruncate(fd, st.st_size) < 0)
+        return r;
+    return r;
+}
+
+int audit_write(const char *state_dir, const struct audit_entry *e, struct err *err)
+{
+    _cleanup_(strbuf_release) struct strbuf line = STRBUF_INIT_MAX(LINE_MAX_BYTES);
+    _cleanup_free_ char *dir = os_path_join(state_dir, "audit"), *lock = mem_printf("%s/audit/lock", state_dir);
+    _cleanup_free_ char *path = file_path(state_dir, 0);
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+    int r = dir && lock && path ? make_line(e, &line, err) : err_nomem(err);
+    if (r == 0)
+        r = os_mkdirs(dir, 0700, err);
+    if (r == 0)
+        r = os_open(lock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600, &fd, err);
+    while (r == 0 && flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            r = err_sys(err, errno, "lock %s", lock);
+    if (r == 0 && stat(path, &st) == 0 && (size_t)st.st_size + line.len > AUDIT_FILE_MAX)
+        r = rotate(state_dir, err);
+    if (r == 0)
+        r = append(path, &line, err);
+    return r < 0 ? err_wrap(err, "audit log") : 0;
+}
+
+static int read_one(const char *path, int (*one)(void *arg, json_t *entry, struct err *err), void *arg, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len;
+    int r = os_read_file(path, AUDIT_FILE_MAX * 2, &text, &len, err);
+    if (r < 0)
+        return r == -ERR_NOT_FOUND ? 0 : r;
+    for (char *p = text; r >= 0 && p < text + len;) {
+        size_t n = strcspn(p, "\n");
+        _cleanup_json_ json_t *j = NULL;
+        if (json_parse(p, n, LINE_MAX_BYTES, &j, NULL) < 0 || !json_is_object(j)) {
+            json_decref(j);
+            j = json_pack("{s:b}", "damaged", 1);
+        }
+        r = j ? one(arg, j, err) : err_nomem(err);
+        p += n + 1;
+    }
+    return r;
+}
+
+int audit_read(const char *state_dir, int (*one)(void *arg, json_t *entry, struct err *err), void *arg, struct err *err)
+{
+    int r = 0;
+    for (int i = AUDIT_FILES - 1; r >= 0 && i >= 0; i--) {
+        _cleanup_free_ char *path = file_path(state_dir, i);
+        r = path ? read_one(path, one, arg, err) : err_nomem(err);
+    }
+    return r < 0 ? r : 0;
+}
+
+int audit_allow(const char *state_dir, struct audit_entry *e, enum access_role needed, struct err *err)
+{
+    struct err denied = {0};
+    e->denied = access_allow(e->who, needed, e->name_space, &denied) < 0;
+    int r = audit_write(state_dir, e, err);
+    if (e->denied)
+        return err_copy(err, &denied); /* whether or not it could be written down */
+    return r;
+}

@@ -1,0 +1,411 @@
+/* Bodies of requests. JSON is gathered and parsed; an upload goes into the store while it arrives: the connection's thread
+ * fills one buffer while another thread empties the other, and when both are full the connection waits. */
+#include "api/rest/multipart.h"
+#include "api/rest/rest_internal.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/schema.h"
+#include "codec/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define BUFFER ((size_t)256 << 10)
+#define FIELD_MAX ((size_t)1 << 20)
+#define DRAIN_MAX ((uint64_t)16 << 30) /* of an upload that failed: clients look for an answer when they have sent all */
+
+struct field {
+    char name[64];
+    struct strbuf value;
+};
+
+struct body_upload {
+    struct exchange *x;
+    struct multipart *form; /* NULL: the body is the file */
+    struct ingest_options options;
+    struct ingest_upload *file;
+    bool file_seen, file_done;
+    struct field fields[10];
+    size_t fields_count;
+    struct field *current; /* NULL: the file */
+    bool in_file;
+    atomic_int error; /* 0: all is well */
+    struct err why;
+    uint64_t taken, drained;
+    /* Between the two threads: */
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    char *buffer[2];
+    size_t len[2];
+    int filling;       /* which one the connection's thread has */
+    bool busy;         /* the other one is being emptied */
+    bool waiting;      /* the connection waits for a buffer */
+    bool ended;        /* all has come */
+};
+
+/* --- parts ------------------------------------------------------------------------------------------------------ */
+
+static int invalid(struct body_upload *u, const char *field, struct err *err, const char *what)
+{
+    snprintf(u->x->field, sizeof u->x->field, "%.60s", field);
+    return err_set(err, ERR_INVALID, "%.60s: %s", field, what);
+}
+
+static int begin_file(struct body_upload *u, const char *name, struct err *err)
+{
+    const char *kind = upload_field(u->x, "kind");
+    u->options.folder = kind && strcmp(kind, "folder") == 0;
+    u->options.executable = kind && strcmp(kind, "executable") == 0;
+    if (kind && !u->options.folder && !u->options.executable)
+        return invalid(u, "kind", err, "folder or executable is wanted");
+    u->in_file = true;
+    u->file_seen = true;
+    return ingest_upload_new(u->x->svc.store, name, &u->options, &u->file, err);
+}
+
+static int on_part(void *arg, const char *name, const char *file_name, struct err *err)
+{
+    static const char *const known[] = {"parameters", "timeout", "name", "kind", "fail_on", "strict", "baseline",
+                                        "no_inline_suppressions", "notices"};
+    struct body_upload *u = arg;
+    u->in_file = false;
+    if (strcmp(name, "file") == 0) {
+        if (u->file_seen)
+            return invalid(u, name, err, "is given twice");
+        if (file_name && !utf8_valid(file_name, strlen(file_name)))
+            return invalid(u, name, err, "the name of the file is no UTF-8");
+        return begin_file(u, file_name ? file_name : "upload", err);
+    }
+    for (size_t i = 0; i < u->fields_count; i++)
+        if (strcmp(u->fields[i].name, name) == 0)
+            return invalid(u, name, err, "is given twice");
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (strcmp(known[i], name) != 0)
+            continue;
+        u->current = &u->fields[u->fields_count++];
+        snprintf(u->current->name, sizeof u->current->name, "%s", name);
+        u->current->value = (struct strbuf)STRBUF_INIT_MAX(FIELD_MAX);
+        return 0;
+    }
+    return invalid(u, name, err, "is no field of this form");
+}
+
+static int on_data(void *arg, const void *data, size_t len, struct err *err)
+{
+    struct body_upload *u = arg;
+    if (u->in_file) {
+        atomic_fetch_add(&u->x->rest->counters.upload_bytes, len);
+        return ingest_upload_write(u->file, data, len, err);
+    }
+    strbuf_append(&u->current->value, data, len);
+    return u->current->value.over ? err_set(err, ERR_LIMIT, "%s has over %zu bytes", u->current->name, FIELD_MAX)
+                                  : strbuf_check(&u->current->value, err);
+}
+
+static int on_end(void *arg, struct err *err)
+{
+    struct body_upload *u = arg;
+    struct strbuf *v = u->in_file ? NULL : &u->current->value;
+    u->file_done = u->file_done || u->in_file;
+    if (v && (!utf8_valid(strbuf_str(v), v->len) || memchr(strbuf_str(v), 0, v->len)))
+        return invalid(u, u->current->name, err, "no UTF-8 text");
+    return 0;
+}
+
+/* --- the other thread -------------------------------------------------------------------------------------------- */
+
+static void take(struct body_upload *u, const char *data, size_t len)
+{
+    int r;
+    if (u->error || !len)
+        return;
+    u->taken += len;
+    if (u->taken > u->x->rest->o.upload_max_bytes)
+        r = err_set(&u->why, ERR_LIMIT, "the upload has over %llu bytes", (unsigned long long)u->x->rest->o.upload_max_bytes);
+    else if (u->form)
+        r = multipart_feed(u->form, data, len, &u->why);
+    else
+        r = on_data(u, data, len, &u->why);
+    u->error = r < 0 ? r : 0;
+}
+
+static void finish(struct body_upload *u)
+{
+    if (!u->error && u->form)
+        u->error = multipart_finish(u->form, &u->why);
+    if (!u->error && !u->file_seen) {
+        snprintf(u->x->field, sizeof u->x->field, "file");
+        u->error = err_set(&u->why, ERR_INVALID, "file: is missing");
+    }
+    if (!u->error) {
+        exchange_work(u->x);
+        return;
+    }
+    ingest_upload_free(TAKE_PTR(u->file));
+    reply_error(u->x, &u->why);
+    atomic_fetch_sub(&u->x->rest->counters.working, 1);
+    u->x->phase = PHASE_ANSWERED;
+    http.MHD_resume_connection(u->x->conn);
+}
+
+/* Empties the buffer that is not being filled, then the other, as long as there is one. */
+static void empty(void *arg)
+{
+    struct body_upload *u = arg;
+    for (;;) {
+        int mine = !u->filling;
+        take(u, u->buffer[mine], u->len[mine]);
+        pthread_mutex_lock(&u->lock);
+        u->len[mine] = 0;
+        bool more = u->len[u->filling] == BUFFER || (u->ended && u->len[u->filling]);
+        bool wake = u->waiting;
+        if (more)
+            u->filling = mine;
+        u->busy = more;
+        u->waiting = false;
+        if (wake)
+            http.MHD_resume_connection(u->x->conn);
+        bool over = u->ended && !more;
+        if (!more && !over) /* the exchange may be gone from here on */
+            pthread_cond_signal(&u->idle);
+        pthread_mutex_unlock(&u->lock);
+        if (over)
+            finish(u);
+        if (!more)
+            return;
+    }
+}
+
+/* --- the connection's thread --------------------------------------------------------------------------------------- */
+
+/* Hands the full buffer over. Under the lock, and nothing is being emptied. */
+static bool hand_over(struct body_upload *u)
+{
+    u->filling = !u->filling;
+    u->busy = true;
+    if (jobs_add(u->x->rest->jobs, empty, u))
+        return true;
+    u->busy = false;
+    return false;
+}
+
+static enum MHD_Result upload_data(struct body_upload *u, const char *data, size_t *io_size)
+{
+    size_t given = 0;
+    bool ok = true, wait = false;
+    pthread_mutex_lock(&u->lock);
+    if (u->error) { /* nothing more is wanted; an answer can be given when all has come */
+        u->drained += *io_size;
+        ok = u->drained <= DRAIN_MAX;
+        given = *io_size;
+    }
+    while (ok && given < *io_size) {
+        size_t room = BUFFER - u->len[u->filling], n = *io_size - given < room ? *io_size - given : room;
+        memcpy(u->buffer[u->filling] + u->len[u->filling], data + given, n);
+        u->len[u->filling] += n;
+        given += n;
+        if (u->len[u->filling] < BUFFER)
+            continue;
+        if (u->busy) {
+            wait = true;
+            break;
+        }
+        ok = hand_over(u);
+    }
+    if (wait) {
+        u->waiting = true;
+        http.MHD_suspend_connection(u->x->conn);
+    }
+    pthread_mutex_unlock(&u->lock);
+    *io_size -= given;
+    return ok ? MHD_YES : MHD_NO;
+}
+
+static int begin_upload(struct exchange *x, bool form, const char *type, struct err *err)
+{
+    static const struct multipart_ops ops = {on_part, on_data, on_end};
+    struct body_upload *u = mem_zalloc(sizeof *u);
+    char boundary[MULTIPART_BOUNDARY_MAX + 1];
+    if (!u)
+        return err_nomem(err);
+    x->upload = u;
+    u->x = x;
+    atomic_fetch_add(&x->rest->counters.uploads, 1);
+    pthread_mutex_init(&u->lock, NULL);
+    pthread_cond_init(&u->idle, NULL);
+    for (int i = 0; i < 2; i++)
+        if (!(u->buffer[i] = mem_alloc(BUFFER)))
+            return err_nomem(err);
+    int r = target_ingest_options(&x->svc, "", &u->options, err);
+    u->options.tmp_dir = x->rest->o.upload_dir;
+    if (r == 0 && form) {
+        r = multipart_boundary(type, boundary, err);
+        return r < 0 ? r : multipart_new(boundary, &ops, u, &u->form, err);
+    }
+    const char *name = arg_text(x, "filename");
+    return r < 0 ? r : begin_file(u, name ? name : "upload", err);
+}
+
+/* --- all kinds ------------------------------------------------------------------------------------------------------ */
+
+static bool is_type(const char *given, const char *wanted)
+{
+    size_t n = strlen(wanted);
+    return strncasecmp(given, wanted, n) == 0 && (!given[n] || given[n] == ';' || given[n] == ' ');
+}
+
+static int wrong_type(struct exchange *x, const char *wanted, struct err *err)
+{
+    x->error_status = 415;
+    x->error_type = "UnsupportedMediaType";
+    return err_set(err, ERR_USAGE, "the Content-Type must be %s", wanted);
+}
+
+int body_begin(struct exchange *x, struct err *err)
+{
+    const char *type = request_header(x, "Content-Type"), *length = request_header(x, "Content-Length");
+    bool chunked = request_header(x, "Transfer-Encoding") != NULL;
+    unsigned long long bytes = length ? strtoull(length, NULL, 10) : 0;
+    bool upload = json_object_get(x->route->extra, "form") != NULL;
+    bool json = json_object_get(x->route->extra, "body") != NULL;
+    if (bytes > (upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX))
+        return err_set(err, ERR_LIMIT, "the body has over %llu bytes",
+                       (unsigned long long)(upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX));
+    if (upload && !length && !chunked) {
+        x->error_status = 411;
+        x->error_type = "LengthRequired";
+        return err_set(err, ERR_USAGE, "a Content-Length is wanted");
+    }
+    if (upload) {
+        bool form = type && is_type(type, "multipart/form-data");
+        if (!form && !(type && is_type(type, "application/octet-stream")))
+            return wrong_type(x, "multipart/form-data or application/octet-stream", err);
+        return begin_upload(x, form, type, err);
+    }
+    if (json && (bytes || chunked) && !(type && is_type(type, "application/json")))
+        return wrong_type(x, "application/json", err);
+    return 0;
+}
+
+enum MHD_Result body_data(struct exchange *x, const char *data, size_t *io_size)
+{
+    if (x->upload)
+        return upload_data(x->upload, data, io_size);
+    if (json_object_get(x->route->extra, "body") || x->route->mount)
+        strbuf_append(&x->body, data, *io_size);
+    *io_size = 0;
+    return MHD_YES; /* what is over the maximum is told at its end */
+}
+
+void body_end(struct exchange *x)
+{
+    struct body_upload *u = x->upload;
+    pthread_mutex_lock(&u->lock);
+    u->ended = true;
+    bool idle = !u->busy;
+    if (idle) {
+        u->filling = !u->filling;
+        u->busy = true;
+    }
+    pthread_mutex_unlock(&u->lock);
+    if (!idle || jobs_add(x->rest->jobs, empty, u))
+        return;
+    u->error = err_set(&u->why, ERR_BUSY, "too many requests at a time");
+    finish(u);
+}
+
+void body_free(struct exchange *x)
+{
+    struct body_upload *u = x->upload;
+    if (!u)
+        return;
+    pthread_mutex_lock(&u->lock); /* the client has gone while a buffer is being emptied */
+    if (!u->ended && u->busy) {
+        u->error = -ERR_CANCELLED;
+        while (u->busy)
+            pthread_cond_wait(&u->idle, &u->lock);
+    }
+    pthread_mutex_unlock(&u->lock);
+    multipart_free(u->form);
+    ingest_upload_free(u->file);
+    for (size_t i = 0; i < u->fields_count; i++)
+        strbuf_release(&u->fields[i].value);
+    free(u->buffer[0]);
+    free(u->buffer[1]);
+    pthread_mutex_destroy(&u->lock);
+    pthread_cond_destroy(&u->idle);
+    free(u);
+    x->upload = NULL;
+}
+
+const char *upload_field(const struct exchange *x, const char *name)
+{
+    for (size_t i = 0; i < x->upload->fields_count; i++)
+        if (strcmp(x->upload->fields[i].name, name) == 0)
+            return strbuf_str(&x->upload->fields[i].value);
+    return NULL;
+}
+
+int upload_take(struct exchange *x, struct ingest_result *ret, struct err *err)
+{
+    int r = ingest_upload_finish(x->upload->file, ret, err);
+    ingest_upload_free(TAKE_PTR(x->upload->file));
+    return r;
+}
+
+/* Whole numbers that 64 bits do not hold are taken as JavaScript takes them; the rest stays whole. */
+static json_t *whole_again(json_t *j)
+{
+    const char *key;
+    json_t *v;
+    size_t i;
+    double d = json_is_real(j) ? json_real_value(j) : 0.5;
+    if (d > -9e15 && d < 9e15 && d == (double)(int64_t)d) {
+        json_decref(j);
+        return json_integer((json_int_t)d);
+    }
+    json_object_foreach(j, key, v)
+        json_object_set_new(j, key, whole_again(json_incref(v)));
+    json_array_foreach(j, i, v)
+        json_array_set_new(j, i, whole_again(json_incref(v)));
+    return j;
+}
+
+static int parse(struct exchange *x, struct err *err)
+{
+    int r = json_parse(x->body.s, x->body.len, JSON_BODY_MAX, &x->json, err);
+    if (r != -ERR_INVALID || !strstr(err->msg, "too big integer"))
+        return r;
+    json_t *j = json_loadb(x->body.s, x->body.len,
+                           JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    x->json = j ? whole_again(j) : NULL;
+    return x->json ? 0 : r;
+}
+
+int body_json(struct exchange *x, struct err *err)
+{
+    const char *name = json_string_value(json_object_get(x->route->extra, "body"));
+    if (x->body.over)
+        return err_set(err, ERR_LIMIT, "the body has over %zu bytes", JSON_BODY_MAX);
+    int r = strbuf_check(&x->body, err);
+    if (r == 0 && x->body.len == 0) {
+        if (name && strcmp(name, "Any") == 0)
+            return 0;
+        return err_set(err, ERR_INVALID, "a JSON body is wanted");
+    }
+    if (r == 0)
+        r = parse(x, err);
+    if (r < 0 || !name)
+        return r;
+    struct err why = {0};
+    r = schema_apply(api_schema(&x->rest->api, name), x->json, "field", &why);
+    if (r == 0)
+        return 0;
+    const char *quoted = strchr(why.msg, '\'');
+    size_t n = quoted ? strcspn(quoted + 1, "'") : strcspn(why.msg, ":");
+    snprintf(x->field, sizeof x->field, "%.*s", (int)(n < 60 ? n : 60), quoted ? quoted + 1 : why.msg);
+    return err_copy(err, &why);
+}

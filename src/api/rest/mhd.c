@@ -1,0 +1,30 @@
+#include "api/rest/mhd.h"
+
+#include "base/cleanup.h"
+#include "os/library.h"
+
+#include <pthread.h>
+
+struct http_calls http;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct err why;
+
+static const struct os_symbol mhd_calls[] = {
+#define X(f) {#f, &http.f},
+    MHD_CALLS(X)};
+static const struct os_symbol wslay_calls[] = {
+    WSLAY_CALLS(X)
+#undef X
+};
+
+static void load(void)
+{
+    if (os_library_load("libmicrohttpd.so.12", mhd_calls, ARRAY_LEN(mhd_calls), &why) == 0)
+        os_library_load("libwslay.so.1", wslay_calls, ARRAY_LEN(wslay_calls), &why);
+}
+
+int http_load(struct err *err)
+{
+    pthread_once(&once, load);
+    return why.code ? err_set(err, ERR_MISSING, "REST cannot be served: %s", why.msg) : 0;
+}

@@ -1,0 +1,11 @@
+/* X(operation) of each route of api.yaml: the function do_OPERATION serves it. */
+X(root) X(health) X(health_live) X(health_ready) X(metrics) X(openapi)
+X(list_workflows) X(metadata_schema) X(workflow_metadata) X(workflow_parameters) X(worker_info) X(submit) X(upload)
+X(list_runs) X(show_run) X(delete_run) X(run_status) X(run_findings) X(workflow_findings) X(run_summary)
+X(cancel_run) X(terminate_run) X(retry_run) X(signal_run)
+X(query_run) X(query_run_with) X(resolve_run) X(run_history) X(run_events) X(run_log)
+X(list_artifacts) X(get_artifact) X(list_findings) X(list_modules) X(show_module) X(server_status) X(list_workers)
+X(list_tokens) X(create_token) X(revoke_token) X(list_store) X(list_suppressions) X(add_suppressions) X(remove_suppressions)
+X(show_object) X(get_object) X(delete_object)
+X(fuzzing_stats) X(post_stats) X(fuzzing_series) X(fuzzing_crashes) X(post_crash) X(fuzzing_stream) X(fuzzing_live)
+X(delete_fuzzing) X(open_session) X(show_session) X(close_session)

@@ -1,0 +1,223 @@
+/* The parts of the server: its table (api.c), connections and requests (server.c), bodies (body.c), threads that may block
+ * (jobs.c), answers (reply.c), streams (stream.c, socket.c), and what each route does (do_*.c). */
+#ifndef FF_API_REST_REST_INTERNAL_H
+#define FF_API_REST_REST_INTERNAL_H
+
+#include "api/rest/feed.h"
+#include "api/rest/mhd.h"
+#include "api/rest/rest.h"
+#include "api/rest/target.h"
+#include "api/rest/tls.h"
+#include "api/service/run.h"
+#include "api/service/submit.h"
+#include "base/histogram.h"
+#include "base/strbuf.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define ROUTES_MAX 96
+#define JSON_BODY_MAX ((size_t)4 << 20)
+#define NAME_ID_LEN 26
+
+struct exchange;
+
+/* --- the table ------------------------------------------------------------------------------------------------------ */
+
+typedef int do_route(struct exchange *x, struct err *err);
+
+struct route {
+    const char *method, *path, *op, *summary;
+    enum rest_role role;
+    const json_t *extra; /* the object of api.yaml; NULL: none */
+    char *text;          /* parts point into it */
+    const char *parts[TARGET_PARTS_MAX]; /* "{name}" is a parameter */
+    size_t parts_count;
+    do_route *run;
+    const struct rest_mount *mount;
+    bool any_method; /* of a mount */
+    bool lasts; /* a stream: how long it takes says nothing */
+    struct histogram took;
+};
+
+struct api {
+    json_t *doc;
+    struct route routes[ROUTES_MAX];
+    size_t count;
+    char *openapi; /* text of the document */
+};
+
+int api_load(struct api *a, const struct rest_mount *mounts, bool open, struct err *err);
+void api_release(struct api *a);
+/* The route; NULL: there is none, and then ret_allow (64 bytes) has the methods of that path, or "". HEAD is GET's. */
+const struct route *api_find(const struct api *a, const char *method, const struct target *t, char *ret_allow);
+const json_t *api_schema(const struct api *a, const char *name);
+const json_t *api_parameter(const struct api *a, const char *name);
+/* Checks path, query and headers. *ret_args: what was given, {name: value}. ret_field (64 bytes): what is wrong. */
+int api_arguments(const struct api *a, const struct exchange *x, json_t **ret_args, char *ret_field, struct err *err);
+int openapi_write(const struct api *a, bool open, char **ret, struct err *err);
+
+/* --- jobs ------------------------------------------------------------------------------------------------------------ */
+
+struct jobs;
+int jobs_new(struct jobs **ret, struct err *err);
+/* False: too much is waiting. */
+bool jobs_add(struct jobs *j, void (*run)(void *arg), void *arg);
+size_t jobs_waiting(struct jobs *j);
+/* Waits for all of them; none are taken from here on. NULL is fine. */
+void jobs_drain(struct jobs *j);
+void jobs_free(struct jobs *j); /* drained before; NULL is fine */
+
+/* --- requests --------------------------------------------------------------------------------------------------------- */
+
+struct answer {
+    int status; /* 0: none yet */
+    const char *type;
+    char *text;
+    size_t len;
+    char etag[40], allow[64], link[8], retry_after[8];
+    char header[2][256];
+    bool replayed;              /* an idempotent request that was done before */
+    struct MHD_Response *ready; /* of a stream, an upgrade; else NULL */
+};
+
+enum phase { PHASE_BODY, PHASE_WORKING, PHASE_ANSWERED, PHASE_SENT };
+
+struct body_upload;
+
+struct exchange {
+    struct rest *rest;
+    struct MHD_Connection *conn;
+    char id[NAME_ID_LEN + 1];
+    char method[16];
+    struct target target;
+    int target_error; /* of its parsing; 0: it is fine */
+    struct err target_why;
+    const struct route *route;
+    struct rest_caller caller;
+    struct service svc; /* for the caller's namespace */
+    char key[LIVE_KEY_MAX];
+    json_t *args; /* checked: path, query and header parameters */
+    enum phase phase;
+    struct strbuf body;
+    json_t *json;
+    struct body_upload *upload;
+    struct answer answer;
+    char field[64];         /* what a 422 is about */
+    const char *error_type; /* of the error, where it is not the code's own */
+    int error_status;       /* the same; 0: the code's */
+    bool gzip, head;
+    int64_t begun_ns;
+    uint64_t sent;
+};
+
+/* A checked argument, or NULL. */
+const char *arg_text(const struct exchange *x, const char *name);
+int64_t arg_number(const struct exchange *x, const char *name, int64_t def);
+/* A header of the request, or NULL. */
+const char *request_header(const struct exchange *x, const char *name);
+
+/* Each takes what it is given. */
+int reply_json(struct exchange *x, int status, json_t *j, struct err *err);
+int reply_text(struct exchange *x, int status, const char *type, char *text, size_t len, struct err *err);
+int reply_message(struct exchange *x, const char *run_id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Makes an error the answer. */
+void reply_error(struct exchange *x, const struct err *why);
+/* A 422 that names the field. */
+int bad_field(struct exchange *x, const char *field, struct err *err);
+/* Sets the ETag of the answer from its text, and makes it a 304 if the client has it. */
+void reply_etag(struct exchange *x);
+enum MHD_Result reply_send(struct exchange *x);
+
+/* Has the client shown a certificate of the authority? */
+bool exchange_certified(const struct exchange *x);
+/* The cookie of a browser's session, by its name and its value; NULL: none was sent. */
+const char *session_cookie_name(const struct rest *r);
+const char *session_cookie(const struct exchange *x);
+/* Who asks, and whether he may; a refused change is written into the audit log. Sets caller and svc. */
+int exchange_rights(struct exchange *x, struct err *err);
+/* A change is written down before it is made. In a thread of the jobs. */
+int exchange_audit(const struct exchange *x, struct err *err);
+/* The run that the path names. */
+int exchange_run(struct exchange *x, struct run_info *ret, struct err *err);
+/* What a run of the caller's namespace is called in live.h; valid until the next call. */
+const char *exchange_key(struct exchange *x, const char *run_id);
+/* What an engine is given as the id of a request: made of the client's Idempotency-Key, if there is one, and of what. */
+int key_request_id(struct exchange *x, const char *what, char ret[37], struct err *err);
+/* In a thread of the jobs: runs the route and makes an answer of what it gives; then wakes the connection. */
+void exchange_work(void *arg);
+
+/* --- bodies ------------------------------------------------------------------------------------------------------------ */
+
+/* On the first call: what kind of body comes. -ERR: answered at once. */
+int body_begin(struct exchange *x, struct err *err);
+/* A piece has come. */
+enum MHD_Result body_data(struct exchange *x, const char *data, size_t *io_size);
+/* All has come: the exchange goes to work. */
+void body_end(struct exchange *x);
+void body_free(struct exchange *x);
+/* What was gathered, as x->json, checked; in a thread of the jobs. An empty body for schema Any leaves it NULL. */
+int body_json(struct exchange *x, struct err *err);
+/* Of an upload, after its end: fields and target. */
+const char *upload_field(const struct exchange *x, const char *name);
+int upload_take(struct exchange *x, struct ingest_result *ret, struct err *err);
+
+/* --- the server --------------------------------------------------------------------------------------------------------- */
+
+struct stream;
+struct sockets;
+
+struct rest_counters {
+    atomic_uint_fast64_t requests, errors, bytes, uploads, upload_bytes;
+    atomic_int connections, working;
+};
+
+struct rest {
+    struct rest_options o;
+    struct MHD_Daemon *daemon;
+    struct rest_tls *tls; /* NULL: none */
+    struct api api;
+    struct jobs *jobs;
+    struct sockets *sockets;
+    int port;
+    unsigned connections_max;
+    char host[80]; /* of the address */
+    int64_t started_ns;
+    atomic_bool stopping;
+    atomic_int exchanges;
+    char name[NAME_ID_LEN + 1]; /* what ids of requests begin with */
+    atomic_uint_fast64_t named;
+    struct rest_counters counters;
+    pthread_mutex_t lock; /* streams, connections, cache */
+    pthread_cond_t cond;
+    struct stream *streams;
+    struct conn *conns;
+    pthread_t clock;
+    bool clock_started;
+    struct status_cache *cache;
+};
+
+/* Makes the answer a stream of what the feed gives; takes it, also when it fails. */
+int stream_feed(struct exchange *x, struct rest_feed *feed, struct err *err);
+/* The client's address. */
+void exchange_peer(const struct exchange *x, char *buf, size_t size);
+do_route do_mount;
+
+/* Wakes streams (feeds: those alone that others fill): for signs of life, and when the server stops. Under no lock. */
+void streams_wake(struct rest *r, bool feeds);
+
+int sockets_new(struct rest *r, struct sockets **ret, struct err *err);
+void sockets_free(struct sockets *s);
+
+/* Answers of /runs/{id}/status for a moment: whoever polls asks often. */
+bool status_cached(struct exchange *x, const char *run_id);
+void status_keep(struct rest *r, const char *run_id, const char *text, size_t len);
+void status_forget(struct rest *r, const char *run_id);
+
+void metrics_write(struct rest *r, struct strbuf *out);
+
+#define X(op) do_route do_##op;
+#include "api/rest/ops.h"
+#undef X
+
+#endif

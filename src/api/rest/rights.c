@@ -1,0 +1,83 @@
+/* Who may ask a route, and the audit log of what is changed. */
+#include "api/rest/rest_internal.h"
+
+#include "api/access/audit.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What goes into an entry, for a thread that may block. */
+struct entry {
+    struct access_caller who;
+    char peer[64], subject[ENGINE_ID_MAX + 1];
+    const char *action, *state_dir;
+};
+
+static bool fill(const struct exchange *x, struct entry *e)
+{
+    const char *subject = arg_text(x, "run_id") ? arg_text(x, "run_id") : arg_text(x, "token_name");
+    e->action = json_str(x->route->extra, "audit", NULL);
+    e->state_dir = x->svc.state_dir;
+    if (!e->action)
+        return false;
+    const struct rest_caller *c = &x->caller;
+    snprintf(e->who.id, sizeof e->who.id, "%.*s", ACCESS_ID_LEN, c->id);
+    snprintf(e->who.name, sizeof e->who.name, "%.*s", ACCESS_NAME_MAX, c->name);
+    snprintf(e->who.name_space, sizeof e->who.name_space, "%.*s", ACCESS_NAME_MAX, service_namespace(&x->svc));
+    e->who.role = c->role == REST_ADMIN ? ACCESS_ADMIN : c->role == REST_OPERATOR ? ACCESS_OPERATOR : ACCESS_VIEWER;
+    snprintf(e->subject, sizeof e->subject, "%s", subject ? subject : arg_text(x, "workflow") ? arg_text(x, "workflow") : "");
+    exchange_peer(x, e->peer, sizeof e->peer);
+    return true;
+}
+
+static int write_entry(const struct entry *e, bool denied, struct err *err)
+{
+    struct audit_entry a = {.who = &e->who, .via = "rest", .peer = e->peer, .action = e->action, .name_space = e->who.name_space,
+                            .subject = *e->subject ? e->subject : NULL, .denied = denied};
+    return audit_write(e->state_dir, &a, err);
+}
+
+static void write_denied(void *arg)
+{
+    struct err err = {0};
+    if (write_entry(arg, true, &err) < 0)
+        log_error("%s", err.msg);
+    free(arg);
+}
+
+int exchange_audit(const struct exchange *x, struct err *err)
+{
+    struct entry e = {0};
+    return fill(x, &e) ? write_entry(&e, false, err) : 0;
+}
+
+int exchange_rights(struct exchange *x, struct err *err)
+{
+    x->svc = *x->rest->o.service;
+    if (x->route->role == REST_NONE)
+        return 0;
+    bool reads = strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0;
+    struct rest_credentials c = {.authorization = request_header(x, "Authorization"),
+                                 .session = session_cookie(x),
+                                 .csrf = request_header(x, "X-CSRF-Token"),
+                                 .changes = !reads,
+                                 .certificate = exchange_certified(x)};
+    int r = x->rest->o.authenticate(x->rest->o.arg, &c, &x->caller, err);
+    if (r == -ERR_PERMISSION)
+        x->error_type = "CsrfToken";
+    if (r < 0)
+        return r;
+    if (x->caller.name_space[0])
+        x->svc.name_space = x->caller.name_space;
+    if (x->caller.role < x->route->role)
+        r = err_set(err, ERR_PERMISSION, "that needs more rights than the token has");
+    else if (x->caller.name_space[0] && json_flag(x->route->extra, "all", false))
+        r = err_set(err, ERR_PERMISSION, "that is for tokens of all namespaces");
+    struct entry *e = r < 0 ? mem_zalloc(sizeof *e) : NULL;
+    if (e && !(fill(x, e) && jobs_add(x->rest->jobs, write_denied, e)))
+        free(e);
+    return r;
+}

@@ -1,0 +1,635 @@
+/* Connections and requests: what libmicrohttpd calls, on its one thread. */
+#include "api/rest/rest_internal.h"
+
+#include "api/grpc/auth.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "os/clock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTION_MEMORY ((size_t)32 << 10) /* cleared after each request */
+#define IDLE_S 75            /* nothing comes or goes */
+#define HEAD_MS 20000        /* from a connection's begin, or its last answer, to the end of a request's headers */
+#define KEEP_MS 60000        /* the same, where nothing of the request has come */
+#define CROWDED_MS 1000      /* either, where there is room for few more */
+#define FILES_KEPT 1000      /* descriptors for all else */
+#define PING_EVERY_TICKS 15  /* of a second */
+#define CACHE_MS 50
+#define DRAIN_MAX ((unsigned long long)64 << 20) /* of a body that is not wanted */
+
+/* A connection, watched so that one which sends its headers byte by byte ends. */
+struct conn {
+    struct conn *next, **here;
+    int fd;
+    _Atomic(int64_t) since_ms;
+    atomic_bool busy; /* a request's headers were there */
+    enum { CERTIFICATE_UNKNOWN, CERTIFICATE_NONE, CERTIFICATE_SHOWN } certificate; /* of the client */
+};
+
+static int64_t now_ms(void)
+{
+    return os_mono_ns() / NS_PER_MS;
+}
+
+/* --- where it is served ------------------------------------------------------------------------------------------ */
+
+int rest_check(const char *address, bool tls, bool open, struct err *err)
+{
+    bool loopback;
+    int r = auth_address(address, &loopback, err);
+    if (r < 0)
+        return r;
+    if (!loopback && !tls) {
+        err_set(err, ERR_USAGE, "%s is reachable from other machines: it needs TLS", address);
+        return err_hint(err, "--tls-cert FILE --tls-key FILE, or listen at 127.0.0.1");
+    }
+    if (!loopback && open)
+        return err_set(err, ERR_USAGE, "--insecure-loopback is for addresses of this machine alone, not for %s", address);
+    return 0;
+}
+
+/* What address a socket has. One of the Unix kind is this machine's. */
+static int address_of(int fd, char *ret, size_t size, int *ret_port, struct err *err)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof a;
+    char host[INET6_ADDRSTRLEN] = "127.0.0.1";
+    if (getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+        return err_sys(err, errno, "the socket that is listened at");
+    bool v6 = a.ss_family == AF_INET6;
+    const struct sockaddr_in6 *six = (struct sockaddr_in6 *)&a;
+    const struct sockaddr_in *four = (struct sockaddr_in *)&a;
+    if (v6)
+        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
+    else if (a.ss_family == AF_INET)
+        inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
+    *ret_port = ntohs(v6 ? six->sin6_port : a.ss_family == AF_INET ? four->sin_port : 0);
+    snprintf(ret, size, v6 ? "[%s]:%d" : "%s:%d", host, *ret_port);
+    return 0;
+}
+
+static int open_socket(const char *address, char *host, size_t size, int *ret_fd, int *ret_port, struct err *err)
+{
+    const char *colon = strrchr(address, ':');
+    size_t n = (size_t)(colon - address);
+    bool brackets = address[0] == '[';
+    snprintf(host, size, "%.*s", (int)(brackets ? n - 2 : n), brackets ? address + 1 : address);
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
+    int e = getaddrinfo(host, colon + 1, &hints, &list);
+    if (e)
+        return err_set(err, ERR_USAGE, "%s: %s", address, gai_strerror(e));
+    _cleanup_close_ int fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int one = 1, r = 0;
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (fd < 0 || bind(fd, list->ai_addr, list->ai_addrlen) < 0 || listen(fd, 1024) < 0)
+        r = errno == EADDRINUSE ? err_set(err, ERR_BUSY, "%s is in use", address) : err_sys(err, errno, "listen at %s", address);
+    freeaddrinfo(list);
+    char real[80];
+    if (r == 0)
+        r = address_of(fd, real, sizeof real, ret_port, err);
+    if (r == 0)
+        *ret_fd = TAKE_FD(fd);
+    return r;
+}
+
+static int get_socket(struct rest *r, int *ret_fd, struct err *err)
+{
+    char address[80];
+    if (!r->o.listen_fd) {
+        int c = rest_check(r->o.address, r->o.tls.on, r->o.open, err);
+        return c < 0 ? c : open_socket(r->o.address, r->host, sizeof r->host, ret_fd, &r->port, err);
+    }
+    *ret_fd = r->o.listen_fd;
+    int c = address_of(r->o.listen_fd, address, sizeof address, &r->port, err);
+    if (c == 0)
+        c = rest_check(address, r->o.tls.on, r->o.open, err);
+    if (c == 0 && fcntl(*ret_fd, F_SETFL, O_NONBLOCK) < 0)
+        c = err_sys(err, errno, "the socket that is listened at");
+    snprintf(r->host, sizeof r->host, "%.*s", (int)(strrchr(address, ':') - address), address);
+    return c;
+}
+
+/* --- who asks ------------------------------------------------------------------------------------------------------ */
+
+/* A host that a page of another origin could not make a browser send. */
+static bool host_allowed(const struct rest *r, const char *host)
+{
+    char name[256];
+    size_t n = strlen(host);
+    const char *end = host[0] == '[' ? strchr(host, ']') : strrchr(host, ':');
+    if (host[0] == '[' && end)
+        n = (size_t)(end - host) + 1;
+    else if (end)
+        n = (size_t)(end - host);
+    if (!n || n >= sizeof name)
+        return false;
+    snprintf(name, sizeof name, "%.*s", (int)n, host);
+    struct in_addr a;
+    if (strcasecmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0 || strcasecmp(name, r->host) == 0 ||
+        (inet_pton(AF_INET, name, &a) == 1 && ntohl(a.s_addr) >> 24 == 127))
+        return true;
+    for (const char *const *h = r->o.hosts; h && *h; h++)
+        if (strcasecmp(*h, name) == 0)
+            return true;
+    return false;
+}
+
+static int check_origin(struct exchange *x, struct err *err)
+{
+    const char *host = request_header(x, "Host"), *origin = request_header(x, "Origin");
+    if (!host || !host_allowed(x->rest, host)) {
+        x->error_type = "HostNotAllowed";
+        err_set(err, ERR_PERMISSION, "the Host '%.100s' is not one of this server's", host ? host : "");
+        return err_hint(err, "--allow-host NAME adds one");
+    }
+    const char *at = origin ? strstr(origin, "://") : NULL;
+    if (!origin || (at && host_allowed(x->rest, at + 3)))
+        return 0;
+    x->error_type = "OriginNotAllowed";
+    return err_set(err, ERR_PERMISSION, "the Origin '%.100s' is not one of this server's", origin);
+}
+
+/* --- requests ------------------------------------------------------------------------------------------------------- */
+
+/* As a ULID looks: the server's own beginning, then a number. */
+static void name_request(struct exchange *x)
+{
+    uint64_t n = atomic_fetch_add(&x->rest->named, 1);
+    memcpy(x->id, x->rest->name, NAME_ID_LEN + 1);
+    for (int i = NAME_ID_LEN - 1; i >= NAME_ID_LEN - 12; i--, n >>= 4)
+        x->id[i] = "0123456789ABCDEF"[n & 15];
+}
+
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+    struct rest *r = cls;
+    struct exchange *x = mem_zalloc(sizeof *x);
+    if (!x)
+        return NULL;
+    x->rest = r;
+    x->conn = conn;
+    x->begun_ns = os_mono_ns();
+    x->body = (struct strbuf)STRBUF_INIT_MAX(JSON_BODY_MAX);
+    x->target_error = target_parse(uri, strlen(uri), &x->target, &x->target_why);
+    name_request(x);
+    atomic_fetch_add(&r->exchanges, 1);
+    return x;
+}
+
+static int find_route(struct exchange *x, const char *method, struct err *err)
+{
+    snprintf(x->method, sizeof x->method, "%s", method);
+    x->head = strcmp(method, "HEAD") == 0;
+    if (x->target_error) {
+        x->error_status = x->target_error == -ERR_LIMIT ? 414 : 400;
+        return err_copy(err, &x->target_why);
+    }
+    x->route = api_find(&x->rest->api, method, &x->target, x->answer.allow);
+    if (x->route) {
+        x->answer.allow[0] = 0;
+        return 0;
+    }
+    if (!x->answer.allow[0])
+        return err_set(err, ERR_NOT_FOUND, "there is nothing here; /openapi.json says what there is");
+    x->error_status = 405;
+    x->error_type = "MethodNotAllowed";
+    return err_set(err, ERR_USAGE, "%.20s is not one of this path's methods: %s", method, x->answer.allow);
+}
+
+static void wake(struct exchange *x)
+{
+    x->phase = PHASE_ANSWERED;
+    http.MHD_resume_connection(x->conn);
+}
+
+void exchange_work(void *arg)
+{
+    struct exchange *x = arg;
+    struct err err = {0};
+    int r = exchange_audit(x, &err);
+    if (r == 0)
+        r = x->route->run(x, &err);
+    if (r < 0) {
+        err.code = err.code ? err.code : -r;
+        reply_error(x, &err);
+    }
+    atomic_fetch_sub(&x->rest->counters.working, 1);
+    wake(x);
+}
+
+static enum MHD_Result to_work(struct exchange *x)
+{
+    struct err err = {0};
+    x->phase = PHASE_WORKING;
+    atomic_fetch_add(&x->rest->counters.working, 1);
+    http.MHD_suspend_connection(x->conn);
+    if (x->upload) {
+        body_end(x);
+        return MHD_YES;
+    }
+    if (jobs_add(x->rest->jobs, exchange_work, x))
+        return MHD_YES;
+    atomic_fetch_sub(&x->rest->counters.working, 1);
+    x->error_status = 429;
+    x->error_type = "TooManyRequests";
+    err_set(&err, ERR_BUSY, "too many requests at a time");
+    reply_error(x, &err);
+    wake(x);
+    return MHD_YES;
+}
+
+static struct conn *conn_of(const struct exchange *x)
+{
+    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return i ? i->socket_context : NULL;
+}
+
+bool exchange_certified(const struct exchange *x)
+{
+    struct conn *c = x->rest->tls ? conn_of(x) : NULL;
+    if (c && c->certificate == CERTIFICATE_UNKNOWN)
+        c->certificate = rest_tls_verified(x->rest->tls, x->conn) ? CERTIFICATE_SHOWN : CERTIFICATE_NONE;
+    return c && c->certificate == CERTIFICATE_SHOWN;
+}
+
+static void mark_busy(struct exchange *x, bool busy, int64_t ms)
+{
+    struct conn *c = conn_of(x);
+    if (!c)
+        return;
+    atomic_store(&c->since_ms, ms);
+    atomic_store(&c->busy, busy);
+}
+
+/* Who polls asks for little, but often. What is in the cache was checked when it came there. */
+static bool answer_from_cache(struct exchange *x)
+{
+    if (x->route->run != do_run_status || x->target.fields_count || strlen(x->target.parts[1]) >= ENGINE_ID_MAX ||
+        !status_cached(x, exchange_key(x, x->target.parts[1])))
+        return false;
+    x->phase = PHASE_ANSWERED;
+    return true;
+}
+
+/* The headers are there: all that can be wrong so far is told before a body is taken. */
+static enum MHD_Result begin(struct exchange *x, const char *method)
+{
+    struct err err = {0};
+    const char *encodings = request_header(x, "Accept-Encoding");
+    x->gzip = encodings && strstr(encodings, "gzip") != NULL;
+    mark_busy(x, true, x->begun_ns / NS_PER_MS);
+    int r = find_route(x, method, &err);
+    if (r == 0)
+        r = check_origin(x, &err);
+    if (r == 0)
+        r = exchange_rights(x, &err);
+    if (r == 0 && answer_from_cache(x))
+        return MHD_YES;
+    if (r == 0)
+        r = api_arguments(&x->rest->api, x, &x->args, x->field, &err);
+    if (r == 0)
+        r = body_begin(x, &err);
+    if (r == 0)
+        return MHD_YES;
+    reply_error(x, &err);
+    const char *length = request_header(x, "Content-Length");
+    if (request_header(x, "Transfer-Encoding") || request_header(x, "Expect") ||
+        (length && strtoull(length, NULL, 10) > DRAIN_MAX))
+        return reply_send(x); /* and the connection ends: the body is not taken */
+    x->phase = PHASE_ANSWERED; /* many clients look for an answer only when they have sent all */
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                  const char *version, const char *upload_data, size_t *upload_data_size, void **con_cls)
+{
+    struct exchange *x = *con_cls;
+    (void)cls;
+    (void)conn;
+    (void)url;
+    (void)version;
+    if (!x || x->phase == PHASE_SENT)
+        return x ? MHD_YES : MHD_NO;
+    if (!x->method[0])
+        return begin(x, method);
+    if (x->phase == PHASE_ANSWERED && *upload_data_size) {
+        *upload_data_size = 0;
+        return MHD_YES;
+    }
+    if (x->phase == PHASE_ANSWERED)
+        return reply_send(x);
+    if (*upload_data_size)
+        return body_data(x, upload_data, upload_data_size);
+    return to_work(x);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode end)
+{
+    struct rest *r = cls;
+    struct exchange *x = *con_cls;
+    (void)conn;
+    if (!x)
+        return;
+    int64_t now = os_mono_ns(), us = (now - x->begun_ns) / NS_PER_US;
+    atomic_fetch_add(&r->counters.requests, 1);
+    atomic_fetch_add(&r->counters.errors, x->answer.status >= 500);
+    atomic_fetch_add(&r->counters.bytes, x->sent);
+    if (x->route && !x->route->lasts)
+        histogram_add(&r->api.routes[x->route - r->api.routes].took, us);
+    if (r->o.answered)
+        r->o.answered(r->o.arg, &(struct rest_answered){.request_id = x->id,
+                                                        .method = x->method,
+                                                        .route = x->route ? x->route->path : "?",
+                                                        .caller = x->caller.name[0] ? x->caller.name : "-",
+                                                        .status = x->answer.status,
+                                                        .took_us = us,
+                                                        .bytes = x->sent,
+                                                        .cut_off = end != MHD_REQUEST_TERMINATED_COMPLETED_OK});
+    mark_busy(x, false, now / NS_PER_MS);
+    body_free(x);
+    target_release(&x->target);
+    strbuf_release(&x->body);
+    json_decref(x->args);
+    json_decref(x->json);
+    free(x->answer.text);
+    if (x->answer.ready)
+        http.MHD_destroy_response(x->answer.ready);
+    free(x);
+    *con_cls = NULL;
+    atomic_fetch_sub(&r->exchanges, 1);
+}
+
+/* --- connections ------------------------------------------------------------------------------------------------------ */
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **context, enum MHD_ConnectionNotificationCode what)
+{
+    struct rest *r = cls;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+        struct conn *c = mem_zalloc(sizeof *c);
+        if (!c || !i) {
+            free(c);
+            return;
+        }
+        int one = 1;
+        c->fd = i->connect_fd;
+        c->since_ms = now_ms();
+        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        pthread_mutex_lock(&r->lock);
+        c->next = r->conns;
+        c->here = &r->conns;
+        if (c->next)
+            c->next->here = &c->next;
+        r->conns = c;
+        pthread_mutex_unlock(&r->lock);
+        atomic_fetch_add(&r->counters.connections, 1);
+        *context = c;
+        return;
+    }
+    struct conn *c = *context;
+    if (!c)
+        return;
+    pthread_mutex_lock(&r->lock);
+    *c->here = c->next;
+    if (c->next)
+        c->next->here = c->here;
+    pthread_mutex_unlock(&r->lock);
+    atomic_fetch_sub(&r->counters.connections, 1);
+    free(c);
+    *context = NULL;
+}
+
+/* Has any byte of a request come? */
+static bool has_bytes(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_last_data_recv < (uint32_t)HEAD_MS;
+}
+
+/* Ends connections whose headers do not come: one that is quiet may stay longer than one that dribbles. The lock keeps the
+ * descriptor from being closed, and so from being another's. */
+static void end_slow(struct rest *r)
+{
+    int64_t now = now_ms();
+    unsigned max = r->connections_max;
+    bool crowded = (unsigned)atomic_load(&r->counters.connections) > max - max / 8;
+    pthread_mutex_lock(&r->lock);
+    for (struct conn *c = r->conns; c; c = c->next) {
+        int64_t age = now - atomic_load(&c->since_ms);
+        if (!atomic_load(&c->busy) && (age > KEEP_MS || (crowded && age > CROWDED_MS) || (age > HEAD_MS && has_bytes(c->fd))))
+            shutdown(c->fd, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void *run_clock(void *arg)
+{
+    struct rest *r = arg;
+    for (int tick = 0; !atomic_load(&r->stopping); tick++) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec++;
+        pthread_mutex_lock(&r->lock);
+        if (!atomic_load(&r->stopping))
+            pthread_cond_timedwait(&r->cond, &r->lock, &until);
+        pthread_mutex_unlock(&r->lock);
+        end_slow(r);
+        streams_wake(r, tick % PING_EVERY_TICKS != PING_EVERY_TICKS - 1);
+    }
+    return NULL;
+}
+
+/* --- the cache ---------------------------------------------------------------------------------------------------------- */
+
+#define CACHE_SLOTS 256
+#define CACHE_TEXT 1024
+
+struct status_cache {
+    pthread_mutex_t lock;
+    struct {
+        char run_id[128], text[CACHE_TEXT];
+        size_t len;
+        int64_t until_ns;
+    } slot[CACHE_SLOTS];
+};
+
+static size_t slot_of(const char *run_id)
+{
+    size_t h = 5381;
+    for (; *run_id; run_id++)
+        h = h * 33 + (unsigned char)*run_id;
+    return h % CACHE_SLOTS;
+}
+
+bool status_cached(struct exchange *x, const char *run_id)
+{
+    struct status_cache *c = x->rest->cache;
+    size_t i = slot_of(run_id);
+    char *text = NULL;
+    size_t len = 0;
+    pthread_mutex_lock(&c->lock);
+    if (c->slot[i].until_ns > os_mono_ns() && strcmp(c->slot[i].run_id, run_id) == 0) {
+        len = c->slot[i].len;
+        text = mem_dup(c->slot[i].text, len + 1);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return text && reply_text(x, 200, "application/json", text, len, NULL) == 0;
+}
+
+void status_keep(struct rest *r, const char *run_id, const char *text, size_t len)
+{
+    struct status_cache *c = r->cache;
+    size_t i = slot_of(run_id);
+    if (strlen(run_id) >= sizeof c->slot[i].run_id || len >= CACHE_TEXT)
+        return;
+    pthread_mutex_lock(&c->lock);
+    strcpy(c->slot[i].run_id, run_id);
+    memcpy(c->slot[i].text, text, len + 1);
+    c->slot[i].len = len;
+    c->slot[i].until_ns = os_mono_ns() + CACHE_MS * NS_PER_MS;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void status_forget(struct rest *r, const char *run_id)
+{
+    pthread_mutex_lock(&r->cache->lock);
+    r->cache->slot[slot_of(run_id)].until_ns = 0;
+    pthread_mutex_unlock(&r->cache->lock);
+}
+
+/* --- start and stop ------------------------------------------------------------------------------------------------------ */
+
+static unsigned connections_max(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+        return 512;
+    if (l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
+        setrlimit(RLIMIT_NOFILE, &l);
+        getrlimit(RLIMIT_NOFILE, &l);
+    }
+    return l.rlim_cur > 20000 + FILES_KEPT ? 20000 : l.rlim_cur > 2 * FILES_KEPT ? (unsigned)(l.rlim_cur - FILES_KEPT)
+                                                                                 : (unsigned)(l.rlim_cur / 2);
+}
+
+static int start_daemon(struct rest *r, int fd, struct err *err)
+{
+    struct MHD_OptionItem options[4] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | (r->tls ? MHD_USE_TLS : 0);
+    if (r->tls)
+        rest_tls_options(r->tls, options);
+    r->daemon = http.MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, r, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, r->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, r, MHD_OPTION_NOTIFY_CONNECTION, on_connection, r,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, r, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)512 << 10, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return r->daemon ? 0 : err_set(err, ERR_IO, "the HTTP server does not start");
+}
+
+static int start_clock(struct rest *r, struct err *err)
+{
+    pthread_attr_t a;
+    pthread_attr_init(&a);
+    pthread_attr_setstacksize(&a, (size_t)128 << 10);
+    int e = pthread_create(&r->clock, &a, run_clock, r);
+    pthread_attr_destroy(&a);
+    r->clock_started = e == 0;
+    return e ? err_sys(err, e, "start a thread") : 0;
+}
+
+int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, struct err *err)
+{
+    struct rest *r = mem_zalloc(sizeof *r);
+    _cleanup_close_ int fd = -1;
+    pthread_condattr_t a;
+    if (!r)
+        return err_nomem(err);
+    r->o = *o;
+    r->connections_max = connections_max();
+    r->started_ns = os_now_ns();
+    os_ulid(r->name);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->cond, &a);
+    pthread_condattr_destroy(&a);
+    int c = get_socket(r, &fd, err);
+    if (c == 0)
+        c = http_load(err);
+    if (c == 0 && !(r->cache = mem_zalloc(sizeof *r->cache)))
+        c = err_nomem(err);
+    if (c == 0)
+        pthread_mutex_init(&r->cache->lock, NULL);
+    if (c == 0)
+        c = api_load(&r->api, o->mounts, o->open, err);
+    if (c == 0)
+        c = jobs_new(&r->jobs, err);
+    if (c == 0)
+        c = sockets_new(r, &r->sockets, err);
+    if (c == 0 && o->tls.on)
+        c = rest_tls_open(&o->tls, &r->tls, err);
+    if (c == 0)
+        c = start_daemon(r, fd, err);
+    if (c == 0) {
+        fd = -1; /* the daemon's */
+        c = start_clock(r, err);
+    }
+    if (c < 0) {
+        rest_stop(r, 0);
+        return c;
+    }
+    *ret_port = r->port;
+    *ret = r;
+    return 0;
+}
+
+void rest_stop(struct rest *r, int64_t grace_ms)
+{
+    if (!r)
+        return;
+    atomic_store(&r->stopping, true);
+    pthread_mutex_lock(&r->lock);
+    pthread_cond_signal(&r->cond);
+    pthread_mutex_unlock(&r->lock);
+    if (r->clock_started)
+        pthread_join(r->clock, NULL);
+    int listener = r->daemon ? http.MHD_quiesce_daemon(r->daemon) : -1;
+    if (listener >= 0)
+        close(listener);
+    streams_wake(r, false);
+    for (int64_t end = now_ms() + grace_ms; atomic_load(&r->exchanges) && now_ms() < end;) {
+        streams_wake(r, false);
+        os_sleep_ms(5);
+    }
+    sockets_free(r->sockets);
+    jobs_drain(r->jobs); /* those that run end, and wake their connections */
+    if (r->daemon)
+        http.MHD_stop_daemon(r->daemon);
+    rest_tls_free(r->tls);
+    jobs_free(r->jobs);
+    api_release(&r->api);
+    if (r->cache)
+        pthread_mutex_destroy(&r->cache->lock);
+    free(r->cache);
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->cond);
+    free(r);
+}

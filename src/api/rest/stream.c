@@ -1,0 +1,265 @@
+/* Events as they come, by server-sent events (html.spec.whatwg.org/multipage/server-sent-events.html). A stream without news is
+ * a suspended connection: it costs no thread and no time. */
+#include "api/rest/fuzzing.h"
+#include "api/rest/rest_internal.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "os/clock.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK ((size_t)16 << 10)
+#define TEXT_MAX ((size_t)256 << 10) /* waiting to be sent, of one stream */
+#define FEED_TEXT_MAX ((size_t)64 << 20)
+#define EVENTS_AT_A_TIME 64
+#define PING_AFTER_NS (14 * NS_PER_S)
+#define FEED_PING_AFTER_NS (NS_PER_S) /* whoever fills one wants to know soon that its reader has gone */
+
+struct stream {
+    struct stream *next, **here; /* of rest->streams */
+    struct rest *rest;
+    struct MHD_Connection *conn;
+    struct live_watch *watch; /* of a run's events; or: */
+    struct rest_feed *feed;   /* of what somebody else says */
+    char *run_id, *workflow, *key;
+    int64_t open_at; /* the run was open when this was its last event: an end before does not count; -1: it was not */
+    bool fuzzing;  /* statistics and crashes alone, in the former service's form */
+    bool ended;
+    atomic_bool begun; /* it is being sent: before, its connection waits for the job that makes it, and is not to be woken */
+    struct strbuf text;
+    size_t sent; /* of it */
+    int64_t said_ns;
+};
+
+/* More has come, or a sign of life is due. */
+static void wake(void *arg)
+{
+    struct stream *s = arg;
+    if (atomic_load(&s->begun))
+        http.MHD_resume_connection(s->conn);
+}
+
+void streams_wake(struct rest *r, bool feeds)
+{
+    pthread_mutex_lock(&r->lock);
+    for (struct stream *s = r->streams; s; s = s->next)
+        if (!feeds || s->feed)
+            wake(s);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void free_stream(void *arg)
+{
+    struct stream *s = arg;
+    if (s->feed)
+        feed_leave(s->feed);
+    else
+        live_watch_free(s->watch); /* nobody wakes it any more */
+    pthread_mutex_lock(&s->rest->lock);
+    if (s->here) {
+        *s->here = s->next;
+        if (s->next)
+            s->next->here = s->here;
+    }
+    pthread_mutex_unlock(&s->rest->lock);
+    strbuf_release(&s->text);
+    free(s->run_id);
+    free(s->key);
+    free(s->workflow);
+    free(s);
+}
+
+/* {"type": "stats"|"crash", "data": {...}}; -1: no room. */
+static int add_fuzzing(struct stream *s, const struct live_event *e)
+{
+    _cleanup_json_ json_t *data = NULL;
+    bool crash = strcmp(e->type, "crash") == 0;
+    if (!crash && strcmp(e->type, "stats") != 0)
+        return 0;
+    data = crash ? fuzzing_crash_json(s->run_id, e) : fuzzing_stats_of(s->run_id, s->workflow, e->data);
+    _cleanup_free_ char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
+    if (text)
+        strbuf_printf(&s->text, "id: %" PRId64 "\ndata: {\"type\":\"%s\",\"data\":%s}\n\n", e->seq, e->type, text);
+    return 0;
+}
+
+static int add_event(void *arg, const struct live_event *e)
+{
+    struct stream *s = arg;
+    char at[32];
+    if (s->text.len - s->sent > BLOCK)
+        return -1; /* enough for now */
+    if (s->fuzzing)
+        return add_fuzzing(s, e);
+    strbuf_printf(&s->text, "id: %" PRId64 "\nevent: %s\ndata: {\"at\":\"%s\",\"type\":\"%s\",\"data\":%s}\n\n", e->seq,
+                  e->type,
+                  os_format_time(e->at_ns, at), e->type, e->data);
+    return 0;
+}
+
+/* A run that is started again has ended before. */
+static bool ended_since(struct stream *s)
+{
+    int64_t last;
+    return s->open_at < 0 || live_last(s->rest->o.live, s->key, &last, NULL) < 0 || last > s->open_at;
+}
+
+static int read_events(struct stream *s)
+{
+    struct err err = {0};
+    int64_t skipped;
+    int n = live_watch_read(s->watch, EVENTS_AT_A_TIME, add_event, s, &skipped, &err);
+    if (n < 0) {
+        log_error("events of %s: %s", s->run_id, err.msg);
+        s->ended = true;
+    }
+    if (skipped)
+        strbuf_printf(&s->text, "event: skipped\ndata: {\"count\":%" PRId64 "}\n\n", skipped);
+    if (!n && live_watch_ended(s->watch) && ended_since(s))
+        s->ended = true;
+    return n;
+}
+
+/* Takes what there is to send next. False: nothing has come. */
+static bool refill(struct stream *s)
+{
+    int n = 0;
+    strbuf_clear(&s->text);
+    s->sent = 0;
+    if (s->feed)
+        feed_take(s->feed, &s->text, &s->ended, wake, s);
+    else
+        n = read_events(s);
+    int64_t now = os_mono_ns();
+    if (!s->text.len && now - s->said_ns > (s->feed ? FEED_PING_AFTER_NS : PING_AFTER_NS))
+        strbuf_puts(&s->text, ": ping\n\n");
+    if (s->text.len)
+        s->said_ns = now;
+    return n > 0 || s->text.len || s->ended;
+}
+
+static ssize_t read_stream(void *arg, uint64_t pos, char *buf, size_t max)
+{
+    struct stream *s = arg;
+    (void)pos;
+    atomic_store(&s->begun, true);
+    while (s->sent == s->text.len) {
+        if (s->ended || atomic_load(&s->rest->stopping))
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        bool some = refill(s);
+        if (strbuf_check(&s->text, NULL) < 0)
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        if (!some) { /* whoever wakes it just now undoes this */
+            http.MHD_suspend_connection(s->conn);
+            return 0;
+        }
+    }
+    size_t n = s->text.len - s->sent < max ? s->text.len - s->sent : max;
+    memcpy(buf, s->text.s + s->sent, n);
+    s->sent += n;
+    return (ssize_t)n;
+}
+
+/* Where it begins: behind what the client has; a campaign's without such with the statistics of now. */
+static int set_begin(struct exchange *x, struct stream *s, int64_t *ret_after, struct err *err)
+{
+    const char *last = arg_text(x, "Last-Event-ID");
+    _cleanup_free_ char *stats = NULL;
+    *ret_after = last ? strtoll(last, NULL, 10) : 0;
+    strbuf_puts(&s->text, ": events\n\n"); /* so that the answer's head goes out at once */
+    if (last || !s->fuzzing)
+        return 0;
+    int r = live_last(x->rest->o.live, exchange_key(x, s->run_id), ret_after, err);
+    if (r == 0)
+        r = live_stats(x->rest->o.live, exchange_key(x, s->run_id), &stats, err);
+    _cleanup_json_ json_t *j = r == 0 ? fuzzing_stats_of(s->run_id, s->workflow, stats) : NULL;
+    _cleanup_free_ char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+    strbuf_printf(&s->text, "id: %" PRId64 "\ndata: {\"type\":\"stats\",\"data\":%s}\n\n", *ret_after, text ? text : "{}");
+    return r;
+}
+
+/* x answers by it from here on. */
+static int answer_by(struct exchange *x, struct stream *s, struct err *err)
+{
+    x->answer.ready = http.MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_stream, s, free_stream);
+    if (!x->answer.ready)
+        return err_nomem(err);
+    pthread_mutex_lock(&x->rest->lock);
+    s->next = x->rest->streams;
+    s->here = &x->rest->streams;
+    if (s->next)
+        s->next->here = &s->next;
+    x->rest->streams = s;
+    pthread_mutex_unlock(&x->rest->lock);
+    x->answer.status = 200;
+    http.MHD_add_response_header(x->answer.ready, "Content-Type", "text/event-stream");
+    return 0;
+}
+
+int stream_feed(struct exchange *x, struct rest_feed *feed, struct err *err)
+{
+    struct stream *s = mem_zalloc(sizeof *s);
+    if (!s) {
+        feed_leave(feed);
+        return err_nomem(err);
+    }
+    *s = (struct stream){.rest = x->rest, .conn = x->conn, .feed = feed, .text = STRBUF_INIT_MAX(FEED_TEXT_MAX),
+                         .said_ns = os_mono_ns()};
+    strbuf_puts(&s->text, ": messages\n\n"); /* so that the answer's head goes out at once */
+    int r = answer_by(x, s, err);
+    if (r < 0)
+        free_stream(s);
+    return r;
+}
+
+static int begin(struct exchange *x, bool fuzzing, struct err *err)
+{
+    struct run_info run;
+    int64_t after = 0, last;
+    int r = live_last(x->rest->o.live, exchange_key(x, arg_text(x, "run_id")), &last, err); /* before the run is looked at */
+    if (r == 0)
+        r = exchange_run(x, &run, err);
+    if (r < 0)
+        return r;
+    struct stream *s = mem_zalloc(sizeof *s);
+    if (s) {
+        *s = (struct stream){.rest = x->rest, .conn = x->conn, .fuzzing = fuzzing, .text = STRBUF_INIT_MAX(TEXT_MAX),
+                             .said_ns = os_mono_ns()};
+        s->run_id = mem_strdup(run.run_id);
+        s->key = mem_strdup(exchange_key(x, run.run_id));
+        s->open_at = run.closed ? -1 : last;
+        s->workflow = mem_strdup(run.workflow);
+    }
+    run_info_release(&run);
+    if (!s || !s->run_id || !s->workflow || !s->key)
+        r = err_nomem(err);
+    if (r == 0)
+        r = set_begin(x, s, &after, err);
+    if (r == 0)
+        r = live_watch_new(x->rest->o.live, exchange_key(x, s->run_id), after, wake, s, &s->watch, err);
+    if (r == 0) {
+        live_follow(x->rest->o.live, exchange_key(x, s->run_id));
+        r = answer_by(x, s, err);
+    }
+    if (r < 0) {
+        if (s)
+            free_stream(s);
+    }
+    return r;
+}
+
+int do_run_events(struct exchange *x, struct err *err)
+{
+    return begin(x, false, err);
+}
+
+int do_fuzzing_stream(struct exchange *x, struct err *err)
+{
+    return begin(x, true, err);
+}

@@ -1,0 +1,167 @@
+#include "api/rest/tls.h"
+
+#include "base/assert.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define CHAIN_MAX 16
+#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+#define TLS_CALLS(X)                                                                                                         \
+    X(gnutls_certificate_get_peers) X(gnutls_certificate_verify_peers2) X(gnutls_malloc) X(gnutls_pcert_deinit)              \
+    X(gnutls_pcert_list_import_x509_raw) X(gnutls_privkey_deinit) X(gnutls_privkey_import_x509_raw) X(gnutls_privkey_init)
+static struct {
+    TLS_CALLS(OS_LIBRARY_FIELD)
+} lib;
+
+struct rest_tls {
+    struct rpc_tls tls;
+    struct rpc_tls_files *files;
+    char *cert, *key, *ca; /* PEM */
+};
+
+static _Atomic(struct rest_tls *) served;
+
+static void forget_pair(struct rest_tls *t)
+{
+    free(TAKE_PTR(t->cert));
+    if (t->key)
+        explicit_bzero(t->key, strlen(t->key));
+    free(TAKE_PTR(t->key));
+}
+
+/* Files that are half replaced keep the old pair in use until they fit again. */
+static void look_at_files(struct rest_tls *t)
+{
+    struct err err = {0};
+    char *cert, *key;
+    if (!rpc_tls_files_changed(t->files))
+        return;
+    if (rpc_tls_read_pair(&t->tls, &cert, &key, &err) < 0) {
+        log_warn("the certificate before stays in use: %s", err.msg);
+        return;
+    }
+    forget_pair(t);
+    t->cert = cert;
+    t->key = key;
+}
+
+static gnutls_datum_t datum(char *text)
+{
+    return (gnutls_datum_t){(unsigned char *)text, (unsigned)strlen(text)};
+}
+
+static int import_chain(const struct rest_tls *t, gnutls_pcert_st **ret, unsigned *ret_n)
+{
+    gnutls_datum_t pem = datum(t->cert);
+    gnutls_pcert_st *list = (*lib.gnutls_malloc)(CHAIN_MAX * sizeof *list); /* the library frees it */
+    unsigned n = CHAIN_MAX;
+    if (!list)
+        return -1;
+    if (lib.gnutls_pcert_list_import_x509_raw(list, &n, &pem, GNUTLS_X509_FMT_PEM, 0) < 0)
+        n = 0;
+    *ret = list;
+    *ret_n = n;
+    return 0;
+}
+
+/* At each handshake, on the server's thread. What it gives is the session's from then on. */
+static int give_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs,
+                            unsigned *certs_n, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_n, gnutls_privkey_t *key,
+                            unsigned *flags)
+{
+    struct rest_tls *t = atomic_load(&served);
+    (void)session;
+    (void)info;
+    look_at_files(t);
+    gnutls_datum_t pem = datum(t->key);
+    *ocsp = NULL;
+    *ocsp_n = 0;
+    *flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+    if (import_chain(t, certs, certs_n) < 0 || lib.gnutls_privkey_init(key) < 0)
+        return -1;
+    return *certs_n && lib.gnutls_privkey_import_x509_raw(*key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0) == 0 ? 0 : -1;
+}
+
+void rest_tls_options(struct rest_tls *t, struct MHD_OptionItem ret[4])
+{
+    size_t n = 0;
+    ret[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)PRIORITIES};
+    ret[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)give_certificate};
+    if (t->ca)
+        ret[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, t->ca};
+    ret[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+}
+
+bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn)
+{
+    unsigned status = 0, n = 0;
+    if (!t->ca)
+        return false;
+    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    gnutls_session_t session = i ? i->tls_session : NULL;
+    return session && lib.gnutls_certificate_get_peers(session, &n) && n > 0 &&
+           lib.gnutls_certificate_verify_peers2(session, &status) == 0 && status == 0;
+}
+
+/* The library's own parser may be stricter than that which has checked the files. */
+static int try_pair(struct rest_tls *t, struct err *err)
+{
+    gnutls_pcert_st *certs = NULL;
+    gnutls_ocsp_data_st *ocsp;
+    gnutls_privkey_t key = NULL;
+    unsigned n = 0, ocsp_n, flags;
+    int r = give_certificate(NULL, NULL, &certs, &n, &ocsp, &ocsp_n, &key, &flags);
+    for (unsigned i = 0; i < n; i++)
+        lib.gnutls_pcert_deinit(&certs[i]);
+    free(certs);
+    if (key)
+        lib.gnutls_privkey_deinit(key);
+    return r < 0 ? err_set(err, ERR_INVALID, "%s: libgnutls does not take it", t->tls.cert_file) : 0;
+}
+
+int rest_tls_open(const struct rpc_tls *tls, struct rest_tls **ret, struct err *err)
+{
+    static const struct os_symbol calls[] = {TLS_CALLS(OS_LIBRARY_ENTRY)};
+    struct rest_tls *t = mem_zalloc(sizeof *t), *none = NULL;
+    if (!t)
+        return err_nomem(err);
+    int r = os_library_load("libgnutls.so.30", calls, ARRAY_LEN(calls), err);
+    if (r == 0)
+        r = rpc_tls_files_new(tls, &t->files, err);
+    if (r == 0) {
+        t->tls = *rpc_tls_files_names(t->files);
+        rpc_tls_files_changed(t->files); /* before they are read: what changes from here on is seen */
+        r = rpc_tls_read_pair(&t->tls, &t->cert, &t->key, err);
+    }
+    if (r == 0 && t->tls.ca_file)
+        r = rpc_tls_read_ca(t->tls.ca_file, &t->ca, err);
+    if (r == 0) {
+        ASSERT(atomic_compare_exchange_strong(&served, &none, t));
+        r = try_pair(t, err);
+    }
+    if (r < 0) {
+        rest_tls_free(t);
+        return r;
+    }
+    *ret = t;
+    return 0;
+}
+
+void rest_tls_free(struct rest_tls *t)
+{
+    if (!t)
+        return;
+    struct rest_tls *own = t;
+    atomic_compare_exchange_strong(&served, &own, NULL);
+    forget_pair(t);
+    free(t->ca);
+    rpc_tls_files_free(t->files);
+    free(t);
+}

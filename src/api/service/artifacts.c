@@ -1,0 +1,74 @@
+#include "api/service/artifacts.h"
+
+#include "api/service/control.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "codec/pbx.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SCHEDULED 256 /* activities under way at a time; of more the module is not named */
+
+struct gathering {
+    json_t *list;
+    int64_t scheduled[SCHEDULED];
+    char module[SCHEDULED][80];
+    size_t n;
+};
+
+static const char *module_of(const struct gathering *g, int64_t id)
+{
+    for (size_t i = 0; i < SCHEDULED; i++)
+        if (g->scheduled[i] == id)
+            return g->module[i];
+    return NULL;
+}
+
+static int add(struct gathering *g, const char *module, const json_t *result, struct err *err)
+{
+    const char *name;
+    json_t *ref;
+    json_object_foreach(json_object_get(result, "artifacts"), name, ref) {
+        json_t *j = json_pack("{s:s, s:s?, s:s?, s:I, s:s?}", "name", name, "module", module, "ref", json_str(ref, "ref",
+                                                                                                              NULL), "bytes",
+                              (json_int_t)json_i64(ref, "bytes", 0), "media_type", json_str(ref, "media_type", NULL));
+        if (json_array_append_new(g->list, j) < 0)
+            return err_nomem(err);
+    }
+    return 0;
+}
+
+static int look(void *arg, const Pb__HistoryEvent *e, struct err *err)
+{
+    struct gathering *g = arg;
+    if (e->attributes_case == PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_SCHEDULED_EVENT_ATTRIBUTES) {
+        const Pb__ActivityType *t = e->activity_task_scheduled_event_attributes->activity_type;
+        size_t i = g->n++ % SCHEDULED;
+        g->scheduled[i] = e->event_id;
+        snprintf(g->module[i], sizeof g->module[i], "%s", t ? t->name : "");
+    }
+    if (e->attributes_case != PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_COMPLETED_EVENT_ATTRIBUTES)
+        return 0;
+    const Pb__ActivityTaskCompletedEventAttributes *c = e->activity_task_completed_event_attributes;
+    _cleanup_json_ json_t *result = NULL;
+    if (!c->result || pbx_payloads_json(c->result, 0, &result, NULL) < 0)
+        return 0; /* or of another program's activity */
+    return add(g, module_of(g, c->scheduled_event_id), result, err);
+}
+
+int run_artifacts(const struct service *svc, const char *id, json_t **ret, struct err *err)
+{
+    struct gathering *g = mem_zalloc(sizeof *g);
+    if (!g)
+        return err_nomem(err);
+    g->list = json_array();
+    int r = g->list ? run_each_event(svc, id, 0, look, g, err) : err_nomem(err);
+    if (r == 0)
+        *ret = g->list;
+    else
+        json_decref(g->list);
+    free(g);
+    return r;
+}

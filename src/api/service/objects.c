@@ -1,0 +1,46 @@
+#include "api/service/objects.h"
+
+#include "api/client/remote.h"
+#include "os/clock.h"
+
+#include <stdio.h>
+
+void object_pin_owner(const char *ref, char buf[OBJECT_OWNER_MAX])
+{
+    snprintf(buf, OBJECT_OWNER_MAX, "user/%s", ref);
+}
+
+int objects_list(const struct service *svc, bool (*one)(void *arg, const struct store_object_info *i), void *arg,
+                 struct err *err)
+{
+    return svc->client ? client_objects(svc->client, one, arg, err) : store_list(svc->store, one, arg, err);
+}
+
+int object_stat(const struct service *svc, const char *ref, struct store_object_info *ret, struct err *err)
+{
+    return svc->client ? client_object(svc->client, ref, ret, err) : store_stat(svc->store, ref, ret, err);
+}
+
+int object_get_fd(const struct service *svc, const char *ref, int fd, uint64_t *ret_size, struct err *err)
+{
+    return svc->client ? client_object_get(svc->client, ref, fd, ret_size, err)
+                       : store_get_fd(svc->store, ref, fd, ret_size, err);
+}
+
+int object_remove(const struct service *svc, const char *ref, struct err *err)
+{
+    char owner[OBJECT_OWNER_MAX];
+    if (svc->client)
+        return client_object_remove(svc->client, ref, err);
+    object_pin_owner(ref, owner);
+    int r = store_unpin_owner(svc->store, owner, err);
+    return r < 0 ? r : store_remove(svc->store, ref, err);
+}
+
+json_t *object_json(const struct store_object_info *i)
+{
+    char created[32];
+    return json_pack("{s:s, s:I, s:I, s:s, s:s}", "ref", i->ref.text, "bytes", (json_int_t)i->size_bytes, "stored_bytes",
+                     (json_int_t)i->stored_bytes, "media_type", i->media_type, "created_at",
+                     os_format_time(i->created_ns, created));
+}

@@ -1,0 +1,166 @@
+#include "api/service/runs.h"
+
+#include "api/service/run.h"
+#include "api/client/remote.h"
+#include "base/cleanup.h"
+#include "base/map.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "codec/pbx.h"
+#include "os/clock.h"
+#include "worker/worker.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define PAGE_MAX 1000
+
+int runs_filter(const char *status, const char *workflow, const char *query, struct strbuf *q, struct err *err)
+{
+    static const struct {
+        const char *word, *status;
+    } words[] = {{"running", "Running"},     {"completed", "Completed"},   {"failed", "Failed"},
+                 {"cancelled", "Canceled"},  {"terminated", "Terminated"}, {"timed_out", "TimedOut"}};
+    if (status) {
+        const char *found = NULL;
+        for (size_t i = 0; i < ARRAY_LEN(words); i++)
+            if (strcasecmp(words[i].word, status) == 0)
+                found = words[i].status;
+        if (!found)
+            return err_set(err, ERR_USAGE,
+                           "status '%.40s': one of running completed failed cancelled terminated timed_out", status);
+        strbuf_printf(q, "ExecutionStatus = '%s'", found);
+    }
+    if (workflow && strspn(workflow, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != strlen(workflow))
+        return err_set(err, ERR_USAGE, "'%.60s' is no name of a workflow", workflow);
+    if (workflow)
+        strbuf_printf(q, "%sWorkflowType = '%.200s'", q->len ? " AND " : "", workflow);
+    if (query)
+        strbuf_printf(q, "%s(%s)", q->len ? " AND " : "", query);
+    return strbuf_check(q, err);
+}
+
+/* New reference, or NULL. */
+static json_t *target_of(const Pb__Memo *memo)
+{
+    json_t *j = NULL;
+    for (size_t i = 0; memo && i < memo->n_fields; i++)
+        if (strcmp(memo->fields[i]->key, MEMO_TARGET) == 0)
+            return pbx_payload_json(memo->fields[i]->value, &j, NULL) == 0 ? j : NULL;
+    return NULL;
+}
+
+static void give(const Pb__WorkflowExecutionInfo *i, void (*one)(void *arg, const struct run_item *item), void *arg)
+{
+    _cleanup_json_ json_t *target = target_of(i->memo);
+    struct run_item item = {.run_id = i->execution->workflow_id,
+                            .execution_id = i->execution->run_id,
+                            .workflow = i->type ? i->type->name : "",
+                            .status = run_status_name(i->status),
+                            .target = json_str(target, "name", ""),
+                            .target_ref = json_str(target, "ref", ""),
+                            .target_bytes = (uint64_t)json_i64(target, "bytes", 0),
+                            .started_ns = pbx_timestamp_ns(i->start_time),
+                            .finished_ns = pbx_timestamp_ns(i->close_time)};
+    one(arg, &item);
+}
+
+int runs_list(const struct service *svc, const char *filter, size_t limit, ProtobufCBinaryData *io_token,
+              void (*one)(void *arg, const struct run_item *item), void *arg, struct err *err)
+{
+    Pb__ListWorkflowExecutionsRequest req = PB__LIST_WORKFLOW_EXECUTIONS_REQUEST__INIT;
+    size_t shown = 0;
+    if (svc->client)
+        return client_runs_list(svc->client, filter, limit, io_token, one, arg, err);
+    req.namespace_ = service_namespace(svc);
+    req.query = (char *)(uintptr_t)filter;
+    do {
+        ProtobufCMessage *m;
+        req.next_page_token = *io_token;
+        req.page_size = (int32_t)(limit - shown < PAGE_MAX ? limit - shown : PAGE_MAX);
+        int r = engine_call_sync(svc->engine, ENGINE_LIST, &req.base, 0, &m, err);
+        free(io_token->data);
+        *io_token = (ProtobufCBinaryData){0};
+        if (r < 0)
+            return r;
+        Pb__ListWorkflowExecutionsResponse *l = (Pb__ListWorkflowExecutionsResponse *)m;
+        for (size_t i = 0; i < l->n_executions && shown < limit; i++, shown++)
+            give(l->executions[i], one, arg);
+        *io_token = l->next_page_token;
+        l->next_page_token = (ProtobufCBinaryData){0};
+        engine_free_message(m);
+    } while (io_token->len && shown < limit);
+    return 0;
+}
+
+struct targets {
+    struct map seen; /* by reference */
+    uint64_t bytes;
+    bool failed;
+};
+
+static void add_target(void *arg, const struct run_item *item)
+{
+    struct targets *t = arg;
+    if (!*item->target_ref || map_get(&t->seen, item->target_ref))
+        return;
+    t->bytes += item->target_bytes;
+    t->failed = t->failed || !map_set(&t->seen, item->target_ref, t);
+}
+
+struct results {
+    const struct service *svc;
+    struct targets *t;
+    char prefix[80]; /* of the owners of the namespace's pins */
+};
+
+static int add_result(void *arg, const char *owner, const char *ref, struct err *err)
+{
+    struct results *s = arg;
+    struct store_object_info info;
+    if (strncmp(owner, s->prefix, strlen(s->prefix)) != 0 || map_get(&s->t->seen, ref))
+        return 0;
+    int r = store_stat(s->svc->store, ref, &info, err);
+    if (r < 0)
+        return r == -ERR_NOT_FOUND || r == -ERR_CORRUPT ? 0 : r;
+    s->t->bytes += info.size_bytes;
+    return map_set(&s->t->seen, ref, s->t) ? 0 : err_nomem(err);
+}
+
+static int add_results(const struct service *svc, struct targets *t, struct err *err)
+{
+    struct results s = {.svc = svc, .t = t};
+    _cleanup_free_ char *prefix = worker_pin_owner(service_namespace(svc), "");
+    if (!prefix)
+        return err_nomem(err);
+    snprintf(s.prefix, sizeof s.prefix, "%s", prefix);
+    return store_each_pin(svc->store, add_result, &s, err);
+}
+
+int runs_stored_bytes(const struct service *svc, bool results, uint64_t *ret, struct err *err)
+{
+    struct targets t = {0};
+    ProtobufCBinaryData token = {0};
+    int r = 0;
+    do
+        r = runs_list(svc, "", PAGE_MAX, &token, add_target, &t, err);
+    while (r == 0 && token.len && !t.failed);
+    free(token.data);
+    if (r == 0 && t.failed)
+        r = err_nomem(err);
+    if (r == 0 && results)
+        r = add_results(svc, &t, err);
+    map_release(&t.seen);
+    *ret = t.bytes;
+    return r;
+}
+
+json_t *run_item_json(const struct run_item *i)
+{
+    char started[32], finished[32];
+    int64_t ms = ((i->finished_ns ? i->finished_ns : os_now_ns()) - i->started_ns) / NS_PER_MS;
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s?, s:I}", "run_id", i->run_id, "execution_id", i->execution_id,
+                     "workflow", i->workflow, "status", i->status, "target", i->target, "started_at",
+                     os_format_time(i->started_ns, started), "finished_at",
+                     i->finished_ns ? os_format_time(i->finished_ns, finished) : NULL, "duration_ms", (json_int_t)ms);
+}

@@ -1,0 +1,61 @@
+/* The submission of a run: what is asked for is checked, the target is read into the store, the run is started.
+ *
+ * In that order, and each step by a function of its own, so that a usage error costs nothing. A submission whose start
+ * failed leaves no pins behind. */
+#ifndef FF_API_SERVICE_SUBMIT_H
+#define FF_API_SERVICE_SUBMIT_H
+
+#include "api/service/run.h"
+
+struct submission {
+    struct workflow_def *def;
+    json_t *parameters;       /* checked, with their defaults */
+    struct gate_options gate; /* set by the caller; owned */
+    int64_t timeout_ms;       /* 0: none */
+    char id[ENGINE_ID_MAX + 1];
+    char *spec;               /* of a target with a URL, without user and password; NULL: no URL */
+    struct ingest_result ingested;
+    struct store_ref script;
+};
+
+#define SUBMISSION_INIT {.gate.fail_on = -1}
+
+bool target_is_url(const char *spec);
+/* May somebody who is not the owner of this machine have it read? Repositories of other machines alone. -ERR_PERMISSION. */
+int target_allowed(const char *spec, struct err *err);
+
+/* Finds the workflow, and asks whether the network that it wants is granted. Sets def, the workflow's own timeout, and a
+ * new id. */
+int submission_init(const struct service *svc, const char *workflow, struct submission *ret, struct err *err);
+void submission_release(struct submission *s);
+/* A name of the user's choice instead of the id: printable, no blanks, no slash. -ERR_INVALID. */
+int submission_name(struct submission *s, const char *name, struct err *err);
+/* given: the parameters that differ from the defaults; NULL: none. */
+int submission_parameters(struct submission *s, const json_t *given, struct err *err);
+/* Before the target is read: -ERR_EXISTS, there is a run of that name (whose pins are not ours to touch); -ERR_MISSING, the
+ * machine lacks something. Needs engine and spawner. */
+int submission_check(const struct service *svc, const struct submission *s, struct err *err);
+/* A baseline that is a run, by its whole name: another that begins so may come meanwhile. */
+int submission_baseline_run(const struct service *svc, struct gate_options *g, struct err *err);
+
+/* How targets are read: bounds and certificates. Strings are borrowed from svc; what is the caller's own (progress,
+ * cancellation) it sets itself. */
+int target_ingest_options(const struct service *svc, const char *spec, struct ingest_options *ret, struct err *err);
+/* Reads the target. o: as above. */
+int submission_read_target(const struct service *svc, struct submission *s, const char *spec, const struct ingest_options *o,
+                           struct err *err);
+/* "skipped", "unreadable", "bound", "filtered", "changed" */
+const char *target_notice_kind(enum ingest_notice_kind kind);
+/* {notices: [{kind, path, text}], dropped, incomplete}: what was noticed where the target came from. -ERR_INVALID. */
+int submission_notices(struct submission *s, const json_t *j, struct err *err);
+/* After submission_check(): starts it, with the target that ingested tells of. request_id: the same one again
+ * starts nothing new; NULL: a fresh one. -ERR_EXISTS: there is a run of that name. */
+int submission_start(const struct service *svc, struct submission *s, const char *request_id, struct err *err);
+
+/* What a run of that workflow which another client started did not bring along: {context, parameters}; see struct
+ * worker_script. A network that the user does not grant is none. given: its parameters, or NULL; those that do not fit the
+ * workflow's schema are told of in ret_refused. -ERR_NO_MEMORY. */
+int submission_defaults(const struct service *svc, const struct workflow_def *def, const json_t *given, json_t **ret,
+                        struct err *ret_refused, struct err *err);
+
+#endif

@@ -1,0 +1,249 @@
+#include "cli/admit.h"
+
+#include "api/access/access.h"
+#include "api/access/quota.h"
+#include "api/service/runs.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "os/clock.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define DAY_NS (24 * 3600 * NS_PER_S)
+#define LOOK_AGAIN_NS (2 * NS_PER_S) /* at what is stored, while activities end */
+#define LOOK_ANYWAY_NS (60 * NS_PER_S) /* other processes store too */
+#define WRITE_FROM_MS 10000 /* CPU time of a namespace that is kept back, so that not each activity is a write */
+
+struct use {
+    int64_t cpu_ms; /* not written yet */
+    int64_t places; /* of runs that are being started */
+    uint64_t stored_bytes; /* as they were found then, and what was let in since */
+    int64_t stored_at_ns;  /* 0: not looked at yet */
+    bool stores;           /* an activity has ended since */
+};
+
+struct admit {
+    struct app *app;
+    struct access *access;
+    pthread_mutex_t lock;
+    struct map uses; /* by namespace */
+    char *defaults, *namespaces; /* the settings of quotas */
+    void (*next)(void *arg, const struct worker_event *e);
+    void *next_arg;
+};
+
+static int64_t today(void)
+{
+    return os_now_ns() / DAY_NS;
+}
+
+/* Under the lock. */
+static struct use *use_of(struct admit *a, const char *name_space)
+{
+    struct use *u = map_get(&a->uses, name_space);
+    if (!u && (u = mem_zalloc(sizeof *u)) && !map_set(&a->uses, name_space, u))
+        free(TAKE_PTR(u));
+    return u;
+}
+
+/* Under the lock. */
+static void write_use(struct admit *a, const char *name_space, struct use *u)
+{
+    struct err err = {0};
+    int64_t cpu_ms = u->cpu_ms;
+    if (!cpu_ms || !a->access)
+        return;
+    u->cpu_ms = 0;
+    if (access_usage_add(a->access, name_space, today(), cpu_ms, &err) == 0)
+        return;
+    u->cpu_ms = cpu_ms;
+    log_warn("CPU time of %s: %s", name_space, err.msg);
+}
+
+static void on_event(void *arg, const struct worker_event *e)
+{
+    struct admit *a = arg;
+    if (a->next)
+        a->next(a->next_arg, e);
+    if (strcmp(e->type, "usage") != 0)
+        return;
+    pthread_mutex_lock(&a->lock);
+    struct use *u = use_of(a, e->name_space);
+    if (u)
+        u->stores = true;
+    if (u && (u->cpu_ms += json_i64(e->data, "cpu_ms", 0)) >= WRITE_FROM_MS)
+        write_use(a, e->name_space, u);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static int count_running(const struct service *svc, int64_t *ret, struct err *err)
+{
+    Pb__CountWorkflowExecutionsRequest q = PB__COUNT_WORKFLOW_EXECUTIONS_REQUEST__INIT;
+    ProtobufCMessage *m = NULL;
+    q.namespace_ = service_namespace(svc);
+    q.query = (char *)(uintptr_t) "ExecutionStatus = 'Running'";
+    int r = engine_call_sync(svc->engine, ENGINE_COUNT, &q.base, 0, &m, err);
+    if (r == 0)
+        *ret = ((const Pb__CountWorkflowExecutionsResponse *)m)->count;
+    engine_free_message(m);
+    return r;
+}
+
+int admit_set_quotas(struct admit *a, const struct config *c, struct err *err)
+{
+    struct quota q;
+    char *defaults = mem_strdup(config_get(c, CONFIG_quota_default));
+    char *namespaces = mem_strdup(config_get(c, CONFIG_quota_namespaces));
+    int r = defaults && namespaces ? quota_of(defaults, namespaces, "", &q, err) : err_nomem(err);
+    if (r == 0) {
+        pthread_mutex_lock(&a->lock);
+        free(a->defaults);
+        free(a->namespaces);
+        a->defaults = TAKE_PTR(defaults);
+        a->namespaces = TAKE_PTR(namespaces);
+        pthread_mutex_unlock(&a->lock);
+    }
+    free(defaults);
+    free(namespaces);
+    return r < 0 ? err_wrap(err, "quota") : 0;
+}
+
+/* Under the lock. In a bucket results are not counted: to look at each pin there is to ask for it. */
+static int look_at_store(struct admit *a, const struct service *svc, struct use *use, struct err *err)
+{
+    bool local = strcmp(config_get(&a->app->config, CONFIG_store), "local") == 0;
+    int r = runs_stored_bytes(svc, local, &use->stored_bytes, err);
+    use->stored_at_ns = os_mono_ns();
+    use->stores = false;
+    return r;
+}
+
+static bool is_stale(const struct use *use)
+{
+    int64_t age = os_mono_ns() - use->stored_at_ns;
+    return !use->stored_at_ns || age > (use->stores ? LOOK_AGAIN_NS : LOOK_ANYWAY_NS);
+}
+
+/* What has a bound is looked at. Under the lock. */
+static int read_usage(struct admit *a, const struct service *svc, const struct quota *q, uint64_t bytes, struct quota_usage *u,
+                      struct err *err)
+{
+    struct use *use = use_of(a, service_namespace(svc));
+    int r = use ? 0 : err_nomem(err);
+    if (r == 0 && q->runs)
+        r = count_running(svc, &u->runs, err);
+    if (r == 0)
+        u->runs += use->places;
+    if (r == 0 && q->storage_bytes && bytes)
+        r = is_stale(use) ? look_at_store(a, svc, use, err) : 0;
+    if (r == 0 && q->storage_bytes && bytes)
+        u->storage_bytes = use->stored_bytes;
+    if (r == 0 && q->cpu_ms)
+        r = access_usage(a->access, service_namespace(svc), today(), &u->cpu_ms, err);
+    if (r == 0)
+        u->cpu_ms += use->cpu_ms;
+    return r;
+}
+
+static int admit(void *arg, const struct service *svc, uint64_t bytes, struct err *err)
+{
+    struct admit *a = arg;
+    struct quota q;
+    struct quota_usage u = {0};
+    const char *name_space = service_namespace(svc);
+    pthread_mutex_lock(&a->lock);
+    int r = quota_of(a->defaults, a->namespaces, name_space, &q, err);
+    if (r == 0)
+        r = read_usage(a, svc, &q, bytes, &u, err);
+    if (r == 0)
+        r = quota_check(&q, &u, 1, bytes, name_space, err);
+    if (r == -ERR_QUOTA && q.storage_bytes && bytes) { /* runs may have been taken away */
+        r = look_at_store(a, svc, use_of(a, name_space), err);
+        u.storage_bytes = use_of(a, name_space)->stored_bytes;
+        if (r == 0)
+            r = quota_check(&q, &u, 1, bytes, name_space, err);
+    }
+    if (r == 0) {
+        use_of(a, name_space)->places++;
+        use_of(a, name_space)->stored_bytes += bytes;
+    }
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+static void admitted(void *arg, const struct service *svc)
+{
+    struct admit *a = arg;
+    pthread_mutex_lock(&a->lock);
+    struct use *u = use_of(a, service_namespace(svc));
+    if (u)
+        u->places--;
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* The engine takes the run right after; two that come at one time may both get the last place. */
+int admit_run(void *arg, const char *name_space, struct err *err)
+{
+    struct admit *a = arg;
+    struct service svc = a->app->service;
+    svc.name_space = name_space;
+    int r = admit(a, &svc, 0, err);
+    if (r == 0)
+        admitted(a, &svc);
+    return r;
+}
+
+int admit_prepare(struct app *app, struct admit **ret, struct err *err)
+{
+    struct admit *a = mem_zalloc(sizeof *a);
+    if (!a)
+        return err_nomem(err);
+    a->app = app;
+    a->next = app->on_event;
+    a->next_arg = app->on_event_arg;
+    app->on_event = on_event;
+    app->on_event_arg = a;
+    pthread_mutex_init(&a->lock, NULL);
+    *ret = a;
+    return 0;
+}
+
+int admit_open(struct admit *a, struct err *err)
+{
+    struct service *s = &a->app->service;
+    int r = admit_set_quotas(a, &a->app->config, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&a->lock);
+    r = access_open(a->app->state_dir, &a->access, err);
+    pthread_mutex_unlock(&a->lock);
+    if (r < 0)
+        return r;
+    s->admit = admit;
+    s->admitted = admitted;
+    s->admit_arg = a;
+    return 0;
+}
+
+void admit_close(struct admit *a)
+{
+    if (!a)
+        return;
+    a->app->service.admit = NULL;
+    a->app->service.admitted = NULL;
+    MAP_EACH(&a->uses, e) {
+        write_use(a, e->key, e->value);
+        free(e->value);
+    }
+    map_release(&a->uses);
+    access_close(a->access);
+    free(a->defaults);
+    free(a->namespaces);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}

@@ -1,0 +1,21 @@
+/* Quotas of namespaces (api/access/quota.h), kept by the process that serves: runs at a time, bytes stored, CPU time
+ * a day. */
+#ifndef FF_CLI_ADMIT_H
+#define FF_CLI_ADMIT_H
+
+#include "cli/app.h"
+
+struct admit;
+
+/* Before app_open(): takes part in the worker's events. */
+int admit_prepare(struct app *app, struct admit **ret, struct err *err);
+/* After it: checks the settings, and takes its place in app->service. */
+int admit_open(struct admit *a, struct err *err);
+/* Any time: other settings of quotas. After an error those of before hold. */
+int admit_set_quotas(struct admit *a, const struct config *c, struct err *err);
+/* After the state was closed: what was counted is written. NULL is fine. */
+void admit_close(struct admit *a);
+/* For whoever starts runs past the service layer. arg: the struct admit. */
+int admit_run(void *arg, const char *name_space, struct err *err);
+
+#endif

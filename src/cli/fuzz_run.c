@@ -1,0 +1,560 @@
+/* ff fuzz list, build, run, minimize, reproduce, triage: the fuzzing modules alone, outside any workflow. */
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "cli/app.h"
+#include "cli/args_internal.h"
+#include "cli/cmd_fuzz.h"
+#include "cli/report.h"
+#include "cli/module_run.h"
+#include "cli/table.h"
+#include "cli/term.h"
+#include "codec/json.h"
+#include "fuzz/fuzz.h"
+#include "os/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define INPUTS_MAX 100000
+
+/* The options of 'ff module run' that are given for the user. */
+static const struct opt set_opts[] = {{"memory", 0, "SIZE", NULL}, {"disk", 0, "SIZE", NULL}, {"artifacts", 0, "DIR", NULL},
+                                     {"network", 0, "KIND", NULL}};
+enum { SET_MEMORY, SET_DISK, SET_ARTIFACTS, SET_NETWORK };
+
+/* A call of 'ff module run', built word by word. */
+struct call {
+    struct args args;
+    VEC(char *) owned;
+    bool failed;
+};
+
+static void call_word(struct call *c, char *text)
+{
+    if (!text || !VEC_PUSH(&c->owned, text)) {
+        free(text);
+        c->failed = true;
+        return;
+    }
+    c->failed |= !VEC_PUSH(&c->args.positional, (const char *)text);
+}
+
+static void call_opt(struct call *c, int which, const char *value)
+{
+    c->failed |= !VEC_PUSH(&c->args.options, ((struct opt_value){&set_opts[which], value}));
+}
+
+static void call_begin(struct call *c, const char *module, const char *target, const char *artifacts)
+{
+    memset(c, 0, sizeof *c);
+    call_word(c, mem_strdup(module));
+    call_word(c, mem_strdup(target));
+    call_opt(c, SET_MEMORY, "6G");
+    call_opt(c, SET_DISK, "16G");
+    if (artifacts)
+        call_opt(c, SET_ARTIFACTS, artifacts);
+}
+
+static void call_release(struct call *c)
+{
+    VEC_EACH(&c->owned, p)
+        free(*p);
+    VEC_RELEASE(&c->owned);
+    args_release(&c->args);
+}
+
+/* Runs it. NULL: *ret_status says it all. */
+static json_t *call_run(struct app *app, struct call *c, int *ret_status)
+{
+    struct err err = {0};
+    json_t *doc = NULL;
+    if (c->failed) {
+        err_nomem(&err);
+        *ret_status = app_fail(app, &err);
+    } else {
+        *ret_status = module_run_document(app, &c->args, &doc);
+    }
+    call_release(c);
+    return doc;
+}
+
+static void print_text(const char *before, const char *text, const char *after)
+{
+    fputs(before, stdout);
+    term_text(stdout, text);
+    fputs(after, stdout);
+}
+
+/* The document, or what it says of a failure. Takes doc. */
+static int end(struct app *app, json_t *doc, int status)
+{
+    if (doc && app->json) {
+        app_print_json(app, doc);
+        return status;
+    }
+    if (doc && status != EXIT_OK) {
+        fflush(stdout);
+        fprintf(stderr, "ff: ");
+        term_text(stderr, json_str(doc, "error", "it failed"));
+        fputc('\n', stderr);
+    }
+    json_decref(doc);
+    return status;
+}
+
+static void print_findings(const json_t *doc)
+{
+    struct findings list = {0};
+    size_t i;
+    json_t *j;
+    json_array_foreach(json_object_get(doc, "findings"), i, j) {
+        struct finding f;
+        if (finding_from_json(j, &f, NULL) == 0 && findings_add(&list, &f, NULL) < 0)
+            break;
+    }
+    findings_print(&list, false);
+    findings_release(&list);
+}
+
+/* --- list, build ------------------------------------------------------------------------------------------ */
+
+static int run_list(struct app *app, const struct args *a)
+{
+    static const char *const heads[] = {"NAME", "LANGUAGE", "FILE", NULL};
+    struct call c;
+    int status;
+    call_begin(&c, "fuzz_targets", args_pos(a, 0), NULL);
+    json_t *doc = call_run(app, &c, &status), *h, *summary = json_object_get(doc, "summary");
+    size_t i;
+    if (doc && !app->json && status == EXIT_OK) {
+        struct table t;
+        table_init(&t, heads);
+        json_array_foreach(json_object_get(summary, "harnesses"), i, h) {
+            table_add(&t, NULL, json_str(h, "name", ""));
+            table_add(&t, NULL, json_str(h, "language", ""));
+            table_add(&t, NULL, json_str(h, "file", ""));
+        }
+        table_print(&t);
+        printf("%lld harnesses, built by: %s\n", (long long)json_i64(summary, "count", 0), json_str(summary, "build_system", ""));
+    }
+    return end(app, doc, status);
+}
+
+/* "a,b" -> each; the list for the module as JSON. */
+static int read_engines(const char *text, struct strbuf *json, struct err *err)
+{
+    _cleanup_free_ char *copy = mem_strdup(text);
+    char *save = NULL;
+    int r = copy ? 0 : err_nomem(err);
+    for (char *e = copy ? strtok_r(copy, ",", &save) : NULL; r == 0 && e; e = strtok_r(NULL, ",", &save)) {
+        r = fuzz_engine_check(e, err);
+        strbuf_printf(json, "%s\"%s\"", json->len ? "," : "engines=[", e);
+    }
+    strbuf_puts(json, "]");
+    return r < 0 ? r : strbuf_check(json, err);
+}
+
+/* A program of the system, waited for. about: what the message names. */
+static int tool(const char *const *argv, const char *about, struct err *err)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return err_sys(err, errno, "%s %s", argv[0], about);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : err_set(err, ERR_IO, "%s %s failed", argv[0], about);
+}
+
+/* The programs themselves, not only their archive, which hostile code may have had its hands on. */
+static int unpack(const char *dir, struct err *err)
+{
+    _cleanup_free_ char *tar = os_path_join(dir, "build.tar");
+    if (!tar)
+        return err_nomem(err);
+    const char *const argv[] = {"tar", "-xf", tar, "--no-same-owner", "--no-same-permissions", "-C", dir, NULL};
+    int r = tool(argv, tar, err);
+    return r < 0 ? r : os_unlink(tar, true, err);
+}
+
+/* The option asks for it, the user's setting bounds it. */
+static int may_fetch(struct app *app, struct err *err)
+{
+    enum sandbox_network most = SANDBOX_NET_NONE;
+    const char *setting = config_get(&app->config, CONFIG_sandbox_network);
+    if (sandbox_network_parse(setting, &most) && most == SANDBOX_NET_FULL)
+        return 0;
+    err_set(err, ERR_PERMISSION, "--fetch wants network full, and your setting sandbox.network grants %s", setting);
+    return err_hint(err, "'ff config' says where that comes from");
+}
+
+/* What the build needs, by a step that has the network. dir: new; the sources are in it then. 0, or *ret_status says it. */
+static int fetch(struct app *app, const char *target, const char *dir, int *ret_status)
+{
+    struct call c;
+    call_begin(&c, "fuzz_fetch", target, dir);
+    call_opt(&c, SET_NETWORK, "full");
+    json_t *doc = call_run(app, &c, ret_status);
+    int r = doc && *ret_status == EXIT_OK ? 0 : -ERR_FAILED;
+    if (r < 0)
+        end(app, doc, *ret_status);
+    else
+        json_decref(doc);
+    return r;
+}
+
+static int build(struct app *app, const struct args *a, const char *tree)
+{
+    const char *target = args_get(a, "target"), *sanitizers = args_get(a, "sanitizers"), *out = args_get(a, "out");
+    const char *engines = args_get(a, "engine");
+    struct strbuf json = STRBUF_INIT;
+    struct err err = {0};
+    struct call c;
+    int status;
+    if (read_engines(engines ? engines : "libfuzzer", &json, &err) < 0) {
+        strbuf_release(&json);
+        return app_fail(app, &err);
+    }
+    call_begin(&c, "fuzz_build", tree, out ? out : "fuzz-out");
+    call_word(&c, strbuf_take(&json, NULL));
+    if (target)
+        call_word(&c, mem_printf("target=%s", target));
+    if (sanitizers)
+        call_word(&c, mem_printf("sanitizers=%s", sanitizers));
+    json_t *doc = call_run(app, &c, &status), *t;
+    size_t i;
+    if (doc && status == EXIT_OK && unpack(out ? out : "fuzz-out", &err) < 0) {
+        json_decref(doc);
+        return app_fail(app, &err);
+    }
+    if (doc && !app->json && status == EXIT_OK) {
+        json_array_foreach(json_object_get(json_object_get(doc, "summary"), "targets"), i, t) {
+            printf("%s/", out ? out : "fuzz-out");
+            print_text("", json_str(t, "program", ""), "  ");
+            print_text("", json_str(t, "engine", ""), "\n");
+        }
+        if (json_flag(doc, "cached", false))
+            printf("cached: the same sources were built with the same tools before\n");
+    }
+    return end(app, doc, status);
+}
+
+static int run_build(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    _cleanup_free_ char *dir = NULL;
+    const char *tmp = getenv("TMPDIR");
+    if (!args_has(a, "fetch"))
+        return build(app, a, args_pos(a, 0));
+    if (may_fetch(app, &err) < 0 || os_temp_dir(tmp ? tmp : "/tmp", "ff-fetch-", &dir, &err) < 0)
+        return app_fail(app, &err);
+    _cleanup_free_ char *sources = os_path_join(dir, "sources.tar");
+    int status = EXIT_OK;
+    if (!sources)
+        err_nomem(&err);
+    if (!sources)
+        status = app_fail(app, &err);
+    else if (fetch(app, args_pos(a, 0), dir, &status) == 0)
+        status = build(app, a, sources);
+    os_remove_tree(dir, NULL);
+    return status;
+}
+
+/* --- a target that is built already ----------------------------------------------------------------------- */
+
+/* A folder with what the modules are given: the target, and inputs. */
+struct stage {
+    char *dir, *binary; /* binary: relative to dir */
+};
+
+static void stage_release(struct stage *s)
+{
+    if (s->dir)
+        os_remove_tree(s->dir, NULL);
+    free(s->dir);
+    free(s->binary);
+}
+
+static int copy_to(const char *from, const char *to, struct err *err)
+{
+    const char *const argv[] = {"cp", "-R", "--preserve=mode", "--", from, to, NULL};
+    return tool(argv, from, err);
+}
+
+/* An .options file may name any of them. */
+static int stage_dicts(const char *parent, const char *to, struct err *err)
+{
+    DIR *d = opendir(parent);
+    int r = 0;
+    for (struct dirent *e; d && r == 0 && (e = readdir(d));) {
+        size_t n = strlen(e->d_name);
+        _cleanup_free_ char *dict = n > 5 && strcmp(e->d_name + n - 5, ".dict") == 0 ? os_path_join(parent, e->d_name) : NULL;
+        if (dict)
+            r = copy_to(dict, to, err);
+    }
+    if (d)
+        closedir(d);
+    return r;
+}
+
+/* The target with what lies beside it as OSS-Fuzz has it; for engines that run scripts, its whole folder. */
+static int stage_binary(struct stage *s, const char *binary, const char *engine, struct err *err)
+{
+    static const char *const beside[] = {".options", "_seed_corpus", "_seed_corpus.zip"};
+    if (!os_exists(binary))
+        return err_set(err, ERR_USAGE, "there is no %s", binary);
+    const char *slash = strrchr(binary, '/'), *name = slash ? slash + 1 : binary;
+    _cleanup_free_ char *parent = slash ? mem_strndup(binary, (size_t)(slash - binary)) : mem_strdup(".");
+    _cleanup_free_ char *to = mem_printf("%s/target", s->dir);
+    if (!parent || !to || !(s->binary = mem_printf("target/%s", name)))
+        return err_nomem(err);
+    if (!fuzz_engine_one_file(engine))
+        return copy_to(*parent ? parent : "/", to, err);
+    int r = os_mkdirs(to, 0755, err);
+    if (r == 0)
+        r = copy_to(binary, to, err);
+    if (r == 0)
+        r = stage_dicts(*parent ? parent : "/", to, err);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(beside); i++) {
+        _cleanup_free_ char *other = mem_printf("%s%s", binary, beside[i]);
+        if (other && os_exists(other))
+            r = copy_to(other, to, err);
+    }
+    return r;
+}
+
+static int stage_inputs(struct stage *s, const struct args *a, size_t first, struct err *err)
+{
+    _cleanup_free_ char *to = mem_printf("%s/inputs/", s->dir);
+    int r = to ? os_mkdirs(to, 0755, err) : err_nomem(err);
+    for (size_t i = first; r == 0 && i < a->positional.len && i < INPUTS_MAX; i++) {
+        const char *from = a->positional.v[i];
+        _cleanup_free_ char *all = os_is_dir(from) ? mem_printf("%s/.", from) : mem_strdup(from);
+        if (!os_exists(from))
+            r = err_set(err, ERR_USAGE, "there is no %s", from);
+        else
+            r = all ? copy_to(all, to, err) : err_nomem(err);
+    }
+    return r;
+}
+
+static int stage_begin(struct stage *s, const struct args *a, struct err *err)
+{
+    const char *binary = args_get(a, "binary"), *engine = args_get(a, "engine"), *tmp = getenv("TMPDIR");
+    memset(s, 0, sizeof *s);
+    if (!binary)
+        return err_set(err, ERR_USAGE, "--binary FILE says which target");
+    int r = fuzz_engine_check(engine ? engine : "libfuzzer", err);
+    if (r == 0)
+        r = os_temp_dir(tmp ? tmp : "/tmp", "ff-fuzz-", &s->dir, err);
+    return r < 0 ? r : stage_binary(s, binary, engine ? engine : "libfuzzer", err);
+}
+
+/* What is common to all calls on a built target. */
+static void call_target(struct call *c, const struct stage *s, const struct args *a)
+{
+    static const char *const passed[][2] = {
+        {"engine", "engine"},     {"function", "function"}, {"timeout-input", "input_timeout"}, {"memory", "memory_mb"},
+        {"duration", "duration"}, {"max-len", "max_len"},   {"jobs", "jobs"},                   {"plateau", "plateau"},
+        {"minimize", "minimize"}, {"seed", "seed"},         {"executions", "max_executions"},
+    };
+    call_word(c, mem_printf("binary=%s", s->binary));
+    for (size_t i = 0; i < ARRAY_LEN(passed); i++)
+        if (args_get(a, passed[i][0]))
+            call_word(c, mem_printf("%s=%s", passed[i][1], args_get(a, passed[i][0])));
+    if (args_has(a, "first-crash"))
+        call_word(c, mem_strdup("stop_at_first_crash=true"));
+}
+
+static void print_campaign(const json_t *doc, const char *out)
+{
+    const json_t *s = json_object_get(doc, "summary");
+    print_findings(doc);
+    printf("%lld executions in %.1f s, coverage %lld, corpus %lld, crashes %lld, unique %lld; stopped by: %s\n",
+           (long long)json_i64(s, "executions", 0), json_num(s, "elapsed_time", 0), (long long)json_i64(s, "coverage", 0),
+           (long long)json_i64(s, "corpus_size", 0), (long long)json_i64(s, "crashes", 0),
+           (long long)json_i64(s, "unique_crashes", 0), json_str(s, "stopped_by", ""));
+    print_text("inputs and corpus: ", out, "\n");
+}
+
+static int run_binary(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    struct stage s;
+    struct call c;
+    int status;
+    const char *out = args_get(a, "out") ? args_get(a, "out") : "fuzz-out";
+    if (stage_begin(&s, a, &err) < 0) {
+        stage_release(&s);
+        return app_fail(app, &err);
+    }
+    call_begin(&c, "fuzz_campaign", s.dir, out);
+    call_target(&c, &s, a);
+    json_t *doc = call_run(app, &c, &status);
+    stage_release(&s);
+    if (doc && !app->json && status == EXIT_OK)
+        print_campaign(doc, out);
+    return end(app, doc, status);
+}
+
+/* Inputs on a target; only the smallest of each bug is worked on. minimize NULL: as the user says. */
+static json_t *triage(struct app *app, const struct args *a, const char *minimize, const char *out, int *ret_status)
+{
+    struct err err = {0};
+    struct stage s;
+    struct call c;
+    int r = stage_begin(&s, a, &err);
+    if (r == 0)
+        r = stage_inputs(&s, a, 0, &err);
+    if (r < 0) {
+        stage_release(&s);
+        *ret_status = app_fail(app, &err);
+        return NULL;
+    }
+    call_begin(&c, "fuzz_triage", s.dir, out);
+    call_target(&c, &s, a);
+    if (minimize)
+        call_word(&c, mem_printf("minimize=%s", minimize));
+    json_t *doc = call_run(app, &c, ret_status);
+    stage_release(&s);
+    return doc;
+}
+
+static void print_bugs(const json_t *doc, bool inputs)
+{
+    const json_t *s = json_object_get(doc, "summary");
+    size_t i;
+    json_t *j;
+    json_array_foreach(json_object_get(s, "bugs"), i, j) {
+        print_text("", json_str(j, "severity", ""), "  ");
+        print_text("", json_str(j, "title", ""), "");
+        printf("  reproduced %lld of %lld times, %lld inputs", (long long)json_i64(j, "reproduced", 0),
+               (long long)json_i64(j, "tries", 0), (long long)json_i64(j, "inputs", 0));
+        if (json_str(j, "minimised", NULL))
+            printf(", minimised from %lld to %lld bytes", (long long)json_i64(j, "bytes", 0),
+                   (long long)json_i64(j, "minimised_bytes", 0));
+        putchar('\n');
+    }
+    json_array_foreach(json_object_get(s, "inputs"), i, j)
+        if (inputs && !json_flag(j, "crashes", false) && !json_flag(j, "duplicate", false))
+            print_text("no crash: ", json_str(j, "file", ""), "\n");
+    printf("%lld inputs, %lld bugs\n", (long long)json_i64(s, "inputs_count", 0), (long long)json_i64(s, "unique_crashes", 0));
+}
+
+static int run_triage(struct app *app, const struct args *a)
+{
+    int status;
+    json_t *doc = triage(app, a, NULL, args_get(a, "out"), &status);
+    if (doc && !app->json && status == EXIT_OK)
+        print_bugs(doc, true);
+    return end(app, doc, status);
+}
+
+static int run_reproduce(struct app *app, const struct args *a)
+{
+    int status;
+    json_t *doc = triage(app, a, "0", NULL, &status);
+    if (doc && status == EXIT_OK) {
+        if (!app->json)
+            print_bugs(doc, true);
+        status = json_array_size(json_object_get(json_object_get(doc, "summary"), "bugs")) ? EXIT_GATE : EXIT_OK;
+        if (!app->json) {
+            json_decref(doc);
+            return status;
+        }
+    }
+    return end(app, doc, status);
+}
+
+static int run_minimize(struct app *app, const struct args *a)
+{
+    const char *out = args_get(a, "out") ? args_get(a, "out") : ".";
+    int status;
+    json_t *doc = triage(app, a, args_get(a, "minimize") ? NULL : "60s", out, &status);
+    if (doc && !app->json && status == EXIT_OK)
+        print_bugs(doc, true);
+    return end(app, doc, status);
+}
+
+/* --- the commands ----------------------------------------------------------------------------------------- */
+
+#define OPTS_OF_TARGET \
+    {"binary", 'b', "FILE", "the target, built already"}, \
+    {"engine", 'e', "NAME", "the engine that it was built for (libfuzzer)"}, \
+    {"function", 0, "NAME", "of a target with several: the function or class"}, \
+    {"timeout-input", 0, "TIME", "time that one input may take (10s)"}, \
+    {"memory", 0, "MB", "memory that the target may take (2048)"}
+
+static const struct opt build_opts[] = {
+    {"engine", 'e', "NAME,...", "for which engines (libfuzzer)"},
+    {"target", 0, "NAME", "only this target"},
+    {"sanitizers", 0, "LIST", "as -fsanitize= takes them (address,undefined)"},
+    {"fetch", 0, NULL, "let a step before the build use the network, for what the tree names and has not"},
+    {"out", 'o', "DIR", "where the targets go (fuzz-out)"},
+    {NULL, 0, NULL, NULL},
+};
+static const struct opt run_opts[] = {
+    OPTS_OF_TARGET,
+    {"duration", 't', "TIME", "how long (60s); 0: until Ctrl-C"},
+    {"executions", 0, "N", "stop after so many"},
+    {"plateau", 0, "TIME", "stop when nothing new was found for so long"},
+    {"first-crash", 0, NULL, "stop at the first crash"},
+    {"jobs", 'j', "N", "engine processes (1)"},
+    {"max-len", 0, "BYTES", "largest input"},
+    {"minimize", 0, "TIME", "time to minimise the input of each bug (20s); 0: not"},
+    {"seed", 0, "N", "of the engine's generator"},
+    {"out", 'o', "DIR", "where inputs and corpus go (fuzz-out)"},
+    {NULL, 0, NULL, NULL},
+};
+static const struct opt triage_opts[] = {
+    OPTS_OF_TARGET,
+    {"minimize", 0, "TIME", "time to minimise the input of each bug; 0: not"},
+    {"out", 'o', "DIR", "where minimised inputs go"},
+    {NULL, 0, NULL, NULL},
+};
+static const struct opt reproduce_opts[] = {OPTS_OF_TARGET, {NULL, 0, NULL, NULL}};
+
+const struct command fuzz_list = {
+    .name = "list", .summary = "Show what there is to fuzz in a tree", .usage = "TARGET",
+    .details = "TARGET is what 'ff run' takes. Harnesses are found by what is in the files.",
+    .examples = "  ff fuzz list ./project", .min_args = 1, .max_args = 1, .run = run_list,
+};
+const struct command fuzz_build = {
+    .name = "build", .summary = "Build the fuzz targets of a tree", .usage = "TARGET [options]",
+    .details = "Builds in the sandbox: by fuzz.yaml, as an OSS-Fuzz project, by CMake, Meson or make, or file by file. Exit\n"
+               "status 3 if it does not build, with the compiler's first error; 5 if an engine is missing.",
+    .examples = "  ff fuzz build ./project -o out\n  ff fuzz build ./project -e libfuzzer,aflplusplus",
+    .opts = build_opts, .min_args = 1, .max_args = 1, .run = run_build,
+};
+const struct command fuzz_run = {
+    .name = "run", .summary = "Fuzz a target that is built already", .usage = "--binary FILE [options]",
+    .details = "Nothing is recorded: 'ff run native_fuzzing DIR' builds, fuzzes and keeps what it finds, and goes on after a\n"
+               "crash of anything. Ctrl-C ends the fuzzing, and what was found is reported.",
+    .examples = "  ff fuzz run -b out/b/libfuzzer/out/parse -t 10m -o found", .opts = run_opts, .run = run_binary,
+};
+const struct command fuzz_minimize = {
+    .name = "minimize", .aliases = "minimise", .summary = "Make inputs that crash smaller",
+    .usage = "--binary FILE INPUT... [options]",
+    .details = "One input of each bug is made smaller, as long as the same fault shows at the same place; min-NAME is written.",
+    .examples = "  ff fuzz minimize -b out/parse crash-1 -o small", .opts = triage_opts, .min_args = 1, .max_args = -1,
+    .run = run_minimize,
+};
+const struct command fuzz_reproduce = {
+    .name = "reproduce", .summary = "Does an input still crash the target?", .usage = "--binary FILE INPUT... [options]",
+    .details = "Each bug is tried ten times. Exit status 1 if any input crashes, 0 if none does.",
+    .examples = "  ff fuzz reproduce -b out/parse crash-1", .opts = reproduce_opts, .min_args = 1, .max_args = -1,
+    .run = run_reproduce,
+};
+const struct command fuzz_triage = {
+    .name = "triage", .summary = "Group inputs that crash into bugs, rate and minimise them",
+    .usage = "--binary FILE INPUT... [options]",
+    .details = "INPUT is a file or a folder of files.", .examples = "  ff fuzz triage -b out/parse crashes/ -o small",
+    .opts = triage_opts, .min_args = 1, .max_args = -1, .run = run_triage,
+};

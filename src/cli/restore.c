@@ -1,0 +1,136 @@
+#include "cli/restore.h"
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ASIDE "restoring"
+#define READY "restore.ready"
+#define MOVING "restore.moving"
+
+/* What a state is, by the names in its folder; the settings beside it are replaced only by others. */
+static const char *const parts[] = {"events.db", "access.db", "state.db", "store", "audit", "token", "cache"};
+static const char *const settings[] = {"config.yaml", "suppressions.json", ".gitignore", "workflows", "modules"};
+
+static int remove_one(const char *dir, const char *name, const char *suffix, struct err *err)
+{
+    _cleanup_free_ char *path = mem_printf("%s/%s%s", dir, name, suffix);
+    if (!path)
+        return err_nomem(err);
+    return os_is_dir(path) ? os_remove_tree(path, err) : os_unlink(path, true, err);
+}
+
+static int remove_old(const char *dir, struct err *err)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        for (size_t k = 0; r == 0 && k < ARRAY_LEN(suffixes); k++)
+            r = remove_one(dir, parts[i], suffixes[k], err);
+    return r == 0 ? os_fsync_dir(dir, err) : r;
+}
+
+/* Replaces what is there, if there is something to replace it by. */
+static int move_one(const char *from_dir, const char *dir, const char *name, struct err *err)
+{
+    _cleanup_free_ char *from = os_path_join(from_dir, name), *to = os_path_join(dir, name);
+    if (!from || !to)
+        return err_nomem(err);
+    if (!os_exists(from))
+        return 0;
+    int r = os_is_dir(to) ? os_remove_tree(to, err) : 0;
+    return r < 0 ? r : os_rename(from, to, err);
+}
+
+static int move_new(const char *from, const char *dir, struct err *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(parts); i++)
+        r = move_one(from, dir, parts[i], err);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(settings); i++)
+        r = move_one(from, dir, settings[i], err);
+    if (r == 0)
+        r = os_fsync_dir(dir, err);
+    return r == 0 ? os_remove_tree(from, err) : r;
+}
+
+/* From READY or MOVING, if there is either. Each step may be done again. */
+static int carry_on(const char *dir, struct err *err)
+{
+    _cleanup_free_ char *ready = os_path_join(dir, READY), *moving = os_path_join(dir, MOVING);
+    int r = ready && moving ? 0 : err_nomem(err);
+    if (r == 0 && os_exists(ready)) {
+        r = remove_old(dir, err);
+        if (r == 0)
+            r = os_rename(ready, moving, err);
+        if (r == 0)
+            r = os_fsync_dir(dir, err);
+    }
+    return r == 0 && os_exists(moving) ? move_new(moving, dir, err) : r;
+}
+
+static int make_durable(const char *dir, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    int r = os_open(dir, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    return r < 0 ? r : syncfs(fd) < 0 ? err_sys(err, errno, "sync %s", dir) : 0;
+}
+
+static int check_empty(const char *dir, struct err *err)
+{
+    for (const struct backup_part *p = backup_parts; p->name; p++) {
+        _cleanup_free_ char *path = os_path_join(dir, p->name);
+        if (!path)
+            return err_nomem(err);
+        if ((p->kind != BACKUP_SQLITE && p->kind != BACKUP_ENGINE) || !os_exists(path))
+            continue;
+        err_set(err, ERR_EXISTS, "%s holds a state already (%s)", dir, p->name);
+        return err_hint(err, "--state DIR names another folder; --replace removes what is there");
+    }
+    return 0;
+}
+
+int restore_state(int fd, const char *dir, bool replace, struct backup_count *ret, struct err *err)
+{
+    _cleanup_free_ char *aside = os_path_join(dir, ASIDE), *ready = os_path_join(dir, READY);
+    int r = aside && ready ? carry_on(dir, err) : err_nomem(err);
+    if (r == 0 && !replace)
+        r = check_empty(dir, err);
+    if (r == 0)
+        r = os_remove_tree(aside, err);
+    if (r == 0)
+        r = os_mkdir(aside, 0700, false, err);
+    if (r < 0)
+        return r;
+    r = backup_read(fd, aside, ret, err);
+    if (r == 0)
+        r = make_durable(aside, err);
+    if (r < 0) {
+        os_remove_tree(aside, NULL);
+        return r;
+    }
+    r = os_rename(aside, ready, err);
+    if (r == 0)
+        r = os_fsync_dir(dir, err);
+    return r == 0 ? carry_on(dir, err) : r;
+}
+
+int restore_check(const char *dir, struct err *err)
+{
+    static const char *const marks[] = {READY, MOVING};
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        _cleanup_free_ char *path = os_path_join(dir, marks[i]);
+        if (!path)
+            return err_nomem(err);
+        if (!os_exists(path))
+            continue;
+        err_set(err, ERR_STATE, "a restore was cut short");
+        return err_hint(err, "'ff restore FILE' ends it");
+    }
+    return 0;
+}

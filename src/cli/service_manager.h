@@ -1,0 +1,20 @@
+/* What a service manager (systemd) wants of a process that stays: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). */
+#ifndef FF_CLI_SERVICE_MANAGER_H
+#define FF_CLI_SERVICE_MANAGER_H
+
+#include "cli/app.h"
+
+/* The socket that was opened for us, or -1. Before anything is forked: it is not handed on. */
+int manager_listen_fd(void);
+/* "READY=1", "STOPPING=1". Nothing happens where nobody manages. */
+void manager_notify(const char *state);
+
+struct watchdog;
+/* Tells the manager that all is well for as long as the engine answers. *ret is NULL where it does not ask for that. */
+int watchdog_start(struct app *app, struct watchdog **ret, struct err *err);
+void watchdog_stop(struct watchdog *w); /* NULL is fine */
+
+/* Log lines as JSON documents, from here on: {time, level, message}. */
+void log_as_json(void);
+
+#endif

@@ -1,0 +1,231 @@
+/* Reports without a sanitizer or fuzzer in them, read only where nothing else was found: plain tracebacks and panics, libc's
+ * last words, debuggers' stacks, what afl-fuzz's tools and shells say of a signal. The types are ClusterFuzz's where it has
+ * one for the same fault. */
+#include "codec/crash/scan_internal.h"
+
+#include "base/cleanup.h"
+
+#include <stdio.h>
+
+/* The next line of the text. */
+static struct view take_line(struct view *text)
+{
+    ssize_t end = view_find_char(*text, '\n');
+    struct view line = view_first(*text, end < 0 ? text->n : (size_t)end);
+    *text = view_from(*text, end < 0 ? text->n : (size_t)end + 1);
+    if (view_ends(line, "\r"))
+        line.n--;
+    return line;
+}
+
+/* A crash of this type begins; the line becomes the first of the state unless it is empty. */
+static void begin(struct scan *s, enum crash_kind kind, const char *type, struct view state)
+{
+    scan_restart(s);
+    scan_type(s, kind, type);
+    if (view_trim(state).n) {
+        scan_set_state(s, view_first(view_trim(state), 1024));
+        s->state_frames = 1;
+    }
+}
+
+static const struct view nothing = {"", 0};
+
+/* --- libc, C++, signals ----------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *says;
+    enum crash_kind kind;
+    const char *type;
+} messages[] = {
+    {"*** stack smashing detected ***", CRASH_GLIBC, "Stack-buffer-overflow"},
+    {"*** buffer overflow detected ***", CRASH_GLIBC, "Fortify-failure"},
+    {"free(): double free detected", CRASH_GLIBC, "Heap-double-free"},
+    {"double free or corruption", CRASH_GLIBC, "Heap-double-free"},
+    {"free(): invalid pointer", CRASH_GLIBC, "Invalid-free"},
+    {"free(): invalid size", CRASH_GLIBC, "Invalid-free"},
+    {"munmap_chunk(): invalid pointer", CRASH_GLIBC, "Invalid-free"},
+    {"realloc(): invalid pointer", CRASH_GLIBC, "Invalid-free"},
+    {"free(): corrupted unsorted chunks", CRASH_GLIBC, "Heap-corruption"},
+    {"free(): invalid next size", CRASH_GLIBC, "Heap-corruption"},
+    {"malloc(): ", CRASH_GLIBC, "Heap-corruption"},
+    {"malloc_consolidate(): ", CRASH_GLIBC, "Heap-corruption"},
+    {"corrupted size vs. prev_size", CRASH_GLIBC, "Heap-corruption"},
+    {"corrupted double-linked list", CRASH_GLIBC, "Heap-corruption"},
+    {"+++ Program timed off +++", CRASH_AFL, "Timeout"},
+    {"Segmentation fault", CRASH_SIGNAL, "UNKNOWN"},
+    {"Bus error", CRASH_SIGNAL, "Bus"},
+    {"Illegal instruction", CRASH_SIGNAL, "Ill"},
+    {"Floating point exception", CRASH_SIGNAL, "Floating-point-exception"},
+    {"Aborted", CRASH_SIGNAL, "Abrt"},
+};
+
+static const char *signal_type(int number)
+{
+    return number == 4 ? "Ill" : number == 5 ? "Trap" : number == 6 ? "Abrt" : number == 7 ? "Bus" :
+           number == 8 ? "Floating-point-exception" : number == 11 ? "UNKNOWN" : "Fatal-signal";
+}
+
+static bool read_message(struct scan *s, struct view line)
+{
+    struct view rest;
+    if (view_after(line, "terminate called after throwing an instance of '", &rest)) {
+        ssize_t end = view_find_char(rest, '\'');
+        begin(s, CRASH_CHECK, "Uncaught exception", view_first(rest, end < 0 ? rest.n : (size_t)end));
+        return true;
+    }
+    if (view_after(line, "+++ Program killed by signal ", &rest)) { /* afl-showmap */
+        begin(s, CRASH_AFL, signal_type(view_int(rest)), nothing);
+        return true;
+    }
+    if (view_after(line, "Program terminated with signal ", &rest)) { /* gdb, of a core */
+        struct view name = view_take(&rest, is_alpha);
+        char type[32];
+        snprintf(type, sizeof type, "%.*s", (int)(name.n < 20 ? name.n : 20), name.s);
+        if (!name.n)
+            return false;
+        begin(s, CRASH_GDB, type, nothing);
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
+        bool word = messages[i].kind == CRASH_SIGNAL; /* of a shell: at the beginning or behind "line 3:  1234 " */
+        struct view text = view_trim(line);
+        if (!word ? !view_has(line, messages[i].says)
+                  : !view_starts(text, messages[i].says) && !view_ends(text, "(core dumped)"))
+            continue;
+        if (word && !view_has(text, messages[i].says))
+            continue;
+        begin(s, messages[i].kind, messages[i].type, nothing);
+        return true;
+    }
+    return false;
+}
+
+/* --- languages ---------------------------------------------------------------------------------------------------------- */
+
+/* "thread 'main' panicked at src/main.rs:2:5:", the message in the line below. */
+static bool read_rust_panic(struct scan *s, struct view line, struct view text)
+{
+    ssize_t at = view_starts(line, "thread ") ? view_find(line, " panicked at ") : -1;
+    if (at < 0)
+        return false;
+    begin(s, CRASH_RUST, "ASSERT", take_line(&text));
+    return true;
+}
+
+/* "Exception in thread "main" java.lang.X: message" */
+static bool read_java_exception(struct scan *s, struct view line)
+{
+    if (!view_starts(line, "Exception in thread \""))
+        return false;
+    begin(s, CRASH_JAVA, "Uncaught exception", nothing);
+    s->java_exception = true;
+    return true;
+}
+
+/* "TypeError: message", then "    at f (/x.js:1:2)" */
+static bool read_js_error(struct scan *s, struct view line, struct view text)
+{
+    struct view name = line, rest = line;
+    view_skip(&rest, "Uncaught ");
+    name = view_take(&rest, is_alpha);
+    if (!view_ends(name, "Error") || (rest.n && !view_starts(rest, ": ") && !view_starts(rest, " [")))
+        return false;
+    for (int i = 0; i < 8 && text.n; i++) { /* a message may have several lines */
+        struct view next = take_line(&text);
+        if (!view_starts(next, "    at "))
+            continue;
+        begin(s, CRASH_JAVASCRIPT, "Uncaught exception", nothing);
+        s->js = true;
+        return true;
+    }
+    return false;
+}
+
+static bool read_go_race(struct scan *s, struct view line)
+{
+    if (!s->go || !view_is(line, "WARNING: DATA RACE"))
+        return false;
+    begin(s, CRASH_GO, "Data race", nothing);
+    return true;
+}
+
+/* Python's own traceback, innermost frame last; the exception follows unindented. */
+static bool read_plain_traceback(struct scan *s, struct view line, struct view text)
+{
+    VEC(struct view) lines = {0};
+    if (!view_has(line, "Traceback (most recent call last):"))
+        return false;
+    begin(s, CRASH_PYTHON, "Uncaught exception", nothing);
+    s->python = true;
+    while (text.n) {
+        struct view next = take_line(&text);
+        if (next.n && !is_blank(next.s[0]))
+            break;
+        if (!VEC_PUSH(&lines, next))
+            s->no_memory = true;
+    }
+    for (size_t i = lines.len; i > 0; i--)
+        rule_frame(s, lines.v[i - 1]);
+    VEC_RELEASE(&lines);
+    s->stack_closed = true;
+    s->state_frames = CRASH_STATE_FRAMES;
+    return true;
+}
+
+/* --- their frames --------------------------------------------------------------------------------------------------------- */
+
+/* The frames that rule_frame() takes for no frames: of a Rust backtrace ("   3: krate::f"), of gdb without an address
+ * ("#1  f (x=1) at file.c:2", "#2 0x12 in f () from /lib/x.so"). */
+static void read_frame(struct scan *s, struct view line)
+{
+    struct view rest = view_trim(line), number;
+    if (s->kind == CRASH_RUST) {
+        if (view_skip(&rest, "at "))
+            scan_source(s, rest);
+        number = view_take(&rest, is_digit);
+        if (!number.n || !view_skip(&rest, ": "))
+            return;
+    } else if (s->kind == CRASH_GDB) {
+        if (!view_skip(&rest, "#") || !(number = view_take(&rest, is_digit)).n || !view_skip_space(&rest))
+            return;
+    } else {
+        if (s->kind == CRASH_GO && !rest.n && s->frames.len)
+            s->stack_closed = true; /* the other goroutine's follows */
+        rule_frame(s, s->kind == CRASH_GO && !view_starts(rest, "/") ? rest : line);
+        return;
+    }
+    char text[CRASH_TEXT_MAX];
+    rest = view_first(rest, sizeof text - 40);
+    if (view_starts(rest, "0x")) {
+        rule_frame(s, line);
+        return;
+    }
+    int n = snprintf(text, sizeof text, "#%d 0x0 in %.*s", view_int(number), (int)rest.n, rest.s);
+    rule_frame(s, (struct view){text, (size_t)n});
+}
+
+static bool begins(struct scan *s, struct view line, struct view rest)
+{
+    return read_plain_traceback(s, line, rest) || read_rust_panic(s, line, rest) || read_java_exception(s, line) ||
+           read_js_error(s, line, rest) || read_go_race(s, line) || read_message(s, line);
+}
+
+void scan_fallback(struct scan *s)
+{
+    struct view text = s->text;
+    if (scan_found(s))
+        return;
+    s->fallback = true;
+    while (!scan_found(s) && text.n) {
+        struct view line = take_line(&text);
+        if (line.n <= SCAN_LINE_MAX)
+            begins(s, line, text);
+    }
+    /* of a core, gdb says the signal first and the stack below; libc's words come after nothing */
+    while (scan_found(s) && !s->stack_closed && text.n) {
+        struct view line = take_line(&text);
+        if (line.n <= SCAN_LINE_MAX)
+            read_frame(s, line);
+    }
+}

@@ -1,0 +1,13 @@
+/* Search attributes as rows of a table, so that lists can filter by them. The run's state has them too, as they came. */
+#ifndef FF_ENGINE_ATTRIBUTE_H
+#define FF_ENGINE_ATTRIBUTE_H
+
+#include "engine/embedded/engine_internal.h"
+
+/* Writes those of the run anew. */
+int attributes_put(struct eng *e, struct run *run, struct err *err);
+int attributes_delete(struct eng *e, struct run *run, struct err *err);
+/* Does any run have one of that name? (filter_known; arg is the engine.) */
+bool attributes_known(void *arg, const char *name);
+
+#endif

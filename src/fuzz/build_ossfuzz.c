@@ -1,0 +1,50 @@
+/* An OSS-Fuzz project: the plain lines of its Dockerfile, then build.sh, as its image would run them
+ * (google.github.io/oss-fuzz). */
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "fuzz/build_internal.h"
+#include "os/file.h"
+
+#include <string.h>
+
+#define DOCKERFILE_MAX ((size_t)256 << 10)
+#define NOTES_MAX ((size_t)64 << 10)
+
+/* What the script noted. */
+static void take_notes(struct fuzz_build *b)
+{
+    _cleanup_free_ char *path = os_path_join(b->work, "notes"), *text = NULL;
+    if (path && os_read_file(path, NOTES_MAX, &text, NULL, NULL) == 0)
+        strbuf_puts(&b->notes, text);
+}
+
+int fuzz_build_docker_steps(struct fuzz_build *b, const char *then, bool fetch, struct err *err)
+{
+    _cleanup_free_ char *dockerfile = os_path_join(b->tree, "Dockerfile"), *text = NULL;
+    _cleanup_free_ char *project = mem_printf("PROJECT=%s", b->src);
+    struct strbuf script = STRBUF_INIT_MAX((size_t)1 << 20);
+    const char *const extra[] = {project, fetch ? "FETCH=yes" : "FETCH=no", NULL};
+    if (!dockerfile || !project)
+        return err_nomem(err);
+    int r = os_exists(dockerfile) ? os_read_file(dockerfile, DOCKERFILE_MAX, &text, NULL, err) : 0;
+    if (r == 0)
+        r = fuzz_build_dockerfile(text, &script, err);
+    strbuf_puts(&script, then);
+    if (r == 0)
+        r = strbuf_check(&script, err);
+    if (r == 0)
+        r = fuzz_build_shell_env(b, strbuf_str(&script), b->src, extra, err);
+    take_notes(b);
+    strbuf_release(&script);
+    return r;
+}
+
+int fuzz_build_ossfuzz(struct fuzz_build *b, struct err *err)
+{
+    int r = fuzz_build_docker_steps(b, "bash -eu \"$SRC/build.sh\"\n", false, err);
+    const char *notes = strbuf_str(&b->notes);
+    struct err why = *err;
+    if (r == -ERR_FAILED && notes[0]) /* the cause of the compiler's error, more often than not */
+        err_set(err, ERR_FAILED, "%.250s; before that: %.*s", why.msg, (int)strcspn(notes, "\n"), notes);
+    return r;
+}

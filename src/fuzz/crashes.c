@@ -1,0 +1,637 @@
+/* The crashes of a campaign. An input is copied and kept before anything else is done with it; then its report says which
+ * bug it is. */
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "codec/json.h"
+#include "fuzz/campaign_internal.h"
+#include "fuzz/panic.h"
+#include "os/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REPORT_MAX ((size_t)24 << 10)
+#define NOT_NAMED (-1)
+#define TRACES_MAX 4096
+#define CHECKPOINT_REPORTS ((size_t)48 << 10) /* bytes, of all; a byte may become six */
+#define SIGNATURE_FRAMES 5
+#define REPLAY_TRIES 3 /* of an input of a known bug, before it is said to be fixed */
+#define SIGNATURE_FRAMES_PANIC 20 /* most of them are the panic's own */
+#define CRASH_BYTES_MAX ((uint64_t)4 << 30)
+
+/* A set's value for the index of an input: never NULL. */
+static void *index_value(size_t i)
+{
+    return (void *)(uintptr_t)(i + 1);
+}
+
+static const char *const fault_types[] = {"Crash", "Timeout", "Out-of-memory", "Memory-leak", NULL};
+
+static void keep(struct campaign *c, const struct crash_input *in)
+{
+    _cleanup_free_ char *path = os_path_join(c->crashes_dir, in->name);
+    if (path)
+        module_keep(c->ctx, path, in->name);
+    c->kept++;
+}
+
+static void remove_copy(const struct campaign *c, const struct crash_input *in)
+{
+    _cleanup_free_ char *path = os_path_join(c->crashes_dir, in->name);
+    if (path)
+        unlink(path);
+}
+
+/* As a file of its own, or in an archive. */
+static int keep_input(struct campaign *c, const struct crash_input *in, struct err *err)
+{
+    if (c->given)
+        return 0;
+    if (!in->packed) {
+        keep(c, in);
+        return 0;
+    }
+    struct err why = {0};
+    _cleanup_free_ char *path = os_path_join(c->crashes_dir, in->name);
+    int r = path ? packs_add(&c->packs, in->name, path, in->size, &why) : err_nomem(&why);
+    if (r == -ERR_LIMIT && c->dropped++ == 0)
+        module_log(c->ctx, "warning", "%s: the others are counted", why.msg);
+    return r == -ERR_LIMIT ? 0 : r < 0 ? err_copy(err, &why) : 0;
+}
+
+/* What the input is called: its fault and its content. */
+static int copy_in(struct campaign *c, const char *path, struct crash_input *in, char hex[65], struct err *err)
+{
+    _cleanup_free_ char *part = os_path_join(c->crashes_dir, ".part");
+    int r = part ? fuzz_copy_file(path, part, CRASH_BYTES_MAX, hex, &in->size, err) : err_nomem(err);
+    if (r < 0)
+        return r;
+    snprintf(in->name, sizeof in->name, "%s-%.40s", fuzz_fault_name(in->fault), hex);
+    _cleanup_free_ char *to = os_path_join(c->crashes_dir, in->name);
+    return to ? os_rename(part, to, err) : err_nomem(err);
+}
+
+static int note_input(struct campaign *c, const struct crash_input *in, struct err *err)
+{
+    if (!VEC_PUSH(&c->inputs, *in) || !map_set(&c->known, in->name, index_value(c->inputs.len - 1)))
+        return err_nomem(err);
+    return 0;
+}
+
+/* Which of the known bugs; -1: none. */
+static int find_bug(const struct campaign *c, const struct fuzz_verdict *v)
+{
+    for (size_t i = 0; i < c->bugs.len; i++)
+        if (fuzz_verdict_same(&c->bugs.v[i].verdict, v))
+            return (int)i;
+    return -1;
+}
+
+void campaign_signature(const char *report, size_t len, char *ret, size_t size)
+{
+    struct fuzz_verdict v;
+    size_t n = 0;
+    ret[0] = 0;
+    if (fuzz_verdict_read(report, len, NULL, NULL, &v, NULL) < 0)
+        return;
+    if (v.type[0])
+        n = (size_t)snprintf(ret, size, "%s", v.type);
+    struct fuzz_panic panic;
+    bool panics = fuzz_panic_read(report, len, &panic);
+    if (panics && n < size)
+        n += (size_t)snprintf(ret + n, size - n, "|%.100s:%d:%d", panic.file, panic.line, panic.column);
+    int frames = 0, most = panics ? SIGNATURE_FRAMES_PANIC : SIGNATURE_FRAMES;
+    for (const char *p = report; frames < most && (p = strstr(p, "+0x")) && n < size; p += 3, frames++)
+        n += (size_t)snprintf(ret + n, size - n, "|%.*s", (int)strspn(p + 3, "0123456789abcdef") % 17, p + 3);
+    if (!frames && v.state[0] && n < size)
+        snprintf(ret + n, size - n, "|%.200s", v.state);
+    fuzz_verdict_release(&v);
+}
+
+/* The trace of a report, made if it is new; -1: it has none, or there are too many. */
+static int trace_of(struct campaign *c, const char *report, size_t len)
+{
+    char text[512], digest[65];
+    campaign_signature(report, len, text, sizeof text);
+    fuzz_text_digest(text, digest);
+    if (!text[0] || !digest[0])
+        return -1;
+    for (size_t i = 0; i < c->traces.len; i++)
+        if (strncmp(c->traces.v[i].digest, digest, CORPUS_NAME_BYTES - 1) == 0)
+            return (int)i;
+    size_t from = len > REPORT_MAX ? len - REPORT_MAX : 0;
+    struct trace t = {.bug = -1, .report = mem_strndup(report + from, len - from)};
+    snprintf(t.digest, sizeof t.digest, "%.40s", digest);
+    if (c->traces.len >= TRACES_MAX || !VEC_PUSH(&c->traces, t)) {
+        free(t.report);
+        return -1;
+    }
+    return (int)c->traces.len - 1;
+}
+
+/* The bug that a verdict is of, made if it is new; -1: there are more bugs than anybody reads. Takes v. */
+static int bug_of(struct campaign *c, const struct crash_input *in, struct fuzz_verdict *v, const char *report, size_t len,
+                  struct err *err)
+{
+    int i = find_bug(c, v);
+    if (i < 0 && c->bugs.len < CAMPAIGN_BUGS_MAX) {
+        size_t from = len > REPORT_MAX ? len - REPORT_MAX : 0;
+        struct bug b = {.verdict = *v, .first_ms = in->seen_ms, .last_ms = in->seen_ms, .fault = in->fault, .engine = in->engine,
+                        .known = -1, .report = mem_strndup(report + from, len - from)};
+        memset(v, 0, sizeof *v);
+        if (!b.report || !VEC_PUSH(&c->bugs, b)) {
+            free(b.report);
+            fuzz_verdict_release(&b.verdict);
+            err_nomem(err);
+            return -1;
+        }
+        i = (int)c->bugs.len - 1;
+        memory_match(c, i);
+        module_log(c->ctx, "info", "bug: %s", b.verdict.title);
+    }
+    fuzz_verdict_release(v);
+    return i;
+}
+
+static void join(struct campaign *c, struct crash_input *in, int bug, uint64_t count)
+{
+    struct bug *b = &c->bugs.v[bug];
+    in->bug = bug;
+    if (in->known >= 0)
+        memory_replayed(c, in, bug);
+    b->count += in->known >= 0 ? 0 : count;
+    b->kept += !in->packed;
+    b->first_ms = in->seen_ms < b->first_ms ? in->seen_ms : b->first_ms;
+    b->last_ms = in->seen_ms > b->last_ms ? in->seen_ms : b->last_ms;
+    if (!b->input[0] || (in->size < b->size && !b->worked_on)) {
+        snprintf(b->input, sizeof b->input, "%s", in->name);
+        b->size = in->size;
+        if (in->packed) {
+            keep(c, in);
+            in->packed = false;
+            b->kept++;
+        }
+    }
+    if (in->packed && in->known < 0)
+        remove_copy(c, in);
+}
+
+static void count(struct campaign *c, int trace, int bug)
+{
+    if (bug < 0 && trace >= 0)
+        bug = c->traces.v[trace].bug;
+    if (bug >= 0) {
+        c->bugs.v[bug].count++;
+        c->bugs.v[bug].last_ms = campaign_ms(c);
+    } else if (trace >= 0) {
+        c->traces.v[trace].count++;
+    }
+}
+
+/* Is there need for one more input of it as a file of its own? A smaller one is welcome, as long as nobody has begun to work
+ * on it. */
+static bool is_wanted(const struct campaign *c, int trace, uint64_t size)
+{
+    if (c->given)
+        return true;
+    if (c->kept >= CAMPAIGN_KEPT_MAX)
+        return false;
+    if (trace < 0)
+        return true;
+    const struct trace *t = &c->traces.v[trace];
+    if (t->bug < 0)
+        return t->kept < CAMPAIGN_KEPT_OF_BUG;
+    const struct bug *b = &c->bugs.v[t->bug];
+    return b->kept < CAMPAIGN_KEPT_OF_BUG || (size < b->size && !b->worked_on && b->kept < 2 * CAMPAIGN_KEPT_OF_BUG);
+}
+
+/* Bytes that are in the corpus and kill the target would kill each new start of an engine. */
+static void leave_corpus(struct campaign *c, const char *hex)
+{
+    char name[CORPUS_NAME_BYTES];
+    snprintf(name, sizeof name, "%.40s", hex);
+    corpus_remove(&c->corpus, name);
+    for (int i = 0; i < c->sessions_count; i++) {
+        _cleanup_free_ char *p = mem_printf("%s/%s/%s", c->sessions[i].s.dir, c->sessions[i].s.driver->corpus_dir, name);
+        if (p)
+            unlink(p);
+    }
+}
+
+/* An input that is new and kept: does it tell anything that is not known? */
+static int take_input(struct campaign *c, struct crash_input *in, struct err *err)
+{
+    struct trace *t = in->trace >= 0 ? &c->traces.v[in->trace] : NULL;
+    bool tells = !in->packed || !t || (t->bug < 0 && t->kept == 0);
+    if (!tells || c->inputs.len >= CAMPAIGN_INPUTS_MAX) {
+        count(c, in->trace, -1);
+        remove_copy(c, in);
+        return 0;
+    }
+    if (t && t->bug >= 0) {
+        join(c, in, t->bug, 1);
+    } else if (t) {
+        t->kept++;
+        t->count++;
+    }
+    return note_input(c, in, err);
+}
+
+int campaign_crash(struct campaign *c, int engine, const char *path, enum fuzz_fault fault, const char *report, size_t report_len,
+                   struct err *err)
+{
+    struct crash_input in = {.fault = fault, .seen_ms = campaign_ms(c), .bug = NOT_NAMED, .engine = engine, .trace = -1,
+                             .known = -1};
+    char hex[65];
+    int r = copy_in(c, path, &in, hex, err);
+    if (r == -ERR_NO_MEMORY || r == -ERR_NO_SPACE)
+        return r;
+    if (r < 0) /* it has gone, or was never a file: nothing to keep */
+        return 0;
+    c->crashes++;
+    c->last_crash_ms = in.seen_ms;
+    c->changed = true;
+    leave_corpus(c, hex);
+    size_t known = (size_t)(uintptr_t)map_get(&c->known, in.name);
+    if (known) {
+        count(c, c->inputs.v[known - 1].trace, c->inputs.v[known - 1].bug);
+        return 0;
+    }
+    in.trace = report ? trace_of(c, report, report_len) : -1;
+    if (packs_has(&c->packs, in.name)) {
+        count(c, in.trace, -1);
+        remove_copy(c, &in);
+        return 0;
+    }
+    in.packed = !is_wanted(c, in.trace, in.size);
+    r = keep_input(c, &in, err);
+    return r < 0 ? r : take_input(c, &in, err);
+}
+
+void campaign_trace(struct campaign *c, int input, const char *report, size_t len)
+{
+    struct crash_input *in = &c->inputs.v[input];
+    in->trace = trace_of(c, report, len);
+    if (in->trace < 0)
+        return;
+    struct trace *t = &c->traces.v[in->trace];
+    if (t->bug >= 0) {
+        join(c, in, t->bug, 1);
+    } else {
+        t->kept++;
+        t->count++;
+    }
+}
+
+/* All inputs of a trace that has got its bug. */
+static void settle(struct campaign *c, int trace, int bug)
+{
+    struct trace *t = &c->traces.v[trace];
+    t->bug = bug;
+    free(TAKE_PTR(t->report));
+    if (bug < 0)
+        return;
+    c->bugs.v[bug].count += t->count;
+    t->count = 0;
+    VEC_EACH(&c->inputs, in)
+        if (in->trace == trace && in->bug < 0)
+            join(c, in, bug, 0);
+}
+
+int campaign_classify(struct campaign *c, int input, bool crashed, const char *report, size_t len, struct err *err)
+{
+    struct crash_input *in = &c->inputs.v[input];
+    struct trace *t = in->trace >= 0 ? &c->traces.v[in->trace] : NULL;
+    struct fuzz_verdict v;
+    if (!crashed && t && t->report) { /* it does not show again: what the engine saw is all there is */
+        report = t->report;
+        len = strlen(report);
+    }
+    if (!crashed && in->known >= 0 && !t) {
+        if (++in->tries < REPLAY_TRIES)
+            return 0;
+        memory_replayed(c, in, -1);
+        in->fault = FAULT_NONE;
+        return 0;
+    }
+    if (!crashed && c->given && !t) { /* nobody but the user said that it is a crash */
+        in->fault = FAULT_NONE;
+        return 0;
+    }
+    int r = fuzz_verdict_read(report, len, c->targets[in->engine].name, fault_types[in->fault], &v, err);
+    if (r < 0)
+        return r;
+    int bug = bug_of(c, in, &v, report, len, err);
+    if (in->trace >= 0) {
+        settle(c, in->trace, bug);
+    } else if (bug >= 0) {
+        join(c, in, bug, 1);
+    }
+    if (in->bug < 0)
+        in->fault = FAULT_NONE; /* not again */
+    return 0;
+}
+
+bool campaign_is_open(const struct campaign *c, const struct crash_input *in)
+{
+    return in->bug < 0 && in->fault != FAULT_NONE && (in->trace < 0 || c->traces.v[in->trace].bug < 0);
+}
+
+/* --- over attempts ---------------------------------------------------------------------------------------- */
+
+static bool fault_of_name(const char *name, enum fuzz_fault *ret)
+{
+    for (int f = FAULT_CRASH; f < FAULT_NONE; f++) {
+        size_t n = strlen(fuzz_fault_name((enum fuzz_fault)f));
+        *ret = (enum fuzz_fault)f;
+        if (strncmp(name, fuzz_fault_name(*ret), n) == 0 && name[n] == '-')
+            return true;
+    }
+    return false;
+}
+
+int campaign_restore_input(struct campaign *c, const char *name, const char *path, bool keep_anew, struct err *err)
+{
+    struct crash_input in = {.bug = NOT_NAMED, .trace = -1, .known = -1};
+    if (!fault_of_name(name, &in.fault) || strlen(name) >= sizeof in.name || map_get(&c->known, name))
+        return 0;
+    snprintf(in.name, sizeof in.name, "%s", name);
+    _cleanup_free_ char *to = os_path_join(c->crashes_dir, name);
+    int r = to ? fuzz_copy_file(path, to, CRASH_BYTES_MAX, NULL, &in.size, err) : err_nomem(err);
+    if (r == 0 && keep_anew)
+        keep(c, &in);
+    else
+        c->kept++;
+    return r < 0 ? r : note_input(c, &in, err);
+}
+
+int campaign_replay_input(struct campaign *c, const char *name, const char *from, int engine, int known, struct err *err)
+{
+    struct crash_input in = {.bug = NOT_NAMED, .trace = -1, .known = known, .engine = engine, .packed = true};
+    if (strlen(name) >= sizeof in.name || map_get(&c->known, name) || !fault_of_name(name, &in.fault))
+        return 0;
+    snprintf(in.name, sizeof in.name, "%s", name);
+    _cleanup_free_ char *to = os_path_join(c->crashes_dir, name);
+    int r = to ? fuzz_copy_file(from, to, CRASH_BYTES_MAX, NULL, &in.size, err) : err_nomem(err);
+    if (r < 0 || engine < 0) /* there for the next run */
+        return r;
+    c->known_bugs.v[known].replays++;
+    c->known_bugs.v[known].open++;
+    return note_input(c, &in, err);
+}
+
+json_t *campaign_open_json(const struct campaign *c)
+{
+    json_t *list = json_array();
+    VEC_EACH(&c->inputs, in)
+        if (in->packed && in->known < 0 && campaign_is_open(c, in) && json_array_size(list) < CAMPAIGN_OPEN_MAX)
+            json_array_append_new(list, json_string(in->name));
+    return list;
+}
+
+int campaign_flush(struct campaign *c, struct err *err)
+{
+    char name[64];
+    bool open = false;
+    if (!c->packs.dirty)
+        return 0;
+    packs_name(&c->packs, name, sizeof name);
+    _cleanup_free_ char *path = os_path_join(c->crashes_dir, name);
+    if (!path)
+        return err_nomem(err);
+    module_keep(c->ctx, path, name);
+    c->packs.dirty = false;
+    VEC_EACH(&c->inputs, in)
+        open |= in->packed && in->known < 0 && campaign_is_open(c, in);
+    return open ? checkpoint_save(c, err) : 0; /* it says which of them are to be looked at */
+}
+
+/* Inputs of an archive that nobody has looked at. */
+static int restore_open(struct campaign *c, const char *tar, const json_t *open, struct err *err)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(open, i, name) {
+        const char *text = json_string_value(name);
+        struct crash_input in = {.bug = NOT_NAMED, .trace = -1, .known = -1, .packed = true};
+        if (!text || strlen(text) >= sizeof in.name || map_get(&c->known, text) || !fault_of_name(text, &in.fault))
+            continue;
+        snprintf(in.name, sizeof in.name, "%s", text);
+        _cleanup_free_ char *to = os_path_join(c->crashes_dir, text);
+        int r = to ? packs_extract(tar, text, to, &in.size, err) : err_nomem(err);
+        if (r == 0)
+            r = note_input(c, &in, err);
+        if (r < 0 && r != -ERR_NOT_FOUND)
+            return r;
+    }
+    return 0;
+}
+
+int campaign_restore_pack(struct campaign *c, const char *name, const char *path, const json_t *open, bool keep_anew,
+                          struct err *err)
+{
+    _cleanup_free_ char *to = os_path_join(c->crashes_dir, name);
+    int number = atoi(name + strlen("crashes-"));
+    int r = to ? fuzz_copy_file(path, to, PACKS_BYTES_MAX, NULL, NULL, err) : err_nomem(err);
+    if (r == 0)
+        r = packs_restore(&c->packs, number, to, err);
+    if (r == 0)
+        r = restore_open(c, to, open, err);
+    if (r == 0 && keep_anew)
+        module_keep(c->ctx, to, name);
+    return r;
+}
+
+/* What is only shown grows less the more bugs there are: a checkpoint is one message, of at most a megabyte. */
+static json_t *short_report(const struct campaign *c, const struct bug *b)
+{
+    _cleanup_free_ char *text = mem_strndup(b->report, CHECKPOINT_REPORTS / c->bugs.len);
+    return json_clean_string(text ? text : "");
+}
+
+static json_t *short_stack(const struct campaign *c, const struct bug *b)
+{
+    size_t most = c->bugs.len <= 16 ? 32 : c->bugs.len <= 64 ? 8 : 3;
+    json_t *list = json_array();
+    for (size_t i = 0; i < most && i < json_array_size(b->verdict.frames); i++)
+        json_array_append(list, json_array_get(b->verdict.frames, i));
+    return list;
+}
+
+static json_t *bug_json(const struct campaign *c, const struct bug *b)
+{
+    json_t *inputs = json_array();
+    int number = (int)(b - c->bugs.v);
+    for (size_t i = 0; i < c->inputs.len; i++)
+        if (c->inputs.v[i].bug == number && !c->inputs.v[i].packed)
+            json_array_append_new(inputs, json_string(c->inputs.v[i].name));
+    const struct fuzz_verdict *v = &b->verdict;
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:b, s:s, s:o}", "type", v->type, "state", v->state,
+                          "title", v->title, "file", v->file, "line", v->line, "column", v->column, "severity",
+                          severity_name(v->severity), "security", v->security, "reason", v->reason, "frames",
+                          short_stack(c, b));
+    json_t *k = json_pack("{s:I, s:s, s:I, s:s, s:i, s:i, s:b, s:b, s:I}", "count", (json_int_t)b->count, "input", b->input,
+                          "size", (json_int_t)b->size, "sha256", b->sha256, "tries", b->tries, "hits", b->hits,
+                          "worked_on", b->worked_on, "minimised", b->minimised, "min_size", (json_int_t)b->min_size);
+    json_t *l = json_pack("{s:I, s:I, s:s, s:s, s:o, s:o}", "first_ms", (json_int_t)b->first_ms, "last_ms",
+                          (json_int_t)b->last_ms, "fault", fuzz_fault_name(b->fault), "engine",
+                          c->drivers[b->engine]->name, "report", short_report(c, b), "inputs", inputs);
+    if (j && l)
+        json_object_update(j, l);
+    json_decref(l);
+    if (j && k)
+        json_object_update(j, k);
+    json_decref(k);
+    return j;
+}
+
+json_t *campaign_bugs_json(const struct campaign *c)
+{
+    json_t *list = json_array();
+    VEC_EACH(&c->bugs, b)
+        json_array_append_new(list, bug_json(c, b));
+    return list;
+}
+
+static int restore_bug(struct campaign *c, const json_t *j, struct err *err)
+{
+    struct bug b = {.count = (uint64_t)json_i64(j, "count", 0), .size = (uint64_t)json_i64(j, "size", 0),
+                    .tries = (int)json_i64(j, "tries", 0), .hits = (int)json_i64(j, "hits", 0),
+                    .worked_on = json_flag(j, "worked_on", false), .minimised = json_flag(j, "minimised", false),
+                    .min_size = (uint64_t)json_i64(j, "min_size", 0), .first_ms = json_i64(j, "first_ms", 0),
+                    .last_ms = json_i64(j, "last_ms", 0), .known = -1, .report = mem_strdup(json_str(j, "report", ""))};
+    struct fuzz_verdict *v = &b.verdict;
+    snprintf(v->type, sizeof v->type, "%s", json_str(j, "type", ""));
+    snprintf(v->state, sizeof v->state, "%s", json_str(j, "state", ""));
+    snprintf(v->title, sizeof v->title, "%s", json_str(j, "title", ""));
+    snprintf(v->file, sizeof v->file, "%s", json_str(j, "file", ""));
+    snprintf(v->reason, sizeof v->reason, "%s", json_str(j, "reason", ""));
+    snprintf(b.input, sizeof b.input, "%s", json_str(j, "input", ""));
+    snprintf(b.sha256, sizeof b.sha256, "%s", json_str(j, "sha256", ""));
+    v->line = (int)json_i64(j, "line", 0);
+    v->column = (int)json_i64(j, "column", 0);
+    v->security = json_flag(j, "security", false);
+    severity_parse(json_str(j, "severity", "medium"), &v->severity, NULL);
+    v->frames = json_incref(json_object_get(j, "frames"));
+    for (int f = FAULT_CRASH; f < FAULT_NONE; f++)
+        if (strcmp(json_str(j, "fault", "crash"), fuzz_fault_name((enum fuzz_fault)f)) == 0)
+            b.fault = (enum fuzz_fault)f;
+    for (int i = 0; i < c->engines; i++)
+        if (strcmp(json_str(j, "engine", ""), c->drivers[i]->name) == 0)
+            b.engine = i;
+    if (!b.report || !VEC_PUSH(&c->bugs, b))
+        return err_nomem(err);
+    return 0;
+}
+
+int campaign_restore_bugs(struct campaign *c, const json_t *bugs, struct err *err)
+{
+    size_t i, k;
+    json_t *j, *name;
+    int r = 0;
+    json_array_foreach(bugs, i, j) {
+        if (r == 0)
+            r = restore_bug(c, j, err);
+        json_array_foreach(json_object_get(j, "inputs"), k, name) {
+            size_t at = json_is_string(name) ? (size_t)(uintptr_t)map_get(&c->known, json_string_value(name)) : 0;
+            if (r == 0 && at) {
+                c->inputs.v[at - 1].bug = (int)c->bugs.len - 1;
+                c->bugs.v[c->bugs.len - 1].kept++;
+            }
+        }
+    }
+    return r;
+}
+
+void campaign_bugs_release(struct campaign *c)
+{
+    VEC_EACH(&c->bugs, b) {
+        fuzz_verdict_release(&b->verdict);
+        free(b->report);
+    }
+    VEC_RELEASE(&c->bugs);
+    VEC_EACH(&c->traces, t)
+        free(t->report);
+    VEC_RELEASE(&c->traces);
+    VEC_RELEASE(&c->inputs);
+    map_release(&c->known);
+    packs_release(&c->packs);
+}
+
+/* --- findings --------------------------------------------------------------------------------------------- */
+
+/* The path of a source as the target's tree has it; NULL: it is none of it. Builds are made in b/ENGINE/src of scratch, and
+ * scripts run from b/ENGINE/out. */
+static const char *tree_path(const struct campaign *c, const char *file)
+{
+    const char *w = module_workspace(c->ctx);
+    size_t n = w ? strlen(w) : 0, m = strlen(c->base);
+    if (n && strncmp(file, w, n) == 0 && file[n] == '/')
+        return file + n + 1;
+    bool built = strncmp(file, c->base, m) == 0 && strncmp(file + m, "/b/", 3) == 0;
+    const char *in = built ? strchr(file + m + 3, '/') : NULL; /* behind the engine's name */
+    if (in && (strncmp(in, "/src/", 5) == 0 || strncmp(in, "/out/", 5) == 0))
+        return in + 5;
+    return file[0] == '/' ? NULL : file;
+}
+
+static json_t *evidence_of(const struct campaign *c, const struct bug *b)
+{
+    char ref[80];
+    snprintf(ref, sizeof ref, "sha256:%s", b->sha256);
+    char name[CAMPAIGN_NAME_MAX + 8];
+    snprintf(name, sizeof name, "%s%s", b->minimised ? "min-" : "", b->input);
+    json_t *reproducer = json_pack("{s:s, s:I, s:s, s:b}", "name", name, "bytes",
+                                   (json_int_t)(b->minimised ? b->min_size : b->size), "ref", ref, "minimised", b->minimised);
+    json_t *command = json_sprintf("ff fuzz reproduce --engine %s --binary %s %s", c->drivers[b->engine]->name,
+                                   c->targets[b->engine].name, name);
+    return json_pack("{s:o, s:o, s:O?, s:s, s:s, s:i, s:i, s:o}", "reproducer", reproducer, "command", command, "stack",
+                     b->verdict.frames, "crash_type", b->verdict.type, "crash_state", b->verdict.state, "tries", b->tries,
+                     "reproduced", b->hits, "report", json_clean_string(b->report));
+}
+
+static void report_bug(struct campaign *c, const struct bug *b)
+{
+    char rule[CRASH_RULE_MAX], description[1200];
+    _cleanup_free_ char *listed = fuzz_listed_source(&c->targets[b->engine], b->verdict.file);
+    const char *path = listed ? listed : b->verdict.file[0] ? tree_path(c, b->verdict.file) : NULL;
+    crash_rule_id(b->verdict.type, rule);
+    snprintf(description, sizeof description,
+             "The target %s does not survive an input of %llu bytes: %s. Seen %llu times, first after %llu s; "
+             "reproduced %d of %d times.",
+             c->targets[b->engine].name, (unsigned long long)(b->minimised ? b->min_size : b->size), b->verdict.reason,
+             (unsigned long long)b->count, (unsigned long long)b->first_ms / 1000, b->hits, b->tries);
+    char digest[65] = "";
+    enum bug_novelty novelty = memory_novelty(c, b);
+    if (c->regression && novelty == BUG_STILL)
+        return;
+    memory_identity(c, b, digest);
+    struct finding f = {
+        .rule_id = rule, .title = (char *)(uintptr_t)b->verdict.title, .description = description,
+        .severity = b->verdict.severity,
+        .confidence = b->tries == 0 ? CONFIDENCE_MEDIUM : b->hits == 0 ? CONFIDENCE_LOW : CONFIDENCE_HIGH,
+        .file = (char *)(uintptr_t)path, .line = path ? b->verdict.line : 0, .column = path ? b->verdict.column : 0,
+        .context_hash = digest[0] ? digest : NULL,
+        .status = novelty == BUG_STILL ? FINDING_UNCHANGED : FINDING_NEW,
+        .recommendation = (char *)(uintptr_t)crash_advice(b->verdict.type),
+        .evidence = evidence_of(c, b),
+        .metadata = json_pack("{s:s, s:s, s:s, s:I, s:b}", "state", memory_novelty_name(novelty), "target",
+                              c->targets[b->engine].name, "engine", c->drivers[b->engine]->name,
+                              "count", (json_int_t)b->count, "security", b->verdict.security),
+    };
+    int cwe = crash_cwe(b->verdict.type);
+    if (cwe)
+        f.cwe[f.cwe_count++] = cwe;
+    module_finding(c->ctx, &f);
+    json_decref(f.evidence);
+    json_decref(f.metadata);
+}
+
+void campaign_report(struct campaign *c)
+{
+    VEC_EACH(&c->bugs, b)
+        report_bug(c, b);
+}

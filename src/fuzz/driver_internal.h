@@ -1,0 +1,30 @@
+/* Parsers of what engines write, apart from where they write it: for their driver and its fuzz target; and the methods that
+ * drivers share. */
+#ifndef FF_FUZZ_DRIVER_INTERNAL_H
+#define FF_FUZZ_DRIVER_INTERNAL_H
+
+#include "fuzz/driver.h"
+
+/* fuzzer_stats; text is cut into lines. */
+void aflplusplus_read_stats(struct fuzz_counts *c, char *text);
+/* plot_data: its last line counts. */
+void aflplusplus_read_plot(struct fuzz_counts *c, const char *text);
+
+/* cargo and rustc: 0, or -ERR_MISSING; and what builds by them see. */
+int cargo_missing(struct err *err);
+void cargo_build_env(const char *sanitizers, struct fuzz_words *env);
+
+/* The methods of libFuzzer, for engines that are libFuzzer in another language. */
+void libfuzzer_bounds(const struct fuzz_target *t, const struct fuzz_bounds *b, struct fuzz_words *argv); /* its options */
+void libfuzzer_session(const struct fuzz_session *s, struct fuzz_words *argv);                        /* the others */
+int libfuzzer_make_dirs(const struct fuzz_session *s, struct err *err);
+void libfuzzer_command(const struct fuzz_session *s, struct fuzz_command *c);
+void libfuzzer_line(struct fuzz_session *s, const char *text, size_t len);
+enum fuzz_fault libfuzzer_fault(const char *name);
+void libfuzzer_reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *input, bool symbolize,
+                         struct fuzz_command *c);
+void libfuzzer_merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
+                     struct fuzz_command *c);
+void libfuzzer_coverage(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *corpus, struct fuzz_command *c);
+
+#endif

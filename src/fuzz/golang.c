@@ -1,0 +1,171 @@
+/* Go's own fuzzing (https://go.dev/doc/security/fuzz): the test binary, built with coverage, is the engine.
+ *
+ * It keeps its corpus in CACHE/FuzzXxx and its crashes in testdata/fuzz/FuzzXxx below where it runs; links make the session's
+ * own folders of both. Its inputs have a form of their own ("go test fuzz v1"), and others in its corpus are an error to it. */
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "fuzz/corpus.h"
+#include "fuzz/driver.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define INPUT_MAX ((size_t)16 << 20)
+static const char header[] = "go test fuzz v1\n";
+
+/* Where Go is; the caller frees. */
+static char *find_go(void)
+{
+    static const char *const places[] = {"/usr/local/go/bin/go", "/usr/lib/go/bin/go", "/usr/bin/go"};
+    char *own = fuzz_in_tools("bin/go");
+    for (size_t i = 0; !own && i < ARRAY_LEN(places); i++)
+        if (access(places[i], X_OK) == 0)
+            own = mem_strdup(places[i]);
+    return own;
+}
+
+static int missing(struct err *err)
+{
+    _cleanup_free_ char *go = find_go();
+    if (go)
+        return 0;
+    err_set(err, ERR_MISSING, "Go is not installed");
+    return err_hint(err, "https://go.dev/dl in /usr/local/go, or apt-get install golang (1.18 or later)");
+}
+
+static void build_env(const char *sanitizers, struct fuzz_words *env)
+{
+    _cleanup_free_ char *go = find_go();
+    (void)sanitizers;
+    fuzz_word(env, "GO=%s", go ? go : "go");
+    fuzz_word(env, "GOPROXY=off"); /* what is needed lies in the tree (vendor) or in fuzz.tools */
+    fuzz_word(env, "GOFLAGS=-buildvcs=false");
+    fuzz_word(env, "GOTOOLCHAIN=local");
+}
+
+static const char build_script[] = "set -eu\n"
+                                   "export GOCACHE=\"$WORK/cache\" GOPATH=\"$WORK/go\"\n"
+                                   "cd \"$(dirname \"$HARNESS\")\"\n"
+                                   "\"$GO\" test -c -fuzz \"^$NAME\\$\" -o \"$OUT/$NAME\" .\n"
+                                   "[ ! -d \"testdata/fuzz/$NAME\" ] || \\\n"
+                                   "  cp -R \"testdata/fuzz/$NAME\" \"$OUT/${NAME}_seed_corpus\"\n";
+
+static int link_to(const char *to, const char *link, struct err *err)
+{
+    return symlink(to, link) < 0 && errno != EEXIST ? err_sys(err, errno, "make %s", link) : 0;
+}
+
+/* Those of the shared corpus that are Go's. */
+static int copy_corpus(const struct fuzz_session *s, struct err *err)
+{
+    char **names;
+    size_t n;
+    int r = fuzz_list_files(s->shared, &names, &n, err);
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_free_ char *from = os_path_join(s->shared, names[i]), *to = mem_printf("%s/corpus/%s", s->dir, names[i]);
+        _cleanup_free_ char *text = NULL;
+        size_t len = 0;
+        if (r == 0 && from && to && !os_exists(to) && os_read_file(from, INPUT_MAX, &text, &len, NULL) == 0 &&
+            len >= sizeof header - 1 && memcmp(text, header, sizeof header - 1) == 0)
+            r = os_write_file_atomic(to, text, len, 0644, err);
+        free(names[i]);
+    }
+    free(names);
+    return r;
+}
+
+static int make_dirs(const struct fuzz_session *s, struct err *err)
+{
+    static const char *const dirs[] = {"corpus", "crashes", "tmp", "cache", "testdata/fuzz"};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++) {
+        _cleanup_free_ char *d = os_path_join(s->dir, dirs[i]);
+        r = d ? os_mkdirs(d, 0755, err) : err_nomem(err);
+    }
+    _cleanup_free_ char *cache = mem_printf("%s/cache/%s", s->dir, s->target->function);
+    _cleanup_free_ char *data = mem_printf("%s/testdata/fuzz/%s", s->dir, s->target->function);
+    if (r == 0)
+        r = cache && data ? link_to("../corpus", cache, err) : err_nomem(err);
+    if (r == 0)
+        r = link_to("../../crashes", data, err);
+    return r < 0 ? r : copy_corpus(s, err);
+}
+
+static void command(const struct fuzz_session *s, struct fuzz_command *c)
+{
+    struct fuzz_words *a = &c->argv;
+    fuzz_word(a, "%s", s->target->program);
+    fuzz_word(a, "-test.run=^$");
+    fuzz_word(a, "-test.fuzz=^%s$", s->target->function);
+    fuzz_word(a, "-test.fuzzcachedir=%s/cache", s->dir);
+    fuzz_word(a, "-test.fuzzminimizetime=2s");
+    fuzz_word(a, "-test.parallel=1");
+    fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
+    fuzz_word(&c->env, "HOME=%s/tmp", s->dir);
+    c->cwd = s->dir;
+    c->writable[0] = s->dir;
+}
+
+/* "fuzz: elapsed: 3s, execs: 102 (34/sec), new interesting: 1 (total: 5)" */
+static void line(struct fuzz_session *s, const char *text, size_t len)
+{
+    unsigned long long n, rate, total;
+    const char *p = strstr(text, ", execs: ");
+    (void)len;
+    if (strncmp(text, "fuzz: elapsed: ", 15) != 0 || !p || sscanf(p, ", execs: %llu (%llu/sec)", &n, &rate) != 2)
+        return;
+    s->ready = true;
+    s->counts.executions = n > s->counts.executions ? n : s->counts.executions;
+    s->counts.rate = (double)rate;
+    if ((p = strstr(text, "(total: ")) && sscanf(p, "(total: %llu)", &total) == 1)
+        s->counts.corpus = total;
+}
+
+/* Named after their content, sixteen digits. */
+static enum fuzz_fault fault(const char *name)
+{
+    size_t n = strspn(name, "0123456789abcdef");
+    return n >= 8 && !name[n] ? FAULT_CRASH : FAULT_NONE;
+}
+
+static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *input, bool symbolize,
+                      struct fuzz_command *c)
+{
+    (void)symbolize;
+    fuzz_word(&c->argv, "/bin/sh");
+    fuzz_word(&c->argv, "-c");
+    fuzz_word(&c->argv, "mkdir -p \"testdata/fuzz/$1\" && cp \"$2\" \"testdata/fuzz/$1/input\" && "
+                        "exec \"$0\" -test.run=\"^$1/input\\$\" -test.timeout=\"$3\"");
+    fuzz_word(&c->argv, "%s", t->program);
+    fuzz_word(&c->argv, "%s", t->function);
+    fuzz_word(&c->argv, "%s", input);
+    fuzz_word(&c->argv, "%lldms", (long long)b->input_ms);
+}
+
+static const char *const languages[] = {"go", NULL};
+
+const struct fuzz_driver go_driver = {
+    .name = "go",
+    .vertical = "go",
+    .languages = languages,
+    .missing = missing,
+    .build_env = build_env,
+    .build_script = build_script,
+    .make_dirs = make_dirs,
+    .command = command,
+    .line = line,
+    .corpus_dir = "corpus",
+    .crash_dir = "crashes",
+    .ends_at_crash = true,
+    .talks = true,
+    .stop_signal = SIGINT,
+    .fault = fault,
+    .reproduce = reproduce,
+    .crashed = fuzz_status_crashed,
+};

@@ -1,0 +1,127 @@
+# What stands before the lines of a Dockerfile. There is no root and no other system: what installs or fetches is looked for first.
+# A package of the system is there or is named; a clone lies where it would be made, or is made where FETCH is "yes".
+# PROJECT: the folder of the Dockerfile. WORK/notes: lines for the user.
+HERE="$SRC"
+cd "$SRC"
+export GOMODCACHE="$SRC/.ff/go" CARGO_HOME="$SRC/.ff/cargo"
+[ "${FETCH-}" = yes ] || export GOPROXY=off GOFLAGS=-mod=mod CARGO_NET_OFFLINE=true
+[ ! -d "$SRC/.ff/python" ] || export PYTHONPATH="$SRC/.ff/python"
+
+note() { printf '%s\n' "$*" >>"$WORK/notes"; }
+failed() { [ -s "$WORK/notes" ] || note "Dockerfile, line $1: it failed here"; }
+may() { [ "${FETCH-}" = yes ]; }
+unmet() { # WHAT [WHERE]
+  note "the Dockerfile fetches what is not there: $1${2:+, for the folder or file $2}; ff fuzz build --fetch, or the parameter" \
+    "fetch=true of a run, allows that"
+  return 1
+}
+net() {
+  local r=0
+  command "$@" || r=$?
+  [ $r = 0 ] || may || unmet "$*" || true
+  return $r
+}
+
+# --- what RUN lines call ---
+
+rm() { command rm "$@" 2>/dev/null || true; }
+sudo() { "$@"; }
+apt() { apt-get "$@"; }
+apt-get() {
+  local p miss= install=
+  for p; do
+    case "$p" in
+    -* | *=*) ;;
+    install) install=1 ;;
+    *) [ -z "$install" ] || [ -e "/usr/share/doc/$p" ] || miss="$miss $p" ;;
+    esac
+  done
+  [ -z "$miss" ] || note "packages that the Dockerfile installs are not there: apt-get install$miss"
+}
+export -f note sudo apt apt-get # scripts of projects call them as well
+
+git() {
+  local dir= url= all=("$@")
+  case "${1-}" in
+  -C) (cd "$2" && shift 2 && git "$@") ;;
+  clone)
+    shift
+    while [ $# -gt 0 ]; do
+      case "$1" in
+      -b | --branch | --depth | -j | --jobs | -o | --origin | -c | --config | --reference | --filter) shift ;;
+      -*) ;;
+      *) if [ -z "$url" ]; then url=$1; else dir=$1; fi ;;
+      esac
+      [ $# = 0 ] || shift
+    done
+    [ -n "$dir" ] || dir=$(basename "$url" .git)
+    [ ! -e "$dir" ] || return 0
+    if may; then command git "${all[@]}"; else unmet "git clone $url" "$dir"; fi
+    ;;
+  apply | init | config) command git "$@" ;;
+  *) if [ -e .git ]; then net git "$@"; fi ;; # sources without their history are taken as they are
+  esac
+}
+
+download() { # TOOL ARGUMENTS
+  local tool=$1 out= url= all=("$@")
+  shift
+  while [ $# -gt 0 ]; do
+    case "$1" in
+    -o | --output | --output-document) out=${2-} ;;
+    -O) [ $tool = curl ] || out=${2-} ;;
+    *://*) url=$1 ;;
+    esac
+    shift
+  done
+  [ -n "$out" ] || out=$(basename "$url")
+  [ ! -e "$out" ] || return 0
+  if may; then command "${all[@]}"; else unmet "$url" "$out"; fi
+}
+wget() { download wget "$@"; }
+curl() { download curl "$@"; }
+
+pip() {
+  if [ "${1-}" != install ]; then
+    net pip3 "$@"
+  elif may; then
+    command pip3 "$@" --target "$SRC/.ff/python"
+  else
+    [ -d "$SRC/.ff/python" ] || unmet "pip $*"
+  fi
+}
+pip3() { pip "$@"; }
+python3() { if [ "${1-} ${2-}" = '-m pip' ]; then shift 2 && pip "$@"; else command python3 "$@"; fi; }
+svn() { net svn "$@"; }
+hg() { net hg "$@"; }
+go() { net go "$@"; }
+cargo() { net cargo "$@"; }
+npm() { net npm "$@"; }
+rustup() { net rustup "$@"; }
+
+# --- COPY, ADD ---
+
+copy() { # FILE... DEST
+  local dest="${!#}"
+  case "$dest" in /*) ;; *) dest="$HERE/$dest" ;; esac
+  case "$dest" in */ | */.) mkdir -p "$dest" ;; esac
+  while [ $# -gt 1 ]; do
+    if [ ! -e "$1" ]; then
+      echo "COPY: there is no $1"
+    elif [ -d "$1" ]; then
+      [ "$1" -ef "$dest" ] || { mkdir -p "$dest" && cp -R "$1"/. "$dest"/; }
+    elif [ ! "$1" -ef "$dest" ] && [ ! "$1" -ef "$dest/$(basename "$1")" ]; then
+      mkdir -p "$(dirname "$dest")" && cp "$1" "$dest"
+    fi
+    shift
+  done
+}
+add_url() { # URL DEST
+  case "$2" in */) wget -O "$2$(basename "$1")" "$1" ;; *) wget -O "$2" "$1" ;; esac
+}
+enter() { # DIR
+  case "$1" in /*) set -- "$1" ;; *) set -- "$HERE/$1" ;; esac
+  if mkdir -p "$1" && cd "$1"; then HERE="$1"; fi
+}
+
+# --- the Dockerfile ---

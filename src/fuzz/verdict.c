@@ -1,0 +1,213 @@
+#include "fuzz/verdict.h"
+
+#include "base/cleanup.h"
+#include "base/strbuf.h"
+#include "codec/crash/crash.h"
+#include "codec/json.h"
+#include "codec/utf8.h"
+#include "fuzz/panic.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FRAMES_SHOWN 32
+
+void fuzz_verdict_release(struct fuzz_verdict *v)
+{
+    json_decref(v->frames);
+    v->frames = NULL;
+}
+
+/* Without the size of the access: "Heap-buffer-overflow WRITE 4". */
+static size_t bare_length(const char *type)
+{
+    const char *last = strrchr(type, ' ');
+    return last && (strchr("0123456789{", last[1])) ? (size_t)(last - type) : strlen(type);
+}
+
+bool fuzz_verdict_same(const struct fuzz_verdict *a, const struct fuzz_verdict *b)
+{
+    size_t n = bare_length(a->type);
+    return n == bare_length(b->type) && memcmp(a->type, b->type, n) == 0 && strcmp(a->state, b->state) == 0;
+}
+
+/* A target may print anything for a name: in place, as UTF-8. */
+static void clean(char *text, size_t size)
+{
+    struct strbuf b = STRBUF_INIT_MAX(4 * size);
+    utf8_append_clean(&b, text, strlen(text));
+    snprintf(text, size, "%.*s", (int)utf8_cut(strbuf_str(&b), b.len, size - 1), strbuf_str(&b));
+    strbuf_release(&b);
+}
+
+static json_t *frame_json(const struct crash_frame *f)
+{
+    json_t *j = json_pack("{s:o}", "function", json_clean_string(f->function ? f->function : ""));
+    if (j && f->file)
+        json_object_set_new(j, "file", json_clean_string(f->file));
+    if (j && f->line)
+        json_object_set_new(j, "line", json_integer(f->line));
+    if (j && f->column)
+        json_object_set_new(j, "column", json_integer(f->column));
+    return j;
+}
+
+/* Rust's own library, wherever its source was. */
+static bool of_library(const struct crash_frame *f)
+{
+    static const char *const parts[] = {"/library/core/src/", "/library/std/src/", "/library/alloc/src/"};
+    for (size_t i = 0; f->file && i < ARRAY_LEN(parts); i++)
+        if (strstr(f->file, parts[i]))
+            return true;
+    return false;
+}
+
+/* Java's own classes, and Jazzer's: "java.base/java.lang.Integer.parseInt". */
+static bool of_machine(const struct crash_frame *f)
+{
+    static const char *const packages[] = {"java.", "javax.", "jdk.", "sun.", "com.sun.", "jaz.",
+                                           "com.code_intelligence.jazzer."};
+    for (size_t i = 0; f->function && i < ARRAY_LEN(packages); i++)
+        if (strncmp(f->function, packages[i], strlen(packages[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Java's reports name no folder, but the package: "a.b.C.method" in "C.java" is "a/b/C.java". */
+static void add_package(const char *function, struct fuzz_verdict *v)
+{
+    char path[sizeof v->file];
+    const char *name = strrchr(function, '/'); /* of a module */
+    name = name ? name + 1 : function;
+    const char *method = strrchr(name, '.'), *class = method ? memrchr(name, '.', (size_t)(method - name)) : NULL;
+    if (!class || strchr(v->file, '/'))
+        return;
+    int n = snprintf(path, sizeof path, "%.*s/%.200s", (int)(class - name < 200 ? class - name : 200), name, v->file);
+    for (int i = 0; i < n && path[i] != '/'; i++)
+        if (path[i] == '.')
+            path[i] = '/';
+    snprintf(v->file, sizeof v->file, "%s", path);
+}
+
+/* Where the fault is: the first frame of the program's own that has a source. */
+static void find_place(const struct crash *c, struct fuzz_verdict *v)
+{
+    for (size_t i = 0; i < c->frame_count; i++) {
+        const struct crash_frame *f = &c->frames[i];
+        if (f->ignored || !f->file || !f->line || of_library(f) || (c->kind == CRASH_JAVA && of_machine(f)))
+            continue;
+        snprintf(v->file, sizeof v->file, "%s", f->file);
+        if (c->kind == CRASH_JAVA && f->function)
+            add_package(f->function, v);
+        v->line = f->line;
+        v->column = f->column;
+        return;
+    }
+}
+
+/* The program's own: not of a runtime or of the language's library. */
+static bool is_own(const struct crash *c, const struct crash_frame *f)
+{
+    return f->function && !f->ignored && !of_library(f) && !(c->kind == CRASH_JAVA && of_machine(f));
+}
+
+/* A state by the program's own functions. Go's compiler is not sure of many arguments ("0x1?"), and ClusterFuzz takes no such
+ * frame into a state; a panic of Rust and an exception of Java begin in the library: two bugs would be one. Here they are not.
+ * Go's names have a path before them, those of older Rust compilers a hash behind. */
+static void own_state(const struct crash *c, struct fuzz_verdict *v)
+{
+    char state[sizeof v->state] = "";
+    size_t n = 0;
+    int frames = 0;
+    for (size_t i = 0; i < c->frame_count && frames < CRASH_STATE_FRAMES && n < sizeof state; i++) {
+        if (!is_own(c, &c->frames[i]))
+            continue;
+        const char *f = c->frames[i].function, *slash = c->kind == CRASH_GO ? strrchr(f, '/') : NULL, *hash = strstr(f, "::h");
+        while (hash && strspn(hash + 3, "0123456789abcdef") != 16)
+            hash = strstr(hash + 3, "::h");
+        f = slash ? slash + 1 : f;
+        n += (size_t)snprintf(state + n, sizeof state - n, "%.*s\n", (int)(hash && hash - f < 150 ? hash - f : 150), f);
+        frames++;
+    }
+    if (frames)
+        snprintf(v->state, sizeof v->state, "%s", state);
+}
+
+/* What was thrown: "== Java Exception: java.lang.NumberFormatException: For input string". */
+static void java_reason(const char *report, size_t len, struct fuzz_verdict *v)
+{
+    static const char head[] = "== Java Exception: ";
+    const char *p = memmem(report, len, head, sizeof head - 1);
+    if (!p)
+        return;
+    p += sizeof head - 1;
+    const char *end = memchr(p, '\n', (size_t)(report + len - p));
+    snprintf(v->reason, sizeof v->reason, "%.*s", (int)((end ? end : report + len) - p), p);
+}
+
+/* A panic of Rust ends in abort(): how it began says more. */
+static void panic_type(const struct crash *c, const struct fuzz_panic *p, struct fuzz_verdict *v)
+{
+    if (c->kind != CRASH_RUST && strcmp(c->type, "Abrt") != 0 && strcmp(c->type, "Fatal-signal") != 0)
+        return;
+    snprintf(v->type, sizeof v->type, "%s", p->type);
+    snprintf(v->reason, sizeof v->reason, "a panic ends the program: %s", p->message);
+    own_state(c, v);
+    if (!v->line) {
+        snprintf(v->file, sizeof v->file, "%s", p->file);
+        v->line = p->line;
+        v->column = p->column;
+    }
+}
+
+static void take_type(struct fuzz_verdict *v, const char *type)
+{
+    snprintf(v->type, sizeof v->type, "%s", type);
+    for (char *p = v->type; *p; p++)
+        if (*p == '\n')
+            *p = ' ';
+}
+
+/* A report may hold bytes of the target: names are cut to what is shown. */
+int fuzz_verdict_read(const char *report, size_t len, const char *target, const char *fallback, struct fuzz_verdict *v,
+                      struct err *err)
+{
+    struct crash_options o = {.target = target, .unsymbolized = len && !memmem(report, len, " in ", 4)};
+    struct crash c;
+    memset(v, 0, sizeof *v);
+    int r = crash_parse(report, len, &o, &c, err);
+    v->severity = SEVERITY_MEDIUM;
+    if (r == 0 && c.kind != CRASH_NONE && c.type[0]) {
+        take_type(v, c.type);
+        snprintf(v->state, sizeof v->state, "%s", c.state);
+        snprintf(v->reason, sizeof v->reason, "%s", c.severity_reason);
+        v->severity = c.severity;
+        v->security = c.security;
+        v->frames = json_array();
+        for (size_t i = 0; i < c.frame_count && i < FRAMES_SHOWN; i++)
+            json_array_append_new(v->frames, frame_json(&c.frames[i]));
+        find_place(&c, v);
+        if (c.kind == CRASH_GO && c.frame_count)
+            own_state(&c, v);
+        if (c.kind == CRASH_JAVA) {
+            own_state(&c, v);
+            java_reason(report, len, v);
+        }
+        struct fuzz_panic panic;
+        if (fuzz_panic_read(report, len, &panic))
+            panic_type(&c, &panic, v);
+    } else if (r == 0 && fallback) {
+        take_type(v, fallback);
+        snprintf(v->reason, sizeof v->reason, "the engine says so; the target printed no report");
+    }
+    crash_release(&c);
+    clean(v->type, sizeof v->type);
+    clean(v->state, sizeof v->state);
+    clean(v->file, sizeof v->file);
+    clean(v->reason, sizeof v->reason);
+    const char *nl = strchr(v->state, '\n');
+    bool named = nl && strncmp(v->state, "NULL", 4) != 0;
+    snprintf(v->title, sizeof v->title, "%s%s%.*s", v->type, named ? " in " : "", named ? (int)(nl - v->state) : 0, v->state);
+    clean(v->title, sizeof v->title);
+    return r;
+}

@@ -1,0 +1,114 @@
+/* What a module keeps while it runs: a fuzzer's crashes must outlast the host.
+ *
+ * The order is what counts. A "keep" stops the reading of the module's output; the file goes into the store, its name into a
+ * heartbeat; when the engine has answered that, reading goes on. So nobody is told of a crash by a later message that a kill
+ * could still lose. The next attempt is given the files as objects. */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "os/file.h"
+#include "worker/activity_internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+void worker_artifacts_release(struct artifact *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(v[i].name);
+        free(v[i].path);
+    }
+}
+
+static int keep_one(struct activity *a, int scratch_fd, const char *scratch, const struct artifact *f, struct err *err)
+{
+    json_t *ref = NULL;
+    int r = f->path ? worker_store_artifact(a, scratch_fd, scratch, f, &ref, err) : 0;
+    if (r < 0)
+        return err_wrap(err, "keep %s", f->name);
+    if (ref)
+        worker_memory_keep(a, f->name, ref);
+    return json_object_set_new(a->keep_done, f->name, f->path ? ref : json_null()) < 0 ? err_nomem(err) : 0;
+}
+
+/* In the pool. A file that cannot be kept is told of, and is no reason to stop: its module still has it. */
+static void do_keep(uv_work_t *work)
+{
+    struct activity *a = work->data;
+    _cleanup_free_ char *scratch = os_path_join(a->dir, "scratch");
+    _cleanup_close_ int dir = -1;
+    struct err err = {0};
+    int r = scratch ? os_open(scratch, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &dir, &err) : err_nomem(&err);
+    VEC_EACH(&a->keep_now, f)
+        if (r == 0 && keep_one(a, dir, scratch, f, &err) < 0)
+            snprintf(a->keep_problem, sizeof a->keep_problem, "%s", err.msg);
+    if (r < 0)
+        snprintf(a->keep_problem, sizeof a->keep_problem, "%s", err.msg);
+}
+
+static void start(struct activity *a);
+
+static void kept(uv_work_t *work, int status)
+{
+    (void)status;
+    struct activity *a = work->data;
+    const char *name;
+    json_t *ref;
+    a->keeping = false;
+    json_object_foreach(a->keep_done, name, ref) {
+        if (json_is_null(ref))
+            json_object_del(a->kept, name);
+        else if (json_object_size(a->kept) < MODULE_KEPT_MAX || json_object_get(a->kept, name))
+            json_object_set(a->kept, name, ref);
+    }
+    json_decref(TAKE_PTR(a->keep_done));
+    worker_artifacts_release(a->keep_now.v, a->keep_now.len);
+    VEC_RELEASE(&a->keep_now);
+    if (a->keep_problem[0]) {
+        log_warn("module '%s': %s", a->module.name, a->keep_problem);
+        a->keep_problem[0] = 0;
+    }
+    a->keep_unsaved = true;
+    if (a->to_keep.len)
+        start(a);
+    else if (a->abandoned || a->cancelled)
+        worker_activity_keep_saved(a);
+    else
+        worker_activity_heartbeat_now(a);
+}
+
+static void start(struct activity *a)
+{
+    a->keeping = true;
+    a->keep_now.v = a->to_keep.v;
+    a->keep_now.len = a->to_keep.len;
+    a->keep_now.cap = a->to_keep.cap;
+    memset(&a->to_keep, 0, sizeof a->to_keep);
+    a->keep_done = json_object();
+    a->keep_work.data = a;
+    uv_queue_work(&a->worker->activities->loop, &a->keep_work, do_keep, kept);
+}
+
+void worker_activity_keep(struct activity *a, const char *path, const char *name)
+{
+    if (!a->kept)
+        a->kept = json_object();
+    struct artifact f = {mem_strdup(name), path ? mem_strdup(path) : NULL};
+    if (!a->kept || !f.name || (path && !f.path) || !VEC_PUSH(&a->to_keep, f)) {
+        worker_artifacts_release(&f, 1);
+        return;
+    }
+    if (a->out_open)
+        uv_poll_stop(&a->out_poll);
+    if (!a->keeping)
+        start(a);
+}
+
+void worker_activity_keep_saved(struct activity *a)
+{
+    if (a->keeping || !a->keep_unsaved || a->heartbeat_out) /* what is out may be older */
+        return;
+    a->keep_unsaved = false;
+    worker_activity_read_on(a);
+}

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# The disk is full in the middle of a run: no fault of the run. It stays open, who follows it is told with 5, and it goes on when
+# there is room.
+import http.client, pathlib, sys
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from accept import *
+
+SLOW = r'''
+import sys, json, os, time
+req = json.loads(sys.stdin.readline()); inp = req["input"]
+print(json.dumps({"type": "progress", "done": 1, "total": 2}), flush=True)
+time.sleep(inp["seconds"])
+with open("/scratch/out.bin", "wb") as f: f.write(os.urandom(inp["bytes"]))
+print(json.dumps({"type": "artifact", "path": "/scratch/out.bin", "name": "out.bin"}))
+print(json.dumps({"type": "result", "status": "success", "summary": {"attempt": req["attempt"]}}))
+'''
+WF = 'return function(i) local r = ff.activity("slow", i.parameters, {timeout="5m", retry={max=2}}) return {summary=r.summary, artifacts=r.artifacts} end'
+META = "parameters:\n  type: object\n  properties:\n    seconds: {type: number}\n    bytes: {type: integer}\n"
+
+if os.geteuid() != 0:
+    print("not root: no small file system can be mounted")
+    sys.exit(77)
+
+
+def free(lab):
+    v = os.statvfs(lab.state); return v.f_bavail * v.f_frsize
+
+
+def fill(lab, left):
+    try:
+        with open(lab.state / "ballast", "wb", buffering=0) as f:
+            f.write(b"\0" * max(0, free(lab) - left))
+    except OSError:
+        pass  # somebody else took the rest meanwhile
+
+
+def upload_without_room(lab):
+    """An upload for which there is no room is refused, and leaves nothing behind."""
+    p = lab.popen("--toolbox", lab.toolbox(), "serve", "--listen", "127.0.0.1:0", "--insecure-loopback")
+    for _ in range(300):
+        if (lab.state / "server.json").exists() and '"rest"' in (lab.state / "server.json").read_text(): break
+        time.sleep(0.1)
+    port = int(json.loads((lab.state / "server.json").read_text())["rest"].rsplit(":", 1)[1])
+    before = free(lab)
+    pieces = before // (1 << 20) + 20
+    for _ in range(2):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        c.putrequest("POST", "/workflows/slowly/upload-and-submit")
+        c.putheader("Content-Type", "application/octet-stream")
+        c.putheader("Content-Length", str(pieces << 20))
+        c.endheaders()
+        try:
+            for _ in range(pieces): c.send(os.urandom(1 << 20))
+            status = c.getresponse().status
+        except OSError:
+            status = 507  # it was told while the rest was on its way, and has ended
+        if status != 507: fail(f"an upload without room: {status}")
+        c.close()
+        for _ in range(200):
+            if free(lab) > before - (3 << 20): break  # the log of the index keeps a little
+            time.sleep(0.1)
+        else: fail(f"an upload without room leaves {before - free(lab)} bytes")
+    p.terminate()
+    p.wait()
+
+
+with Lab() as lab:
+    lab.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", lab.state], check=True)
+    try:
+        lab.module("slow", SLOW); lab.workflow("slowly", WF, META)
+        t = lab.target({"a.py": "x = 1\n"})
+        go = ["--toolbox", lab.toolbox(), "run", "slowly", t]
+        wait = ["--toolbox", lab.toolbox(), "--json", "runs", "wait"]
+        sizes = ["seconds=3", "bytes=3000000"]
+
+        # What happens, how much room is left: none for the result, none for the module's own files, none for the engine itself.
+        for id, left in (("result", 4 << 20), ("module", 1 << 20), ("engine", 0)):
+            p = lab.popen(*go, *sizes, "--name", id, stderr=subprocess.PIPE)
+            time.sleep(1.5)
+            fill(lab, left)
+            _, err = p.communicate(timeout=60)
+            err = err.decode()
+            if p.returncode != 5 or "stays open" not in err or f"ff runs wait {id}" not in err: fail(f"{id}: exit {p.returncode}: {err}")
+            (lab.state / "ballast").unlink()
+            if lab.json("runs", "show", id)["status"] != "RUNNING": fail(f"{id}: not open any more")
+            doc = json.loads(lab.ff(*wait, id, check=0).stdout)
+            if doc["status"] != "COMPLETED" or doc["result"]["artifacts"]["out.bin"]["bytes"] != 3000000: fail(f"{id}: {json.dumps(doc)[:300]}")
+            if "ActivityTaskFailed" in lab.ff("runs", "events", id, check=0).stdout: fail(f"{id}: an attempt was counted as failed")
+        # In the background nobody is told: it waits, and goes on by itself, with the same attempt.
+        lab.ff("--toolbox", lab.toolbox(), "run", "-d", "slowly", t, *sizes, "--name", "held", check=0)
+        time.sleep(1.5)
+        fill(lab, 1 << 20)
+        time.sleep(6)
+        (lab.state / "ballast").unlink()
+        doc = json.loads(lab.ff(*wait, "held", check=0).stdout)
+        if doc["status"] != "COMPLETED" or doc["result"]["summary"]["attempt"] != 1: fail(f"held: {json.dumps(doc)[:300]}")
+        lab.ff("store", "verify", check=0)
+        upload_without_room(lab)
+        # And on a full disk nothing is done.
+        fill(lab, 0)
+        p = lab.ff(*go, *sizes)
+        if p.returncode != 5 or ("disk is full" not in p.stderr and "No space left" not in p.stderr and "stays open" not in p.stderr): fail(f"begun on a full disk: {p.returncode} {p.stderr}")
+        for _ in range(100):
+            if not left_now(lab.state): break
+            time.sleep(0.1)
+    finally:
+        (lab.state / "ballast").unlink(missing_ok=True)
+        for p in lab.procs: p.kill()
+        subprocess.run(["umount", "-l", lab.state])
+ok("a full disk is waited for")

@@ -1,0 +1,475 @@
+#!/usr/bin/env python3
+# The same commands on a state and through its server: what they print and how they end must be the same. And a server that is slow,
+# hostile, or gone in the middle.
+import http.server, pathlib, re, socket, struct, sys, threading
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from accept import *
+
+TALK = '''
+import sys, json, time
+req = json.loads(sys.stdin.readline())
+def say(**m): print(json.dumps(m), flush=True)
+n = req["input"].get("n", 3)
+for i in range(n):
+    say(type="progress", done=i, total=n)
+    say(type="stats", executions=100 * (i + 1), executions_per_sec=50.5, crashes=i, unique_crashes=min(i, 1), coverage=12.5, corpus_size=i, elapsed_time=i, last_crash_time=None)
+    say(type="finding", rule_id="crash/overflow", title="heap overflow %d" % i, severity="high", file="a.py", line=1 + i, evidence={"stack": ["f a.py:1"]})
+    time.sleep(req["input"].get("pause", 0))
+say(type="result", status="success", summary={"n": n})
+'''
+WORKFLOW = '''return function(input)
+  local r = ff.activity("talk", {n = input.parameters.n, pause = input.parameters.pause}, {timeout = "60s", retry = {max = 3}})
+  return {summary = r.summary, findings = r.findings}
+end'''
+WAITS = '''return function(input)
+  ff.on_query("mood", function(v) return {mood = "waiting", v = v} end)
+  local v = ff.wait_signal("go", "60s")
+  return {summary = {v = v}}
+end'''
+PARAMETERS = '''tags: [fuzzing]
+parameters:
+  type: object
+  properties:
+    n: {type: integer, description: how many}
+    pause: {type: number}
+default_parameters: {n: 3}
+'''
+SHOP = {"a.py": 'import os\npassword = "hunter2secret99"\nos.system("x" + input())\n', "lib/b.py": "eval(input())\n", "c.txt": "text\n"}
+READ = ["runs list", "runs list --status completed", "runs list -n 1", "runs list --workflow talks", "runs list --status nonsense",
+        "runs list --query 'WorkflowId = \"first\"'", "runs show first", "runs show fir", "runs show nosuch", "runs show",
+        "runs events first", "runs export first", "runs query open mood", "runs query open nosuch", "runs show open", "workflow status first",
+        "findings list", "findings list --run first --severity high", "findings list --run first --rule secrets --path lib",
+        "findings list --run nosuch", "findings export -f csv", "findings export -f sarif first", "findings export -f html first",
+        "findings export -f gl-sast first", "findings diff first second", "findings diff first second --fail-on high", "findings history",
+        "finding FINGERPRINT", "finding FINGERPRINT -f md", "findings show nosuchid", "findings history FINGERPRINT",
+        "workflow list", "workflow info talks", "workflow info security_assessment", "workflow params talks", "workflow info nosuch",
+        "workflow info broken", "module list", "module list --category fuzzer", "module info talk", "module info nosuch", "workers list",
+        "status", "runs cancel first", "runs terminate first --reason why", "runs signal first go 1", "workflow history -n 2"]
+REFUSED = ["doctor", "worker", "serve", "init", "config", "fuzz list shop", "workflow new x", "workflow validate", "store verify", "mcp"]
+
+
+class Server:
+    def __init__(self, lab, port=0):
+        self.log = lab.dir / "serve.log"
+        self.p = lab.popen("--json", "serve", "--listen", f"127.0.0.1:{port}", stdout=subprocess.PIPE, stderr=open(self.log, "ab"))
+        text = b""
+        while not text.rstrip().endswith(b"}"):
+            line = self.p.stdout.readline()
+            if not line: fail(f"serve did not start: {self.log.read_text()[-300:]}")
+            text += line
+        self.url = json.loads(text)["rest"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        self.token = (lab.state / "token").read_text().strip()
+
+
+def words(command):
+    return [w.strip("'") for w in re.findall(r"'[^']*'|\S+", command)]
+
+
+def plain(text):
+    """Without what differs between any two calls."""
+    text = re.sub(r"20\d\d-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    text = re.sub(r'"duration_ms": \d+', '"duration_ms": 0', text)
+    return re.sub(r"(RUNNING[^\n]*?)\b[\d.]+ ?(ms|s)\b *", r"\1TIME ", text)
+
+
+def compare(lab, server, command, what=("stdout", "stderr", "returncode"), env=None):
+    here = lab.ff(*words(command), env=env)
+    there = lab.ff("--server", server.url, *words(command), env=env)
+    for w in what:
+        a, b = getattr(here, w), getattr(there, w)
+        a, b = (plain(a), plain(b)) if isinstance(a, str) else (a, b)
+        if a != b: fail(f"{command}: {w} differs: {a[:300]!r} here, {b[:300]!r} there" if isinstance(a, str) else f"{command}: {a} here, {b} there: {there.stderr}")
+    return there
+
+
+def check_reading(lab, server):
+    lab.ff("run", "security_assessment", "shop", "--name", "first", "-q", check=0)
+    lab.ff("run", "security_assessment", "shop", "--name", "second", "-q", "--fail-on", "high", "--baseline", "first")
+    lab.ff("run", "waits", "shop", "-d", "--name", "open", check=0)
+    lab.workflow("broken", "return 1 +")
+    fingerprint = lab.json("findings", "list", "--run", "first")["findings"][0]["fingerprint"]
+    for command in READ:
+        command = command.replace("FINGERPRINT", fingerprint[:12])
+        compare(lab, server, command)
+        if "export" not in command and "-f md" not in command: compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    for command in REFUSED:
+        p = lab.ff("--server", server.url, *words(command))
+        if p.returncode != 2 or "not through a server" not in p.stderr: fail(f"{command}: {p.returncode} {p.stderr}")
+    if "server" not in lab.ff("--server", server.url, "version", check=0).stdout: fail("version")
+
+
+def check_tokens(lab, server):
+    """Where the token comes from, and what is said without one that counts."""
+    other = {"FF_STATE_DIR": str(lab.dir / "elsewhere")}
+
+    def ask(*args, env=None, code=0):
+        p = subprocess.run([lab.exe, "--server", server.url, *args, "runs", "list"], capture_output=True, text=True, cwd=lab.dir,
+                           env={**lab.env, **other, **(env or {})}, timeout=60)
+        if p.returncode != code: fail(f"{args} {env}: exit {p.returncode}, wanted {code}: {p.stderr}")
+        return p
+
+    (lab.dir / "t").write_text(server.token + "\n")
+    if "--token-file" not in ask(code=5).stderr: fail("without a token nothing is said of --token-file")
+    ask("--token-file", "t")
+    ask(env={"FF_SERVER_TOKEN": server.token})
+    ask(env={"FF_SERVER_TOKEN_FILE": str(lab.dir / "t")})
+    if "expired" not in ask(env={"FF_SERVER_TOKEN": "x" * 43}, code=5).stderr: fail("a token that is none")
+    ask(env={"FF_SERVER_TOKEN": "a\r\nHost: b"}, code=2)
+    ask("--token-file", "nosuch", code=2)
+    # A server that is only set is asked too; a state that is named stands above it, and so do commands that work here alone.
+    env = {**lab.env, "FUZZFORGE_API_URL": server.url, "FF_SERVER_TOKEN": server.token}
+    p = subprocess.run([lab.exe, "runs", "show", "first"], capture_output=True, text=True, env=env, cwd=lab.dir)
+    if p.returncode: fail(f"FUZZFORGE_API_URL: {p.stderr}")
+    p = subprocess.run([lab.exe, "--state", "empty", "runs", "list"], capture_output=True, text=True, env=env, cwd=lab.dir)
+    if p.returncode or "first" in p.stdout: fail(f"--state beside FUZZFORGE_API_URL: {p.stdout}")
+    viewer = lab.ff("token", "create", "--role", "viewer", "-q", check=0).stdout.strip()
+    p = lab.ff("--server", server.url, "runs", "cancel", "open", env={"FF_SERVER_TOKEN": viewer})
+    if p.returncode != 5 or "role" not in p.stderr: fail(f"a viewer cancels: {p.returncode} {p.stderr}")
+    for url, code in (("http://192.0.2.1:8000", 2), ("ftp://127.0.0.1", 2), ("http://u:p@127.0.0.1", 2), ("http://127.0.0.1:1", 5)):
+        p = lab.ff("--server", url, "runs", "list")
+        if p.returncode != code: fail(f"{url}: {p.returncode} {p.stderr}")
+    if len(p.stderr.strip().splitlines()) > 2: fail(f"a server that is gone takes {p.stderr!r}")
+
+
+class Hostile(http.server.BaseHTTPRequestHandler):
+    """Answers each path as the test says."""
+    answers, asked = {}, []
+
+    def do_GET(self):
+        Hostile.asked.append((self.path, dict(self.headers)))
+        status, headers, body = Hostile.answers.get(self.path.split("?")[0], (404, {}, b"{}"))
+        if callable(body): status, headers, body = body()
+        self.send_response(status)
+        for k, v in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items(): self.send_header(k, v)
+        self.end_headers()
+        try: self.wfile.write(body)
+        except OSError: pass
+
+    do_POST = do_GET
+
+    def log_message(self, *a): pass
+
+
+def check_hostile(lab):
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{httpd.server_port}"
+
+    def ask(answer, code, *args):
+        Hostile.answers = {a: x if isinstance(x, tuple) else (200, {}, json.dumps(x).encode()) for a, x in answer.items()}
+        Hostile.asked = []
+        p = lab.ff("--server", url, *(args or ("runs", "list")))
+        if p.returncode != code: fail(f"{answer}: exit {p.returncode}, wanted {code}: {p.stderr[-300:]}")
+        if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", p.stdout + p.stderr): fail(f"{answer}: control characters came through: {p.stdout!r} {p.stderr!r}")
+        return p
+
+    run = {"run_id": "r", "execution_id": "e", "workflow": "w", "status": "COMPLETED", "started_at": "2026-01-01T00:00:00.000Z",
+           "finished_at": "2026-01-01T00:00:01.000Z", "duration_ms": 1000, "target": "t"}
+    ask({"/runs": {"runs": [run], "next_cursor": None}}, 0)
+    ask({"/runs": {"runs": [{**run, "target": "t\x1b]0;x\x07"}], "next_cursor": None}}, 0)
+    for bad in ({"run_id": "\x1b[2J"}, {"status": "\x1b[2J"}, {"workflow": "a\nb"}, {"run_id": 7}, {"execution_id": "\u009b2J"}):
+        ask({"/runs": {"runs": [{**run, **bad}], "next_cursor": None}}, 5)
+    ask({"/runs": (200, {}, b"<html>")}, 5)
+    ask({"/runs": (200, {}, b"[" * 100000)}, 5)
+    ask({"/runs": (200, {"Content-Length": "1000"}, b"{}")}, 5)
+    ask({"/runs": (302, {"Location": "http://127.0.0.1:1/"}, b"")}, 2)
+    ask({"/runs": (404, {}, b"no")}, 2)
+    ask({"/runs": (500, {}, json.dumps({"detail": {"error": {"type": "x", "message": "\x1b[2Jboom", "timestamp": ""}}}).encode())}, 5)
+    ask({"/runs": {"runs": [run] * 500, "next_cursor": "same"}}, 0, "runs", "list", "-n", "500")
+    ask({"/runs": {"runs": [run] * 500, "next_cursor": "same"}}, 5, "runs", "list", "-n", "100000")
+    shown = {**run, "target": {"name": "t\x1b[2J"}, "result": {"summary": {}}, "incomplete": False, "error": "\x1b[2J",
+             "options": {"fail_on": None, "export_sarif": str(lab.dir / "written"), "baseline": "/etc/passwd"}}
+    found = {"rule_id": "a/\x1b[2J", "title": "\x1b[2J", "severity": "high", "file": "x\x1b", "fingerprint": "\x1b[2J", "snippet": "\x1b[2J"}
+    pages = {"/runs/r/id": {"run_id": "r"}, "/runs/r": shown, "/findings": {"findings": [found], "next_cursor": None}}
+    ask(pages, 0, "runs", "show", "r")
+    ask(pages, 0, "findings", "list", "--run", "r")
+    ask(pages, 0, "findings", "show", "--run", "r", "?[2J")
+    if (lab.dir / "written").exists(): fail("a server has a file of this machine written")
+    # A busy server is asked again when it says, and not for ever.
+    times = [0]
+
+    def busy():
+        times[0] += 1
+        return (200, {}, json.dumps({"runs": [run], "next_cursor": None}).encode()) if times[0] == 3 else (503, {"Retry-After": "1"}, b"{}")
+    before = time.monotonic()
+    ask({"/runs": (0, {}, busy)}, 0)
+    if times[0] != 3 or time.monotonic() - before < 1.9: fail(f"Retry-After is not waited for: {times} {time.monotonic() - before}")
+    ask({"/runs": (503, {"Retry-After": "3000"}, b"{}")}, 5)
+    if len(Hostile.asked) != 1: fail("an hour's Retry-After is waited for")
+    httpd.shutdown()
+
+
+def same_run(lab, server, args, code, name, drop=()):
+    """The same run here and there, as a document; times and what is made of them are left aside."""
+    docs = []
+    for where in ((), ("--server", server.url)):
+        id = f"{name}-{'there' if where else 'here'}"
+        p = lab.ff(*where, "--json", "run", *args, "--name", id, timeout=120)
+        if p.returncode != code: fail(f"run {args}: exit {p.returncode} {where}, wanted {code}: {p.stderr[-300:]} {p.stdout[-300:]}")
+        d = json.loads(p.stdout)
+        for k in ("run_id", "execution_id", "started_at", "finished_at", "duration_ms", "result", *drop): d.pop(k, None)
+        for f in d.get("findings", []): f.pop("id", None)
+        docs.append(json.loads(json.dumps(d).replace(id, "ID")))
+    if docs[0] != docs[1]: fail(f"run {args}: {[(k, docs[0].get(k), docs[1].get(k)) for k in docs[0] if docs[0].get(k) != docs[1].get(k)]}")
+    return docs[1]
+
+
+def check_runs(lab, server):
+    shop = lab.target({**SHOP, ".git/config": "x", "deep/" + "d" * 200 + "/" + "e" * 200 + "/f.py": "eval(input())\n"}, "odd")
+    (shop / "out").symlink_to("/etc")
+    (shop / "in").symlink_to("a.py")
+    os.mkfifo(shop / "fifo")
+    (shop / "a.py").chmod(0o755)
+    (shop / "empty").mkdir()
+    (shop / "caf\u00e9.py").write_text("eval(input())\n")
+    open(os.fsencode(shop) + b"/\xff.py", "w").write("eval(input())\n")
+    subprocess.run(["tar", "czf", lab.dir / "odd.tgz", "-C", shop, "a.py", "lib"], check=True)
+    (lab.dir / "nothing").mkdir()
+    found = same_run(lab, server, ("security_assessment", "odd"), 0, "odd")
+    if found["target"]["kind"] != "folder" or found["target"]["notices_total"] != 3 or len(found["findings"]) < 5: fail(f"odd: {found['target']}")
+    same_run(lab, server, ("security_assessment", "odd.tgz"), 0, "archive")
+    same_run(lab, server, ("secret_detection", "odd/a.py"), 0, "file")
+    same_run(lab, server, ("security_assessment", "nothing"), 0, "nothing")
+    same_run(lab, server, ("security_assessment", "odd", "--fail-on", "high", "--strict"), 1, "gate")
+    same_run(lab, server, ("security_assessment", "odd", "--fail-on", "low", "--baseline", "odd-here", "--no-inline-suppressions"), 0, "base")
+    lab.ff("findings", "export", "-f", "sarif", "-o", "base.sarif", "odd-here", check=0)
+    (lab.dir / "base.sarif").rename(lab.dir / "b.sarif")
+    same_run(lab, server, ("security_assessment", "odd", "--fail-on", "low", "--baseline", "b.sarif"), 0, "basefile")
+    same_run(lab, server, ("talks", "odd", "n=2", "-l"), 0, "talks")
+    same_run(lab, server, ("waits", "odd", "-t", "1s"), 3, "timeout")
+    for where in ((), ("--server", server.url)):
+        lab.ff(*where, "run", "security_assessment", "odd", "-q", "--export-sarif", f"s{len(where)}.sarif", check=0)
+    s = [json.loads((lab.dir / f"s{n}.sarif").read_text())["runs"][0]["results"] for n in (0, 2)]
+    if [x["ruleId"] for x in s[0]] != [x["ruleId"] for x in s[1]]: fail("--export-sarif")
+    for command in ("run nosuch odd", "run talks odd n=x", "run talks odd m=1", "run talks nosuch", "run talks odd --fail-on worst", "run talks odd --name odd-here",
+                    "run talks odd --baseline nosuch", "run talks odd --timeout never", "run talks", "run talks odd --name a/b", "run talks fifo"):
+        compare(lab, server, command)
+        compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    # Detached, waited for, asked, signalled, retried.
+    S = ("--server", server.url)
+    id = lab.ff(*S, "run", "waits", "odd", "-d", check=0).stdout.strip()
+    if lab.json(*S, "runs", "query", id, "mood", '{"a": 1}') != {"mood": "waiting", "v": {"a": 1}}: fail("query with a value")
+    wait = lab.popen(*S, "--json", "runs", "wait", id, stdout=subprocess.PIPE)
+    lab.ff(*S, "runs", "signal", id, "go", '"now"', check=0)
+    d = json.loads(wait.communicate(timeout=60)[0])
+    if wait.returncode or d["summary"] != {"v": "now"}: fail(f"wait: {wait.returncode} {d}")
+    lab.ff(*S, "runs", "retry", id, "-d", check=0)
+    lab.ff(*S, "runs", "signal", id, "go", "2", check=0)
+    if lab.json(*S, "runs", "wait", id)["summary"] != {"v": 2}: fail("retry")
+    d = lab.json(*S, "run", "waits", "odd", "-d")
+    if sorted(d) != ["run_id", "status"] or d["status"] != "RUNNING": fail(f"-d: {d}")
+    lab.ff(*S, "runs", "terminate", d["run_id"], check=0)
+    lab.ff(*S, "runs", "wait", d["run_id"], check=4)
+    lab.ff(*S, "runs", "wait", id, "-q", check=0)
+
+
+def check_monitor(lab, server):
+    same = ("stdout", "returncode")
+    lab.ff("--server", server.url, "run", "talks", "shop", "n=3", "--name", "watched", "-q", check=0)
+    for what in ("stats", "crashes", "live"):
+        text = compare(lab, server, f"monitor {what} watched", same).stdout
+        compare(lab, server, f"--json monitor {what} watched", same)
+        compare(lab, server, f"monitor {what} watched --once", same)
+    if text.count("heap overflow") < 6: fail(f"monitor live: {text}")
+    compare(lab, server, "monitor stats nosuch")
+
+
+def check_admin(lab, server):
+    S = ("--server", server.url)
+    token = lab.ff(*S, "token", "create", "--role", "operator", "--name", "made", "-q", check=0).stdout.strip()
+    lab.ff(*S, "token", "create", "--namespace", "team-a", "--expires", "never", "--name", "other", check=0)
+    d = lab.json(*S, "token", "create", "--expires", "1h")
+    if len(d["token"]) != 64 or d["role"] != "viewer" or not d["expires_at"]: fail(f"token create: {d}")
+    for command in ("token list", "token list --all", "token create --name made", "token create --role none", "token create --namespace A", "token revoke nosuch"):
+        compare(lab, server, command)
+        compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    if token in lab.ff(*S, "--json", "token", "list", "--all", check=0).stdout: fail("a list has a token's text")
+    lab.ff(*S, "runs", "list", env={"FF_SERVER_TOKEN": token}, check=0)
+    for command in ("token list", "token create", "token revoke other", "store ls"):
+        p = lab.ff(*S, *command.split(), env={"FF_SERVER_TOKEN": token})
+        if p.returncode != 5: fail(f"an operator: {command}: {p.returncode} {p.stderr}")
+    lab.ff(*S, "token", "revoke", "made", check=0)
+    lab.ff(*S, "runs", "list", env={"FF_SERVER_TOKEN": token}, check=5)
+    log = [(e["action"], e.get("subject"), e["outcome"] if "outcome" in e else None) for e in lab.json("audit", "-n", "50", "--action", "token.")["entries"]]
+    if ("token.revoke", "made") not in [x[:2] for x in log]: fail(f"audit: {log}")
+
+
+def check_suppress(lab, server):
+    S = ("--server", server.url)
+    finding = lab.json("findings", "list", "--run", "first")["findings"][0]
+    lab.ff(*S, "findings", "suppress", finding["fingerprint"][:12], "--reason", "known", check=0)
+    lab.ff(*S, "findings", "suppress", "--rule", "none/*", "--path", "x", "--reason", "other", check=0)
+    for command in ("findings suppress --list", "findings suppress --remove nosuch", "findings suppress nosuch --reason x", "findings suppress", "findings list --run first",
+                    "findings list --run first --status suppressed", "runs show first"):
+        compare(lab, server, command)
+        compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    if len(lab.json("findings", "suppress", "--list")["suppressions"]) != 2: fail("suppress")
+    lab.ff(*S, "findings", "suppress", "--remove", finding["fingerprint"][:12], check=0)
+    lab.ff(*S, "findings", "suppress", "--remove", "none/*", check=0)
+    if lab.json("findings", "suppress", "--list")["suppressions"]: fail("suppress --remove")
+
+
+def check_store(lab, server):
+    (lab.dir / "bytes").write_bytes(os.urandom(3 << 20))
+    ref = lab.ff("store", "put", "bytes", check=0).stdout.strip()
+    S = ("--server", server.url)
+    for command in ("store ls", "store stat " + ref, "store stat sha256:" + "0" * 64, "store stat nonsense", "store get sha256:" + "0" * 64 + " -o x"):
+        compare(lab, server, command)
+        compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    lab.ff(*S, "store", "get", ref, "-o", "back", check=0)
+    if (lab.dir / "back").read_bytes() != (lab.dir / "bytes").read_bytes(): fail("store get")
+    tree = lab.json("runs", "show", "first")["target"]["ref"]
+    if lab.ff(*S, "store", "rm", tree).returncode != lab.ff("store", "rm", tree).returncode: fail("store rm of a run's target")
+    lab.ff(*S, "store", "rm", ref, check=0)
+    lab.ff("store", "stat", ref, check=2)
+    lab.ff(*S, "runs", "delete", "second", check=0)
+    lab.ff("runs", "show", "second", check=2)
+    compare(lab, server, "runs delete open")
+    compare(lab, server, "runs delete nosuch")
+
+
+def until(what, test, seconds=60):
+    end = time.time() + seconds
+    while not (x := test()):
+        if time.time() > end: fail(f"{what} does not come")
+        time.sleep(0.05)
+    return x
+
+
+def runs_of(lab, name=None):
+    return [r for r in lab.json("runs", "list", "-n", "1000")["runs"] if not name or r["run_id"] == name]
+
+
+def check_signals(lab, server):
+    for sig, code, status in ((signal.SIGINT, 4, "CANCELLED"), (signal.SIGTERM, 143, "RUNNING")):
+        name = f"left-{code}"
+        p = lab.popen("--server", server.url, "run", "waits", "shop", "--name", name, "-q")
+        until(name, lambda: runs_of(lab, name))
+        p.send_signal(sig)
+        if p.wait(60) != code: fail(f"{sig}: exit {p.returncode}")
+        if runs_of(lab, name)[0]["status"] != status: fail(f"{sig}: {runs_of(lab, name)}")
+
+
+class Between(threading.Thread):
+    """Passes bytes on between clients and a server, until something is done to them: each connection's bytes to the server go
+    through up(), those back through down(), which may raise OSError to cut it off."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.to, self.up, self.down = port, lambda d: None, lambda d: None
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            a, _ = self.listener.accept()
+            try: b = socket.create_connection(("127.0.0.1", self.to), 5)
+            except OSError:
+                a.close()
+                continue
+            for x, y, which in ((a, b, "up"), (b, a, "down")):
+                threading.Thread(target=self.carry, args=(x, y, which), daemon=True).start()
+
+    def carry(self, x, y, which):
+        try:
+            while d := x.recv(65536):
+                getattr(self, which)(d)
+                y.sendall(d)
+        except OSError: pass
+        for s in (x, y):
+            try:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)) # as the kernel does for a process that is killed
+                s.shutdown(socket.SHUT_RDWR)
+                s.close()
+            except OSError: pass
+
+
+def check_faults(lab, server):
+    big = lab.target({"a.py": "eval(input())\n"}, "big")
+    (big / "b.bin").write_bytes(os.urandom(12 << 20))
+    between = Between(server.port)
+    S = ("--server", between.url)
+    state = {"bytes": 0, "servers": 1}
+
+    def again():
+        state["server"].p.kill()
+        state["server"].p.wait()
+        for attempt in range(20): # its port may be taken for a moment, by a connection from here
+            try:
+                state["server"] = Server(lab, state["server"].port)
+                return
+            except SystemExit: time.sleep(0.5)
+        os._exit(1)
+
+    state["server"] = server
+
+    def up(d):  # in the middle of the upload
+        state["bytes"] += len(d)
+        if state["bytes"] > 4 << 20 and between.up is up:
+            between.up = lambda d: None
+            again()
+            raise OSError
+    between.up = up
+    lab.ff(*S, "run", "security_assessment", "big", "--name", "upload", "-q", check=0, timeout=120)
+    if between.up is up or len(runs_of(lab, "upload")) != 1: fail(f"a server that is killed during an upload: {runs_of(lab, 'upload')}")
+
+    def down(d):  # the run was started, and nobody was told
+        if b"submitted successfully" in d and between.down is down:
+            between.down = lambda d: None
+            again()
+            raise OSError
+    between.down = down
+    lab.ff(*S, "run", "security_assessment", "shop", "--name", "answer", "-q", check=0, timeout=120)
+    if between.down is down or len(runs_of(lab, "answer")) != 1: fail(f"a server that is killed before it answers: {runs_of(lab, 'answer')}")
+
+    seen = []
+
+    def events(d):  # while it is followed
+        seen.append(d)
+        if b"event: finding" in d and len(seen) and between.down is events:
+            between.down = lambda d: None
+            again()
+            raise OSError
+    between.down = events
+    p = lab.ff(*S, "run", "talks", "shop", "n=4", "pause=0.2", "--name", "follow", "-l", check=0, timeout=120)
+    if between.down is events or len(runs_of(lab, "follow")) != 1: fail(f"a server that is killed while a run is followed: {runs_of(lab, 'follow')}")
+    for i in range(4):
+        if f"heap overflow {i}" not in p.stdout + p.stderr: fail(f"finding {i} was not told: {p.stderr}")
+
+    # Gone for good.
+    p = lab.popen(*S, "run", "waits", "shop", "--name", "gone", stderr=subprocess.PIPE, env={"FF_SERVER_RETRY": "1s"})
+    until("the run", lambda: runs_of(lab, "gone"))
+    server = state["server"]
+    server.p.kill()
+    server.p.wait()
+    text = p.communicate(timeout=60)[1].decode()
+    if p.returncode != 5 or "runs wait gone" not in text or len(text.strip().splitlines()) > 3: fail(f"gone: {p.returncode} {text}")
+    before = time.monotonic()
+    lab.ff(*S, "run", "waits", "shop", check=5)
+    if time.monotonic() - before > 20: fail("a server that is not there is waited for")
+
+
+def main():
+    with Lab() as lab:
+        lab.module("talk", TALK)
+        lab.workflow("talks", WORKFLOW, PARAMETERS)
+        lab.workflow("waits", WAITS)
+        lab.target(SHOP, "shop")
+        lab.env["FF_TOOLBOX"] = str(lab.toolbox())
+        server = Server(lab)
+        check_reading(lab, server)
+        check_tokens(lab, server)
+        check_monitor(lab, server)
+        check_suppress(lab, server)
+        check_store(lab, server)
+        check_admin(lab, server)
+        check_runs(lab, server)
+        check_signals(lab, server)
+        check_faults(lab, server)
+        check_hostile(lab)
+    ok("the same through a server")
+
+
+main()

@@ -1,0 +1,560 @@
+#!/usr/bin/env python3
+# The HTTP side of 'ff serve', by a client of the standard library alone: the former service's sequence, errors, hostile input,
+# events that go on over a restart, and requests that are repeated after a kill -9.
+import base64, contextlib, gzip, http.client, io, os, pathlib, pty, re, signal, socket, struct, sys, tarfile, threading, time
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from accept import *
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+TALK = '''
+import sys, json, time
+req = json.loads(sys.stdin.readline())
+def say(**m): print(json.dumps(m), flush=True)
+n = req["input"].get("n", 5)
+for i in range(n):
+    say(type="log", level="info", message="step %d" % i)
+    say(type="stats", executions=100 * (i + 1), executions_per_sec=50.5, crashes=i, unique_crashes=min(i, 1), coverage=12.5, corpus_size=i, elapsed_time=i, last_crash_time=None)
+    if i == 1:
+        say(type="finding", rule_id="crash/overflow", title="heap overflow", severity="high", file="a.py", line=1, evidence={"stack": ["f a.py:1"]})
+    time.sleep(req["input"].get("pause", 0.05))
+say(type="result", status="success", summary={"n": n})
+'''
+WORKFLOW = '''return function(input)
+  local r = ff.activity("talk", {n = input.parameters.n, pause = input.parameters.pause}, {timeout = "60s", retry = {max = 3}})
+  return {summary = r.summary, findings = r.findings}
+end'''
+WAITS = '''return function(input)
+  ff.on_query("mood", function() return "waiting" end)
+  local v = ff.wait_signal("go", "60s")
+  return {summary = {v = v}}
+end'''
+PARAMETERS = '''tags: [fuzzing]
+parameters:
+  type: object
+  properties:
+    n: {type: integer}
+    pause: {type: number}
+  required: [n]
+default_parameters: {n: 5, pause: 0.05}
+'''
+
+
+class Server:
+    def __init__(self, lab, *args, port=0):
+        self.lab = lab
+        self.p = lab.popen("--toolbox", lab.toolbox(), "--json", "serve", "--listen", f"127.0.0.1:{port}", *args, stdout=subprocess.PIPE,
+                           stderr=open(lab.dir / "serve.log", "ab"))
+        text = b""
+        while not text.rstrip().endswith(b"}"):
+            line = self.p.stdout.readline()
+            if not line: fail(f"serve did not start: {(lab.dir / 'serve.log').read_text()[-300:]}")
+            text += line
+        self.port = int(json.loads(text)["rest"].rsplit(":", 1)[1])
+        self.token = (lab.state / "token").read_text().strip()
+
+    def ask(self, method, path, body=None, headers=None, timeout=30):
+        """status, headers, body (JSON decoded where it is)"""
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = dict(headers or {})
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
+        c.request(method, path, body, headers)
+        r = c.getresponse()
+        data = r.read()
+        c.close()
+        if r.getheader("Content-Encoding") == "gzip": data = gzip.decompress(data)
+        if (r.getheader("Content-Type") or "").startswith("application/json"): data = json.loads(data) if data else None
+        return r.status, r.headers, data
+
+    def get(self, path, want=200, **kw):
+        s, h, b = self.ask("GET", path, **kw)
+        if s != want: fail(f"GET {path}: {s}, wanted {want}: {str(b)[:200]}")
+        return b
+
+    def post(self, path, body=None, want=200, **kw):
+        s, h, b = self.ask("POST", path, body, **kw)
+        if s != want: fail(f"POST {path}: {s}, wanted {want}: {str(b)[:200]}")
+        return b
+
+    def upload(self, workflow, data, fields=None, name="t.tar.gz", want=200, headers=None):
+        boundary = "----boundary7"
+        b = b""
+        for k, v in (fields or {}).items():
+            b += f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode()
+        b += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: application/gzip\r\n\r\n'.encode()
+        b += data + f"\r\n--{boundary}--\r\n".encode()
+        return self.post(f"/workflows/{workflow}/upload-and-submit", b, want,
+                         headers={"Content-Type": f"multipart/form-data; boundary={boundary}", **(headers or {})})
+
+    def wait(self, run, seconds=60):
+        end = time.time() + seconds
+        while time.time() < end:
+            st = self.get(f"/runs/{run}/status")
+            if not st["is_running"]: return st
+            time.sleep(0.05)
+        fail(f"run {run} does not end")
+
+    def raw(self, data, timeout=5, shut=False):
+        s = socket.create_connection(("127.0.0.1", self.port), timeout)
+        s.settimeout(timeout)
+        out = b""
+        try:
+            s.sendall(data)
+            if shut: s.shutdown(socket.SHUT_WR)
+            while True:
+                d = s.recv(65536)
+                if not d: break
+                out += d
+                if shut is None and b"\r\n\r\n" in out: break
+        except OSError:
+            pass
+        s.close()
+        return out
+
+    def rss_kb(self):
+        for line in open(f"/proc/{self.p.pid}/status"):
+            if line.startswith("VmRSS"): return int(line.split()[1])
+
+    def stop(self):
+        self.p.terminate()
+        code = self.p.wait(timeout=60)
+        if code != 0: fail(f"serve ended with {code}: {(self.lab.dir / 'serve.log').read_text()[-300:]}")
+
+
+def tarball(files):
+    b = io.BytesIO()
+    with tarfile.open(fileobj=b, mode="w:gz") as t:
+        for name, text in files.items():
+            i = tarfile.TarInfo(name)
+            i.size = len(text)
+            t.addfile(i, io.BytesIO(text.encode()))
+    return b.getvalue()
+
+
+def events(server, path, last=None, until=None, seconds=30, headers=None):
+    """The events of a stream as (id, event, data), to its end or until one fits."""
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=seconds)
+    c.request("GET", path, headers={**({"Last-Event-ID": str(last)} if last is not None else {}), **(headers or {})})
+    r = c.getresponse()
+    if r.status != 200 or not r.getheader("Content-Type").startswith("text/event-stream"): fail(f"{path}: {r.status}")
+    out, e = [], {}
+    try:
+        for line in r:
+            line = line.decode().rstrip("\n")
+            if line.startswith(":"): continue
+            if line:
+                k, _, v = line.partition(": ")
+                e[k] = v
+            elif e:
+                out.append((int(e.get("id", -1)), e.get("event"), json.loads(e["data"])))
+                e = {}
+                if until and until(out[-1]): break
+    except (OSError, http.client.HTTPException):
+        pass
+    c.close()
+    return out
+
+
+def former_client(s, T):
+    """What the former service's client does, in its order."""
+    if s.get("/")["status"] != "ready": fail("root")
+    if s.get("/health")["status"] != "healthy": fail("health")
+    items = s.get("/workflows/")
+    if not isinstance(items, list) or not {"name", "version", "description", "author", "tags"} <= set(items[0]): fail(f"list: {items}")
+    if "talk" not in [w["name"] for w in items]: fail("the dropped-in workflow is not listed")
+    meta = s.get("/workflows/talk/metadata")
+    if meta["required_modules"] != [] or meta["default_parameters"] != {"n": 5, "pause": 0.05}: fail(f"metadata: {meta}")
+    par = s.get("/workflows/talk/parameters")
+    if par["parameters"]["n"] != {"type": "integer", "default": 5} or par["required_parameters"] != ["n"]: fail(f"parameters: {par}")
+    info = s.get("/workflows/talk/worker-info")
+    if (info["vertical"], info["task_queue"], info["required"]) != ("python", "python-queue", True): fail(f"worker-info: {info}")
+    if s.get("/workflows/metadata/schema")["type"] != "object": fail("metadata schema")
+    run = s.upload("talk", tarball({"a.py": "x = 1\n"}), {"parameters": json.dumps({"n": 8, "pause": 0.1}), "timeout": "60"}, headers=T)
+    if run["status"] != "RUNNING" or run["workflow"] != "talk" or "submitted successfully" not in run["message"]: fail(f"submit: {run}")
+    rid = run["run_id"]
+    if s.get(f"/runs/{rid}/findings", 400)["detail"]["error"]["type"] != "RunNotCompleted": fail("findings of a running run")
+    ws = websocket(s, f"/fuzzing/{rid}/live", 3)
+    stream = events(s, f"/fuzzing/{rid}/stream", last=0, until=lambda e: e[2]["type"] == "crash")
+    if [e[2]["type"] for e in stream][0] != "stats" or stream[-1][2]["data"].get("crash_type") != "heap overflow": fail(f"stream: {stream}")
+    st = s.wait(rid)
+    if (st["status"], st["is_completed"], st["is_failed"], st["workflow"]) != ("COMPLETED", True, False, "talk"): fail(f"status: {st}")
+    monitored(s, rid)
+    for path in (f"/runs/{rid}/findings", f"/runs/talk/findings/{rid}"):
+        f = s.get(path)
+        if f["sarif"]["version"] != "2.1.0" or f["run_id"] != rid or f["workflow"] != "talk": fail(f"findings: {str(f)[:200]}")
+    if [r["ruleId"] for r in f["sarif"]["runs"][0]["results"]] != ["crash/overflow"]: fail("SARIF of the run")
+    stats = s.get(f"/fuzzing/{rid}/stats")
+    if (stats["executions"], stats["crashes"], stats["coverage"], stats["workflow"]) != (800, 7, 12.5, "talk"): fail(f"stats: {stats}")
+    crashes = s.get(f"/fuzzing/{rid}/crashes")
+    if len(crashes) != 1 or crashes[0]["severity"] != "high" or not crashes[0]["crash_id"]: fail(f"crashes: {crashes}")
+    if len(s.get(f"/fuzzing/{rid}/series")["points"]) != 8: fail("series")
+    types = [m.get("type") for m in ws if isinstance(m, dict)]
+    if types[0] != "stats_update" or "pong" not in ws: fail(f"WebSocket: {ws}")
+    s.post(f"/fuzzing/{rid}/stats", {"run_id": rid, "workflow": "talk", "executions": 9000, "executions_per_sec": 1.5})
+    s.post(f"/fuzzing/{rid}/crash", {"run_id": rid, "crash_id": "c-2", "signal": "SIGSEGV"})
+    if not until(lambda: s.get(f"/fuzzing/{rid}/stats")["executions"] == 9000 and len(s.get(f"/fuzzing/{rid}/crashes")) == 2): fail("posted")
+    if s.ask("DELETE", f"/fuzzing/{rid}")[0] != 200: fail("DELETE /fuzzing")
+    if not until(lambda: s.get(f"/fuzzing/{rid}/crashes") == [] and s.get(f"/fuzzing/{rid}/stats")["executions"] == 0): fail("cleaned up")
+    return rid
+
+
+def monitored(s, rid):
+    """The same events in the terminal."""
+    def lines(*a): return [json.loads(x) for x in s.lab.ff("--json", "monitor", *a, check=0).stdout.splitlines()]
+    e = lines("live", rid)
+    if [x["id"] for x in e] != list(range(1, len(e) + 1)) or e[-1]["data"].get("status") != "COMPLETED": fail(f"monitor live: {e[-3:]}")
+    if lines("stats", rid[:-1])[-1]["executions"] != 800: fail("monitor stats")
+    c = lines("crashes", rid)
+    if [x["crash_type"] for x in c] != ["heap overflow"]: fail(f"monitor crashes: {c}")
+    for view in ("live", "stats", "crashes"):
+        if not s.lab.ff("monitor", view, rid, check=0).stdout: fail(f"monitor {view}")
+    s.lab.ff("monitor", "live", "no-such-run", check=2)
+    # On a terminal it is drawn, on a screen of its own, and stays to be read.
+    outer, inner = pty.openpty()
+    p = s.lab.popen("monitor", "live", rid, stdout=inner, stderr=inner, env={"TERM": "xterm"})
+    os.close(inner)
+    seen = b""
+    with contextlib.suppress(OSError): # it has ended
+        while data := os.read(outer, 65536): seen += data
+    os.close(outer)
+    if p.wait(): fail(f"monitor live on a terminal: exit {p.returncode}")
+    screen, _, after = seen.partition(b"\x1b[?1049l")
+    if not screen.startswith(b"\x1b[?1049h") or any(b"800 executions" not in x or "█".encode() not in x for x in (screen, after)):
+        fail(f"monitor live on a terminal: {seen[-500:]}")
+
+
+def until(what, seconds=20):
+    end = time.time() + seconds
+    while time.time() < end:
+        v = what()
+        if v: return v
+        time.sleep(0.02)
+
+
+def frame(op, data):
+    mask = os.urandom(4)
+    head = bytes([0x80 | op]) + (bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0xfe]) + struct.pack(">H", len(data)))
+    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data))
+
+
+def websocket(s, path, want, extra=b""):
+    """Messages of a WebSocket: the first `want` of events and the answer to a ping."""
+    c = socket.create_connection(("127.0.0.1", s.port), 20)
+    key = base64.b64encode(os.urandom(16)).decode()
+    c.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+    buf = b""
+    while b"\r\n\r\n" not in buf:
+        d = c.recv(4096)
+        if not d: fail(f"no handshake: {buf[:100]}")
+        buf += d
+    head, buf = buf.split(b"\r\n\r\n", 1)
+    if not head.startswith(b"HTTP/1.1 101"): fail(f"handshake: {head[:100]}")
+    c.sendall(frame(1, b"ping") + extra)
+    out = []
+    while len(out) < want + 1:
+        while len(buf) < 2 or len(buf) < 2 + (2 if buf[1] == 126 else 8 if buf[1] == 127 else 0) + (
+                buf[1] if buf[1] < 126 else struct.unpack(">H", buf[2:4])[0] if buf[1] == 126 and len(buf) >= 4 else 0):
+            d = c.recv(4096)
+            if not d: return out
+            buf += d
+        n, at = (buf[1], 2) if buf[1] < 126 else (struct.unpack(">H", buf[2:4])[0], 4)
+        text = buf[at:at + n]
+        op, buf = buf[0] & 15, buf[at + n:]
+        if op == 1: out.append(text.decode() if text == b"pong" else json.loads(text))
+        elif op == 8: break
+    c.close()
+    return out
+
+
+def errors(s):
+    for method, path, want, kind in [("GET", "/nowhere", 404, "NotFound"), ("GET", "/runs/none/status", 404, "RunNotFound"),
+                                     ("GET", "/workflows/none/metadata", 404, "WorkflowNotFound"), ("PUT", "/runs", 405, "MethodNotAllowed"),
+                                     ("GET", "/runs?limit=0", 422, "ValidationError"), ("GET", "/runs?limit=5&limit=6", 422, "ValidationError"),
+                                     ("GET", "/runs?x=1", 422, "ValidationError"), ("GET", "/runs?cursor=AAAAAAAAAA", 404, "NotFound"),
+                                     ("GET", "/runs/%ff/status", 400, "BadRequest"), ("GET", "/runs/a%00b/status", 400, "BadRequest"),
+                                     ("GET", "/" + "a" * 9000, 414, "TooLarge"), ("GET", "/fuzzing/none/live", 426, "UpgradeRequired")]:
+        st, h, b = s.ask(method, path)
+        e = b["detail"]["error"]
+        if st != want or e["type"] != kind or not e["message"] or not e["timestamp"]: fail(f"{method} {path[:40]}: {st} {e}")
+        if e["request_id"] != h["X-Request-Id"]: fail("the request's id")
+        if want == 405 and h["Allow"] != "GET, HEAD": fail(f"Allow: {h['Allow']}")
+    W = "/workflows/talk/submit"
+    for body, headers, want, field in [(b"{", {"Content-Type": "application/json"}, 422, None), (b"{}", {"Content-Type": "text/plain"}, 415, None),
+                                       (b"", {}, 422, None), ({}, {}, 422, "target_path"), ({"target_path": "/x", "timeout": 0}, {}, 422, "timeout"),
+                                       ({"target_path": "/x", "tiemout": 5}, {}, 422, "tiemout"), ({"target_path": "/nowhere"}, {}, 400, "target_path"),
+                                       ({"target_path": "/", "parameters": {"n": "x"}}, {}, 422, "parameters"),
+                                       (b'{"target_path": "\xff"}', {"Content-Type": "application/json"}, 422, None),
+                                       (b'{"a":' * 10000, {"Content-Type": "application/json"}, 422, None),
+                                       (b" " * (5 << 20), {"Content-Type": "application/json"}, 413, None)]:
+        st, h, b = s.ask("POST", W, body, headers)
+        if st != want or b["detail"]["error"].get("field") != field: fail(f"{str(body)[:40]}: {st} {b}")
+    if s.ask("POST", "/workflows/none/submit", {"target_path": "/x"})[0] != 404: fail("submit of no workflow")
+    for fields, field in [({"timeout": "0"}, "timeout"), ({"timeout": "x"}, "timeout"), ({"parameters": "["}, "parameters"),
+                          ({"parameters": '{"m": 1}'}, "parameters"), ({"name": "a/b"}, "name"), ({"other": "1"}, "other")]:
+        b = s.upload("talk", b"x", fields, want=422)
+        if b["detail"]["error"]["field"] != field: fail(f"{fields}: {b}")
+    b = s.post("/workflows/talk/upload-and-submit", b"--b\r\nContent-Disposition: form-data; name=\"timeout\"\r\n\r\n5\r\n--b--", 422,
+               headers={"Content-Type": "multipart/form-data; boundary=b"})
+    if b["detail"]["error"]["field"] != "file": fail(f"no file: {b}")
+    for garbage in (b"", b"--b", b"\r\n--b\r\n\r\n", os.urandom(5000), b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx"):
+        s.post("/workflows/talk/upload-and-submit", garbage, 422, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    s.post("/workflows/talk/upload-and-submit", b"x", 415, headers={"Content-Type": "image/png"})
+    s.post("/workflows/talk/upload-and-submit", b"x", 422, headers={"Content-Type": "multipart/form-data"})
+    if b" 411 " not in s.raw(b"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\n\r\n", shut=None)[:20]: fail("411")
+    big = f"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: {1 << 60}\r\n\r\n"
+    if b" 413 " not in s.raw(big.encode(), shut=None)[:20]: fail("413")
+
+
+def guards(s):
+    for headers, kind in [({"Host": "evil.example"}, "HostNotAllowed"), ({"Host": "127.0.0.1.evil.example"}, "HostNotAllowed"),
+                          ({"Origin": "https://evil.example"}, "OriginNotAllowed"), ({"Origin": "null"}, "OriginNotAllowed")]:
+        st, h, b = s.ask("GET", "/runs", headers=headers)
+        if st != 403 or b["detail"]["error"]["type"] != kind: fail(f"{headers}: {st} {b}")
+    s.get("/runs", headers={"Host": f"localhost:{s.port}", "Origin": f"http://localhost:{s.port}"})
+
+
+def hostile(s):
+    before = s.rss_kb()
+    if b" 431 " not in s.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: " + b"b" * 200000 + b"\r\n\r\n")[:20]: fail("a header bomb")
+    s.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(20000)) + b"\r\n")
+    for path in (b"/../../etc/passwd", b"/%2e%2e/%2e%2e/etc/passwd", b"//etc/passwd", b"/runs/..%2f..%2fetc", b"/workflows/../runs", b"*", b"x"):
+        out = s.raw(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        if not re.match(rb"HTTP/1\.1 40[04] ", out): fail(f"{path}: {out[:60]}")
+    for junk in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000, os.urandom(2000), b"GET / HTTP/1.1\r\n\r\n"): s.raw(junk, 1)
+    slow = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(300)]
+    for c in slow: c.sendall(b"GET / HTTP/1.1\r\nHos")
+    half = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(50)]
+    for c in half: c.sendall(b"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+                             b"Content-Length: 1000000\r\n\r\nxxxx")
+    t = time.time()
+    for _ in range(50): s.get("/health/live")
+    if time.time() - t > 15: fail("others are affected by slow clients")
+    for c in slow + half: c.close()
+    c = socket.create_connection(("127.0.0.1", s.port))
+    rid = s.get("/runs")["runs"][0]["run_id"]
+    websocket(s, f"/fuzzing/{rid}/live", 0, frame(2, b"x" * 10) + bytes([0x01, 0x80]) + b"\0\0\0\0")
+    c.sendall(f"GET /fuzzing/{rid}/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+    try:  # a message whose fragments never end
+        c.sendall(bytes([0x01, 0x81, 0, 0, 0, 0]) + b"x")
+        for _ in range(20000): c.sendall(bytes([0x00, 0x81, 0, 0, 0, 0]) + b"y")
+        c.settimeout(5)
+        while c.recv(4096): pass
+    except OSError:
+        pass
+    # 350 connections of at most 128 KB each; what was free before has been given back (os/memory.h)
+    if s.rss_kb() - before > 80000: fail(f"hostile clients cost {s.rss_kb() - before} KB")
+    s.get("/health/live")
+
+
+def more(s):
+    """Beyond the former routes."""
+    a = s.post("/workflows/waits/submit", {"target_path": str(s.lab.target()), "name": "waits-1", "timeout": 50})
+    rid = a["run_id"]
+    if rid != "waits-1": fail("the name of a run")
+    if s.ask("POST", "/workflows/waits/submit", {"target_path": str(s.lab.target()), "name": "waits-1"})[0] != 409: fail("a name twice")
+    if s.ask("GET", f"/runs/{rid}/query/no-such")[0] != 404: fail("no such query")
+    if until(lambda: s.ask("GET", f"/runs/{rid}/query/mood")[2] == "waiting") is None: fail("query")
+    if s.ask("DELETE", f"/runs/{rid}")[0] != 409: fail("a running run was deleted")
+    if s.get(f"/runs/{rid}/findings", 400)["detail"]["error"]["type"] != "RunNotCompleted": fail("findings")
+    s.post(f"/runs/{rid}/signal/go", {"v": 7})
+    if s.wait(rid)["status"] != "COMPLETED": fail("signal")
+    s.post(f"/runs/{rid}/retry")
+    if not until(lambda: s.get(f"/runs/{rid}/status")["is_running"]): fail("retry")
+    seen = []
+    events(s, f"/runs/{rid}/events", until=lambda e: seen.append(e) or sum(x[2]["data"].get("workflow") == "waits" for x in seen) == 2)
+    if sum(x[2]["data"].get("workflow") == "waits" for x in seen) != 2: fail(f"events of a run that was started again: {seen}")
+    s.post(f"/runs/{rid}/cancel?reason=enough")
+    st = s.wait(rid)
+    if st["status"] != "CANCELLED" or not st["is_failed"]: fail(f"cancel: {st}")
+    s.post(f"/runs/{rid}/retry")
+    s.post(f"/runs/{rid}/terminate")
+    if s.wait(rid)["status"] != "TERMINATED": fail("terminate")
+    b = s.post("/workflows/waits/submit", {"target_path": str(s.lab.target()), "timeout": 1})
+    if s.wait(b["run_id"])["status"] != "TIMED_OUT": fail("the timeout of a submission")
+    if s.ask("DELETE", f"/runs/{rid}")[0] != 200 or s.ask("GET", f"/runs/{rid}/status")[0] != 404: fail("delete")
+    page = s.get("/runs?limit=1")
+    if not page["next_cursor"]: fail("no cursor")
+    second = s.get(f"/runs?limit=1&cursor={page['next_cursor']}")
+    if second["runs"][0]["run_id"] == page["runs"][0]["run_id"]: fail("the second page is the first")
+    done = next(r["run_id"] for r in s.get("/runs?status=completed&workflow=talk")["runs"])
+    st, h, f = s.ask("GET", f"/runs/{done}/findings", headers={"Accept-Encoding": "gzip"})
+    if h["Content-Encoding"] != "gzip": fail("gzip")
+    if s.ask("GET", f"/runs/{done}/findings", headers={"If-None-Match": h["ETag"]})[0] != 304: fail("ETag")
+    if s.get(f"/findings?run={done}&severity=high")["total"] != 1 or s.get(f"/findings?run={done}&severity=critical")["total"] != 0: fail("findings")
+    if len(s.get(f"/runs/{done}/log")["events"]) != 8: fail("log")
+    hist = s.get(f"/runs/{done}/history?limit=2")
+    if len(hist["events"]) != 2 or hist["next_after"] != 2: fail(f"history: {hist}")
+    if "findings" in s.get(f"/runs/{done}") or s.get(f"/runs/{done}/summary")["findings_count"]["high"] != 1: fail("run")
+    for path in ("/modules", "/workers", "/store?limit=2", f"/runs/{done}/artifacts"): s.get(path)
+    text = s.get("/metrics").decode()
+    if "ff_http_requests_total" not in text or "# TYPE ff_runs_running gauge" not in text or not re.search(r"^ff_worker_slots [1-9]", text, re.M): fail("metrics")
+    for name, least in (("ff_engine_commit_seconds", 10), ('ff_task_schedule_to_start_seconds{task="activity"}', 1),
+                        ('ff_task_schedule_to_start_seconds{task="workflow"}', 2), ('ff_http_request_seconds{method="GET",route="/runs/{run_id}/log"}', 1)):
+        family, _, label = name.partition("{")
+        def values(part, more=""): return [float(v) for v in re.findall(rf"^{re.escape(family + part)}{more} (\S+)$", text, re.M)]
+        inner = re.escape(label[:-1] + ",") if label else ""
+        buckets, count = values("_bucket", r"\{" + inner + r'le="[^"]*"\}'), values("_count", re.escape("{" + label) if label else "")
+        if len(count) != 1 or count[0] < least or len(buckets) != 18 or sorted(buckets) != buckets or buckets[-1] != count[0] or buckets[-1] == 0:
+            fail(f"{name}: {buckets} {count}")
+    if s.ask("HEAD", "/runs")[0] != 200: fail("HEAD")
+    return done
+
+
+def described(s):
+    """The page and the table tell of the same routes."""
+    doc = s.get("/openapi.json")
+    if doc["openapi"] != "3.1.0": fail("openapi")
+    routes = {f"{m.upper()} {p}" for p, ms in doc["paths"].items() for m in ms}
+    page = set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", (ROOT / "docs/rest.md").read_text(), re.M))
+    if routes != page: fail(f"docs/rest.md: lacks {sorted(routes - page)}, has too much {sorted(page - routes)}")
+
+
+def resumed(lab, s):
+    """Events go on where they were, over a kill -9 of the server in the middle of a run."""
+    rid = s.upload("talk", b"x = 1\n", {"parameters": json.dumps({"n": 12, "pause": 0.15})}, name="a.py")["run_id"]
+    first = events(s, f"/runs/{rid}/events", until=lambda e: e[1] == "stats" and e[2]["data"]["executions"] >= 300)
+    if [e[0] for e in first] != list(range(1, len(first) + 1)): fail(f"numbers: {[e[0] for e in first]}")
+    s.p.kill()
+    s.p.wait()
+    s = Server(lab, "--insecure-loopback", port=s.port)
+    rest = events(s, f"/runs/{rid}/events", last=first[-1][0])
+    numbers = [e[0] for e in rest]
+    if numbers[0] != first[-1][0] + 1 or numbers != sorted(set(numbers)): fail(f"after the restart: {first[-1]} then {rest[:2]}")
+    if rest[-1][2]["data"].get("status") != "COMPLETED" or rest[-1][1] != "state": fail(f"the last event: {rest[-1]}")
+    whole = events(s, f"/runs/{rid}/events")
+    if [e[0] for e in whole[:len(first)]] != [e[0] for e in first] or whole[len(first):] != rest: fail("two readings differ")
+    if sum(e[2]["data"].get("status") == "RUNNING" for e in whole) != 1: fail("the history was taken twice")
+    return s
+
+
+def elsewhere(lab, s):
+    """What a worker of another process does is told too: its stages, statistics and findings, each once."""
+    box = lab.dir / "elsewhere"
+    (box / "workflows/apart").mkdir(parents=True)
+    (box / "workflows/apart/metadata.yaml").write_text('name: apart\nversion: "1"\nvertical: apart\n' + PARAMETERS)
+    (box / "workflows/apart/workflow.lua").write_text(WORKFLOW)
+    shutil.copytree(lab.toolbox() / "modules", box / "modules")
+    p = lab.popen("--toolbox", box, "-q", "run", "apart", lab.target(), "n=30", "pause=0.2", "--name", "apart-1")
+    if not until(lambda: s.ask("GET", "/runs/apart-1/status")[0] == 200): fail("the run of another process is not seen")
+    e = events(s, "/runs/apart-1/events", seconds=60)
+    kinds = [x[1] for x in e]
+    if e[-1][2]["data"].get("status") != "COMPLETED" or kinds.count("finding") != 1 or kinds.count("crash") != 1 or "stats" not in kinds:
+        fail(f"elsewhere: {kinds}")
+    if [x[2]["data"]["state"] for x in e if x[1] == "stage"] != ["scheduled", "started", "completed"]: fail(f"stages: {e}")
+    if p.wait(60) != 0: fail("the run of another process")
+
+
+def many_watchers(s):
+    rid = s.post("/workflows/waits/submit", {"target_path": str(s.lab.target())})["run_id"]
+    got, seen = [0] * 60, threading.Barrier(61)
+    def watch(i):
+        c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
+        c.request("GET", f"/runs/{rid}/events")
+        r = c.getresponse()
+        seen.wait()
+        for line in r:
+            if b'"COMPLETED"' in line: got[i] = 1
+        c.close()
+    threads = [threading.Thread(target=watch, args=(i,)) for i in range(60)]
+    for t in threads: t.start()
+    seen.wait(60)
+    s.post(f"/runs/{rid}/signal/go", [1])
+    for t in threads: t.join(60)
+    if sum(got) != 60: fail(f"{sum(got)} of 60 watchers saw the end")
+
+
+def repeated(lab, s):
+    """A client that repeats itself after a kill -9 gets one run."""
+    data = tarball({"a.py": "x = 1\n" * 1000})
+    for i in range(6):
+        key = f"key-{i}"
+        def attempt(s): return s.upload("talk", data, {"parameters": '{"n": 1}'}, headers={"Idempotency-Key": key})
+        def kill(p): time.sleep(0.004 * i); p.kill()
+        t = threading.Thread(target=kill, args=(s.p,))
+        t.start()
+        try: attempt(s)
+        except (OSError, http.client.HTTPException): pass
+        t.join()
+        s.p.wait()
+        s = Server(lab, "--insecure-loopback", port=s.port)
+        one, two = attempt(s), attempt(s)
+        if one["run_id"] != two["run_id"]: fail(f"two runs of one key: {one} {two}")
+        if s.wait(one["run_id"])["status"] != "COMPLETED": fail("the run of a key")
+    runs = [r["run_id"] for r in s.get("/runs?limit=1000")["runs"]]
+    if len(runs) != len(set(runs)): fail("a run twice")
+    # cut off in the middle of its body: nothing comes of it
+    n = len(runs)
+    head = f"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: 10000000\r\n\r\n"
+    s.raw(head.encode() + b"x" * 3000000, 1, shut=True)
+    if len(s.get("/runs?limit=1000")["runs"]) != n: fail("half an upload made a run")
+    return s
+
+
+def managed(lab):
+    """As systemd starts it: a socket that listens already, notices, a watchdog, JSON logs; and a stop that lets an answer out."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notes.bind(str(lab.dir / "notify"))
+    notes.settimeout(30)
+    log = open(lab.dir / "managed.log", "wb")
+    p = subprocess.Popen(["sh", "-c", 'exec 3<&"$1"; shift; LISTEN_PID=$$ exec "$@"', "sh", str(listener.fileno()), lab.exe, "--state", str(lab.state),
+                          "--toolbox", str(lab.toolbox()), "serve", "--insecure-loopback", "--log-format", "json"],
+                         pass_fds=[listener.fileno()], stdout=subprocess.DEVNULL, stderr=log, cwd=lab.dir,
+                         env={**lab.env, "NOTIFY_SOCKET": str(lab.dir / "notify"), "LISTEN_FDS": "1", "WATCHDOG_USEC": "200000"})
+    lab.procs.append(p)
+    got = [notes.recv(100) for _ in range(4)]
+    if b"READY=1" not in got or got.count(b"WATCHDOG=1") < 2: fail(f"notices: {got}")
+    s = Server.__new__(Server)
+    s.lab, s.p, s.port = lab, p, listener.getsockname()[1]
+    run = s.post("/workflows/waits/submit", {"target_path": str(lab.target())})["run_id"]
+    stream = socket.create_connection(("127.0.0.1", s.port))
+    stream.sendall(f"GET /runs/{run}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    if b"200 OK" not in stream.recv(1000): fail("stream")
+    p.terminate()
+    if p.wait(timeout=60) != 0: fail(f"stop: {(lab.dir / 'managed.log').read_text()[-200:]}")
+    end = b""
+    while d := stream.recv(65536): end += d
+    if not end.endswith(b"0\r\n\r\n"): fail(f"the stream was not ended in order: {end[-50:]}")
+    lines = [json.loads(x) for x in (lab.dir / "managed.log").read_text().splitlines()]
+    if not any(x.get("route") == "/workflows/{workflow}/submit" and x["status"] == 200 and x["request_id"] for x in lines): fail(f"log: {lines}")
+    lab.ff("runs", "terminate", run, check=0)
+
+
+def tokens(lab):
+    s = Server(lab)
+    for path, want in (("/", 401), ("/runs", 401), ("/health", 200), ("/health/live", 200), ("/health/ready", 200), ("/openapi.json", 200)):
+        st, h, b = s.ask("GET", path)
+        if st != want or (st == 401 and h["WWW-Authenticate"] != "Bearer"): fail(f"without a token, {path}: {st}")
+        if s.ask("GET", path, headers={"Authorization": f"Bearer {s.token}"})[0] != 200: fail(f"with the token, {path}")
+    if s.ask("GET", "/runs", headers={"Authorization": "Bearer " + "0" * 64})[0] != 401: fail("a wrong token")
+    s.stop()
+
+
+def refused(lab):
+    for args in (("--listen", "0.0.0.0:0"), ("--listen", "nonsense"), ("--listen", "127.0.0.1:0", "--tls-cert", "x")):
+        lab.ff("serve", *args, check=2)
+
+
+with Lab() as lab:
+    lab.workflow("talk", WORKFLOW, PARAMETERS)
+    lab.workflow("waits", WAITS)
+    lab.module("talk", TALK)
+    refused(lab)
+    tokens(lab)
+    managed(lab)
+    s = Server(lab, "--insecure-loopback")
+    former_client(s, {})
+    errors(s)
+    guards(s)
+    more(s)
+    described(s)
+    many_watchers(s)
+    elsewhere(lab, s)
+    hostile(s)
+    s = resumed(lab, s)
+    s = repeated(lab, s)
+    s.stop()
+    ok("REST: former client, errors, guards, events over a restart, one run of a repeated request")

@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+# TLS of the server, certificates that are renewed and settings that change while it runs, and the sessions of browsers.
+import base64, http.client, os, pathlib, pty, signal, socket, ssl, sys, threading, time
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from accept import *
+
+WAITS = '''return function(input) ff.wait_signal("go", "60s") return {summary = {}} end'''
+
+
+def openssl(d, *args):
+    r = subprocess.run(["openssl", *map(str, args)], cwd=d, capture_output=True, text=True)
+    if r.returncode: fail(f"openssl {args[0]}: {r.stderr}")
+
+
+def authority(d, name):
+    openssl(d, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", f"{name}.key",
+            "-out", f"{name}.pem", "-subj", f"/CN={name}")
+
+
+def certificate(d, name, ca="ca", kind=("ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+    (d / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    openssl(d, "req", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    openssl(d, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", "2", "-extfile", "ext",
+            "-out", f"{name}.pem")
+
+
+class Server:
+    def __init__(self, lab, *args, context=None, **kw):
+        self.lab, self.context, self.log = lab, context, lab.dir / f"serve-{len(lab.procs)}.log"
+        self.p = lab.popen("--toolbox", lab.toolbox(), "--json", "serve", "--listen", "127.0.0.1:0", *args, stdout=subprocess.PIPE,
+                           stderr=open(self.log, "wb"), **kw)
+        text = b""
+        while not text.endswith(b"\n}\n") or b'"error"' in text:
+            line = self.p.stdout.readline()
+            if not line: fail(f"serve did not start: {text} {self.log.read_text()[-300:]}")
+            text += line
+        self.doc = json.loads(text)
+        self.port = int(self.doc["rest"].rsplit(":", 1)[1])
+        self.token = (lab.state / "token").read_text().strip()
+        self.bearer = {"Authorization": f"Bearer {self.token}"}
+
+    def connect(self, context=None):
+        context = context or self.context
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=context) if context else \
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def ask(self, method, path, headers=None, want=200, context=None, body=None, conn=None):
+        c = conn or self.connect(context)
+        c.request(method, path, body, headers or {})
+        r = c.getresponse()
+        data = r.read()
+        if not conn: c.close()
+        if r.status != want: fail(f"{method} {path}: {r.status}, wanted {want}: {data[:300]}")
+        return r.headers, json.loads(data) if data else None
+
+    def logged(self, text):
+        for _ in range(200):
+            if text in self.log.read_text(): return
+            time.sleep(0.05)
+        fail(f"the log does not say '{text}': {self.log.read_text()[-500:]}")
+
+    def hup(self, text):
+        """Reads the settings again, and waits until the log has this line once more."""
+        n = self.log.read_text().count(text)
+        self.p.send_signal(signal.SIGHUP)
+        for _ in range(200):
+            if self.log.read_text().count(text) > n: return
+            time.sleep(0.05)
+        fail(f"SIGHUP: the log does not say '{text}': {self.log.read_text()[-500:]}")
+
+    def stop(self):
+        self.p.terminate()
+        if self.p.wait(timeout=60) != 0: fail(f"serve ended badly: {self.log.read_text()[-300:]}")
+
+
+def refused(what, f):
+    try: f()
+    except (ssl.SSLError, OSError, http.client.HTTPException): return
+    fail(f"{what}: it was let in")
+
+
+def trusting(d, client=None, ca="ca"):
+    c = ssl.create_default_context(cafile=d / f"{ca}.pem")
+    if client: c.load_cert_chain(d / f"{client}.pem", d / f"{client}.key")
+    return c
+
+
+def shown(port, context, alpn=None):
+    """The certificate that a new connection is shown."""
+    if alpn: context.set_alpn_protocols(alpn)
+    with socket.create_connection(("127.0.0.1", port), 20) as s, context.wrap_socket(s, server_hostname="localhost") as t:
+        return t.getpeercert(True)
+
+
+def renew(d, *names):
+    """As a program that renews certificates does: each file is there whole, one after the other."""
+    for src, dst in names:
+        tmp = d / "renewing"
+        tmp.write_bytes((d / src).read_bytes())
+        tmp.rename(d / dst)
+
+
+def tls(lab):
+    d = lab.dir
+    for ca in ("ca", "other"): authority(d, ca)
+    for name in ("first", "client"): certificate(d, name)
+    certificate(d, "second", kind=("rsa:2048",))
+    certificate(d, "stranger", "other")
+    renew(d, ("first.pem", "server.pem"), ("first.key", "server.key"))
+    for cert, key, says in (("first.pem", "second.key", "is not that of the certificate"), ("none.pem", "first.key", "none.pem"), ("ext", "first.key", "no PEM")):
+        p = lab.ff("serve", "--listen", "127.0.0.1:0", "--tls-cert", d / cert, "--tls-key", d / key)
+        if p.returncode == 0 or says not in p.stderr: fail(f"{cert} and {key}: {p.returncode}: {p.stderr}")
+    s = Server(lab, "--grpc", "127.0.0.1:0", "--tls-cert", d / "server.pem", "--tls-key", d / "server.key", "--tls-client-ca", d / "ca.pem", context=trusting(d))
+    if not s.doc["rest"].startswith("https://"): fail(s.doc)
+    s.ask("GET", "/store", s.bearer)
+    s.ask("GET", "/store", want=401)
+    s.ask("GET", "/store", context=trusting(d, "client"))
+    stranger = trusting(d, "stranger")
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    s.ask("GET", "/store", want=401, context=stranger)
+    s.ask("GET", "/store", s.bearer, context=stranger)
+    refused("a client that trusts another authority", lambda: s.ask("GET", "/health/live", context=trusting(d, ca="other")))
+    refused("plain HTTP", lambda: plain(s.port))
+    old = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{s.port}", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], capture_output=True,
+                         text=True, stdin=subprocess.DEVNULL, timeout=30)
+    if "Cipher is (NONE)" not in old.stdout + old.stderr: fail(f"TLS 1.1: {old.stdout[-300:]}")
+    live_over_tls(s)
+    certificates_change(s, d)
+    s.stop()
+
+
+def plain(port):
+    with socket.create_connection(("127.0.0.1", port), 10) as c:
+        c.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        if b"HTTP/1.1 200" not in c.recv(4096): raise OSError("nothing")
+
+
+def upgrade(s, path, headers, context=None):
+    """The status line of a WebSocket's handshake."""
+    c = socket.create_connection(("127.0.0.1", s.port), 20)
+    if context: c = context.wrap_socket(c, server_hostname="localhost")
+    text = f"GET {path} HTTP/1.1\r\nHost: localhost:{s.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
+           f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+    c.sendall(text.encode())
+    line = c.recv(4096).split(b"\r\n")[0].decode()
+    c.close()
+    return line
+
+
+def live_over_tls(s):
+    if " 101 " not in upgrade(s, "/fuzzing/first/live", s.bearer, s.context): fail("a WebSocket over TLS")
+    if " 401 " not in upgrade(s, "/fuzzing/first/live", {}, s.context): fail("a WebSocket without a token")
+    c = s.connect()
+    c.request("GET", "/runs/first/events", headers=s.bearer)
+    r = c.getresponse()
+    if r.status != 200 or not r.readline(): fail("events over TLS")
+    c.close()
+
+
+def told(s, last=None):
+    """(id, event, data) of all that a run has been, which no server has seen."""
+    c = s.connect()
+    c.request("GET", "/runs/first/events", headers={**s.bearer, **({"Last-Event-ID": str(last)} if last else {})})
+    out, e = [], {}
+    for line in c.getresponse():
+        k, _, v = line.decode().rstrip("\n").partition(": ")
+        if k: e[k] = v
+        elif "id" in e:
+            out.append((int(e["id"]), e["event"], json.loads(e["data"])))
+            e = {}
+    return out
+
+
+def events_of_before(lab):
+    """What was run without a server has its numbered events when there is one, the same ones each time."""
+    s = Server(lab)
+    all = told(s)
+    if [e[0] for e in all] != list(range(1, len(all) + 1)): fail(f"numbers: {[e[0] for e in all]}")
+    if all[0][2]["data"]["status"] != "RUNNING" or all[-1][2]["data"]["status"] != "COMPLETED": fail(f"states: {all[0]} {all[-1]}")
+    stages = [(e[2]["data"]["module"], e[2]["data"]["state"]) for e in all if e[1] == "stage"]
+    if ("file_scanner", "completed") not in stages or not any(e[1] == "finding" for e in all): fail(f"stages: {stages}")
+    s.stop()
+    s = Server(lab)
+    if told(s) != all or told(s, 3) != all[3:]: fail("other events after a restart")
+    s.stop()
+
+
+def certificates_change(s, d):
+    grpc = int(s.doc["grpc"].rsplit(":", 1)[1])
+    stays = s.connect()
+    s.ask("GET", "/health/live", conn=stays)
+    def both(): return shown(s.port, trusting(d)), shown(grpc, trusting(d, "client"), ["h2"])
+    before = both()
+    renew(d, ("second.pem", "server.pem"))  # only half of it
+    if both() != before: fail("a certificate without its key was used")
+    s.logged("the certificate before stays in use")
+    s.hup("the settings stay as they were")
+    renew(d, ("second.key", "server.key"))
+    after = both()
+    if len(set(before)) != 1 or len(set(after)) != 1 or set(before) & set(after): fail("the renewed certificate is not shown")
+    s.ask("GET", "/store", s.bearer)
+    s.ask("GET", "/health/live", conn=stays)  # the connection from before
+    s.hup("the settings were read again")
+    stop = []
+    def handshakes():
+        while not stop: shown(s.port, trusting(d))
+    threads = [threading.Thread(target=handshakes) for _ in range(4)]
+    for t in threads: t.start()
+    for i in range(10):
+        k = ("first", "second")[i % 2]
+        renew(d, (f"{k}.key", "server.key"), (f"{k}.pem", "server.pem"))
+        shown(s.port, trusting(d))
+    stop.append(1)
+    for t in threads: t.join()
+    cookie, csrf = session(s, s.bearer)
+    if "; __Host-ff_session=" not in cookie["Cookie"]: fail(f"the cookie under TLS: {cookie}")
+    s.ask("GET", "/runs", cookie)
+
+
+def session(s, headers):
+    h, doc = s.ask("POST", "/session", headers)
+    parts = [p.strip() for p in h["Set-Cookie"].split(";")]
+    want = {"Path=/", "HttpOnly", "SameSite=Strict"} | ({"Secure"} if s.context else set())
+    if not want <= set(parts) or (not s.context and "Secure" in parts): fail(f"the cookie: {h['Set-Cookie']}")
+    return {"Cookie": "theme=dark; " + parts[0]}, doc["csrf_token"]
+
+
+def create(lab, *args):
+    return {"Authorization": "Bearer " + lab.json("token", "create", *args, check=0)["token"]}
+
+
+def sessions(lab):
+    s = Server(lab)
+    operator = create(lab, "--role", "operator", "--name", "op")
+    cookie, csrf = session(s, operator)
+    who = s.ask("GET", "/session", cookie)[1]
+    if (who["name"], who["role"], who["namespace"], who["csrf_token"]) != ("op", "operator", "default", csrf) or not who["expires_at"]: fail(who)
+    if s.ask("GET", "/session", operator)[1]["csrf_token"] is not None: fail("a token has a session's word")
+    s.ask("GET", "/runs", cookie)
+    s.ask("GET", "/store", cookie, want=403)
+    s.ask("POST", "/session", want=401)
+    s.ask("POST", "/session", {"Authorization": "Bearer " + "0" * 64}, want=401)
+    other, other_csrf = session(s, operator)
+    for bad in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": other_csrf}, {"X-CSRF-Token": csrf[:-1]}, {"X-CSRF-Token": cookie["Cookie"].split("=")[-1]}):
+        doc = s.ask("POST", "/runs/none/cancel", {**cookie, **bad}, want=403)[1]
+        if doc["detail"]["error"]["type"] != "CsrfToken": fail(doc)
+        s.ask("DELETE", "/runs/none", {**cookie, **bad}, want=403)
+        s.ask("POST", "/mcp", {**cookie, **bad, "Content-Type": "application/json"}, want=403, body="{}")
+    s.ask("POST", "/runs/none/cancel", {**cookie, "X-CSRF-Token": csrf}, want=404)
+    s.ask("POST", "/session", {**cookie, "X-CSRF-Token": csrf}, want=409)  # only a token makes one
+    s.ask("POST", "/runs/none/cancel", {**cookie, "X-CSRF-Token": csrf, "Origin": "https://evil.example"}, want=403)
+    here = f"http://localhost:{s.port}"
+    for origin, want in ((here, " 101 "), ("https://evil.example", " 403 "), ("null", " 403 ")):
+        if want not in upgrade(s, "/fuzzing/first/live", {**cookie, "Origin": origin}): fail(f"a WebSocket from {origin}")
+    if " 401 " not in upgrade(s, "/fuzzing/first/live", {"Cookie": "ff_session=" + "0" * 64, "Origin": here}): fail("a made-up session")
+    s.ask("GET", "/runs", {**cookie, "Host": "evil.example"}, want=403)
+    s.ask("GET", "/store", {**cookie, **s.bearer})  # who sends a token is whom the token says
+    s.stop()
+    s = Server(lab)  # they outlive the server
+    s.ask("GET", "/runs", cookie)
+    h = s.ask("DELETE", "/session", {**cookie, "X-CSRF-Token": csrf})[0]
+    if "Max-Age=0" not in h["Set-Cookie"]: fail(h["Set-Cookie"])
+    s.ask("GET", "/runs", cookie, want=401)
+    s.ask("GET", "/runs", other)
+    if lab.json("token", "revoke", "op", "--sessions", check=0)["sessions_revoked"] != 1: fail("revoke --sessions")
+    s.ask("GET", "/runs", other, want=401)
+    s.ask("GET", "/runs", operator)
+    last, _ = session(s, operator)
+    lab.ff("token", "revoke", "op", check=0)
+    s.ask("GET", "/runs", last, want=401)
+    owner, _ = session(s, s.bearer)
+    brief = create(lab, "--role", "viewer", "--expires", "2s")
+    ends, _ = session(s, brief)
+    time.sleep(2.2)
+    s.ask("GET", "/runs", ends, want=401)
+    s.ask("GET", "/runs", owner)
+    (lab.state / "token").unlink()
+    s.stop()
+    s = Server(lab)  # with a new token of the owner's: what was made of the old one is worthless
+    s.ask("GET", "/runs", owner, want=401)
+    audit = [e["action"] for e in lab.json("audit", "--action", "session.")["entries"]]
+    if not {"session.open", "session.close", "session.revoke"} <= set(audit): fail(f"audit: {audit}")
+    s.stop()
+
+
+def settings(lab):
+    config = lab.dir / "config.yaml"
+    config.write_text("quota:\n  default: runs=1\n")
+    s = Server(lab, "--config", config)
+    submit = lambda want: s.ask("POST", "/workflows/waits/upload-and-submit", {**s.bearer, "Content-Type": "application/octet-stream"}, want, body=b"x")[1]
+    op = create(lab, "--role", "operator")
+    s.bearer = op
+    runs = [submit(200)["run_id"]]
+    submit(429)
+    config.write_text("quota:\n  default: runs=2\ncache:\n  max_size: 1GB\n")
+    submit(429)  # not before it is told
+    s.hup("the settings were read again")
+    s.logged("setting cache.max_size has changed: it takes a restart")
+    runs.append(submit(200)["run_id"])
+    submit(429)
+    for bad in ("quota:\n  default: runs=many\n", "quota: [\n", "nonsense: 1\n"):
+        config.write_text(bad)
+        s.hup("the settings stay as they were")
+    submit(429)
+    for r in runs: s.ask("POST", f"/runs/{r}/cancel", s.bearer)
+    s.stop()
+
+
+def terminal(lab):
+    """Where the terminal is closed, SIGHUP means the end."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(lab.exe, [lab.exe, "--state", str(lab.state), "serve", "--listen", "none"], lab.env)
+    text = b""
+    while b"socket at" not in text: text += os.read(fd, 1000)
+    os.close(fd)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0: fail("a server whose terminal was closed")
+
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may have been started by nohup, which a server obeys
+with Lab() as lab:
+    lab.workflow("waits", WAITS)
+    lab.ff("run", "security_assessment", lab.target({"a.py": "import os\nos.system(input())\n"}), "--name", "first", check=0)
+    events_of_before(lab)
+    tls(lab)
+    sessions(lab)
+    settings(lab)
+    terminal(lab)
+    ok("TLS, renewed certificates, sessions of browsers, settings that change")

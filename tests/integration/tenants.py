@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+# Tenants of one server over HTTP: what a token does not open stays shut, however it is asked for; each change is written down; and
+# nobody takes more than his quota.
+import http.client, io, pathlib, sys, tarfile, threading, time
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from accept import *
+
+SLEEPER = 'return function() ff.sleep("10m") return {summary = {}} end'
+BUSY = '''return function(input)
+  local r = ff.activity("burn", {seconds = 1.5}, {timeout = "60s", retry = {max = 1}})
+  return {summary = {}}
+end'''
+LEAVER = 'return function(input) ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}}) return {summary = {}} end'
+LEAVE = '''
+import os, json, sys
+sys.stdin.readline()
+open("/scratch/big.bin", "wb").write(os.urandom(30000))
+print(json.dumps({"type": "artifact", "path": "/scratch/big.bin", "name": "big.bin"}))
+print(json.dumps({"type": "result", "status": "success"}))
+'''
+BURN = '''
+import sys, json, time
+req = json.loads(sys.stdin.readline())
+end = time.process_time() + req["input"]["seconds"]
+while time.process_time() < end: pass
+print(json.dumps({"type": "finding", "rule_id": "team/secret", "title": "only for team a", "severity": "high", "file": "a.py", "line": 1}))
+open("/scratch/own.txt", "w").write("team a's own")
+print(json.dumps({"type": "artifact", "path": "/scratch/own.txt", "name": "own.txt"}))
+print(json.dumps({"type": "result", "status": "success"}))
+'''
+
+
+def expect(cond, what):
+    if not cond: fail(what)
+
+
+class Server:
+    def __init__(self, lab, *args, **env):
+        self.lab = lab
+        self.p = lab.popen("--toolbox", lab.toolbox(), "--json", "serve", "--listen", "127.0.0.1:0", *args, stdout=subprocess.PIPE,
+                           stderr=open(lab.dir / "serve.log", "ab"), env=env)
+        text = b""
+        while not text.rstrip().endswith(b"}"):
+            line = self.p.stdout.readline()
+            if not line: fail(f"serve did not start: {(lab.dir / 'serve.log').read_text()[-300:]}")
+            text += line
+        self.port = int(json.loads(text)["rest"].rsplit(":", 1)[1])
+        self.owner = (lab.state / "token").read_text().strip()
+
+    def token(self, *options):
+        return self.lab.ff("-q", "token", "create", *options, check=0).stdout.strip()
+
+    def ask(self, token, method, path, body=None, type="application/json"):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"Authorization": "Bearer " + token} if token else {}
+        if body is not None:
+            headers["Content-Type"] = type
+            body = json.dumps(body) if isinstance(body, dict) else body
+        c.request(method, path, body, headers)
+        r = c.getresponse()
+        data = r.read()
+        c.close()
+        try: return r.status, json.loads(data)
+        except ValueError: return r.status, data
+
+    def upload(self, token, workflow, name, size=10):
+        b = io.BytesIO()
+        with tarfile.open(fileobj=b, mode="w") as t:
+            info = tarfile.TarInfo("a.py")
+            data = (name * size).encode()[:size].ljust(size, b"x")
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+        return self.ask(token, "POST", f"/workflows/{workflow}/upload-and-submit?filename=t.tar&name={name}", b.getvalue(),
+                        "application/octet-stream")
+
+    def wait(self, token, run):
+        end = time.time() + 60
+        while time.time() < end:
+            status, s = self.ask(token, "GET", f"/runs/{run}/status")
+            if status == 200 and not s["is_running"]: return s
+            time.sleep(0.05)
+        fail(f"run {run} does not end: {status} {s}")
+
+    def stop(self):
+        self.p.send_signal(signal.SIGTERM)
+        expect(self.p.wait(60) == 0, "the server ends well")
+
+
+def check_walls(s):
+    a = s.token("--role", "operator", "--namespace", "team-a", "--name", "a")
+    b = s.token("--role", "operator", "--namespace", "team-b", "--name", "b")
+    boss = s.token("--role", "admin", "--namespace", "team-b", "--name", "boss")
+    viewer = s.token("--role", "viewer", "--namespace", "team-a", "--name", "v")
+    status, r = s.upload(a, "busy", "run1")
+    expect(status == 200, f"an operator uploads: {status} {r}")
+    expect(s.wait(a, "run1")["status"] == "COMPLETED", "a worker serves the namespace")
+    expect(s.ask(a, "GET", "/runs/run1/findings")[0] == 200 and s.ask(viewer, "GET", "/runs/run1/findings")[0] == 200, "its own sees it")
+    expect(s.ask(a, "GET", "/runs/run1/artifacts/own.txt")[1] == b"team a's own", "its artifact")
+    for token, who in ((b, "operator"), (boss, "admin"), (s.token("--namespace", "default"), "default's viewer")):
+        for method, path in (("GET", "/runs/run1"), ("GET", "/runs/run1/status"), ("GET", "/runs/run1/findings"), ("GET", "/runs/busy/findings/run1"),
+                             ("GET", "/runs/run1/summary"), ("GET", "/runs/run1/artifacts"), ("GET", "/runs/run1/artifacts/own.txt"),
+                             ("GET", "/runs/run1/history"), ("GET", "/runs/run1/events"), ("GET", "/runs/run1/log"), ("GET", "/runs/run1/query/__stack"),
+                             ("GET", "/fuzzing/run1/stats"), ("GET", "/fuzzing/run1/crashes"), ("GET", "/fuzzing/run1/stream"),
+                             ("POST", "/runs/run1/cancel"), ("POST", "/runs/run1/terminate"), ("POST", "/runs/run1/retry"), ("DELETE", "/runs/run1"),
+                             ("DELETE", "/fuzzing/run1"), ("GET", "/runs/team-a%2Frun1"), ("GET", "/runs/team-a@run1"), ("GET", "/runs/%2E%2E%2Fteam-a%2Frun1")):
+            status, r = s.ask(token, method, path)
+            expect(status in (403, 404), f"{who} of another namespace: {method} {path}: {status} {str(r)[:200]}")
+            expect("team a" not in str(r) and "team/secret" not in str(r), f"{path} tells {who}")
+        for path in ("/runs", "/findings", "/runs?limit=100"):
+            status, r = s.ask(token, "GET", path)
+            expect("run1" not in str(r) and "team/secret" not in str(r), f"{path} tells {who}: {r}")
+        for path in ("/store", "/metrics"):
+            expect(s.ask(token, "GET", path)[0] == 403, f"{path} is for who sees all")
+    expect(s.ask(s.owner, "GET", "/store")[0] == 200 and s.ask(s.owner, "GET", "/metrics")[0] == 200, "the owner sees all")
+    expect(s.ask(viewer, "GET", "/store")[0] == 403, "a viewer does not see the store")
+    # the same name is another run
+    status, r = s.upload(b, "busy", "run1")
+    expect(status == 200, f"the same name in another namespace: {status} {r}")
+    s.wait(b, "run1")
+    expect(s.ask(b, "DELETE", "/runs/run1")[0] == 200, "which is deleted")
+    expect(s.ask(a, "GET", "/runs/run1/artifacts/own.txt")[1] == b"team a's own", "and the other is still there")
+    s.lab.ff("store", "gc", check=0)
+    expect(s.ask(a, "GET", "/runs/run1/artifacts/own.txt")[1] == b"team a's own", "also after what nobody needs was removed")
+    return a, b, boss, viewer
+
+
+def check_roles(s, a, viewer, boss):
+    for method, path, body in (("POST", "/workflows/busy/submit", {"target_path": "https://example.org/x"}), ("POST", "/runs/run1/cancel", None),
+                               ("POST", "/runs/run1/terminate", None), ("POST", "/runs/run1/retry", None), ("POST", "/runs/run1/signal/x", None),
+                               ("DELETE", "/runs/run1", None), ("POST", "/fuzzing/run1/stats", {}), ("DELETE", "/fuzzing/run1", None)):
+        expect(s.ask(viewer, method, path, body)[0] == 403, f"a viewer: {method} {path}")
+    expect(s.upload(viewer, "busy", "nothing")[0] == 403, "a viewer uploads nothing")
+    here = str(s.lab.target())
+    for spec in (here, "/etc", "file:///etc", "FILE:///etc/", "/proc/self/root/etc", "https://127.0.0.1:1/x", "https://localhost/x", "https://u:p@127.1.2.3/x",
+                 "https://[::1]/x", "https://a.localhost:99/x", "ssh://example.org/x", "git@example.org:x", "http://127.0.0.1/x"):
+        for token in (a, boss):
+            status, r = s.ask(token, "POST", "/workflows/busy/submit", {"target_path": spec})
+            expect(status == 403, f"no reading of the server's machine: {spec}: {status} {r}")
+    status, r = s.ask(s.owner, "POST", "/workflows/busy/submit", {"target_path": here, "name": "owners"})
+    expect(status == 200, f"the owner may: {status} {r}")
+    s.wait(s.owner, "owners")
+    for token in ("", "0" * 64, a[:-1], a + "0", s.owner.upper()):
+        expect(s.ask(token, "GET", "/runs")[0] == 401, "what is no token opens nothing")
+    s.lab.ff("token", "revoke", "v", check=0)
+    expect(s.ask(viewer, "GET", "/runs")[0] == 401, "a revoked token is worth nothing at once")
+
+
+def check_audit(s):
+    entries = json.loads(s.lab.ff("--json", "audit", "-n", "1000", check=0).stdout)["entries"]
+    rest = [e for e in entries if e["via"] == "rest"]
+    got = {(e["who"]["name"], e["action"], e["outcome"]) for e in rest}
+    for want in (("a", "run.submit", "allowed"), ("b", "run.delete", "allowed"), ("v", "run.submit", "denied"), ("v", "run.delete", "denied"),
+                 ("owner", "run.submit", "allowed")):
+        expect(want in got, f"{want} was not written down: {sorted(got)}")
+    expect(all(e["peer"] == "127.0.0.1" and e["namespace"] for e in rest), f"from where, and about what: {rest[:2]}")
+
+
+def with_results(s, small):
+    """What a run has left counts, until the run is taken away."""
+    expect(s.upload(small, "leaver", "l1")[0] == 200, "a run that leaves something")
+    s.wait(small, "l1")
+    time.sleep(2.1)
+    status, r = s.upload(small, "sleeper", "l2")
+    expect(status == 429 and "stores" in str(r), f"its results are too much: {status} {r}")
+    expect(s.ask(small, "DELETE", "/runs/l1")[0] == 200, "it is taken away")
+    expect(s.upload(small, "sleeper", "l3")[0] == 200, "and there is room again")
+    s.ask(small, "POST", "/runs/l3/terminate")
+    s.wait(small, "l3")
+    s.ask(small, "DELETE", "/runs/l3")
+
+
+def check_quotas(lab):
+    """Runs at a time, bytes, CPU time: bounded for one, free for the other."""
+    s = Server(lab, FF_QUOTA_NAMESPACES="small runs=2 storage=20K cpu=2s")
+    small = s.token("--role", "operator", "--namespace", "small")
+    other = s.token("--role", "operator", "--namespace", "team-a")
+    results = []
+    threads = [threading.Thread(target=lambda i=i: results.append(s.upload(small, "sleeper", f"s{i}")[0])) for i in range(6)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    expect(sorted(results) == [200, 200, 429, 429, 429, 429], f"two at a time, and no more: {results}")
+    expect(s.upload(other, "sleeper", "o1")[0] == 200 and s.upload(other, "sleeper", "o2")[0] == 200 and s.upload(other, "sleeper", "o3")[0] == 200,
+           "others are not bound")
+    runs = [r["run_id"] for r in s.ask(small, "GET", "/runs")[1]["runs"]]
+    for r in runs:
+        s.ask(small, "POST", f"/runs/{r}/terminate")
+        s.wait(small, r)
+    status, r = s.upload(small, "sleeper", "large", 30000)
+    expect(status == 429 and r["detail"]["error"]["type"] == "QuotaExceeded", f"too many bytes: {status} {r}")
+    expect(s.upload(small, "busy", "b1")[0] == 200, "within all")
+    s.wait(small, "b1")
+    time.sleep(2.1)
+    with_results(s, small)
+    expect(s.upload(small, "busy", "b2")[0] == 200, "there is some CPU time left")
+    s.wait(small, "b2")
+    status, r = s.upload(small, "busy", "b3")
+    expect(status == 429 and "CPU" in str(r), f"no CPU time is left: {status} {r}")
+    expect(s.ask(small, "POST", "/runs/b1/retry")[0] == 429, "nor for a retry")
+    s.stop()
+    s = Server(lab, FF_QUOTA_NAMESPACES="small cpu=2s")
+    expect(s.upload(small, "busy", "b4")[0] == 429, "a restart does not forget what was used")
+    s.stop()
+    expect(lab.ff("serve", "--listen", "127.0.0.1:0", env={"FF_QUOTA_DEFAULT": "runs=many"}).returncode == 2, "a quota that is none")
+
+
+with Lab() as lab:
+    lab.workflow("sleeper", SLEEPER)
+    lab.workflow("busy", BUSY)
+    lab.module("burn", BURN)
+    lab.workflow("leaver", LEAVER)
+    lab.module("leave", LEAVE)
+    s = Server(lab)
+    a, b, boss, viewer = check_walls(s)
+    check_roles(s, a, viewer, boss)
+    check_audit(s)
+    s.stop()
+    check_quotas(lab)
+    ok("walls, roles, audit, quotas")

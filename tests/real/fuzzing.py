@@ -1,0 +1,663 @@
+"""Fuzzing with the real engines, on the example that ships.
+
+usage: fuzzing.py campaign|kill|ends|pause|stops|leaks|inputs|again|afl|bad|alone|atheris|go|builds|cached|fetch"""
+import hashlib
+import io
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tests" / "integration"))
+from accept import Lab, LabIn, World, fail, ok  # noqa: E402
+from peers import CACHE, need  # noqa: E402
+
+EXAMPLE = SOURCE / "examples" / "fuzz_target"
+BUGS = {"read_name", "touch", "read_table"}
+
+
+def run(lab, target, *args, timeout=300):
+    return lab.ff("run", "native_fuzzing", target, "--json", *args, timeout=timeout)
+
+
+def document(p):
+    try:
+        return json.loads(p.stdout)
+    except ValueError:
+        fail(f"no JSON: {(p.stdout + p.stderr)[-300:]}")
+
+
+def nothing_left(what):
+    """No process of a campaign outlives it: all of them have a path below /scratch."""
+    for cmdline in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = cmdline.read_bytes()
+        except OSError:
+            continue
+        if what in text:
+            fail(f"left running: {text[:80]}")
+
+
+def bugs_of(doc):
+    found = set()
+    for f in doc["findings"]:
+        where = f["evidence"]["crash_state"].split("\n")[0]
+        found |= {where} & BUGS
+    return found
+
+
+def kept_bytes(lab, doc):
+    """Every crash that the result names can be had."""
+    for name, ref in doc["result"]["crashes"].items():
+        p = subprocess.run([lab.exe, "--state", str(lab.state), "store", "get", ref["ref"]], capture_output=True, env=lab.env)
+        if p.returncode or len(p.stdout) != ref["bytes"]:
+            fail(f"{name}: not in the store")
+
+
+def campaign():
+    with Lab() as lab:
+        doc = document(run(lab, EXAMPLE, "duration=25s", "minimize=5s"))
+        if doc["status"] != "COMPLETED":
+            fail(doc)
+        if bugs_of(doc) != BUGS:
+            fail(f"bugs: {[f['title'] for f in doc['findings']]}")
+        if len(doc["findings"]) > len(BUGS) + 1:
+            fail(f"{len(doc['findings'])} findings for {len(BUGS)} bugs")
+        for f in doc["findings"]:
+            if f["evidence"]["reproduced"] == 0 or f["file"] != "src/tlv.c" or not f["line"]:
+                fail(f"a finding without its evidence: {json.dumps(f)[:300]}")
+        summary = doc["result"]["summary"]
+        if summary["executions"] < 1000 or summary["crashes"] < 3:
+            fail(summary)
+        kept_bytes(lab, doc)
+        nothing_left(b"/libfuzzer/out/tlv")
+        ok(f"three bugs, {len(doc['findings'])} findings, {summary['crashes']} crashes")
+
+
+def kill():
+    """kill -9 again and again: no crash that was seen is lost, and no more than 30 s of work."""
+    with Lab() as lab:
+        random.seed(int(os.environ.get("FF_SEED", "1")))
+        rounds = int(os.environ.get("FF_ROUNDS", "4"))
+        seen, elapsed, lost = set(), 0.0, 0.0
+        p = lab.popen("run", "native_fuzzing", EXAMPLE, "--name", "k", "duration=600s", "minimize=2s")
+        for _ in range(rounds):
+            time.sleep(6 + random.random() * 5)
+            began = elapsed
+            p.kill()
+            p.wait()
+            time.sleep(0.3)
+            nothing_left(b"/libfuzzer/out/tlv")
+            for a in lab.json("runs", "show", "k")["pending_activities"]:
+                if a["module"] == "fuzz_campaign":
+                    kept = {n for n in a.get("kept") or {} if n.startswith("crash-")}
+                    if not seen <= kept:
+                        fail(f"lost: {seen - kept}")
+                    seen = kept
+                    elapsed = (a.get("stats") or {}).get("elapsed_time", 0)
+            lost = max(lost, began - elapsed)
+            p = lab.popen("runs", "wait", "k", "--json", stdout=subprocess.PIPE)
+        if not seen:
+            fail("no crash was seen")
+        while stats_of(lab, "k").get("elapsed_time", 0) <= elapsed + 1:  # the attempt after the last kill is under way
+            time.sleep(0.5)
+        lab.ff("runs", "signal", "k", "stop", check=0)
+        out, _ = p.communicate(timeout=120)
+        doc = json.loads(out)
+        names = {n.split("/", 1)[1] for n in doc["result"]["crashes"]}
+        if doc["status"] != "COMPLETED" or not seen <= names:
+            fail(f"{doc['status']}, lost at the end: {seen - names}")
+        if doc["result"]["summary"]["targets"]["tlv"]["stopped_by"] != "signal":
+            fail(doc["result"]["summary"])
+        kept_bytes(lab, doc)
+        if lost > 30:
+            fail(f"{lost} s of work lost")
+        ok(f"{rounds} kills, {len(seen)} crashes, none lost")
+
+
+def ends():
+    """The run's own time-out ends a campaign in time, with what it has."""
+    with Lab() as lab:
+        doc = document(run(lab, EXAMPLE, "-t", "40s", "duration=10m", "minimize=60s"))
+        summary = doc["result"]["summary"]["targets"]["tlv"] if doc["status"] == "COMPLETED" else {}
+        if not doc["findings"] or summary.get("stopped_by") != "deadline":
+            fail(f"{doc['status']}, {len(doc['findings'])} findings, {summary.get('stopped_by')}")
+        kept_bytes(lab, doc)
+        ok(f"{len(doc['findings'])} findings in {doc['duration_ms'] / 1000:.0f} s")
+
+
+def state_of(lab, want, seconds=120):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if want in lab.ff("runs", "query", "p", "state").stdout:
+            return
+        time.sleep(0.3)
+    fail(f"the run never was {want}")
+
+
+def stats_of(lab, name, seconds=120):
+    """The statistics of the campaign that is under way, once there are any."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for a in lab.json("runs", "show", name).get("pending_activities", []):
+            if a["module"] == "fuzz_campaign" and (a.get("stats") or {}).get("executions"):
+                return a["stats"]
+        time.sleep(0.3)
+    fail("no statistics")
+
+
+def pause():
+    """pause, resume, stop: the second part goes on with the first one's corpus, counters and crashes."""
+    with Lab() as lab:
+        p = lab.popen("run", "native_fuzzing", EXAMPLE, "--name", "p", "duration=600s", "minimize=0", "--json", stdout=subprocess.PIPE)
+        while stats_of(lab, "p")["unique_crashes"] < 1:
+            time.sleep(0.5)
+        lab.ff("runs", "signal", "p", "pause", check=0)
+        state_of(lab, "paused")
+        nothing_left(b"/libfuzzer/out/tlv")
+        lab.ff("runs", "signal", "p", "resume", check=0)
+        state_of(lab, "fuzzing")
+        first = stats_of(lab, "p")
+        if first["unique_crashes"] < 1 or first["corpus_size"] < 2:
+            fail(f"begun anew: {first}")
+        lab.ff("runs", "signal", "p", "pause", check=0)
+        state_of(lab, "paused")
+        lab.ff("runs", "signal", "p", "stop", check=0)
+        doc = json.loads(p.communicate(timeout=120)[0])
+        summary = doc["result"]["summary"]["targets"]["tlv"]
+        if doc["status"] != "COMPLETED" or not bugs_of(doc) or summary["executions"] < first["executions"]:
+            fail(f"{doc['status']} {summary}")
+        kept_bytes(lab, doc)
+        ok(f"{len(doc['findings'])} findings, {summary['executions']} executions in two parts")
+
+
+def stops():
+    """By executions, by the first crash, by a plateau."""
+    with Lab() as lab:
+        quiet = lab.target({"q_fuzzer.c": HARNESS % ("", "if (n && d[0] == 1) puts(\"\");")}, "quiet")
+        for target, name, want, *args in ((EXAMPLE, "tlv", "first crash", "stop_at_first_crash=true"),
+                                          (quiet, "q_fuzzer", "executions", "max_executions=3000"),
+                                          (quiet, "q_fuzzer", "plateau", "plateau=3s")):
+            doc = document(run(lab, target, "duration=200s", "minimize=0", *args))
+            summary = doc["result"]["summary"]["targets"][name]
+            if doc["status"] != "COMPLETED" or summary["stopped_by"] != want or summary["elapsed_time"] > 150:
+                fail(f"{want}: {doc['status']} {summary}")
+        ok("executions, first crash, plateau")
+
+
+PROJECT = """#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+%s
+__attribute__((noinline)) static void first(const uint8_t *d) { if (d[1] == '1') abort(); }
+__attribute__((noinline)) static void second(const uint8_t *d) { if (d[1] == '2' && %d) abort(); }
+int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
+{
+    if (n > 1 && d[0] == 'A') first(d);
+    if (n > 1 && d[0] == 'B') second(d);
+    return 0;
+}
+"""
+
+
+def again():
+    """Runs of one project: they begin with the corpus of those before, and know its bugs: still there, fixed, come back."""
+    with Lab() as lab:
+        def step(text, want, seconds, *args, seen=1):
+            files = {"p_fuzzer.c": text, "fuzz.yaml": "targets:\n  - {name: p, sources: [p_fuzzer.c], seeds: seeds}\n",
+                     "seeds/a": "A0", "seeds/b": "B0"}
+            doc = document(run(lab, lab.target(files, "project"), f"duration={seconds}s", "minimize=2s", *args))
+            summary = doc["result"]["summary"]["targets"]["p"]
+            got = {k: summary[k] for k in want}
+            if doc["status"] != "COMPLETED" or got != want:
+                fail(f"{doc['status']} {got}, wanted {want}: {[f['title'] for f in doc['findings']]}")
+            if summary["remembered"] < seen:
+                fail(f"begun with nothing: {summary}")
+            kept_bytes(lab, doc)
+            return {f["title"].rsplit(" ", 1)[-1]: f for f in doc["findings"]}
+        whole = PROJECT % ("", 1)
+        one = step(whole, {"new": 2, "still_there": 0, "fixed": 0, "remembered": 0}, 10, seen=0)
+        if set(one) != {"first", "second"} or any(f["metadata"]["state"] != "new" for f in one.values()):
+            fail(list(one))
+        two = step(whole, {"new": 0, "still_there": 2, "affected": False}, 2)
+        if any(two[k]["fingerprint"] != one[k]["fingerprint"] or two[k]["metadata"]["state"] != "still there" for k in one):
+            fail({k: two[k]["metadata"] for k in two})
+        if step(whole, {"still_there": 2, "affected": False, "stopped_by": "replayed"}, 600, "mode=regression"):
+            fail("a regression run reports what was known")
+        mended = PROJECT % ("int moved;", 0)
+        if step(mended, {"still_there": 1, "fixed": 1, "new": 0, "affected": True}, 2, "mode=regression"):
+            fail("a fixed bug was reported")
+        back = step(whole, {"still_there": 1, "came_back": 1, "new": 0, "affected": True}, 2, "mode=regression", "--fail-on", "info")
+        if list(back) != ["second"] or back["second"]["fingerprint"] != one["second"]["fingerprint"]:
+            fail(list(back))
+        step(whole, {"new": 2, "remembered": 0}, 10, "project=other", seen=0)
+        ok("new, still there, fixed, came back")
+
+
+def leaks():
+    """Memory that an input has lost is a bug, with its stack, reproduced and minimised; without ptrace in reach of anybody else."""
+    with Lab() as lab:
+        lose = "__attribute__((noinline)) static void lose(size_t n) { static void *volatile p; p = malloc(n + 8); p = 0; }"
+        target = lab.target({"l_fuzzer.c": HARNESS % (lose, "if (n > 1 && d[0] == 'L') lose(n);"), "l_fuzzer_seed_corpus/a": "L---"}, "l")
+        doc = document(run(lab, target, "duration=200s", "stop_at_first_crash=true", "minimize=5s"))
+        found = doc["findings"]
+        if doc["status"] != "COMPLETED" or len(found) != 1 or found[0]["rule_id"] != "fuzzing/direct-leak":
+            fail(f"{doc['status']}: {[(f['rule_id'], f['title']) for f in found]}")
+        evidence = found[0]["evidence"]
+        if "lose" not in evidence["crash_state"] or evidence["reproduced"] < 8 or found[0]["file"] != "l_fuzzer.c":
+            fail(evidence["crash_state"])
+        if evidence["reproducer"]["bytes"] > 2:
+            fail(evidence["reproducer"])
+        lab.ff("fuzz", "build", target, "-o", "out", check=0, timeout=120)
+        (lab.dir / "input").write_bytes(b"Lx")
+        bugs = lab.json("fuzz", "triage", "-b", lab.dir / "out/b/libfuzzer/out/l_fuzzer", "--minimize", "0", "input")["summary"]["bugs"]
+        if [b["crash_type"] for b in bugs] != ["Direct-leak"]:
+            fail(f"triage: {bugs}")
+        doc = document(run(lab, target, "duration=5s", "leaks=false", "minimize=0", "remember=false"))
+        if doc["findings"]:
+            fail("leaks=false: " + doc["findings"][0]["title"])
+        ok(found[0]["title"])
+
+
+def inputs():
+    """Every input that crashes is kept, however many a bug has; kill -9 in between loses none that was counted."""
+    with Lab() as lab:
+        shallow = "volatile unsigned char x = 0; for (size_t i = 0; i < n; i++) x ^= d[i]; if (n > 1 && d[0] == 'B') abort();"
+        target = lab.target({"s_fuzzer.c": HARNESS % ("", shallow), "seeds/one": "A"}, "shallow")
+        p = lab.popen("run", "native_fuzzing", target, "--name", "i", "duration=600s", "minimize=0")
+        while stats_of(lab, "i")["crash_inputs"] < 40:
+            time.sleep(0.5)
+        counted = stats_of(lab, "i")["crash_inputs"]
+        p.kill()
+        p.wait()
+        p = lab.popen("runs", "wait", "i", "--json", stdout=subprocess.PIPE)
+        while stats_of(lab, "i")["crash_inputs"] < counted + 5:
+            time.sleep(0.5)
+        lab.ff("runs", "signal", "i", "stop", check=0)
+        doc = json.loads(p.communicate(timeout=120)[0])
+        names = set()
+        for name, ref in doc["result"]["crashes"].items():
+            p = subprocess.run([lab.exe, "--state", str(lab.state), "store", "get", ref["ref"]], capture_output=True, env=lab.env)
+            if name.endswith(".tar"):
+                with tarfile.open(fileobj=io.BytesIO(p.stdout)) as tar:
+                    members = {m.name: tar.extractfile(m).read() for m in tar}
+            else:
+                members = {name.split("/")[1]: p.stdout}
+            for member, data in members.items():
+                if member != f"crash-{hashlib.sha256(data).hexdigest()[:40]}":
+                    fail(f"{member} has other bytes")
+            names |= members.keys()
+        summary = doc["result"]["summary"]["targets"]["s_fuzzer"]
+        if len(names) < summary["crash_inputs"] or len(names) < counted + 5 or summary["crash_inputs_dropped"]:
+            fail(f"{len(names)} kept, {summary['crash_inputs']} counted, {counted} before the kill")
+        if len(doc["findings"]) != 1 or len(doc["result"]["crashes"]) > 40:
+            fail(f"{len(doc['findings'])} findings, {len(doc['result']['crashes'])} files")
+        ok(f"{len(names)} inputs of one bug in {len(doc['result']['crashes'])} files")
+
+
+def afl():
+    """Both engines on one corpus."""
+    with Lab() as lab:
+        doc = document(run(lab, EXAMPLE, "duration=25s", "minimize=3s", 'engines=["libfuzzer","aflplusplus"]'))
+        if doc["status"] != "COMPLETED" or bugs_of(doc) != BUGS:
+            fail(f"{doc['status']}: {[f['title'] for f in doc['findings']]}")
+        engines = {e["engine"]: e for e in doc["result"]["summary"]["targets"]["tlv"]["engines"]}
+        for name in ("libfuzzer", "aflplusplus"):
+            if engines[name]["executions"] < 100 or engines[name]["finds"] < 1:
+                fail(engines)
+        # Three cores: the one that is nobody's main goes to the engine that finds more. AFL++ tells its finds once a minute.
+        doc = document(run(lab, EXAMPLE, "duration=25s", "minimize=0", 'engines=["aflplusplus","libfuzzer"]', "jobs=3", "rebalance=4s",
+                           "remember=false", "seed=1"))
+        summary = doc["result"]["summary"]["targets"]["tlv"]
+        if doc["status"] != "COMPLETED" or summary["moves"] != 1 or [e["engine"] for e in summary["engines"]][1:] != ["libfuzzer"] * 2:
+            fail(f"{doc['status']} {summary}")
+        nothing_left(b"/out/tlv")
+        nothing_left(b"afl-fuzz\0-i\0/scratch")
+        ok(f"{ {k: v['executions'] for k, v in engines.items()} }")
+
+
+HARNESS = "#include <stddef.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <stdio.h>\n#include <string.h>\n" \
+          "#include <signal.h>\n#include <unistd.h>\n#include <fcntl.h>\n%s\n" \
+          "int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { %s return 0; }\n"
+# Ignores signals, forks children that outlive it, prints without end, removes all that it can reach, kills all that it can
+# reach, fills its folder; and has a bug.
+HOSTILE_INIT = """
+static int once;
+static void be_hostile(void) {
+    signal(SIGTERM, SIG_IGN); signal(SIGINT, SIG_IGN); signal(SIGUSR1, SIG_IGN); signal(SIGHUP, SIG_IGN);
+    if (fork() == 0) { setsid(); if (fork() == 0) for (;;) sleep(1000); _exit(0); }
+    if (system("rm -rf /scratch/corpus /scratch/crashes /scratch/build.tar ../* 2>/dev/null") == 0) { }
+    kill(-1, SIGKILL);
+    kill(getppid(), SIGKILL);
+    int fd = open("fill", O_CREAT | O_WRONLY, 0600);
+    static char block[1 << 20];
+    for (int i = 0; i < 200 && write(fd, block, sizeof block) > 0; i++) { }
+    close(fd);
+}
+"""
+HOSTILE = """if (!once++) be_hostile();
+    static char text[4096]; memset(text, 'x', sizeof text - 1); fprintf(stderr, "%s\\n", text); printf("%s\\n", text);
+    if (n > 3 && d[0] == 'B' && d[1] == 'U') abort();"""
+
+
+# Says that it crashes, and that it was run often; lowers its limits and its priority; leaves a file where crashes lie.
+FAKE_INIT = """
+#include <sys/resource.h>
+__attribute__((noinline)) static void real_bug(void) { abort(); }
+static int once;
+static void fake(void) {
+    struct rlimit l = {64, 64};
+    if (setrlimit(RLIMIT_NOFILE, &l) || nice(3) == -1) { }
+    fprintf(stderr, "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x60 at pc 0x1\\nWRITE of size 4 at 0x60 thread T0\\n"
+        "    #0 0x1 in fake_bug /etc/passwd:36:12\\n    #1 0x3 in LLVMFuzzerTestOneInput /f.c:5:3\\n\\n"
+        "SUMMARY: AddressSanitizer: heap-use-after-free\\n#99999999999\\tNEW    cov: 99999999 ft: 9 corp: 9/9b lim: 4 exec/s: 1 rss: 1Mb\\n");
+    int fd = open("crashes/crash-faked", O_CREAT | O_WRONLY, 0600);
+    if (fd < 0 || write(fd, "none", 4) < 0) { }
+    close(fd);
+}
+"""
+FAKE = "if (!once++) fake(); if (n > 3 && d[0] == 'B' && d[1] == 'U') real_bug();"
+
+
+def bad_target(lab, name, text, want, *args):
+    doc = document(run(lab, lab.target({"t_fuzzer.c": text}, name), "duration=6s", "minimize=0", *args))
+    message = (doc.get("error") or {}).get("message", "") if isinstance(doc.get("error"), dict) else str(doc.get("error"))
+    if doc["status"] != "FAILED" or want not in message:
+        fail(f"{name}: {doc['status']} {message}")
+
+
+def bad():
+    with Lab() as lab:
+        bad_target(lab, "syntax", HARNESS % ("int x = ;", ""), "error: expected expression")
+        bad_target(lab, "none", "int main(void) { return 0; }\n", "no harness")
+        bad_target(lab, "exits", HARNESS % ("__attribute__((constructor)) static void e(void) { _exit(9); }", ""), "cannot be fuzzed")
+        doc = document(run(lab, lab.target({"t_fuzzer.c": HARNESS % (HOSTILE_INIT, HOSTILE)}, "hostile"), "duration=8s", "minimize=0"))
+        if doc["status"] != "COMPLETED":
+            fail(f"hostile: {doc['status']} {doc.get('error')}")
+        summary = doc["result"]["summary"]["targets"]["t_fuzzer"]
+        if summary["strays_killed"] < 1 or summary["corpus_size"] < 1 or summary["executions"] < 10:
+            fail(f"hostile: {summary}")
+        kept_bytes(lab, doc)
+        nothing_left(b"t_fuzzer")
+        doc = document(run(lab, lab.target({"f_fuzzer.c": HARNESS % (FAKE_INIT, FAKE)}, "fake"), "duration=6s", "minimize=0"))
+        summary = doc["result"]["summary"]["targets"]["f_fuzzer"]
+        states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
+        if doc["status"] != "COMPLETED" or states != ["real_bug"] or not 10 < summary["executions"] < 10**9 or summary["coverage"] > 10**6:
+            fail(f"fake: {doc['status']} {states} {summary}")
+        p = lab.ff("fuzz", "run", "-b", "/bin/true", "-e", "no-such-engine")
+        if p.returncode != 2:
+            fail(f"an unknown engine: exit {p.returncode}")
+        p = lab.ff("fuzz", "run", "-b", "/bin/true", env={"PATH": "/nonexistent"})
+        if p.returncode != 5 or "clang" not in p.stderr:
+            fail(f"a missing engine: exit {p.returncode} {p.stderr}")
+        ok("each has its own clear end")
+
+
+def alone():
+    """ff fuzz list, build, run, triage, reproduce, minimize."""
+    with Lab() as lab:
+        names = [h["file"] for h in lab.json("fuzz", "list", EXAMPLE, check=0)["summary"]["harnesses"]]
+        if names != ["fuzz/tlv_fuzzer.c"]:
+            fail(names)
+        lab.ff("fuzz", "build", EXAMPLE, "-o", "out", check=0, timeout=120)
+        binary = lab.dir / "out/b/libfuzzer/out/tlv"
+        doc = lab.json("fuzz", "run", "-b", binary, "-t", "8s", "-o", "found", "--minimize", "0", check=0, timeout=120)
+        if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["executions"] < 100:
+            fail(doc["summary"])
+        crashes = sorted((lab.dir / "found").glob("crash-*"))
+        doc = lab.json("fuzz", "triage", "-b", binary, "--minimize", "2s", "-o", "small", *crashes, check=0, timeout=120)
+        bugs = doc["summary"]["bugs"]
+        if len(bugs) not in (1, 2, 3) or any(b["reproduced"] != b["tries"] for b in bugs):
+            fail(bugs)
+        lab.ff("fuzz", "reproduce", "-b", binary, crashes[0], check=1, timeout=60)
+        (lab.dir / "fine").write_bytes(b"nothing")
+        lab.ff("fuzz", "reproduce", "-b", binary, "fine", check=0, timeout=60)
+        (lab.dir / "long").write_bytes(b"Q\0" * 20 + b"X\3w:9" + b"Q\0" * 20)
+        lab.ff("fuzz", "minimize", "-b", binary, "long", "-o", "min", check=0, timeout=120)
+        made = [p.read_bytes() for p in (lab.dir / "min").glob("min-*")]
+        if len(made) != 1 or len(made[0]) > 6:
+            fail(f"minimised to {made}")
+        ok(f"{len(bugs)} bugs")
+
+
+LIB = "int lib(const unsigned char *d, unsigned long n) { return n > 2 && d[0] == 'x' ? d[1] : 0; }\n"
+USE = "#include <stddef.h>\n#include <stdint.h>\nint lib(const unsigned char *, unsigned long);\n" \
+      "int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { lib(d, n); return 0; }\n"
+TREES = {
+    "single": {"t_fuzzer.c": USE, "lib.c": LIB},
+    "make": {"fuzz/t_fuzzer.c": USE, "src/lib.c": LIB,
+             "Makefile": "lib.a: src/lib.c\n\t$(CC) $(CFLAGS) -c src/lib.c -o lib.o\n\tar rc lib.a lib.o\n"},
+    "cmake": {"fuzz/t_fuzzer.c": USE, "src/lib.c": LIB,
+              "CMakeLists.txt": "cmake_minimum_required(VERSION 3.10)\nproject(p C)\nadd_library(lib STATIC src/lib.c)\n"},
+    "meson": {"fuzz/t_fuzzer.c": USE, "src/lib.c": LIB, "meson.build": "project('p', 'c')\nstatic_library('lib', 'src/lib.c')\n"},
+    # A Makefile with its own compiler and flags, an object and no archive, a program that does not link, a header elsewhere.
+    "make-objects": {"fuzz/t_fuzzer.c": '#include "lib.h"\n' + USE, "src/lib.c": '#include "lib.h"\n' + LIB, "inc/api/lib.h": "",
+                     "Makefile": "CFLAGS = -Iinc/api -Wall -Werror -O2 -g0\nall: prog lib.o\n"
+                                 "lib.o: src/lib.c\n\tgcc $(CFLAGS) -c $< -o $@\nprog:\n\tgcc lib.o -lno-such-library -o prog\n"},
+    "make-below": {"t_fuzzer.c": USE, "checkout/lib.c": LIB,
+                   "checkout/Makefile": "all:\n\tmkdir -p .libs && $(CC) -c lib.c -o .libs/lib.o && ar rc .libs/lib.a .libs/lib.o\n"},
+    # A harness that a program of the tests calls is one target, not two; the other program is not built at all.
+    "cmake-shared": {"fuzz/t_fuzzer.c": USE, "src/lib.c": LIB, "src/run.c": "int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long);\n"
+                                                                          "int main(void) { return LLVMFuzzerTestOneInput(0, 0); }\n",
+                     "CMakeLists.txt": "cmake_minimum_required(VERSION 3.10)\nproject(p C)\nadd_library(lib SHARED src/lib.c)\n"
+                                       "add_executable(run src/run.c fuzz/t_fuzzer.c)\ntarget_link_libraries(run lib)\n"
+                                       "add_executable(huge src/huge.c)\nfile(WRITE ${CMAKE_SOURCE_DIR}/src/huge.c \"#error never\")\n"},
+    "ossfuzz": {"project.yaml": "language: c\n", "src/lib.c": LIB, "fuzz/t_fuzzer.c": USE, "words.dict": 'w="x"\n', "one": "x1\n",
+                "Dockerfile": "FROM gcr.io/oss-fuzz-base/base-builder\nRUN apt-get update && apt-get install -y no-such-package && \\\n"
+                              "    # a comment\n    echo plain > /src/from_run\nRUN git clone --depth 1 https://example.org/a/src.git && cp src/lib.c cloned\n"
+                              "RUN git clone https://example.org/b/other && echo never > never\nRUN cat <<END > here\ntext\nEND\n"
+                              "ENV ONE=1 TWO=\"a b\"\nCOPY build.sh words.dict $SRC/\nWORKDIR /src/src\n",
+                "build.sh": "#!/bin/bash -eu\ntest -f $SRC/from_run; test -f $SRC/cloned; test ! -e $SRC/never; test \"$ONE$TWO\" = '1a b'\n$CC $CFLAGS -c lib.c -o $WORK/lib.o\n"
+                            "$CC $CFLAGS -c ../fuzz/t_fuzzer.c -o $WORK/t.o\n"
+                            "$CXX $CXXFLAGS $WORK/t.o $WORK/lib.o $LIB_FUZZING_ENGINE -o $OUT/t_fuzzer\n"
+                            "cp $SRC/words.dict $OUT/t_fuzzer.dict\nmkdir $OUT/t_fuzzer_seed_corpus && cp ../one $OUT/t_fuzzer_seed_corpus/\n"
+                            "printf '[libfuzzer]\\nmax_len = 64\\n' > $OUT/t_fuzzer.options\n"},
+}
+
+
+def builds():
+    with Lab() as lab:
+        for name, files in TREES.items():
+            doc = lab.json("fuzz", "build", lab.target(files, name), "-o", f"out-{name}", timeout=240)
+            targets, system = (doc.get("summary") or {}).get("targets") or [], name.split("-")[0]
+            if doc.get("status") != "success" or doc["summary"]["build_system"] != system or [t["name"] for t in targets] != ["t_fuzzer"]:
+                fail(f"{name}: {doc}")
+            t, notes = targets[0], "\n".join(doc["summary"]["notes"])
+            if system == "ossfuzz" and (t["options"] != ["max_len=64"] or not t.get("dict") or not t.get("seeds")):
+                fail(f"{name}: {t}")
+            for said in ("apt-get install no-such-package", "git clone https://example.org/b/other", "here-document") if system == "ossfuzz" else ():
+                if said not in notes or "a/src.git" in notes:
+                    fail(f"{name}: {notes}")
+        p = lab.ff("fuzz", "run", "-b", lab.dir / "out-ossfuzz/b/libfuzzer/out/t_fuzzer", "-t", "2s", "-o", "found", timeout=60)
+        if p.returncode != 0 or "coverage" not in p.stdout:
+            fail(p.stdout + p.stderr)
+        # Beside a program from elsewhere: only a seed, in its zip, leads to the fault.
+        magic = "{" + ",".join(str(b) for b in b"only-of-the-seeds") + "}"
+        text = HARNESS % (f"static const uint8_t magic[] = {magic};", "if (n > 16 && memcmp(d, magic, sizeof magic) == 0) abort();")
+        lab.ff("fuzz", "build", lab.target({"z_fuzzer.c": text}, "z"), "-o", "out-z", check=0, timeout=120)
+        with zipfile.ZipFile(lab.dir / "out-z/b/libfuzzer/out/z_fuzzer_seed_corpus.zip", "w") as z:
+            z.writestr("deep/seed", "only-of-the-seeds, and more")
+        doc = lab.json("fuzz", "run", "-b", lab.dir / "out-z/b/libfuzzer/out/z_fuzzer", "-t", "4s", "-o", "found-z", "--minimize", "0",
+                       timeout=60)
+        if doc["summary"]["unique_crashes"] != 1:
+            fail(f"a zip of seeds beside the program: {doc['summary']}")
+        ok(" ".join(TREES))
+
+
+def cached():
+    """A tree is built once: what is in the store is taken until a byte of it is another."""
+    with Lab() as lab:
+        def build(*args):
+            return lab.json("fuzz", "build", lab.dir / "t", "-o", "out", *args, timeout=240)
+        lab.target(TREES["make"], "t")
+        first, again = build(), build()
+        if first["cached"] or not again["cached"] or again["summary"] != first["summary"]:
+            fail(f"{first} {again}")
+        lab.ff("fuzz", "run", "-b", lab.dir / "out/b/libfuzzer/out/t_fuzzer", "-t", "1s", "-o", "found", check=0, timeout=60)
+        if "cached" not in lab.ff("fuzz", "build", lab.dir / "t", "-o", "out", check=0).stdout:
+            fail("it does not say so")
+        if build("--sanitizers", "address")["cached"]:
+            fail("other flags, the same program")
+        doc = document(run(lab, lab.dir / "t", "duration=1s", "minimize=0", "--name", "c"))
+        events = lab.ff("runs", "events", "c", "--json", check=0).stdout
+        if doc["status"] != "COMPLETED" or '"cached":true' not in events.replace(" ", ""):
+            fail(f"a run builds again what is there: {doc['status']}")
+        with open(lab.dir / "t/src/lib.c", "a") as f:
+            f.write("\n")
+        if build()["cached"] or not build()["cached"]:
+            fail("a byte more, the same program")
+        ok("built once for each tree and flags")
+
+
+def fetch():
+    """What a Dockerfile clones comes only where that is allowed, and the build itself has no network."""
+    if os.geteuid() != 0:
+        print("not root: no network namespaces")
+        sys.exit(77)
+    git = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",
+           "GIT_COMMITTER_EMAIL": "a@example.org", "PATH": os.environ["PATH"]}
+    with World() as world, LabIn(world.host) as lab:
+        lib = lab.target({"lib.c": LIB}, "served/lib")
+        for args in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+            subprocess.run(["git", "-C", lib, *args], check=True, env=git)
+        world.spawn(world.outside, ["git", "daemon", "--export-all", "--listen=10.88.0.1", f"--base-path={lab.dir}/served"],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=git | {"GIT_CONFIG_COUNT": "1",
+                    "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"})
+        tree = lab.target({"project.yaml": "language: c\n", "t_fuzzer.c": USE,
+                           "Dockerfile": "FROM base\nRUN git clone --depth 1 git://10.88.0.1/lib && cp lib/lib.c $SRC/copied.c\nWORKDIR lib\n",
+                           "build.sh": "! git ls-remote git://10.88.0.1/lib 2>/dev/null\n$CC $CFLAGS -c ../copied.c -o lib.o\n"
+                                       "$CXX $CXXFLAGS -x c ../t_fuzzer.c -x none lib.o $LIB_FUZZING_ENGINE -o $OUT/t_fuzzer\n"}, "t")
+        p = lab.ff("fuzz", "build", tree, "-o", "out", check=3, timeout=120)
+        if "git clone git://10.88.0.1/lib" not in p.stderr or "--fetch" not in p.stderr:
+            fail(f"it does not say what is missing: {p.stderr}")
+        p = lab.ff("fuzz", "build", tree, "-o", "out", "--fetch", timeout=120, env={"FF_SANDBOX_NETWORK": "none"})
+        if p.returncode == 0 or "sandbox.network grants none" not in p.stderr:
+            fail(f"the user's setting does not count: {p.returncode} {p.stderr}")
+        p = lab.ff("run", "ossfuzz_campaign", tree, "duration=1s", "minimize=0", check=3, timeout=120)
+        if "fetch=true" not in p.stdout + p.stderr:
+            fail(p.stdout + p.stderr)
+        for _ in range(50):
+            p = lab.ff("fuzz", "build", tree, "-o", "out", "--fetch", timeout=120)
+            if p.returncode == 0 or "Connection refused" not in p.stderr:
+                break
+            time.sleep(0.1)
+        if "out/b/libfuzzer/out/t_fuzzer" not in p.stdout:
+            fail(f"with --fetch: {p.returncode} {p.stdout} {p.stderr}")
+        doc = document(lab.ff("run", "ossfuzz_campaign", tree, "--json", "duration=1s", "minimize=0", "fetch=true", timeout=120))
+        if doc["status"] != "COMPLETED":
+            fail(doc)
+        ok("named, refused, fetched, and built without a network")
+
+
+PYTHON = {
+    "records.py": """class Bad(Exception):
+    pass
+
+
+def number(text):
+    return int(text)
+
+
+def field(table, key):
+    return table[key]
+
+
+def parse(data):
+    if len(data) < 3:
+        raise Bad
+    if data[0] == 0x4E:
+        return number(data[1:].decode("latin-1"))
+    if data[0] == 0x4B:
+        return field({1: 2}, data[1])
+    return None
+""",
+    "records_fuzzer.py": """import sys
+import atheris
+
+with atheris.instrument_imports():
+    import records
+
+
+def TestOneInput(data):
+    try:
+        records.parse(data)
+    except records.Bad:
+        pass
+
+
+atheris.Setup(sys.argv, TestOneInput)
+atheris.Fuzz()
+"""}
+GO = {
+    "go.mod": "module example.org/records\n\ngo 1.19\n",
+    "records.go": """package records
+
+var weights = [8]int{1, 2, 3, 5, 8, 13, 21, 34}
+
+func number(b []byte) int { return weights[b[0]&0xf] }
+
+func ratio(b []byte) int { return 100 / int(b[0]&3) }
+
+func Parse(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[0] {
+	case 'N':
+		return number(b[1:])
+	case 'D':
+		return ratio(b[1:])
+	}
+	return 0
+}
+""",
+    "records_test.go": """package records
+
+import "testing"
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("N3"))
+	f.Add([]byte("D3"))
+	f.Fuzz(func(t *testing.T, b []byte) { Parse(b) })
+}
+"""}
+
+
+def scripts(lab, workflow, files, want, env, file):
+    target = lab.target(files, workflow)
+    doc = document(lab.ff("run", workflow, target, "--json", "duration=15s", "minimize=2s", timeout=280, env=env))
+    got = {f["evidence"]["crash_state"].split("\n")[0].rsplit(".", 1)[-1]: f for f in doc["findings"]}
+    if doc["status"] != "COMPLETED" or set(got) != want:
+        fail(f"{workflow}: {doc['status']} {doc.get('error')} {list(got)}")
+    if any(f["file"] != file or f["evidence"]["reproduced"] == 0 for f in got.values()):
+        fail(f"{workflow}: {[(f['file'], f['line'], f['evidence']['reproduced']) for f in got.values()]}")
+    kept_bytes(lab, doc)
+    return doc["result"]["summary"]["executions"]
+
+
+def atheris():
+    tools = CACHE / "atheris"
+    need("atheris")
+    with Lab() as lab:
+        p = lab.ff("run", "atheris_fuzzing", lab.target(PYTHON, "t"), env={"FF_TOOLS": ""})
+        if p.returncode != 5 or "atheris" not in p.stderr:
+            fail(f"atheris is missing: exit {p.returncode} {p.stderr}")
+        n = scripts(lab, "atheris_fuzzing", PYTHON, {"number", "field"}, {"FF_TOOLS": str(tools)}, "records.py")
+        ok(f"two bugs, {n} executions")
+
+
+def go():
+    with Lab() as lab:
+        n = scripts(lab, "go_fuzzing", GO, {"number", "ratio"}, {}, "records.go")
+        ok(f"two bugs, {n} executions")
+
+
+if __name__ == "__main__":
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

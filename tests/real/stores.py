@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""The contract suite of stores in buckets of real S3 services, and ff on one from end to end.
+usage: stores.py BUILD_FOLDER"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import peers
+
+BUILD = pathlib.Path(sys.argv[1])
+FF = BUILD / "ff"
+EXAMPLE = peers.SOURCE / "examples" / "vulnerable_app"
+
+
+def ff(*args, env, want=0, state=None):
+    p = subprocess.run([str(a) for a in (FF, "--state", state, "--json", *args)], env=env, capture_output=True, text=True, timeout=300)
+    if p.returncode != want:
+        raise SystemExit(f"ff {' '.join(map(str, args))}: exit {p.returncode}, wanted {want}\n{p.stdout[-2000:]}\n{p.stderr[-2000:]}")
+    return json.loads(p.stdout) if p.stdout.strip() else None
+
+
+# boto3 stands for anybody else with the bucket's name: argv is URL, key, secret, then what to do.
+BOTO3 = """
+import boto3, json, sys
+url, key, secret, what, *rest = sys.argv[1:]
+of = lambda kind: boto3.client(kind, endpoint_url=url, aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1")
+if what == "rules":
+    rules = of("s3").get_bucket_lifecycle_configuration(Bucket=rest[0])["Rules"]
+    print(json.dumps({r["Filter"]["Prefix"]: r["Expiration"]["Days"] for r in rules if r["Status"] == "Enabled"}))
+elif what == "add-rule":
+    of("s3").put_bucket_lifecycle_configuration(Bucket=rest[0], LifecycleConfiguration={"Rules": [
+        {"ID": "theirs", "Filter": {"Prefix": "logs/"}, "Status": "Enabled", "Expiration": {"Days": 3}}]})
+elif what == "copy":
+    s3 = of("s3")
+    s3.create_bucket(Bucket=rest[1])
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=rest[0]):
+        for o in page["Contents"]:
+            s3.copy_object(Bucket=rest[1], Key=rest[2] + o["Key"], CopySource={"Bucket": rest[0], "Key": o["Key"]})
+elif what == "public":
+    of("s3").put_bucket_policy(Bucket=rest[0], Policy=rest[1])
+elif what == "assume":
+    print(json.dumps(of("sts").assume_role(RoleArn="arn:x:ignored:by:minio:", RoleSessionName="ff-test", DurationSeconds=3600,
+                                           Policy=rest[0])["Credentials"], default=str))
+"""
+
+
+def boto3(server, what, *rest):
+    p = subprocess.run([peers.BOTO3_PYTHON, "-c", BOTO3, server.url, server.key, server.secret, what, *rest], capture_output=True, text=True,
+                       timeout=120)
+    if p.returncode:
+        raise SystemExit(f"boto3, {what}: {p.stderr[-1000:]}")
+    return json.loads(p.stdout) if p.stdout.strip() else None
+
+
+def suites(server, style="auto", key_file=None):
+    """Every test of the store that takes a back end."""
+    env = server.settings("suite")
+    with tempfile.TemporaryDirectory() as state:
+        ff("store", "init", env=env | {"FF_S3_STYLE": style}, state=state)
+    env |= {"FF_TEST_S3": server.url, "FF_TEST_S3_BUCKET": "suite", "FF_TEST_S3_KEY": server.key, "FF_TEST_S3_SECRET": server.secret,
+            "FF_TEST_S3_STYLE": style, **({"FF_TEST_S3_CA": str(server.ca)} if server.ca else {}),
+            **({"FF_TEST_S3_KEYFILE": str(key_file)} if key_file else {})}
+    for name in ("store", "tree", "gc", "workspace"):
+        p = subprocess.run([BUILD / "tests" / "unit" / "store" / f"test_store_{name}"], env=env, capture_output=True, text=True, timeout=300)
+        ran = p.stdout.count("/s3\n") + p.stderr.count("/s3\n")
+        if p.returncode or (name != "workspace" and not ran):
+            raise SystemExit(f"{server.kind}, {style}: suite {name}:\n{p.stdout[-3000:]}\n{p.stderr[-3000:]}")
+    print(f"ok {server.kind}, {style} style{', encrypted' if key_file else ''}: the store's suites")
+
+
+def end_to_end(server, folder):
+    """Two hosts (two states, two caches) on one bucket."""
+    env = server.settings("e2e")
+    a, b = folder / "a", folder / "b"
+    assert ff("store", "ls", env=env, state=a, want=5)["error"]["hint"] == "'ff store init' makes it"
+    assert ff("store", "init", env=env, state=a)["created"]
+    assert not ff("store", "init", env=env, state=a)["created"]
+    run = ff("run", "security_assessment", EXAMPLE, "--fail-on", "high", env=env, state=a, want=1)
+    assert run["status"] == "COMPLETED" and len(run["findings"]) > 100, run["findings_count"]
+    # The other host reads what the first wrote.
+    objects = ff("store", "ls", env=env, state=b)["objects"]
+    assert len(objects) >= 5
+    for o in objects:
+        out = folder / "out"
+        ff("store", "get", o["ref"], "-o", out, env=env, state=b)
+        assert out.stat().st_size == o["bytes"]
+    assert ff("store", "verify", env=env, state=b)["bad_objects"] == 0
+    # The same target again sends next to nothing, from a host that has never seen it.
+    again = ff("run", "security_assessment", EXAMPLE, "--fail-on", "high", env=env, state=b, want=1)
+    assert {f["fingerprint"] for f in again["findings"]} == {f["fingerprint"] for f in run["findings"]}
+    # What nobody keeps goes; what a run keeps stays.
+    lonely = ff("store", "put", EXAMPLE / "README.md", env=env, state=a) if (EXAMPLE / "README.md").exists() else None
+    if lonely:
+        ff("store", "rm", lonely["ref"], env=env, state=b)
+        listed = ff("store", "ls", env=env, state=a)["objects"]  # until then the first host may know it from its own cache
+        assert lonely["ref"] not in [o["ref"] for o in listed]
+        assert ff("store", "get", lonely["ref"], "-o", folder / "out", env=env, state=a, want=2)["error"]["code"] == "NOT_FOUND"
+    assert ff("store", "gc", env=env, state=b)["objects_removed"] == 0  # younger than the least grace time
+    print(f"ok {server.kind}: a run, read, verified and repeated from another host")
+
+
+def migration(server, folder):
+    """local to s3 and back, cut short by a kill, and gone on with."""
+    env = server.settings("moved")
+    state, other = folder / "m", folder / "n"
+    ff("store", "init", env=env, state=state)
+    local = env | {"FF_STORE": "local"}
+    refs = []
+    for i in range(6):
+        big = folder / "big"
+        big.write_bytes(os.urandom(6_000_000) + bytes([i]))
+        refs.append((ff("store", "put", big, env=local, state=state)["ref"], big.read_bytes()))
+    p = subprocess.Popen([FF, "--state", state, "store", "migrate", "local", "s3"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(0.15)
+    p.kill()
+    p.wait()
+    done = ff("store", "migrate", "local", "s3", env=env, state=state)
+    assert done["objects"] == 6 and done["bad_objects"] == 0 and done["pins_copied"] <= 6
+    assert ff("store", "migrate", "local", "s3", env=env, state=state)["objects_copied"] == 0
+    back = ff("store", "migrate", "s3", "local", env=env, state=other)
+    assert back["objects_copied"] == 6 and back["pins_copied"] == 6
+    for ref, data in refs:
+        ff("store", "get", ref, "-o", folder / "out", env=local, state=other)
+        assert (folder / "out").read_bytes() == data
+    # A run of before is read from the bucket alone, and from another one that all its keys were copied to.
+    ff("run", "security_assessment", EXAMPLE, "--name", "moved", env=local, state=state)
+    assert not (server.data / "moved" / "packs" / "targets").exists()
+    ff("store", "migrate", "local", "s3", env=env, state=state)
+    assert list((server.data / "moved" / "packs" / "targets").iterdir()), "the target is no target any more"
+    shutil.rmtree(state / "store")
+    boto3(server, "copy", "moved", "copied", "z/")
+    for where in (env, env | {"S3_BUCKET": "copied", "FF_S3_PREFIX": "z/"}):
+        assert len(ff("findings", "list", "--run", "moved", env=where, state=state)["findings"]) > 100
+        assert ff("store", "verify", env=where, state=state)["bad_objects"] == 0
+    print(f"ok {server.kind}: migration from local to s3, killed and gone on with, and back")
+
+
+def rotation(server, folder):
+    """A store without a key gets one, then another; then the first is not needed any more."""
+    env, state = server.settings("keys"), folder / "k"
+    keys = folder / "ring"
+    one, two = "11" * 32, "22" * 32
+
+    def ring(*text):
+        keys.write_text("\n".join(text) + "\n")
+        keys.chmod(0o600)
+        return env | {"FF_S3_KEY_FILE": str(keys)}
+
+    ff("store", "init", env=env, state=state)
+    files = {}
+    for i, size in enumerate((100, 60_000, 6_000_000)):
+        path = folder / "plain"
+        path.write_bytes(b"MARK-%d-" % i + os.urandom(size))
+        files[ff("store", "put", path, env=env, state=state)["ref"]] = path.read_bytes()
+    packs = lambda: [p.read_bytes() for p in (server.data / "keys" / "packs").rglob("*") if p.is_file()]
+    ff("run", "security_assessment", EXAMPLE, "--name", "kept-by-me", env=env, state=state)
+    pins = lambda: [p.read_bytes() for p in (server.data / "keys" / "pins").rglob("*") if p.is_file()]
+    assert any(b"MARK-" in p for p in packs()) and any(b"kept-by-me" in p for p in pins())
+    assert ff("store", "rekey", env=ring(one), state=state)["packs"] >= 3
+    assert not any(b"MARK-" in p for p in packs()) and pins() and not any(b"kept-by-me" in p for p in pins())
+    assert ff("store", "rekey", env=ring(one), state=state)["packs"] == 0
+    assert ff("store", "rekey", env=ring(two, one), state=folder / "k2")["packs"] >= 3
+    for ref, data in files.items():
+        ff("store", "get", ref, "-o", folder / "out", env=ring(two), state=folder / "k3")
+        assert (folder / "out").read_bytes() == data
+    assert len(ff("findings", "list", "--run", "kept-by-me", env=ring(two), state=state)["findings"]) > 100
+    for ref in files:  # that of the run is kept, these are not: their pins can still be read
+        ff("store", "rm", ref, env=ring(two), state=folder / "k3")
+    e = ff("store", "ls", env=ring(one), state=folder / "k4", want=5)["error"]
+    assert "s3.key_file" in e["message"], e
+    print(f"ok {server.kind}: keys that change")
+
+
+def retention(server, folder):
+    """Two stores of one bucket, each with its own times; neither init changes what the other said."""
+    env, state = server.settings("expiry"), folder / "x"
+    init = lambda prefix, want=0, **keep: ff("store", "init", env=env | {"FF_S3_PREFIX": prefix} | keep, state=state, want=want)
+    init("", FF_S3_KEEP_TARGETS="30d", FF_S3_KEEP_RESULTS="1000d")
+    init("team/b/", FF_S3_KEEP_CORPORA="2d", FF_S3_KEEP_RESULTS="12h")
+    a = {"packs/targets/": 30, "packs/results/": 1000}
+    b = {"team/b/packs/results/": 1, "team/b/packs/corpora/": 2}
+    assert boto3(server, "rules", "expiry") == a | b
+    init("", FF_S3_KEEP_TARGETS="31d")
+    assert boto3(server, "rules", "expiry") == b | {"packs/targets/": 31}
+    init("team/b/")
+    assert boto3(server, "rules", "expiry") == {"packs/targets/": 31}
+    init("team/c/")
+    assert boto3(server, "rules", "expiry") == {"packs/targets/": 31}
+    init("")
+    boto3(server, "add-rule", "expiry")
+    e = init("", want=2, FF_S3_KEEP_TARGETS="30d")["error"]
+    assert "somebody else" in e["message"], e
+    assert boto3(server, "rules", "expiry") == {"logs/": 3}
+    print(f"ok {server.kind}: what expires, each store of a bucket by its own rules")
+
+
+def shared_bytes(server, folder):
+    """What a target and a result have in common stays as long as either: the one whose class has expired takes nothing along."""
+    target = folder / "common"
+    target.mkdir()
+    (target / "same.bin").write_bytes(os.urandom(3_000_000))
+    of = lambda kind, env: server.data / "common" / env["FF_S3_PREFIX"] / "packs" / kind
+    for first in ("targets", "results"):
+        env = server.settings("common", FF_S3_PREFIX=f"{first}/")
+        ff("store", "init", env=env, state=folder / first)
+        put = lambda: ff("store", "put", target / "same.bin", env=env, state=folder / first)["ref"]
+        ref = put() if first == "results" else None
+        ff("run", "security_assessment", target, "--name", "common", env=env, state=folder / first)
+        ref = ref or put()
+        sizes = {k: sum(p.stat().st_size for p in of(k, env).rglob("*") if p.is_file()) for k in ("targets", "results")}
+        assert min(sizes.values()) > 3_000_000, sizes
+        shutil.rmtree(of("targets", env))  # as the service's rule does
+        ff("store", "get", ref, "-o", folder / "out", env=env, state=folder / f"{first}-other")
+        assert (folder / "out").read_bytes() == (target / "same.bin").read_bytes()
+    print(f"ok {server.kind}: what two classes have in common, when one has expired")
+
+
+def privacy(server, folder):
+    """Nothing is public, and no store of a bucket reads another: not by its name for an object, not by the cache, not with keys
+    that are for one prefix."""
+    env, state = server.settings("private"), folder / "p"
+    a, b = (env | {"FF_S3_PREFIX": p, "CACHE_DIR": str(folder / "shared-cache")} for p in ("a/", "b/"))
+    refs = {}
+    for who in (a, b):
+        ff("store", "init", env=who, state=state)
+        path = folder / "secret"
+        path.write_bytes(b"secret of " + who["FF_S3_PREFIX"].encode() + os.urandom(2_000_000))
+        refs[who["FF_S3_PREFIX"]] = ff("store", "put", path, env=who, state=state)["ref"]
+    for who, other in ((a, "b/"), (b, "a/")):
+        listed = [o["ref"] for o in ff("store", "ls", env=who, state=state)["objects"]]
+        assert listed == [refs[who["FF_S3_PREFIX"]]], listed
+        for args in (("get", refs[other], "-o", folder / "never"), ("stat", refs[other]), ("rm", refs[other])):
+            assert ff("store", *args, env=who, state=state, want=2)["error"]["code"] == "NOT_FOUND", args
+        assert not (folder / "never").exists()
+    # Somebody without keys.
+    names = [p.parent.relative_to(server.data) for p in (server.data / "private").rglob("xl.meta")]
+    assert len(names) >= 6, names
+    for name in ["private?list-type=2", "private?policy=", *names]:
+        try:
+            urllib.request.urlopen(f"{server.url}/{name}", timeout=20)
+            raise SystemExit(f"{name} is public")
+        except urllib.error.HTTPError as e:
+            assert e.code == 403, (name, e.code)
+    # Keys for the one prefix: all works there, nothing elsewhere.
+    policy = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+         "Resource": ["arn:aws:s3:::private/a/*"]},
+        {"Effect": "Allow", "Action": ["s3:ListBucketMultipartUploads"], "Resource": ["arn:aws:s3:::private"]},
+        {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::private"],
+         "Condition": {"StringLike": {"s3:prefix": ["a/*"]}}}]}
+    keys = boto3(server, "assume", json.dumps(policy))
+    mine = {"S3_ACCESS_KEY": keys["AccessKeyId"], "S3_SECRET_KEY": keys["SecretAccessKey"], "FF_S3_SESSION_TOKEN": keys["SessionToken"]}
+    run = ff("run", "security_assessment", EXAMPLE, env=a | mine, state=folder / "p2")
+    assert run["status"] == "COMPLETED" and ff("store", "verify", env=a | mine, state=folder / "p2")["bad_objects"] == 0
+    ff("store", "gc", env=a | mine, state=folder / "p2")
+    for args in (("ls",), ("get", refs["b/"], "-o", folder / "never"), ("put", EXAMPLE / "README.md")):
+        e = ff("store", *args, env=b | mine | {"CACHE_DIR": str(folder / "empty-cache")}, state=folder / "p3", want=5)["error"]
+        assert "denies access" in e["message"], e
+    # A bucket that was made public is not taken.
+    everybody = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"],
+                                                         "Resource": ["arn:aws:s3:::private", "arn:aws:s3:::private/*"]}]}
+    boto3(server, "public", "private", json.dumps(everybody))
+    e = ff("store", "init", env=a, state=state, want=5)["error"]
+    assert "anybody" in e["message"], e
+    print(f"ok {server.kind}: nothing is public, and no store of a bucket reads another")
+
+
+def main():
+    peers.need("minio", "versitygw", "boto3")
+    with tempfile.TemporaryDirectory() as d:
+        folder = pathlib.Path(d)
+        (folder / "e2e").mkdir()
+        keys = folder / "keys"
+        keys.write_text("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n")
+        keys.chmod(0o600)
+        with peers.S3Server("minio") as s:
+            suites(s, "path")
+            suites(s, "virtual", keys)
+            end_to_end(s, folder / "e2e")
+            migration(s, folder)
+            rotation(s, folder)
+            retention(s, folder)
+            shared_bytes(s, folder)
+            privacy(s, folder)
+        with peers.S3Server("minio-tls") as s:
+            suites(s, "virtual")
+            bad = s.settings("suite")
+            del bad["FF_S3_CA_FILE"]
+            e = ff("store", "ls", env=bad, state=folder / "tls", want=5)["error"]
+            assert "certificate" in e["message"], e
+        with peers.S3Server("versitygw") as s:
+            suites(s, "path")
+
+
+main()

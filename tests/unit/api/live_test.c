@@ -1,0 +1,215 @@
+/* Events of runs: kept, numbered, read again, watched. */
+#include "api/live/live.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "engine/embedded/embedded.h"
+#include "os/clock.h"
+#include "os/file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PATIENCE_MS 60000 /* of a busy machine */
+
+static char *dir;
+static struct service svc;
+static struct live *live;
+
+static void open_live(void)
+{
+    struct err err = {0};
+    if (live_open(&svc, dir, NULL, &live, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+static int setup(void **state)
+{
+    struct engine_embedded_options o = {.path = ":memory:"};
+    (void)state;
+    return os_temp_dir("/tmp", "live-", &dir, NULL) < 0 || engine_embedded_open(&o, &svc.engine, NULL) < 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    engine_free(svc.engine);
+    os_remove_tree(dir, NULL);
+    free(dir);
+    return 0;
+}
+
+static void post(const char *run, const char *type, int n)
+{
+    json_t *j = json_pack("{s:i}", "n", n);
+    while (live_post(live, run, type, j, NULL) == -ERR_BUSY)
+        os_sleep_ms(1);
+    json_decref(j);
+}
+
+static void wait_for(const char *run, int64_t number)
+{
+    int64_t last = 0;
+    for (int64_t ms = 0; last < number; ms++) {
+        assert_int_equal(live_last(live, run, &last, NULL), 0);
+        assert_true(ms < PATIENCE_MS);
+        os_sleep_ms(1);
+    }
+    assert_int_equal(last, number);
+}
+
+struct got {
+    int64_t first, last, count, stop_after;
+    char types[200];
+};
+
+static int take(void *arg, const struct live_event *e)
+{
+    struct got *g = arg;
+    if (g->stop_after && g->count == g->stop_after)
+        return -1;
+    assert_true(e->seq > g->last && e->at_ns > 0);
+    g->first = g->first ? g->first : e->seq;
+    g->last = e->seq;
+    if (g->count++ < 10) {
+        size_t n = strlen(g->types);
+        snprintf(g->types + n, sizeof g->types - n, "%s ", e->type);
+    }
+    return 0;
+}
+
+static void kept(void **state)
+{
+    (void)state;
+    open_live();
+    post("a", "log", 1);
+    post("a", "stats", 2);
+    post("a", "crash", 3);
+    post("b", "log", 1);
+    wait_for("a", 3);
+    wait_for("b", 1);
+    assert_int_equal(live_post(live, "a", "nonsense", json_null(), NULL), -ERR_INVALID);
+    live_close(live);
+    open_live(); /* numbers go on */
+    post("a", "log", 4);
+    wait_for("a", 4);
+    struct got g = {0};
+    int64_t last;
+    assert_int_equal(live_read(live, "a", 1, 100, NULL, take, &g, &last, NULL), 0);
+    assert_int_equal(g.first, 2);
+    assert_int_equal(last, 4);
+    assert_string_equal(g.types, "stats crash log ");
+    g = (struct got){.stop_after = 1};
+    assert_int_equal(live_read(live, "a", 0, 100, NULL, take, &g, &last, NULL), 0);
+    assert_int_equal(last, 1);
+    g = (struct got){0};
+    assert_int_equal(live_read(live, "a", 0, 100, "crash log", take, &g, &last, NULL), 0);
+    assert_string_equal(g.types, "log crash log ");
+    _cleanup_free_ char *stats = NULL;
+    assert_int_equal(live_stats(live, "a", &stats, NULL), 0);
+    assert_string_equal(stats, "{\"n\":2}");
+    assert_int_equal(live_forget(live, "a", true, NULL), 0);
+    for (g.count = 1; g.count;) {
+        g = (struct got){0};
+        assert_int_equal(live_read(live, "a", 0, 100, NULL, take, &g, &last, NULL), 0);
+    }
+    post("a", "log", 5); /* a number is never given twice */
+    wait_for("a", 5);
+    live_close(live);
+}
+
+static void series(void **state)
+{
+    json_t *points = NULL;
+    (void)state;
+    open_live();
+    for (int i = 1; i <= 5000; i++)
+        post("s", "stats", i);
+    wait_for("s", 5000);
+    assert_int_equal(live_series(live, "s", &points, NULL), 0);
+    assert_true(json_array_size(points) <= LIVE_SERIES_MAX && json_array_size(points) > LIVE_SERIES_MAX / 3);
+    int64_t before = 0;
+    size_t i;
+    json_t *p;
+    json_array_foreach(points, i, p) {
+        int64_t n = json_integer_value(json_object_get(p, "n"));
+        assert_true(n > before);
+        before = n;
+    }
+    assert_int_equal(before, 5000);
+    json_decref(points);
+    live_close(live);
+}
+
+static void bounded(void **state)
+{
+    struct got g = {0};
+    int64_t last, after = 0;
+    (void)state;
+    open_live();
+    post("many", "state", 0);
+    for (int i = 1; i <= LIVE_EVENTS_MAX + LIVE_EVENTS_MAX / 2; i++)
+        post("many", "log", i);
+    wait_for("many", LIVE_EVENTS_MAX + LIVE_EVENTS_MAX / 2 + 1);
+    do {
+        after = g.last;
+        assert_int_equal(live_read(live, "many", after, 5000, NULL, take, &g, &last, NULL), 0);
+    } while (g.last > after);
+    assert_int_equal(g.first, 1); /* what a run was in stays */
+    assert_true(g.count <= LIVE_EVENTS_MAX + 2 && g.last == LIVE_EVENTS_MAX + LIVE_EVENTS_MAX / 2 + 1);
+    live_close(live);
+}
+
+static void told(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static void watched(void **state)
+{
+    atomic_int calls = 0;
+    struct live_watch *w;
+    struct got g = {0};
+    int64_t skipped, all = 0;
+    (void)state;
+    open_live();
+    for (int i = 1; i <= 50; i++)
+        post("w", "log", i);
+    wait_for("w", 50);
+    assert_int_equal(live_watch_new(live, "w", 10, told, &calls, &w, NULL), 0);
+    while (live_watch_read(w, 7, take, &g, &skipped, NULL) > 0)
+        assert_int_equal(skipped, 0);
+    assert_true(g.first == 11 && g.last == 50 && g.count == 40);
+    post("w", "log", 51);
+    for (int64_t ms = 0; !atomic_load(&calls); ms++) {
+        assert_true(ms < PATIENCE_MS);
+        os_sleep_ms(1);
+    }
+    for (int i = 52; i <= 4000; i++) /* and is not read meanwhile */
+        post("w", "log", i);
+    wait_for("w", 4000);
+    assert_int_equal(atomic_load(&calls), 1);
+    g = (struct got){0};
+    while (live_watch_read(w, 100, take, &g, &skipped, NULL) > 0)
+        all += skipped;
+    assert_true(g.last == 4000 && all + g.count == 3950);
+    assert_true(all > 0);
+    assert_false(live_watch_ended(w));
+    live_watch_free(w);
+    struct live_counts c;
+    live_count(live, &c);
+    assert_int_equal(c.watchers, 0);
+    live_close(live);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(kept), cmocka_unit_test(series), cmocka_unit_test(bounded),
+                                       cmocka_unit_test(watched)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

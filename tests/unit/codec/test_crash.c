@@ -1,0 +1,426 @@
+/* Crash reports of every kind. The reports are our own, in the words of the tools. */
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "codec/crash/advice.h"
+#include "codec/crash/crash.h"
+#include "codec/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct crash parse(const char *text, const char *target)
+{
+    struct crash_options o = {.target = target};
+    struct crash c;
+    struct err err = {0};
+    assert_int_equal(crash_parse(text, strlen(text), &o, &c, &err), 0);
+    return c;
+}
+
+struct sample {
+    const char *text;
+    enum crash_kind kind;
+    const char *type, *state, *address;
+    enum crash_access access;
+    bool security;
+    enum severity severity;
+};
+
+static void check(const struct sample *s)
+{
+    struct crash c = parse(s->text, NULL);
+    if (strcmp(c.type, s->type) != 0 || strcmp(c.state, s->state) != 0 || c.kind != s->kind)
+        fprintf(stderr, "in:\n%s\nkind %s\n", s->text, crash_kind_name(c.kind));
+    assert_string_equal(c.type, s->type);
+    assert_string_equal(c.state, s->state);
+    assert_string_equal(c.address, s->address);
+    assert_int_equal(c.kind, s->kind);
+    assert_int_equal(c.access, s->access);
+    assert_int_equal(c.security, s->security);
+    assert_int_equal(c.severity, s->severity);
+    crash_release(&c);
+}
+
+#define STACK \
+    "    #0 0x4a1b2c in __asan_memcpy /llvm/compiler-rt/lib/asan/asan_interceptors.cpp:22:3\n" \
+    "    #1 0x51aa10 in pack::(anonymous namespace)::read_header(char const*, unsigned long) /src/pack/header.cc:41:7\n" \
+    "    #2 0x51bb20 in pack::Archive<std::vector<int> >::open(int) /src/pack/archive.cc:9:3\n" \
+    "    #3 0x51cc30 in LLVMFuzzerTestOneInput /src/fuzz/pack_fuzzer.cc:5:3\n" \
+    "    #4 0x430000 in fuzzer::Fuzzer::ExecuteCallback(unsigned char const*, unsigned long) /llvm/lib/fuzzer/FuzzerLoop.cpp:6:1\n"
+#define STATE "pack::read_header\npack::Archive<std::vector<int> >::open\npack_fuzzer.cc\n"
+
+static void test_asan(void **state)
+{
+    static const struct sample samples[] = {
+        {"==7==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x602000000014 at pc 0x51aa10 bp 0x7ffd sp 0x7ffc\n"
+         "READ of size 4 at 0x602000000014 thread T0\n" STACK
+         "0x602000000014 is located 0 bytes to the right of 4-byte region [0x602000000010,0x602000000014)\n"
+         "allocated by thread T0 here:\n    #0 0x49 in malloc /llvm/asan.cpp:1\n    #1 0x50 in other /src/o.c:2:1\n\n"
+         "SUMMARY: AddressSanitizer: heap-buffer-overflow /src/pack/header.cc:41:7\n==7==ABORTING\n",
+         CRASH_ASAN, "Heap-buffer-overflow\nREAD 4", STATE, "0x602000000014", CRASH_READ, true, SEVERITY_MEDIUM},
+        {"==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010 at pc 0x1 bp 0x2 sp 0x3\n"
+         "WRITE of size 64 at 0x602000000010 thread T0\n" STACK,
+         CRASH_ASAN, "Heap-use-after-free\nWRITE {*}", STATE, "0x602000000010", CRASH_WRITE, true, SEVERITY_HIGH},
+        {"AddressSanitizer:DEADLYSIGNAL\n=====\n"
+         "==7==ERROR: AddressSanitizer: SEGV on unknown address 0x000000000008 (pc 0x51aa10 bp 0x1 sp 0x2 T0)\n"
+         "==7==The signal is caused by a READ memory access.\n==7==Hint: address points to the zero page.\n" STACK,
+         CRASH_ASAN, "Null-dereference READ", STATE, "0x000000000008", CRASH_READ, false, SEVERITY_LOW},
+        {"==7==ERROR: AddressSanitizer: SEGV on unknown address 0x414141414141 (pc 0x414141414141 bp 0x1 sp 0x2 T0)\n"
+         "==7==The signal is caused by a READ memory access.\n" STACK,
+         CRASH_ASAN, "UNKNOWN READ", STATE, "0x414141414141", CRASH_EXEC, true, SEVERITY_CRITICAL},
+        {"==7==ERROR: AddressSanitizer: attempting double-free on 0x602000000010 in thread T0:\n" STACK,
+         CRASH_ASAN, "Heap-double-free", STATE, "0x602000000010", CRASH_ACCESS_UNKNOWN, true, SEVERITY_HIGH},
+        {"==7==ERROR: AddressSanitizer: attempting free on address which was not malloc()-ed: 0x7ffe1234 in thread T0\n" STACK,
+         CRASH_ASAN, "Invalid-free", STATE, "0x7ffe1234", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"==7==ERROR: AddressSanitizer: memcpy-param-overlap: memory ranges [0x10,0x20) and [0x18, 0x28) overlap\n" STACK,
+         CRASH_ASAN, "Memcpy-param-overlap", STATE, "[0x10,0x20) and [0x18, 0x28)", CRASH_ACCESS_UNKNOWN, true,
+         SEVERITY_MEDIUM},
+        {"==7==ERROR: AddressSanitizer: negative-size-param: (size=-1)\n" STACK,
+         CRASH_ASAN, "Negative-size-param", STATE, "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"==7==ERROR: AddressSanitizer: FPE on unknown address 0x51aa10 (pc 0x51aa10 bp 0x1 sp 0x2 T0)\n" STACK,
+         CRASH_ASAN, "Floating-point-exception", STATE, "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==7==ERROR: AddressSanitizer: ABRT on unknown address 0x000000000007 (pc 0x1 bp 0x2 sp 0x3 T0)\n" STACK,
+         CRASH_ASAN, "Abrt", STATE, "0x000000000007", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==7==ERROR: HWAddressSanitizer: tag-mismatch on address 0x0042efdfff10 at pc 0x1\n"
+         "WRITE of size 1 at 0x0042efdfff10 tags: 08/00 (ptr/mem) in thread T0\n" STACK,
+         CRASH_HWASAN, "Tag-mismatch\nWRITE 1", STATE, "0x0042efdfff10", CRASH_WRITE, true, SEVERITY_HIGH},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        check(&samples[i]);
+}
+
+static void test_sanitizers(void **state)
+{
+    static const struct sample samples[] = {
+        {"==7==WARNING: MemorySanitizer: use-of-uninitialized-value\n" STACK
+         "  Uninitialized value was stored to memory at\n    #0 0x1 in later /src/l.c:1:1\n",
+         CRASH_MSAN, "Use-of-uninitialized-value", STATE, "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"WARNING: ThreadSanitizer: data race (pid=7)\n  Write of size 8 at 0x7b0400000800 by main thread:\n"
+         "    #0 0x1 in queue_push /src/q.c:7:9\n    #1 0x2 in run /src/main.c:8\n\n"
+         "  Previous read of size 8 at 0x7b0400000800 by thread T1:\n    #0 0x1 in queue_len /src/q.c:2:9\n",
+         CRASH_TSAN, "Data race\nWRITE 8", "queue_push\nrun\nqueue_len\n", "0x7b0400000800", CRASH_WRITE, false, SEVERITY_LOW},
+        {"==7==ERROR: LeakSanitizer: detected memory leaks\n\nIndirect leak of 8 byte(s) in 1 object(s) allocated from:\n"
+         "    #0 0x1 in malloc /llvm/asan_malloc.cpp:1\n    #1 0x2 in node_new /src/n.c:4\n\n"
+         "Direct leak of 16 byte(s) in 1 object(s) allocated from:\n"
+         "    #0 0x1 in malloc /llvm/asan_malloc.cpp:1\n    #1 0x2 in list_new /src/l.c:4\n    #2 0x3 in main /src/m.c:1\n",
+         CRASH_LSAN, "Direct-leak", "list_new\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"/src/a.c:9:5: runtime error: signed integer overflow: 2147483647 + 1 cannot be represented in type 'int'\n"
+         "    #0 0x1 in add /src/a.c:9:5\n    #1 0x2 in sum /src/a.c:20\n",
+         CRASH_UBSAN, "Integer-overflow", "add\nsum\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"/src/a.c:9:5: runtime error: index 5 out of bounds for type 'int [4]'\n    #0 0x1 in pick /src/a.c:9:5\n",
+         CRASH_UBSAN, "Index-out-of-bounds", "pick\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"/src/s.cc:3:1: runtime error: downcast of address 0x7f01 which does not point to an object of type 'Square'\n"
+         "0x7f01: note: object is of type 'Circle'\n 00 00\n    #0 0x1 in draw(Shape*) /src/s.cc:3:1\n",
+         CRASH_UBSAN, "Bad-cast", "Bad-cast to Square from Circle\ndraw\n", "0x7f01", CRASH_ACCESS_UNKNOWN, true, SEVERITY_HIGH},
+        {"/src/a.c:1:2: runtime error: something new is undefined\n    #0 0x1 in odd /src/a.c:1:2\n",
+         CRASH_UBSAN, "UNKNOWN", "odd\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_MEDIUM},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        check(&samples[i]);
+}
+
+static void test_fuzzers(void **state)
+{
+    static const struct sample samples[] = {
+        {"==7== ERROR: libFuzzer: deadly signal\n" STACK,
+         CRASH_LIBFUZZER, "Fatal-signal", STATE, "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==7== ERROR: libFuzzer: timeout after 25 seconds\n" STACK,
+         CRASH_LIBFUZZER, "Timeout", STATE, "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==7== ERROR: libFuzzer: out-of-memory (used: 2049Mb; limit: 2048Mb)\n   To change the limit use -rss_limit_mb\n",
+         CRASH_LIBFUZZER, "Out-of-memory", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==7== ERROR: libFuzzer: fuzz target exited\n" STACK,
+         CRASH_LIBFUZZER, "Unexpected-exit", STATE, "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_INFO},
+        {"+++ Program killed by signal 6 +++\n", CRASH_AFL, "Abrt", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"CRASH LOG: ========= Per-input timeout exceeded: 6 > 5 (sec); exiting\n",
+         CRASH_CENTIPEDE, "Timeout", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        check(&samples[i]);
+    struct crash c = parse(samples[1].text, "pack_fuzzer");
+    assert_string_equal(c.state, "pack_fuzzer\n");
+    crash_release(&c);
+}
+
+static void test_languages(void **state)
+{
+    static const struct sample samples[] = {
+        {"panic: runtime error: index out of range [9] with length 3\n\ngoroutine 1 [running]:\n"
+         "example.org/box/codec.(*Reader).next(0xc000012345, 0x9)\n\t/src/box/codec/reader.go:31 +0x1d\n"
+         "example.org/box/codec.Decode(...)\n\t/src/box/codec/codec.go:7\nmain.main()\n\t/src/box/main.go:3 +0x2\n",
+         CRASH_GO, "Index out of range", "codec.(*Reader).next\ncodec.Decode\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"panic: bad length\n\ngoroutine 1 [running]:\nexample.org/box.Open(0x1)\n\t/src/box/open.go:3 +0x2\n",
+         CRASH_GO, "ASSERT", "bad length\nbox.Open\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_LOW},
+        {"fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [running]:\nbox.Wait()\n\t/src/wait.go:3 +0x2\n",
+         CRASH_GO, "Fatal error", "all goroutines are asleep - deadlock!\nbox.Wait\n", "", CRASH_ACCESS_UNKNOWN, false,
+         SEVERITY_LOW},
+        {"==================\nWARNING: DATA RACE\nWrite at 0x00c000 by goroutine 7:\n  box.(*T).Set()\n      /src/t.go:5 +0x44\n",
+         CRASH_GO, "Data race", "box.(*T).Set\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {" === Uncaught Python exception: ===\nKeyError: 'a'\nTraceback (most recent call last):\n"
+         "  File \"/src/fuzz.py\", line 9, in TestOneInput\n    load(data)\n"
+         "  File \"/src/box.py\", line 4, in load\n    return table[key]\n\n==7== ERROR: libFuzzer: deadly signal\n" STACK,
+         CRASH_PYTHON, "Uncaught exception", "load\nTestOneInput\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"Traceback (most recent call last):\n  File \"/src/a.py\", line 2, in <module>\n    divide()\n"
+         "  File \"/src/a.py\", line 1, in divide\n    1/0\nZeroDivisionError: division by zero\n",
+         CRASH_PYTHON, "Uncaught exception", "divide\n<module>\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"thread 'main' panicked at 'index out of bounds: the len is 3 but the index is 9', src/lib.rs:7:5\n"
+         "==7== ERROR: libFuzzer: deadly signal\n    #0 0x1 in rust_panic /rustc/1/library/std/src/panicking.rs:1\n"
+         "    #1 0x2 in boxed::decode::h0123456789abcdef /src/lib.rs:7:5\n",
+         CRASH_RUST, "ASSERT", "index out of bounds: the len is 3 but the index is 9\nboxed::decode::h0123456789abcdef\n", "",
+         CRASH_ACCESS_UNKNOWN, true, SEVERITY_LOW},
+        {"thread 'main' panicked at src/lib.rs:7:5:\nattempt to add with overflow\nstack backtrace:\n"
+         "   0: rust_begin_unwind\n             at /rustc/1/library/std/src/panicking.rs:1:5\n"
+         "   1: core::panicking::panic_fmt\n   2: boxed::decode\n             at ./src/lib.rs:7:5\n   3: boxed::main\n",
+         CRASH_RUST, "ASSERT", "attempt to add with overflow\nboxed::decode\nboxed::main\n", "", CRASH_ACCESS_UNKNOWN, true,
+         SEVERITY_LOW},
+        {"== Java Exception: java.lang.IllegalStateException: empty\n\tat org.example.Box.open(Box.java:12)\n"
+         "\tat org.example.BoxFuzzer.fuzzerTestOneInput(BoxFuzzer.java:5)\n== libFuzzer crashing input ==\n",
+         CRASH_JAVA, "Uncaught exception", "org.example.Box.open\norg.example.BoxFuzzer.fuzzerTestOneInput\n", "",
+         CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"== Java Exception: com.code_intelligence.jazzer.api.FuzzerSecurityIssueHigh: SQL Injection\n"
+         "\tat org.example.Db.query(Db.java:12)\n",
+         CRASH_JAVA, "Security exception", "org.example.Db.query\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_HIGH},
+        {"Exception in thread \"main\" java.lang.NullPointerException\n\tat org.example.Box.open(Box.java:12)\n",
+         CRASH_JAVA, "Uncaught exception", "org.example.Box.open\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==7== Uncaught Exception: Jazzer.js: bad box\nError: bad box\n    at open (/src/box.js:3:9)\n"
+         "    at module.exports.fuzz (/src/fuzz.js:5:1)\n",
+         CRASH_JAVASCRIPT, "Uncaught exception", "open\nmodule.exports.fuzz\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"/src/box.js:3\n    throw new TypeError('no')\n    ^\n\nTypeError: no\n    at open (/src/box.js:3:9)\n"
+         "    at Object.<anonymous> (/src/box.js:9:1)\n\nNode.js v20\n",
+         CRASH_JAVASCRIPT, "Uncaught exception", "open\nObject.<anonymous>\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        check(&samples[i]);
+}
+
+static void test_programs(void **state)
+{
+    static const struct sample samples[] = {
+        {"box: src/box.c:12: box_open: Assertion `n > 0' failed.\n==7== ERROR: libFuzzer: deadly signal\n" STACK,
+         CRASH_CHECK, "ASSERT", "n > 0\npack::read_header\npack::Archive<std::vector<int> >::open\n", "", CRASH_ACCESS_UNKNOWN,
+         true, SEVERITY_LOW},
+        {"[7:7:0101/120000.123456:FATAL:box.cc(12)] Check failed: n > 0 (-1 vs. 0)\n#0 0x55aa base::debug::StackTrace::StackTrace()\n"
+         "#1 0x55bb box::Open()\n",
+         CRASH_CHECK, "CHECK failure", "n > 0 in box.cc\nbox::Open\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"#\n# Fatal error in ../src/heap.cc, line 123\n# Debug check failed: size < max (12345 vs. 10).\n#\n",
+         CRASH_V8, "DCHECK failure", "size < max in heap.cc\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_LOW},
+        {"*** stack smashing detected ***: terminated\nAborted (core dumped)\n",
+         CRASH_GLIBC, "Stack-buffer-overflow", "NULL", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"free(): double free detected in tcache 2\nAborted\n",
+         CRASH_GLIBC, "Heap-double-free", "NULL", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_HIGH},
+        {"terminate called after throwing an instance of 'box::Error'\n  what():  bad\nAborted\n",
+         CRASH_CHECK, "Uncaught exception", "box::Error\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"Core was generated by `./box'.\nProgram terminated with signal SIGSEGV, Segmentation fault.\n"
+         "#0  box_read (b=0x0) at box.c:9\n9\t  return b->n;\n(gdb) bt\n#0  box_read (b=0x0) at box.c:9\n"
+         "#1  0x0000555555555180 in box_open (p=0x1) at box.c:20\n#2  0x00005555 in main () at box.c:30\n",
+         CRASH_GDB, "SIGSEGV", "box_read\nbox_read\nbox_open\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"BUG: KASAN: slab-out-of-bounds in box_ioctl+0x1a/0x80 at addr ffff8800123\nRead of size 4 by task box/7\nCall Trace:\n"
+         " [<ffffffff81234567>] dump_stack+0x10/0x20\n [<ffffffff81234568>] box_ioctl+0x1a/0x80\n"
+         " [<ffffffff81234569>] vfs_ioctl+0x1/0x2\n",
+         CRASH_KERNEL, "Kernel failure\nSlab-out-of-bounds\nREAD 4", "box_ioctl\nvfs_ioctl\n", "0xffff8800123", CRASH_READ, true,
+         SEVERITY_MEDIUM},
+        {"Segmentation fault (core dumped)\n", CRASH_SIGNAL, "UNKNOWN", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_MEDIUM},
+        {"all is well\n", CRASH_NONE, "", "", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_INFO},
+        {"", CRASH_NONE, "", "", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_INFO},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        check(&samples[i]);
+}
+
+static void test_normalised(void **state)
+{
+    struct crash c = parse("==7==ERROR: AddressSanitizer: stack-overflow on address 0x7ffe0000 (pc 0x1 bp 0x2 sp 0x3 T0)\n"
+              "    #0 0x1 in leaf /s.c:1\n    #1 0x2 in abc /s.c:2\n    #2 0x3 in bcd /s.c:3\n    #3 0x2 in abc /s.c:2\n"
+              "    #4 0x3 in bcd /s.c:3\n    #5 0x2 in abc /s.c:2\n    #6 0x3 in bcd /s.c:3\n    #7 0x2 in abc /s.c:2\n",
+              NULL);
+    assert_string_equal(c.state, "abc\nbcd\n");
+    crash_release(&c);
+    c = parse("x.c:1: assertion failed: slot 0xdeadbeef of 12345, x1.so:77, 7\n", NULL);
+    assert_string_equal(c.state, "slot ADDRESS of NUMBER, x1.so:77, 7\n");
+    crash_release(&c);
+}
+
+/* What a report must not do to its reader. */
+static void test_hostile(void **state)
+{
+    static const char head[] = "==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x10 at pc 0x1 bp 0x2 sp 0x3\n"
+                               "READ of size 1 at 0x10 thread T0\n";
+    struct strbuf b = STRBUF_INIT;
+    struct crash c;
+    struct err err = {0};
+    /* more than is read, the report at the end; one endless line in between */
+    for (size_t i = 0; i < CRASH_REPORT_MAX + 4096; i += 8)
+        strbuf_puts(&b, i < 8000000 ? "#0 0x1 \n" : "abcdefgh");
+    strbuf_puts(&b, "\n");
+    strbuf_puts(&b, head);
+    strbuf_puts(&b, "    #0 0x1 in last_word /src/w.c:1:1\n");
+    assert_int_equal(crash_parse(b.s, b.len, NULL, &c, &err), 0);
+    assert_true(c.truncated);
+    assert_string_equal(c.type, "Heap-use-after-free\nREAD 1");
+    assert_string_equal(c.state, "last_word\n");
+    crash_release(&c);
+    /* more frames than are kept, with names that are no text */
+    strbuf_clear(&b);
+    strbuf_puts(&b, head);
+    for (int i = 0; i < 20000; i++)
+        strbuf_printf(&b, "    #%d 0x1 in non-virtual thunk to (anonymous namespace)::\xff\xfe%d%0200d /src/\x80.c:%d:1\n", i, i, 7, i);
+    assert_int_equal(crash_parse(b.s, b.len, NULL, &c, &err), 0);
+    assert_int_equal(c.frame_count, CRASH_FRAMES_MAX);
+    json_t *j = crash_to_json(&c, "\xff");
+    assert_non_null(j);
+    assert_int_equal(json_array_size(json_object_get(j, "crash_state")), CRASH_STATE_FRAMES);
+    json_decref(j);
+    crash_release(&c);
+    /* one frame that is a megabyte */
+    strbuf_clear(&b);
+    strbuf_puts(&b, head);
+    strbuf_puts(&b, "    #0 0x1 in ");
+    for (int i = 0; i < 100000; i++)
+        strbuf_puts(&b, "(:1 +0x1 ");
+    assert_int_equal(crash_parse(b.s, b.len, NULL, &c, &err), 0);
+    crash_release(&c);
+    /* zeros */
+    assert_int_equal(crash_parse("\0\0\0#0 0x1", 10, NULL, &c, &err), 0);
+    assert_int_equal(c.kind, CRASH_NONE);
+    crash_release(&c);
+    strbuf_release(&b);
+}
+
+/* Lines that would cost their length squared if each of their parts were looked at to the line's end. */
+static void test_long_lines(void **state)
+{
+    static const char *const lines[][2] = {
+        {"    #0 0x1 in f", " (x"}, {"    #0 0x1 in f", " (x+"}, {"    #0 0x1 in f", " :1"}, {"    #0 0x1 ", "(x) "},
+        {"1 Box 0x1 ", "a 0x1 "}, {"panic", " panic in"}, {"panic", "panic: runtime error: "}, {"", "ERROR: AddressSanitizer on "},
+        {"==1==ERROR: AddressSanitizer: ", " on 0"}, {"", "JNI DETECTED ERROR "}, {"", " in gsignal "}, {"[a:b.cc(1)] ", "Check failed: "},
+        {"", "FuzzerSecurityIssue"}, {"", "assertion "}, {"\tf", " [0x1+1"}, {"", "SCARINESS: 1 "}, {"#0 0x1 _ZN", "1aI"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct strbuf b = STRBUF_INIT;
+        struct crash c;
+        struct err err = {0};
+        strbuf_puts(&b, "x.go:1: assert failed: y\n");
+        for (int line = 0; line < 2; line++) {
+            strbuf_puts(&b, lines[i][0]);
+            for (size_t n = 0; n < 1000000; n += strlen(lines[i][1]))
+                strbuf_puts(&b, lines[i][1]);
+            strbuf_putc(&b, '\n');
+        }
+        assert_int_equal(crash_parse(b.s, b.len, NULL, &c, &err), 0);
+        crash_release(&c);
+        strbuf_release(&b);
+    }
+}
+
+static void test_casrep(void **state)
+{
+    struct crash c = parse("{\"CrashSeverity\": {\"ShortDescription\": \"DestAv\"}, \"Stacktrace\": ["
+                           "\"#0  0x00005555 in box_put (b=0x1) at box.c:7\", \"#1  box_open () at box.c:9\"]}", NULL);
+    assert_string_equal(c.type, "SIGSEGV");
+    assert_string_equal(c.state, "box_put\nbox_open\n");
+    assert_int_equal(c.frame_count, 2);
+    assert_string_equal(c.frames[1].file, "box.c");
+    assert_int_equal(c.frames[1].line, 9);
+    crash_release(&c);
+    c = parse("{\"AsanReport\": [\"==7==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x10 at pc 0x1 bp 0x2\","
+              "\"WRITE of size 2 at 0x10 thread T0\", \"    #0 0x1 in box_put /src/box.c:7:1\"], \"Stacktrace\": []}", NULL);
+    assert_string_equal(c.type, "Heap-buffer-overflow\nWRITE 2");
+    assert_string_equal(c.exploit_class, "heap-buffer-overflow(write)");
+    assert_int_equal(c.exploitability, CRASH_EXPLOITABLE);
+    crash_release(&c);
+    c = parse("{\"Stacktrace\": 7}", NULL);
+    assert_int_equal(c.kind, CRASH_NONE);
+    crash_release(&c);
+}
+
+static void test_frames(void **state)
+{
+    struct crash c = parse("==7==ERROR: AddressSanitizer: SEGV on unknown address 0x5000 (pc 0x1 bp 0x2 sp 0x3 T0)\n"
+                           "    #0 0x11 in box::get(int) const /src/box.cc:7:3\n    #1 0x22 in free (/lib/libc.so.6+0x1234)\n"
+                           "    #2 0x33  (/opt/box+0x77) (BuildId: 0123)\n    #3 0x44 in box::run /src/a b.cc:9\n\n"
+                           "freed by thread T0 here:\n    #0 0x55 in other /src/o.c:1:1\n", NULL);
+    assert_int_equal(c.frame_count, 4);
+    assert_string_equal(c.frames[0].function, "box::get(int) const");
+    assert_string_equal(c.frames[0].file, "/src/box.cc");
+    assert_int_equal(c.frames[0].line, 7);
+    assert_int_equal(c.frames[0].column, 3);
+    assert_int_equal(c.frames[0].address, 0x11);
+    assert_string_equal(c.frames[1].module, "/lib/libc.so.6");
+    assert_int_equal(c.frames[1].offset, 0x1234);
+    assert_true(c.frames[1].ignored && !c.frames[0].ignored);
+    assert_string_equal(c.frames[2].module, "/opt/box");
+    assert_null(c.frames[2].function);
+    crash_release(&c);
+}
+
+static void test_advice(void **state)
+{
+    static const struct {
+        const char *type, *rule;
+        int cwe;
+    } cases[] = {
+        {"Heap-buffer-overflow\nREAD 4", "fuzzing/heap-buffer-overflow-read", 125},
+        {"Heap-buffer-overflow WRITE {*}", "fuzzing/heap-buffer-overflow-write", 787},
+        {"Heap-use-after-free\nWRITE 1", "fuzzing/heap-use-after-free-write", 416},
+        {"Makeslice: len out of range", "fuzzing/makeslice-len-out-of-range", 770},
+        {"UNKNOWN READ", "fuzzing/unknown-read", 0},
+        {"", "fuzzing/", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char rule[CRASH_RULE_MAX];
+        crash_rule_id(cases[i].type, rule);
+        assert_string_equal(rule, cases[i].rule);
+        assert_int_equal(crash_cwe(cases[i].type), cases[i].cwe);
+        assert_int_equal(crash_advice(cases[i].type) != NULL, cases[i].cwe != 0);
+    }
+}
+
+static void test_mangled(void **state)
+{
+    struct crash c = parse("[7:7:0101/120000.1:FATAL:box.cc(12)] Check failed: n\n"
+                           "0   Box Framework        0x000000010a99b743 _ZN4base5debug10StackTraceC1Ev + 19\n"
+                           "1   Box Framework        0x000000010a99b744 _ZN3box12_GLOBAL__N_14Tree6insertERKNS_4NodeE + 7\n"
+                           "2   Box Framework        0x000000010a99b745 _ZN3box4ListINS_4NodeELi3EED2Ev + 7\n"
+                           "3   ???                  0x000000010a99b746 0x0 + 4866466759\n", NULL);
+    assert_string_equal(c.state, "n in box.cc\nbox::Tree::insert\nbox::List<>::~List\n");
+    assert_string_equal(c.frames[1].module, "Box Framework");
+    crash_release(&c);
+}
+
+/* Wherever an allocation fails, the answer is that memory is out, and nothing is lost. */
+static void test_memory(void **state)
+{
+    static const char text[] = "==7==ERROR: AddressSanitizer: stack-overflow on address 0x7ffe0000 (pc 0x1 bp 0x2 sp 0x3 T0)\n"
+                               "    #0 0x1 in (anonymous namespace)::leaf /s.c:1\n    #1 0x2 in abc /s.c:2\n";
+    int failures = 0;
+    for (int n = 1; n < 100; n++) {
+        struct crash c;
+        struct err err = {0};
+        mem_fault_set(n, 1);
+        int r = crash_parse(text, sizeof text - 1, NULL, &c, &err);
+        bool hit = mem_fault_hit();
+        mem_fault_set(0, 0);
+        assert_int_equal(r, hit ? -ERR_NO_MEMORY : 0);
+        crash_release(&c);
+        failures += hit;
+        if (!hit)
+            break;
+    }
+    assert_true(failures > 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_asan),       cmocka_unit_test(test_sanitizers), cmocka_unit_test(test_fuzzers),
+        cmocka_unit_test(test_languages),  cmocka_unit_test(test_programs),   cmocka_unit_test(test_normalised),
+        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_long_lines), cmocka_unit_test(test_casrep),     cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_advice),     cmocka_unit_test(test_mangled),    cmocka_unit_test(test_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

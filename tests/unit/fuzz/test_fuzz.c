@@ -1,0 +1,426 @@
+/* What needs no engine: harnesses by content, engines' output, options, fuzz.yaml, the corpus, children. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "fuzz/build_internal.h"
+#include "fuzz/campaign_internal.h"
+#include "fuzz/corpus.h"
+#include "fuzz/driver.h"
+#include "fuzz/harness.h"
+#include "fuzz/packs.h"
+#include "fuzz/symbols.h"
+#include "fuzz/verdict.h"
+#include "os/clock.h"
+#include "os/file.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char *dir;
+
+static int make_dir(void **state)
+{
+    (void)state;
+    return os_temp_dir("/tmp", "ff-fuzz-", &dir, NULL);
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    os_remove_tree(dir, NULL);
+    free(dir);
+    return 0;
+}
+
+static char *put(const char *name, const char *text)
+{
+    char *path = os_path_join(dir, name);
+    char *slash = strrchr(path, '/');
+    *slash = 0;
+    assert_int_equal(os_mkdirs(path, 0755, NULL), 0);
+    *slash = '/';
+    assert_int_equal(os_write_file_atomic(path, text, strlen(text), 0644, NULL), 0);
+    return path;
+}
+
+static void finds_harnesses(void **state)
+{
+    (void)state;
+    static const char *const files[][2] = {
+        {"fuzz/parse.c", "int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { return 0; }"},
+        {"fuzz/read.cc", "extern \"C\" int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { return 0; }"},
+        {"src/plain.c", "int main(void) { return 0; }"},
+        {"src/calls.c", "int LLVMFuzzerTestOneInput(const uint8_t *, size_t);\nint main(void) { return LLVMFuzzerTestOneInput(0, 0); }"},
+        {"third_party/other.c", "int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { return 0; }"},
+        {"fuzz/fuzz_targets/t.rs", "fuzz_target!(|data: &[u8]| {});"},
+        {"f.py", "import atheris\ndef TestOneInput(data): pass\natheris.Setup(sys.argv, TestOneInput)\n"},
+        {"not.py", "def TestOneInput(data): pass\n"},
+        {"a_test.go", "func FuzzOne(f *testing.F) {}\nfunc FuzzTwo(f *testing.F) {}\nfunc TestX(t *testing.T) {}\n"},
+        {"J.java", "public static void fuzzerTestOneInput(byte[] b) {}"},
+        {".git/x.c", "LLVMFuzzerTestOneInput"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        free(put(files[i][0], files[i][1]));
+    fuzz_harness_list l = {0};
+    assert_int_equal(fuzz_harness_find(dir, &l, NULL), 0);
+    static const char *const want[] = {"java J", "go FuzzOne", "go FuzzTwo", "python f", "rust t", "c parse", "c++ read"};
+    assert_int_equal(l.len, 7);
+    for (size_t i = 0; i < l.len; i++) {
+        char got[100];
+        snprintf(got, sizeof got, "%s %s", l.v[i].language, l.v[i].name);
+        assert_string_equal(got, want[i]);
+    }
+    fuzz_harness_release(&l);
+}
+
+static void reads_libfuzzer(void **state)
+{
+    (void)state;
+    struct fuzz_session s = {0};
+    static const char *const lines[] = {
+        "INFO: Seed: 1", "#2\tINITED cov: 3 ft: 4 corp: 1/1b exec/s: 0 rss: 27Mb",
+        "#2097152\tpulse  cov: 7 ft: 8 corp: 4/7b lim: 4096 exec/s: 699050 rss: 437Mb", "# cov: 9999 of the target's own",
+        "#9\tNEW    cov: 6 ft: 8 corp: 4/6b lim: 4 exec/s: 0 rss: 30Mb", "stat::number_of_executed_units: 2097200", "#7\tREDUCE cov: 6 ft: 8 corp: 4/6b lim: 4 exec/s: 0 rss: 30Mb"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        libfuzzer_driver.line(&s, lines[i], strlen(lines[i]));
+    assert_true(s.ready);
+    assert_int_equal(s.counts.executions, 2097200); /* never back */
+    assert_int_equal(s.counts.edges, 6);
+    assert_int_equal(s.counts.corpus, 4);
+    assert_int_equal(s.counts.discoveries, 1); /* a smaller one of the same coverage is none */
+    assert_int_equal(libfuzzer_driver.fault("crash-12"), FAULT_CRASH);
+    assert_int_equal(libfuzzer_driver.fault("oom-12"), FAULT_MEMORY);
+    assert_int_equal(libfuzzer_driver.fault("slow-unit-12"), FAULT_NONE);
+}
+
+static void reads_reports(void **state)
+{
+    (void)state;
+    static const char report[] =
+        "==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x60 at pc 0x1\nWRITE of size 4 at 0x60 thread T0\n"
+        "    #0 0x1 in __asan_memcpy (/scratch/t+0x1)\n    #1 0x2 in touch /scratch/b/libfuzzer/src/a.c:36:12\n"
+        "    #2 0x3 in LLVMFuzzerTestOneInput /scratch/b/libfuzzer/src/f.c:5:3\n\n0x60 is located\nfreed by thread T0 here:\n"
+        "    #0 0x4 in free\n    #1 0x5 in other /x.c:1:1\n";
+    struct fuzz_verdict v, w;
+    assert_int_equal(fuzz_verdict_read(report, sizeof report - 1, "t", NULL, &v, NULL), 0);
+    assert_string_equal(v.type, "Heap-use-after-free WRITE 4");
+    assert_memory_equal(v.state, "touch\n", 6);
+    assert_int_equal(v.line, 36);
+    assert_int_equal(v.severity, SEVERITY_HIGH);
+    assert_int_equal(fuzz_verdict_read("nothing\n", 8, NULL, NULL, &w, NULL), 0);
+    assert_string_equal(w.type, "");
+    assert_false(fuzz_verdict_same(&v, &w));
+    fuzz_verdict_release(&w);
+    static const char late[] = "==7== ERROR: libFuzzer: timeout after 2 seconds\n    #0 0x1 in spin /a.c:3:5\n"
+                               "    #1 0x3 in LLVMFuzzerTestOneInput /f.c:5:3\nSUMMARY: libFuzzer: timeout\n";
+    assert_int_equal(fuzz_verdict_read(late, sizeof late - 1, "parse_fuzzer", NULL, &w, NULL), 0);
+    assert_string_equal(w.type, "Timeout");
+    assert_string_equal(w.state, "parse_fuzzer\n");
+    fuzz_verdict_release(&v);
+    fuzz_verdict_release(&w);
+}
+
+static void tells_the_first_error(void **state)
+{
+    (void)state;
+    char got[100];
+    fuzz_build_first_error("cc -c a.c\na.c:3:5: error: use of undeclared identifier 'x'\nb.c:1: error: other\nmake: *** Error 1\n", got,
+                           sizeof got);
+    assert_string_equal(got, "a.c:3:5: error: use of undeclared identifier 'x'");
+    fuzz_build_first_error("one\nlast words\n", got, sizeof got);
+    assert_string_equal(got, "last words");
+    fuzz_build_first_error("", got, sizeof got);
+    assert_string_equal(got, "it says nothing");
+}
+
+static void takes_what_lies_beside(void **state)
+{
+    (void)state;
+    char *program = put("beside/prog", "x"), *room = os_path_join(dir, "beside-room");
+    free(put("beside/prog.options", "[libfuzzer]\nmax_len = 64\ndict = words.dict\n[asan]\nx = 1\n"));
+    free(put("beside/words.dict", "a=\"x\"\n"));
+    free(put("beside/prog_seed_corpus/one", "x"));
+    struct fuzz_target t = {.program = program, .engine = mem_strdup("libfuzzer")};
+    assert_int_equal(fuzz_target_beside(&t, room, NULL), 0);
+    assert_int_equal(t.options.len, 1);
+    assert_string_equal(t.options.v[0], "max_len=64");
+    assert_non_null(strstr(t.dict, "beside/words.dict"));
+    assert_non_null(strstr(t.seeds, "beside/prog_seed_corpus"));
+    fuzz_target_release(&t);
+    free(room);
+}
+
+static void keeps_a_corpus(void **state)
+{
+    (void)state;
+    char *a = put("in/a", "one"), *b = put("in/deep/b", "two"), *again = put("in/c", "one"), *where = os_path_join(dir, "corpus");
+    char *from = os_path_join(dir, "in"), *tar = os_path_join(dir, "c.tar"), *second = os_path_join(dir, "second");
+    struct corpus c, d;
+    uint64_t added;
+    char x[65], y[65];
+    assert_int_equal(corpus_init(&c, where, NULL), 0);
+    assert_int_equal(corpus_take(&c, from, NULL, &added, NULL), 0);
+    assert_int_equal(added, 2);
+    assert_int_equal(c.fresh.len, 2);
+    assert_int_equal(corpus_pack(&c, true, tar, NULL), 0);
+    assert_int_equal(c.fresh.len, 0);
+    assert_int_equal(corpus_init(&d, second, NULL), 0);
+    assert_int_equal(corpus_unpack(&d, tar, NULL), 0);
+    assert_int_equal(d.names.len, 2);
+    assert_int_equal(corpus_digest(&c, x, NULL), 0);
+    assert_int_equal(corpus_digest(&d, y, NULL), 0);
+    assert_string_equal(x, y);
+    char name[CORPUS_NAME_BYTES];
+    bool is_new;
+    assert_int_equal(corpus_add(&d, a, &is_new, name, NULL), 0);
+    assert_false(is_new);
+    corpus_remove(&d, name);
+    assert_int_equal(d.names.len, 1);
+    assert_int_equal(symlink("/etc/passwd", "link"), 0);
+    assert_int_not_equal(corpus_add(&d, "link", &is_new, NULL, NULL), 0);
+    unlink("link");
+    corpus_release(&c);
+    corpus_release(&d);
+    char *all[] = {a, b, again, where, from, tar, second};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+static void packs_inputs(void **state)
+{
+    (void)state;
+    char *one = put("one", "first"), *two = put("two", "the second one"), *to = os_path_join(dir, "out"), *text;
+    char *tar = os_path_join(dir, "crashes-0.tar");
+    struct packs p, q;
+    uint64_t size;
+    size_t len;
+    packs_init(&p, dir);
+    assert_int_equal(packs_add(&p, "crash-0123456789abcdef00", one, 5, NULL), 0);
+    assert_int_equal(packs_add(&p, "oom-0123456789abcdef00", two, 14, NULL), 0);
+    assert_int_equal(packs_add(&p, "crash-00000000000000aa00", two, 15, NULL), -ERR_IO); /* it has 14 bytes */
+    assert_true(packs_has(&p, "crash-0123456789abcdef00") && packs_has(&p, "oom-0123456789abcdef00"));
+    assert_false(packs_has(&p, "crash-00000000000000aa00"));
+    char listing[] = "tar -tf ........................................................................";
+    snprintf(listing, sizeof listing, "tar -tf %s", tar);
+    FILE *f = popen(listing, "r");
+    char got[200];
+    got[fread(got, 1, sizeof got - 1, f)] = 0;
+    assert_int_equal(pclose(f), 0);
+    assert_string_equal(got, "crash-0123456789abcdef00\noom-0123456789abcdef00\n");
+    packs_init(&q, dir);
+    assert_int_equal(packs_restore(&q, 0, tar, NULL), 0);
+    assert_true(packs_has(&q, "crash-0123456789abcdef00") && q.count == 2);
+    assert_int_equal(packs_extract(tar, "oom-0123456789abcdef00", to, &size, NULL), 0);
+    assert_int_equal(os_read_file(to, 100, &text, &len, NULL), 0);
+    assert_string_equal(text, "the second one");
+    free(text);
+    assert_int_equal(packs_extract(tar, "oom-1", to, &size, NULL), -ERR_NOT_FOUND);
+    assert_int_equal(packs_add(&q, "crash-00000000000000aa00", two, 14, NULL), 0); /* into the next one */
+    assert_int_equal(q.number, 1);
+    for (int i = 0; i < 5000; i++) { /* the set grows */
+        char name[64];
+        snprintf(name, sizeof name, "crash-%016x00", i * 7919 + 1);
+        assert_int_equal(packs_add(&q, name, one, 5, NULL), 0);
+        assert_true(packs_has(&q, name));
+    }
+    assert_int_equal(truncate(tar, 512 + 100), 0);
+    packs_release(&p);
+    packs_init(&p, dir);
+    assert_int_equal(packs_restore(&p, 0, tar, NULL), 0);
+    assert_int_equal(packs_extract(tar, "crash-0123456789abcdef00", to, &size, NULL), 0);
+    packs_release(&p);
+    packs_release(&q);
+    char *all[] = {one, two, to, tar};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+static void picks_engines(void **state)
+{
+    (void)state;
+    static const struct {
+        double gain[3];
+        int movable[3], from, to;
+        bool want;
+    } cases[] = {
+        {{10, 3, 5}, {1, 1, 1}, 1, 0, true},  {{10, 3, 5}, {1, 0, 1}, 2, 0, true}, {{10, 6, 8}, {1, 1, 1}, 1, 0, false},
+        {{0, 0, 0}, {1, 1, 1}, 0, 0, false},  {{10, 0, 0}, {1, 0, 0}, 0, 0, false}, {{0, 7, 0}, {0, 1, 1}, 2, 1, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int from, to;
+        assert_int_equal(ensemble_pick(cases[i].gain, cases[i].movable, 3, &from, &to), cases[i].want);
+        if (cases[i].want)
+            assert_true(from == cases[i].from && to == cases[i].to);
+    }
+}
+
+static void on_line(void *arg, const char *text, size_t len)
+{
+    (void)text;
+    *(size_t *)arg += len;
+}
+
+static void runs_children(void **state)
+{
+    (void)state;
+    struct fuzz_command c = {0};
+    struct fuzz_child child;
+    bool late;
+    fuzz_child_init(&child);
+    fuzz_word(&c.argv, "/bin/sh");
+    fuzz_word(&c.argv, "-c");
+    fuzz_word(&c.argv, "echo hello; echo $X; exit 3");
+    fuzz_word(&c.env, "X=y");
+    assert_int_equal(fuzz_child_run(&c, os_mono_ns() + 60 * NS_PER_S, &child, &late, NULL), 0);
+    assert_false(late);
+    assert_int_equal(WEXITSTATUS(child.status), 3);
+    assert_string_equal(strbuf_str(&child.tail), "hello\ny\n");
+    fuzz_command_release(&c);
+    fuzz_child_release(&child);
+    /* One that ignores signals, with a child in a session of its own that prints without end. */
+    fuzz_children_adopt();
+    struct fuzz_command d = {0};
+    size_t seen = 0;
+    fuzz_word(&d.argv, "/bin/sh");
+    fuzz_word(&d.argv, "-c");
+    fuzz_word(&d.argv, "trap '' TERM INT HUP USR1; setsid sh -c 'while :; do echo 0123456789; done' & sleep 1000");
+    assert_int_equal(fuzz_child_start(&child, &d, NULL), 0);
+    while (seen < 100000)
+        fuzz_child_read(&child, on_line, &seen);
+    assert_true(child.tail.len <= 3 * FUZZ_TAIL_BYTES);
+    fuzz_child_release(&child);
+    assert_true(fuzz_children_sweep(NULL) >= 1);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+    fuzz_command_release(&d);
+}
+
+static inline __attribute__((always_inline)) int inner(volatile int *p)
+{
+    return *p + 1; /* the line of inner */
+}
+
+__attribute__((noinline)) static int outer(volatile int *p)
+{
+    return inner(p);
+}
+
+/* Where the file was loaded: its first byte's place. */
+static uintptr_t base_of_program(void)
+{
+    extern const char __ehdr_start[];
+    return (uintptr_t)__ehdr_start;
+}
+
+static void names_frames(void **state)
+{
+    (void)state;
+    struct symbols_frame f;
+    static const char *const lines[] = {"    #0 0x55 in f /a.c:1:2", "#x 0x55  (/a+0x1)", "    #0 0x55  (<unknown module>)",
+                                        "    #1 0x55  (/a+0x", "    #1 0x55  (/a+0x1", "    #1 0x55  (a+0x1)", "    #1 0x55  (+0x1)", "#"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_false(symbols_read_frame(lines[i], strlen(lines[i]), &f));
+    static const char good[] = "    #12 0x55ec  (/a+b/c+0x1f) (BuildId: 00)";
+    assert_true(symbols_read_frame(good, sizeof good - 1, &f));
+    assert_true(f.offset == 0x1f && f.module_len == 6 && f.address_len == 6);
+    volatile int x = 1;
+    assert_int_equal(outer(&x), 2);
+    char exe[400], report[1000];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    assert_true(n > 0);
+    exe[n] = 0;
+    size_t len = (size_t)snprintf(report, sizeof report, "==1==ERROR: AddressSanitizer: SEGV\n    #0 0x1  (%s+0x%llx) (BuildId: 1)\n"
+                                  "    #1 0x2  (/none+0x3)\nend\n", exe,
+                                  (unsigned long long)((uintptr_t)outer - base_of_program()));
+    assert_true(symbols_wanted(report, len));
+    struct fuzz_child child;
+    struct err err = {0};
+    fuzz_child_init(&child);
+    assert_int_equal(symbols_start(&child, report, len, &err), 0);
+    while (!fuzz_child_ended(&child, NULL, NULL))
+        os_sleep_ms(5);
+    assert_int_equal(child.status, 0);
+    const char *text = strbuf_str(&child.tail), *at = strstr(text, " in outer /");
+    if (!at || !strstr(at, "test_fuzz.c:") || !strstr(text, " 0x2  (/none+0x3)\nend\n"))
+        fail_msg("%s", text);
+    static const char named[] = "    #0 0x1 in f /a.c:1:2\n    #1 0x2 in g (/a+0x3)\n";
+    assert_false(symbols_wanted(named, sizeof named - 1));
+    fuzz_child_release(&child);
+}
+
+static int yaml(const char *text, struct err *err)
+{
+    free(put("tree/" FUZZ_BUILD_FILE, text));
+    char *tree = os_path_join(dir, "tree"), *base = os_path_join(dir, "base");
+    fuzz_harness_list none = {0};
+    struct fuzz_build b = {.tree = tree, .base = base, .driver = &libfuzzer_driver, .sanitizers = "address", .harnesses = &none,
+                           .src = mem_strdup(tree), .out = mem_strdup(base), .work = mem_strdup(base), .targets = json_array()};
+    strbuf_init(&b.log, 1 << 20);
+    int r = fuzz_build_yaml(&b, err);
+    fuzz_build_release(&b);
+    free(tree);
+    free(base);
+    return r;
+}
+
+static void refuses_bad_yaml(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"targets: []\n", "it needs a list 'targets'"},
+        {"target: []\ntargets: [{name: a, sources: [a.c]}]\n", "unknown key 'target'"},
+        {"targets: [{name: ../a, sources: [a.c]}]\n", "needs a name"},
+        {"targets: [{name: a}]\n", "either sources or a program"},
+        {"targets: [{name: a, source: [x]}]\n", "unknown key 'source'"},
+        {"a: [", "line 2"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct err err = {0};
+        assert_true(yaml(bad[i][0], &err) < 0);
+        if (!strstr(err.msg, bad[i][1]))
+            fail_msg("%s: %s", bad[i][0], err.msg);
+    }
+}
+
+static void reads_targets(void **state)
+{
+    (void)state;
+    struct fuzz_target t;
+    json_t *j = json_pack("{s:s, s:s, s:s, s:[s], s:s}", "name", "a", "engine", "libfuzzer", "program", "b/a", "options", "max_len=4",
+                          "dict", "../../etc/passwd");
+    assert_int_equal(fuzz_target_read(j, "/scratch", &t, NULL), -ERR_INVALID);
+    fuzz_target_release(&t);
+    json_object_del(j, "dict");
+    assert_int_equal(fuzz_target_read(j, "/scratch", &t, NULL), 0);
+    assert_string_equal(t.program, "/scratch/b/a");
+    assert_string_equal(t.options.v[0], "max_len=4");
+    fuzz_target_release(&t);
+    json_decref(j);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(finds_harnesses, make_dir, remove_dir),
+        cmocka_unit_test(reads_libfuzzer),
+        cmocka_unit_test(reads_reports),
+        cmocka_unit_test(tells_the_first_error),
+        cmocka_unit_test_setup_teardown(takes_what_lies_beside, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(keeps_a_corpus, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(packs_inputs, make_dir, remove_dir),
+        cmocka_unit_test(names_frames),
+        cmocka_unit_test(picks_engines),
+        cmocka_unit_test(runs_children),
+        cmocka_unit_test_setup_teardown(refuses_bad_yaml, make_dir, remove_dir),
+        cmocka_unit_test(reads_targets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

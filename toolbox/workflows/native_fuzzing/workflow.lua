@@ -1,0 +1,128 @@
+-- Builds the targets, fuzzes one after another, and makes one report of all bugs.
+--
+-- Signals: "stop" ends the fuzzing, and what was found is reported; "pause" lets the engines rest until "resume".
+
+local function names_of(targets)
+  local seen, names = {}, {}
+  for _, t in ipairs(targets) do
+    if not seen[t.name] then
+      seen[t.name] = true
+      names[#names + 1] = t.name
+    end
+  end
+  return names
+end
+
+local function notice(list, module, text)
+  list[#list + 1] = {level = "warning", kind = "partial", module = module, text = text}
+end
+
+-- A run that its own time-out closes hands over nothing: each of the targets that are left has its share of the time, and the
+-- report some of it. Gives the end of the next one, nil if there is none.
+local function share_of_time(targets_left)
+  local ends = ff.info().deadline
+  if not ends then return nil end
+  local left = ends - ff.now()
+  local for_report = math.max(2, math.min(30, left / 10))
+  return ff.now() + (left - for_report) / targets_left
+end
+
+return function(input)
+  local p = input.parameters
+  local notices = ff.array{}
+  local running, resting, stopped, paused
+
+  ff.on_signal("stop", function()
+    stopped = true
+    if running then running:cancel() end
+    if resting then resting:cancel() end
+  end)
+  ff.on_signal("pause", function()
+    paused = true
+    if running then running:cancel() end
+  end)
+
+  ff.on_signal("resume", function()
+    if resting then resting:cancel() end
+  end)
+  ff.on_query("state", function() return resting and "paused" or stopped and "stopping" or running and "fuzzing" or "working" end)
+
+  local sources
+  if p.fetch then
+    ff.progress("fetching what the build needs")
+    local fetched = ff.activity("fuzz_fetch", {}, {timeout = "1h", retry = {max = 2}, network = "full"})
+    sources = fetched.artifacts["sources.tar"]
+  end
+
+  ff.progress("building")
+  local built = ff.activity("fuzz_build",
+    {engines = p.engines, target = p.target, sanitizers = p.sanitizers, sources = sources},
+    {timeout = "2h", retry = {max = 1}})
+  for _, text in ipairs(built.summary.notes or {}) do notice(notices, "fuzz_build", text) end
+  for engine, reason in pairs(built.summary.failed or {}) do
+    notice(notices, "fuzz_build", engine .. ": " .. reason)
+  end
+
+  local findings, crashes, targets = {}, {}, {}
+  local totals = {executions = 0, crashes = 0, unique_crashes = 0, new = 0, still_there = 0, came_back = 0, fixed = 0}
+
+  local function take(name, result)
+    findings[#findings + 1] = result.findings
+    for file, ref in pairs(result.artifacts) do
+      if file:find("^corpus%-") == nil and file ~= "state.json" and file ~= "memory.tar" then crashes[name .. "/" .. file] = ref end
+    end
+    targets[name] = result.summary
+    for key in pairs(totals) do totals[key] = totals[key] + (result.summary[key] or 0) end
+    if result.status == "partial" then notice(notices, "fuzz_campaign", name .. ": " .. (result.error or "incomplete")) end
+    if result.summary.stopped_by == "engines" and result.summary.executions == 0 then
+      error(ff.error{type = "TargetFailed", message = result.error or "no engine can run the target", retryable = false})
+    end
+  end
+
+  local names = names_of(built.summary.targets)
+  for i, name in ipairs(names) do
+    if stopped then break end
+    local result
+    repeat
+      ff.progress("fuzzing " .. name)
+      paused = false
+      running = ff.start("fuzz_campaign", {
+        build = built.artifacts["build.tar"], target = name, duration = p.duration, plateau = p.plateau, jobs = p.jobs,
+        max_executions = p.max_executions, stop_at_first_crash = p.stop_at_first_crash, input_timeout = p.input_timeout,
+        memory_mb = p.memory_mb, max_len = p.max_len, minimize = p.minimize, leaks = p.leaks, rebalance = p.rebalance,
+        seed = p.seed, corpus = p.corpus,
+        ends_at = share_of_time(#names - i + 1), resume = result and result.artifacts,
+        mode = p.mode, memory = p.remember ~= false and (p.project or input.target.name) .. "/" .. name or nil,
+      }, {timeout = "365d", heartbeat = "60s", retry = {max = 1000, initial = "1s", max_interval = "5s"}})
+      result = ff.await(running)
+      running = nil
+      if paused and not stopped then
+        ff.progress("paused")
+        resting = ff.timer("365d")
+        local ok, why = pcall(ff.await, resting)
+        resting = nil
+        if ff.cancelled() then error(why) end
+      end
+    until not paused or stopped
+    take(name, result)
+  end
+
+  ff.progress("making the report")
+  local report = ff.activity("sarif_reporter", {
+    findings = ff.array(findings),
+    run = input.run,
+    target = {name = input.target.name},
+    notifications = notices,
+    modules = {"fuzz_campaign"},
+  }, {timeout = "30m"})
+
+  local summary = {targets = targets, build_system = built.summary.build_system}
+  for key, value in pairs(report.summary) do summary[key] = value end
+  for key, value in pairs(totals) do summary[key] = value end
+  local sarif
+  for file, ref in pairs(report.artifacts) do
+    if file:sub(-6) == ".sarif" then sarif = ref end
+  end
+  return {summary = summary, findings = report.findings, sarif = sarif, crashes = crashes,
+    build_log = built.artifacts["build.txt"], modules = {"fuzz_campaign"}, notifications = notices}
+end
