@@ -241,17 +241,17 @@ static void test_ends_with_the_sandbox(void **state)
     int p[2];
     char byte;
     const struct sandbox_plan plan = {.name = "wait", .builtin = "wait", .network = SANDBOX_NET_FULL};
-    assert_true(WAIT_FOR(count_pastas() == 0, 5000)); /* of the tests before */
+    assert_true(WAIT_FOR(count_pastas() == 0, 30000)); /* of the tests before */
     assert_int_equal(pipe2(p, O_CLOEXEC), 0);
     _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     assert_int_equal(sandbox_start(spawner, &plan, null, p[1], null, done, &ended, &proc, &e), 0);
     close(p[1]);
     assert_int_equal(read(p[0], &byte, 1), 1);
-    assert_int_equal(count_pastas(), 1);
+    assert_true(WAIT_FOR(count_pastas() == 1, 30000)); /* it has helpers of its own at its start */
     sandbox_kill(proc, NULL);
     while (!ended && spawner_dispatch(spawner, &e) == 0)
         os_sleep_ms(1);
-    assert_true(WAIT_FOR(count_pastas() == 0, 5000));
+    assert_true(WAIT_FOR(count_pastas() == 0, 30000));
     close(p[0]);
 }
 
