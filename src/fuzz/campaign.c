@@ -94,6 +94,7 @@ static int read_options(struct campaign *c, struct err *err)
     read_end(c);
     c->regression = strcmp(json_str(in, "mode", "fuzz"), "regression") == 0;
     c->max_executions = (uint64_t)json_i64(in, "max_executions", 0);
+    c->closing = json_flag(in, "finish", false);
     c->stop_at_crash = json_flag(in, "stop_at_first_crash", false);
     c->bounds.memory_mb = (uint64_t)json_i64(in, "memory_mb", 2048);
     c->bounds.input_bytes = (uint64_t)json_i64(in, "max_len", 0);
@@ -451,7 +452,7 @@ static int finish(struct campaign *c, struct err *err)
 {
     int64_t until = within(c, os_mono_ns() + (c->minimise_ms + 30000) * NS_PER_MS);
     bool asked = strcmp(c->stopped_by ? c->stopped_by : "", "signal") == 0;
-    while (!asked && triage_step(c) && os_mono_ns() < until)
+    while (!(c->closing ? module_stop_asked(c->ctx) : asked) && triage_step(c) && os_mono_ns() < until)
         sessions_wait(c, TICK_MS);
     triage_end(c);
     sessions_sweep(c);
@@ -495,6 +496,24 @@ void campaign_release(struct campaign *c)
     free(c->work_dir);
 }
 
+static int seed_and_fuzz(struct campaign *c, struct err *err)
+{
+    int r = take_seeds(c, err);
+    if (r == 0)
+        r = sessions_make(c, (int)json_i64(c->input, "jobs", 1), err);
+    return r < 0 ? r : fuzz(c, err);
+}
+
+/* Whoever asked it to stop got no result, because no attempt was under way: what the last one had is all that there will be. */
+static int take_over(struct campaign *c)
+{
+    uint64_t inputs = c->packs.count + (uint64_t)c->kept;
+    c->crashes = c->crashes > inputs ? c->crashes : inputs; /* those came after its last numbers */
+    c->ended_ns = c->began_ns;
+    c->stopped_by = "signal";
+    return 0;
+}
+
 static int run(struct module_ctx *ctx, struct err *err)
 {
     struct campaign *c = mem_zalloc(sizeof *c);
@@ -502,11 +521,7 @@ static int run(struct module_ctx *ctx, struct err *err)
         return err_nomem(err);
     int r = campaign_prepare(c, ctx, err);
     if (r == 0)
-        r = take_seeds(c, err);
-    if (r == 0)
-        r = sessions_make(c, (int)json_i64(c->input, "jobs", 1), err);
-    if (r == 0)
-        r = fuzz(c, err);
+        r = c->closing ? take_over(c) : seed_and_fuzz(c, err);
     if (c->stopped_by)
         r = r < 0 ? r : finish(c, err);
     campaign_release(c);
@@ -550,6 +565,9 @@ const struct module fuzz_campaign_module = {
         "\"dict\":{\"type\":\"string\",\"description\":\"of a binary: dictionary in the workspace\"},"
         "\"memory\":{\"type\":\"string\",\"description\":\"earlier runs with the same text have left their corpus\"},"
         "\"mode\":{\"type\":\"string\",\"enum\":[\"fuzz\",\"regression\"],\"default\":\"fuzz\"},"
+        "\"handover\":{\"type\":\"string\",\"description\":"
+        "\"an activity of the run with the same text that has no result hands over to this one\"},"
+        "\"finish\":{\"type\":\"boolean\",\"default\":false,\"description\":\"do not fuzz: report what was handed over\"},"
         "\"resume\":{\"type\":\"object\",\"description\":\"artifacts of a campaign that was stopped: it goes on\"},"
         "\"corpus\":{\"type\":\"object\",\"description\":\"REF of a tar with inputs\"}}}",
     .output_schema =

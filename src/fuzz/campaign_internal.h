@@ -135,6 +135,7 @@ struct campaign {
     uint64_t max_executions;
     bool stop_at_crash;
     bool stopping;
+    bool closing; /* it only reports what those before it have found */
     bool regression; /* only what is new is wanted, and only where the program has changed */
     bool affected;   /* the program is none that an earlier run had */
     bool triage_idle;

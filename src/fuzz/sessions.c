@@ -279,7 +279,7 @@ bool sessions_all_broken(const struct campaign *c)
     for (int i = 0; i < c->sessions_count; i++)
         if (!c->sessions[i].broken)
             return false;
-    return true;
+    return c->sessions_count > 0;
 }
 
 bool sessions_all_ready(const struct campaign *c)

@@ -46,7 +46,9 @@ static void activity_free(struct activity *a)
     json_decref(a->kept);
     json_decref(a->kept_files);
     json_decref(a->remembered);
+    json_decref(a->handed);
     free(a->memory);
+    free(a->handover);
     worker_artifacts_release(a->to_keep.v, a->to_keep.len);
     VEC_RELEASE(&a->to_keep);
     json_decref(a->stats);
@@ -362,6 +364,7 @@ static void on_checkpoint(void *arg, const json_t *data)
     a->unsaved = true;
     if (!a->heartbeat_out)
         save_soon(a);
+    worker_activity_keep_checkpoint(a);
 }
 
 static void on_keep(void *arg, const char *path, const char *name)

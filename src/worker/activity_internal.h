@@ -31,6 +31,10 @@ struct activity {
     json_t *kept; /* name -> REF: in the store, and in the next heartbeat */
     char *memory;       /* the owner of the pins of what it leaves to later runs; NULL: it leaves nothing */
     json_t *remembered; /* array of REFs, with paths: what earlier runs have left, and then its own; NULL: nothing */
+    char *handover;     /* the owner of the pin of what it hands over (activity_handover.c); NULL: nothing */
+    json_t *handed;     /* array of the refs there */
+    int64_t handed_number, handed_ns;
+    bool unhanded, handed_files; /* a checkpoint that is not there yet; files came after the one that is */
     json_t *kept_files; /* those of the attempt before, with the paths that the module has them at */
     struct sandbox_limits limits;
     enum sandbox_network network;
@@ -65,7 +69,7 @@ struct activity {
     /* activity_keep.c. Its output is not read while something of it is to be kept. */
     uv_work_t keep_work;
     VEC(struct artifact) to_keep, keep_now; /* by the loop; by the pool */
-    json_t *keep_done;                      /* name -> REF, null: not any more */
+    json_t *keep_all, *keep_checkpoint;     /* what is kept with those; what goes with it */
     char keep_problem[ERR_MSG_MAX];
     bool keeping, keep_unsaved;
     bool stopped, given_back;         /* with the worker */
@@ -133,6 +137,8 @@ json_t *worker_recent_json(const struct activity *a);
 
 /* activity_keep.c: files that are stored while the module runs. Loop thread. path NULL: not kept any more. */
 void worker_activity_keep(struct activity *a, const char *path, const char *name);
+/* It has a new checkpoint, which is handed over as well. */
+void worker_activity_keep_checkpoint(struct activity *a);
 /* A heartbeat was answered: what it carried is safe. */
 void worker_activity_keep_saved(struct activity *a);
 int worker_pin(struct activity *a, const char *ref, struct err *err); /* as long as the run */
@@ -148,6 +154,11 @@ void worker_artifacts_release(struct artifact *v, size_t n);
 int worker_memory_about(struct activity *a, struct err *err); /* -ERR_INVALID */
 int worker_memory_find(struct activity *a, struct err *err);
 void worker_memory_keep(struct activity *a, const char *name, const json_t *ref); /* of any file that is kept */
+/* activity_handover.c: what the activity has that takes its place. Of the pool. */
+int worker_handover_about(struct activity *a, struct err *err); /* -ERR_INVALID */
+int worker_handover_find(struct activity *a, struct err *err);
+void worker_handover_save(struct activity *a, json_t *checkpoint, json_t *kept);
+void worker_handover_over(struct activity *a); /* it has a result */
 /* activity.c */
 void worker_activity_heartbeat_now(struct activity *a);
 void worker_activity_read_on(struct activity *a);

@@ -198,6 +198,8 @@ static int make_folders(struct activity *a)
         return r;
     struct objects o = {.a = a, .dir = objects};
     r = fetch_objects(&o, a->input, 0);
+    if (r == 0)
+        r = worker_handover_find(a, &a->err);
     if (r == 0 && a->kept) {
         a->kept_files = json_deep_copy(a->kept);
         r = a->kept_files ? fetch_objects(&o, a->kept_files, 0) : err_nomem(&a->err);
@@ -307,7 +309,7 @@ void worker_activity_prepare(struct activity *a)
         worker_activity_fail(a, "ModuleNotFound", true);
         return;
     }
-    if (worker_memory_about(a, &a->err) < 0) {
+    if (worker_memory_about(a, &a->err) < 0 || worker_handover_about(a, &a->err) < 0) {
         worker_activity_fail(a, "BadInput", true);
         return;
     }
@@ -506,8 +508,10 @@ static void judge(struct activity *a)
         worker_activity_fail(a, "ModuleFailed", false);
         return;
     }
-    if (build_answer(a) == 0)
-        worker_cache_put(a);
+    if (build_answer(a) < 0)
+        return;
+    worker_cache_put(a);
+    worker_handover_over(a);
 }
 
 void worker_activity_collect(struct activity *a)

@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|stops|leaks|inputs|again|afl|bad|alone|atheris|go|builds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|bad|alone|atheris|go|builds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -176,6 +176,70 @@ def pause():
             fail(f"{doc['status']} {summary}")
         kept_bytes(lab, doc)
         ok(f"{len(doc['findings'])} findings, {summary['executions']} executions in two parts")
+
+
+def campaign_process(pid):
+    """Of the processes below pid, the one whose child is the engine."""
+    parents, until = {}, time.monotonic() + 120
+    while time.monotonic() < until:
+        engines = []
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+                if b"/libfuzzer/out/tlv\0" in (stat.parent / "cmdline").read_bytes():
+                    engines.append(int(stat.parent.name))
+            except OSError:
+                pass
+        for engine in engines:
+            above = engine
+            while above in parents and above != pid:
+                above = parents[above]
+            if above == pid:
+                return parents[engine]
+        time.sleep(0.1)
+    fail("no engine is there")
+
+
+def lose_attempt(lab, pid):
+    """Kills the campaign once it has a bug, and waits until the engine waits with the next attempt."""
+    kept = {}
+    while stats_of(lab, "p")["unique_crashes"] < 1 or "corpus-0.tar" not in kept:
+        kept = next((a.get("kept") or {} for a in lab.json("runs", "show", "p")["pending_activities"]), {})
+        time.sleep(0.3)
+    os.kill(campaign_process(pid), 9)
+    until = time.monotonic() + 120
+    while not any(a["module"] == "fuzz_campaign" and a["attempt"] == 2 for a in lab.json("runs", "show", "p")["pending_activities"]):
+        if time.monotonic() > until:
+            fail("no second attempt")
+        time.sleep(0.3)
+
+
+def between():
+    """Signals that come while the campaign waits for its next attempt: what the last one had is gone on with, and reported."""
+    for steps in (["lose", "stop"], ["lose", "pause", "resume", "lose", "pause", "stop"]):
+        with Lab() as lab:
+            shutil.copytree(SOURCE / "toolbox/workflows/native_fuzzing", lab.toolbox() / "workflows/native_fuzzing")
+            script = lab.toolbox() / "workflows/native_fuzzing/workflow.lua"
+            script.write_text(script.read_text().replace('initial = "1s", max_interval = "5s"', 'initial = "1h"'))
+            if '"1h"}}' not in script.read_text():
+                fail("the campaign's retries are not where they were")
+            p = lab.popen("--toolbox", lab.toolbox(), "run", "native_fuzzing", EXAMPLE, "--name", "p", "duration=600s", "minimize=0",
+                          "remember=false", "--json", stdout=subprocess.PIPE)
+            for step in steps:
+                if step == "lose":
+                    lose_attempt(lab, p.pid)
+                    continue
+                lab.ff("runs", "signal", "p", step, check=0)
+                if step != "stop":
+                    state_of(lab, {"pause": "paused", "resume": "fuzzing"}[step])
+            doc = json.loads(p.communicate(timeout=120)[0])
+            summary = doc["result"]["summary"]["targets"]["tlv"] if doc["status"] == "COMPLETED" else {}
+            if not bugs_of(doc) or summary["stopped_by"] != "signal" or summary["crashes"] < 1 or summary["corpus_size"] < 2:
+                fail(f"{steps}: {doc['status']} {doc.get('error')} {summary}")
+            if not all(f["evidence"]["reproduced"] for f in doc["findings"]):
+                fail(f"{steps}: {[f['title'] for f in doc['findings']]}")
+            kept_bytes(lab, doc)
+    ok("stopped and paused between two attempts")
 
 
 def stops():
@@ -660,4 +724,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

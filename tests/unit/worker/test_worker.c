@@ -163,6 +163,22 @@ static int run_remember(struct module_ctx *ctx, struct err *err)
     return r;
 }
 
+/* Says what was handed over to it; with "leave", adds to that, and has no result. */
+static int run_successor(struct module_ctx *ctx, struct err *err)
+{
+    const char *leave = json_str(module_input(ctx), "leave", NULL);
+    int64_t at = json_i64(module_checkpoint_in(ctx), "at", 0);
+    char path[4096];
+    module_summary(ctx, json_pack("{s:I, s:I}", "at", (json_int_t)at, "files", (json_int_t)json_object_size(module_kept(ctx))));
+    if (!leave)
+        return 0;
+    snprintf(path, sizeof path, "%s/file", module_scratch(ctx));
+    int r = os_write_file_atomic(path, leave, strlen(leave), 0644, err);
+    module_checkpoint(ctx, json_pack("{s:I}", "at", (json_int_t)at + 1));
+    module_keep(ctx, path, leave);
+    return r < 0 ? r : err_set(err, ERR_FAILED, "no result");
+}
+
 #define MODULE(n, f)                                                                                                   \
     static const struct module n##_module = {.name = #n, .version = "1", .description = "a test's",                    \
                                              .category = MODULE_TOOL, .input_schema = "{}", .run = f}
@@ -178,10 +194,12 @@ MODULE(litter, run_litter);
 MODULE(noise, run_noise);
 static const struct module remember_module = {.name = "remember", .version = "1", .description = "a test's",
                                               .category = MODULE_TOOL, .input_schema = "{}", .remembers = true, .run = run_remember};
+static const struct module successor_module = {.name = "successor", .version = "1", .description = "a test's",
+                                               .category = MODULE_TOOL, .input_schema = "{}", .stops = true, .run = run_successor};
 static const struct module *const modules[] = {&ok_module,       &fail_module,     &partial_module,
                                                &crash_module,    &checkpoint_module, &artifact_module,
                                                &reader_module,   &link_module,     &noise_module,    &litter_module,
-                                               &remember_module, NULL};
+                                               &remember_module, &successor_module, NULL};
 
 static int builtin(const char *name, void *arg)
 {
@@ -506,6 +524,27 @@ static void test_later_runs_remember(void **state)
     assert_int_equal(json_i64(again, "files", 0), 1); /* each takes the place of the one before */
     assert_string_equal(json_str(again, "c", ""), "three ");
     assert_string_equal(json_str(again, "none", "?"), "");
+}
+
+/* What has no result leaves all that it had to the next one of its name and its run, and to nobody else. */
+static void test_hands_over(void **state)
+{
+    static const char script[] = "return function()\n"
+                                 "  local function go(name, leave)\n"
+                                 "    local ok, r = pcall(ff.activity, 'successor', {handover = name, leave = leave}, {retry = {max = 1}})\n"
+                                 "    return ok and r.summary or nil\n"
+                                 "  end\n"
+                                 "  go('x', 'one') go('x', 'two')\n"
+                                 "  return {other = go('y'), none = go(nil), x = go('x'), after = go('x')}\nend";
+    _cleanup_json_ json_t *j = run(*state, script), *again = run(*state, script);
+    static const char *const nothing[] = {"other", "none", "after"};
+    assert_int_equal(json_i64(json_object_get(j, "x"), "at", 0), 2);
+    assert_int_equal(json_i64(json_object_get(j, "x"), "files", 0), 2);
+    for (size_t i = 0; i < ARRAY_LEN(nothing); i++) {
+        assert_int_equal(json_i64(json_object_get(j, nothing[i]), "at", -1), 0);
+        assert_int_equal(json_i64(json_object_get(j, nothing[i]), "files", -1), 0);
+    }
+    assert_int_equal(json_i64(json_object_get(again, "x"), "files", 0), 2);
 }
 
 /* Waits until something said progress: the module is at its waiting place, its checkpoint read. */
@@ -924,6 +963,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_partial_marks_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_artifacts_and_objects, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later_runs_remember, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hands_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_survives_a_lost_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_reaches_the_module, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_does_not_wait_for_a_heartbeat, setup, teardown),

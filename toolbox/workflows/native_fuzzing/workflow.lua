@@ -27,6 +27,15 @@ local function share_of_time(targets_left)
   return ff.now() + (left - for_report) / targets_left
 end
 
+-- Waits for a campaign that "stop" and "pause" may cancel. One that is cancelled while it runs gives a result; one that waits for its
+-- next attempt just then (its host was lost, say) is over without: nil.
+local function end_of(campaign, was_asked)
+  local ok, result = pcall(ff.await, campaign)
+  if ok then return result end
+  if ff.cancelled() or not was_asked() then error(result) end
+  return nil
+end
+
 return function(input)
   local p = input.parameters
   local notices = ff.array{}
@@ -83,19 +92,26 @@ return function(input)
   for i, name in ipairs(names) do
     if stopped then break end
     local result
-    repeat
-      ff.progress("fuzzing " .. name)
-      paused = false
-      running = ff.start("fuzz_campaign", {
+    local function arguments(finish)
+      return {
         build = built.artifacts["build.tar"], target = name, duration = p.duration, plateau = p.plateau, jobs = p.jobs,
         max_executions = p.max_executions, stop_at_first_crash = p.stop_at_first_crash, input_timeout = p.input_timeout,
         memory_mb = p.memory_mb, max_len = p.max_len, minimize = p.minimize, leaks = p.leaks, rebalance = p.rebalance,
         seed = p.seed, corpus = p.corpus,
-        ends_at = share_of_time(#names - i + 1), resume = result and result.artifacts,
+        ends_at = share_of_time(#names - i + 1), resume = result and result.artifacts, handover = name, finish = finish,
         mode = p.mode, memory = p.remember ~= false and (p.project or input.target.name) .. "/" .. name or nil,
-      }, {timeout = "365d", heartbeat = "60s", retry = {max = 1000, initial = "1s", max_interval = "5s"}})
-      result = ff.await(running)
+      }
+    end
+    local handed_over -- it has no result, but has left all that it had to the next one of its name
+    repeat
+      ff.progress("fuzzing " .. name)
+      paused = false
+      running = ff.start("fuzz_campaign", arguments(), {timeout = "365d", heartbeat = "60s",
+        retry = {max = 1000, initial = "1s", max_interval = "5s"}})
+      local ended = end_of(running, function() return paused or stopped end)
       running = nil
+      handed_over = ended == nil
+      result = ended or result
       if paused and not stopped then
         ff.progress("paused")
         resting = ff.timer("365d")
@@ -104,6 +120,12 @@ return function(input)
         if ff.cancelled() then error(why) end
       end
     until not paused or stopped
+    if handed_over then
+      ff.progress("taking over what was found")
+      ff.scope(function()
+        result = ff.activity("fuzz_campaign", arguments(true), {timeout = "1h", heartbeat = "60s", retry = {max = 20}})
+      end)
+    end
     take(name, result)
   end
 
