@@ -8,7 +8,6 @@
 #include "os/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,24 +34,6 @@ static char *plain_name(const char *name)
     if (!*last || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 || strlen(last) > 255)
         last = "upload";
     return mem_strdup(last);
-}
-
-static int open_nameless(const char *dir, int *ret_fd, struct err *err)
-{
-    int r = os_mkdirs(dir, 0700, err);
-    if (r < 0)
-        return r;
-    *ret_fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (*ret_fd >= 0)
-        return 0;
-    _cleanup_free_ char *path = os_path_join(dir, "upload-XXXXXX"); /* file systems that cannot */
-    if (!path)
-        return err_nomem(err);
-    *ret_fd = mkostemp(path, O_CLOEXEC);
-    if (*ret_fd < 0)
-        return err_sys(err, errno, "make a file in %s", dir);
-    unlink(path);
-    return 0;
 }
 
 int ingest_upload_new(struct store *s, const char *name, const struct ingest_options *o, struct ingest_upload **ret,
@@ -104,7 +85,7 @@ static int decide(struct ingest_upload *u, struct err *err)
     if (archive || u->options.folder) {
         u->res.kind = u->options.folder ? "folder" : "archive";
         u->named = u->named || u->options.folder;
-        int r = open_nameless(u->options.tmp_dir ? u->options.tmp_dir : "/tmp", &u->fd, err);
+        int r = os_open_nameless(u->options.tmp_dir ? u->options.tmp_dir : "/tmp", &u->fd, err);
         return r < 0 ? r : write_spool(u, u->head, u->head_len, err);
     }
     u->res.kind = "file";

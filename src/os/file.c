@@ -322,6 +322,24 @@ int os_temp_dir(const char *parent, const char *prefix, char **ret_path, struct 
     return 0;
 }
 
+int os_open_nameless(const char *dir, int *ret_fd, struct err *err)
+{
+    int r = os_mkdirs(dir, 0700, err);
+    if (r < 0)
+        return r;
+    *ret_fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*ret_fd >= 0)
+        return 0;
+    _cleanup_free_ char *path = os_path_join(dir, "nameless-XXXXXX"); /* file systems that cannot */
+    if (!path)
+        return err_nomem(err);
+    *ret_fd = mkostemp(path, O_CLOEXEC);
+    if (*ret_fd < 0)
+        return err_sys(err, errno, "make a file in %s", dir);
+    unlink(path);
+    return 0;
+}
+
 char *os_path_join(const char *a, const char *b)
 {
     size_t n = strlen(a);

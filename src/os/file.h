@@ -38,6 +38,9 @@ int os_write_file_atomic(const char *path, const void *data, size_t len, mode_t 
                          struct err *err);
 /* A new private folder "<parent>/<prefix>XXXXXX"; the path is the caller's. */
 int os_temp_dir(const char *parent, const char *prefix, char **ret_path, struct err *err);
+/* A file in a folder (made if it is missing) that has no name: it is gone when it is closed, however this process ends. Open for
+ * reading and writing. */
+int os_open_nameless(const char *dir, int *ret_fd, struct err *err);
 /* "a/b" joined with one slash; caller frees; NULL when memory is out. */
 char *os_path_join(const char *a, const char *b);
 /* The absolute path with links resolved (realpath(3)); caller frees. */

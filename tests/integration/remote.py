@@ -51,7 +51,8 @@ REFUSED = ["doctor", "worker", "serve", "init", "config", "fuzz list shop", "wor
 class Server:
     def __init__(self, lab, port=0):
         self.log = lab.dir / "serve.log"
-        self.p = lab.popen("--json", "serve", "--listen", f"127.0.0.1:{port}", stdout=subprocess.PIPE, stderr=open(self.log, "ab"))
+        self.p = lab.popen("--json", "serve", "--listen", f"127.0.0.1:{port}", stdout=subprocess.PIPE, stderr=open(self.log, "ab"),
+                           env={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16"}) # what is freed counts as gone
         text = b""
         while not text.rstrip().endswith(b"}"):
             line = self.p.stdout.readline()
@@ -60,6 +61,10 @@ class Server:
         self.url = json.loads(text)["rest"]
         self.port = int(self.url.rsplit(":", 1)[1])
         self.token = (lab.state / "token").read_text().strip()
+
+    def peak_kb(self):
+        for line in open(f"/proc/{self.p.pid}/status"):
+            if line.startswith("VmHWM"): return int(line.split()[1])
 
 
 def words(command):
@@ -323,6 +328,17 @@ def check_store(lab, server):
     if lab.ff(*S, "store", "rm", tree).returncode != lab.ff("store", "rm", tree).returncode: fail("store rm of a run's target")
     lab.ff(*S, "store", "rm", ref, check=0)
     lab.ff("store", "stat", ref, check=2)
+    # One that is far larger than what either side may hold in memory.
+    with open(lab.dir / "huge", "wb") as f:
+        for i in range(400): f.write(b"%03d" % i + b"x" * ((1 << 20) - 3))
+    ref = lab.ff("store", "put", "huge", check=0).stdout.strip()
+    before = server.peak_kb()
+    lab.ff(*S, "store", "get", ref, "-o", "back", check=0)
+    if (lab.dir / "back").stat().st_size != 400 << 20 or subprocess.run(["cmp", "back", "huge"], cwd=lab.dir).returncode: fail("store get of a large object")
+    if server.peak_kb() - before > 200 << 10: fail(f"a download of 400 MiB costs the server {server.peak_kb() - before} KiB")
+    (lab.dir / "huge").unlink()
+    (lab.dir / "back").unlink()
+    lab.ff("store", "rm", ref, check=0)
     lab.ff(*S, "runs", "delete", "second", check=0)
     lab.ff("runs", "show", "second", check=2)
     compare(lab, server, "runs delete open")

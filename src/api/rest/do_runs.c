@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define CURSOR_RUNS 1
-#define DOWNLOAD_MAX ((size_t)1 << 30)
 
 static const struct service *svc(const struct exchange *x)
 {
@@ -256,14 +255,13 @@ int do_list_artifacts(struct exchange *x, struct err *err)
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:o}", "artifacts", list), err);
 }
 
-/* The last one of that name. What a module wrote is not to be shown by a browser. */
+/* The last one of that name. */
 int do_get_artifact(struct exchange *x, struct err *err)
 {
     _cleanup_json_ json_t *list = NULL;
     const char *name = arg_text(x, "name"), *ref = NULL;
-    size_t i, len = 0;
+    size_t i;
     json_t *a;
-    char *bytes = NULL;
     int r = read_artifacts(x, &list, err);
     if (r < 0)
         return r;
@@ -274,12 +272,7 @@ int do_get_artifact(struct exchange *x, struct err *err)
         x->error_type = "ArtifactNotFound";
         return err_set(err, ERR_NOT_FOUND, "the run has no artifact '%s'", name);
     }
-    r = store_get(svc(x)->store, ref, DOWNLOAD_MAX, &bytes, &len, err);
-    if (r == 0)
-        r = reply_text(x, 200, "application/octet-stream", bytes, len, err);
-    strcpy(x->answer.header[0], "Content-Disposition");
-    strcpy(x->answer.header[1], "attachment");
-    return r;
+    return reply_object(x, ref, err);
 }
 
 /* --- changing --------------------------------------------------------------------------------------------------------- */

@@ -149,7 +149,6 @@ int do_revoke_token(struct exchange *x, struct err *err)
 /* --- the store ----------------------------------------------------------------------------------------------------- */
 
 #define CURSOR_STORE 3
-#define DOWNLOAD_MAX ((size_t)1 << 30)
 
 struct listing {
     json_t *list;
@@ -200,14 +199,7 @@ int do_show_object(struct exchange *x, struct err *err)
 
 int do_get_object(struct exchange *x, struct err *err)
 {
-    char *bytes = NULL;
-    size_t len;
-    int r = store_get(x->svc.store, arg_text(x, "object"), DOWNLOAD_MAX, &bytes, &len, err);
-    if (r == 0)
-        r = reply_text(x, 200, "application/octet-stream", bytes, len, err);
-    strcpy(x->answer.header[0], "Content-Disposition");
-    strcpy(x->answer.header[1], "attachment");
-    return r;
+    return reply_object(x, arg_text(x, "object"), err);
 }
 
 int do_delete_object(struct exchange *x, struct err *err)

@@ -1,5 +1,5 @@
 /* The parts of the server: its table (api.c), connections and requests (server.c), bodies (body.c), threads that may block
- * (jobs.c), answers (reply.c), streams (stream.c, socket.c), and what each route does (do_*.c). */
+ * (jobs.c), answers (reply.c, download.c), streams (stream.c, socket.c), and what each route does (do_*.c). */
 #ifndef FF_API_REST_REST_INTERNAL_H
 #define FF_API_REST_REST_INTERNAL_H
 
@@ -121,6 +121,8 @@ const char *request_header(const struct exchange *x, const char *name);
 int reply_json(struct exchange *x, int status, json_t *j, struct err *err);
 int reply_text(struct exchange *x, int status, const char *type, char *text, size_t len, struct err *err);
 int reply_message(struct exchange *x, const char *run_id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The bytes of an object, for a file: nothing of it is to be shown by a browser. */
+int reply_object(struct exchange *x, const char *ref, struct err *err);
 /* Makes an error the answer. */
 void reply_error(struct exchange *x, const struct err *why);
 /* A 422 that names the field. */
