@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/app.h"
-#include "cli/run_refs.h"
+#include "cli/housekeeping.h"
 #include "cli/store_open.h"
 #include "cli/table.h"
 #include "cli/term.h"
@@ -204,75 +204,67 @@ static int rm(struct app *app, const struct args *a)
 static int gc(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    struct store_gc_result g;
+    _cleanup_json_ json_t *doc = NULL;
     const char *grace = args_get(a, "grace");
-    bool dry = args_has(a, "dry-run");
     int64_t grace_ms;
     int r = units_parse_duration_ms(grace ? grace : GRACE_DEFAULT, &grace_ms, &err);
     if (r < 0)
         err_wrap(&err, "--grace");
     if (r == 0)
-        r = app_open(app, APP_STORE, &err);
-    if (r == 0)
-        r = store_gc(app->store, grace_ms, dry, &g, &err);
+        r = housekeeping_ask(app, APP_STORE, HOUSE_GC,
+                             json_pack("{s:b, s:I}", "dry_run", args_has(a, "dry-run"), "grace_ms", (json_int_t)grace_ms), &doc,
+                             &err);
     if (r < 0)
         return app_fail(app, &err);
     if (app->json) {
-        app_print_json(app, json_pack("{s:b, s:I, s:I, s:I, s:I}", "dry_run", dry, "objects_kept",
-                                      (json_int_t)g.objects_kept, "objects_removed", (json_int_t)g.objects_removed,
-                                      "chunks_removed", (json_int_t)g.chunks_removed, "bytes_freed",
-                                      (json_int_t)g.bytes_freed));
+        app_print_json(app, TAKE_PTR(doc));
         return EXIT_OK;
     }
     char size[32];
-    printf("%s %llu objects and %llu chunks, %s; %llu objects stay\n", dry ? "would remove" : "removed",
-           (unsigned long long)g.objects_removed, (unsigned long long)g.chunks_removed,
-           units_format_size(g.bytes_freed, size, sizeof size), (unsigned long long)g.objects_kept);
+    printf("%s %lld objects and %lld chunks, %s; %lld objects stay\n",
+           json_flag(doc, "dry_run", false) ? "would remove" : "removed", (long long)json_i64(doc, "objects_removed", 0),
+           (long long)json_i64(doc, "chunks_removed", 0),
+           units_format_size((uint64_t)json_i64(doc, "bytes_freed", 0), size, sizeof size),
+           (long long)json_i64(doc, "objects_kept", 0));
     return EXIT_OK;
 }
 
-struct damage {
-    struct app *app;
-    json_t *list, *missing;
-};
-
-static void on_bad(void *arg, const char *ref, const char *why)
+static void print_objects(const char *what, const json_t *list)
 {
-    struct damage *d = arg;
-    if (d->app->json) {
-        json_array_append_new(d->list, json_pack("{s:s, s:s}", "ref", ref, "reason", why));
-        return;
+    size_t i;
+    json_t *o;
+    json_array_foreach(list, i, o) {
+        printf("%s%s%s  %s  ", term_red(), what, term_off(), json_str(o, "ref", ""));
+        term_text(stdout, json_str(o, "reason", ""));
+        putchar('\n');
     }
-    printf("%sdamaged%s  %s  ", term_red(), term_off(), ref);
-    term_text(stdout, why);
-    putchar('\n');
 }
 
-static void on_missing(void *arg, const char *ref, const char *why)
+static void print_examined(const json_t *doc)
 {
-    struct damage *d = arg;
-    if (d->app->json) {
-        json_array_append_new(d->missing, json_pack("{s:s, s:s}", "ref", ref, "reason", why));
-        return;
-    }
-    printf("%smissing%s  %s  ", term_red(), term_off(), ref);
-    term_text(stdout, why);
-    putchar('\n');
+    char size[32];
+    long long bad = json_i64(doc, "bad_objects", 0), missing = json_i64(doc, "missing_objects", 0);
+    print_objects("damaged", json_object_get(doc, "damaged"));
+    print_objects("missing", json_object_get(doc, "missing"));
+    printf("%lld objects in %lld chunks, %s: %s%lld damaged%s\n", (long long)json_i64(doc, "objects", 0),
+           (long long)json_i64(doc, "chunks", 0), units_format_size((uint64_t)json_i64(doc, "bytes", 0), size, sizeof size),
+           bad ? term_red() : term_green(), bad, term_off());
+    if (json_flag(doc, "refs_checked", false))
+        printf("%lld runs and their pins refer to %lld objects: %s%lld missing%s\n", (long long)json_i64(doc, "runs", 0),
+               (long long)json_i64(doc, "refs", 0), missing ? term_red() : term_green(), missing, term_off());
+    if (bad)
+        fprintf(stderr, "    damaged bytes cannot be mended, but putting the same ones again restores an object\n");
 }
 
-/* Opens the store, and what says which objects there should be. What others can read of the runs of a
- * bucket, this state may know nothing of; and objects expire there. */
-static int open_to_verify(struct app *app, bool *ret_refs, struct err *err)
+/* The engine says which objects there should be. */
+static int open_runs(struct app *app, struct err *err)
 {
     _cleanup_free_ char *db = os_path_join(app->state_dir, "state.db");
+    struct err e = {0};
     if (!db)
         return err_nomem(err);
-    int r = app_open(app, APP_STORE, err);
-    *ret_refs = strcmp(config_get(&app->config, CONFIG_store), "local") == 0;
-    if (r < 0 || !*ret_refs || !os_exists(db) || strcmp(config_get(&app->config, CONFIG_engine), "embedded") != 0)
-        return r;
-    struct err e = {0};
-    if (app_open(app, APP_ENGINE, &e) < 0)
+    if (strcmp(config_get(&app->config, CONFIG_store), "local") == 0 && os_exists(db) &&
+        strcmp(config_get(&app->config, CONFIG_engine), "embedded") == 0 && app_open(app, APP_ENGINE, &e) < 0)
         fprintf(stderr, "ff: what runs refer to is not checked: %s\n", e.msg);
     return 0;
 }
@@ -280,37 +272,20 @@ static int open_to_verify(struct app *app, bool *ret_refs, struct err *err)
 static int verify(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    struct store_verify_result v;
-    struct run_refs_result refs = {0};
-    struct damage d = {.app = app, .list = json_array(), .missing = json_array()};
-    bool with_refs = false;
-    int r = open_to_verify(app, &with_refs, &err);
+    _cleanup_json_ json_t *doc = NULL;
+    int r = app_open(app, APP_STORE, &err);
+    if (r == 0 && !app->remote)
+        r = open_runs(app, &err);
     if (r == 0)
-        r = store_verify(app->store, on_bad, &d, &v, &err);
-    if (r == 0 && with_refs)
-        r = run_refs_check(app, on_missing, &d, &refs, &err);
-    if (r == 0 && app->json) {
-        app_print_json(app, json_pack("{s:I, s:I, s:I, s:I, s:O, s:I, s:I, s:O}", "objects", (json_int_t)v.objects, "chunks",
-                                      (json_int_t)v.chunks, "bytes", (json_int_t)v.bytes, "bad_objects",
-                                      (json_int_t)v.bad_objects, "damaged", d.list, "runs", (json_int_t)refs.runs, "refs",
-                                      (json_int_t)refs.refs, "missing", d.missing));
-    } else if (r == 0) {
-        char size[32];
-        printf("%llu objects in %llu chunks, %s: %s%llu damaged%s\n", (unsigned long long)v.objects,
-               (unsigned long long)v.chunks, units_format_size(v.bytes, size, sizeof size),
-               v.bad_objects ? term_red() : term_green(), (unsigned long long)v.bad_objects, term_off());
-        if (with_refs)
-            printf("%llu runs and their pins refer to %llu objects: %s%llu missing%s\n", (unsigned long long)refs.runs,
-                   (unsigned long long)refs.refs, refs.missing ? term_red() : term_green(),
-                   (unsigned long long)refs.missing, term_off());
-        if (v.bad_objects)
-            fprintf(stderr, "    damaged bytes cannot be mended, but putting the same ones again restores an object\n");
-    }
-    json_decref(d.list);
-    json_decref(d.missing);
+        r = housekeeping_ask(app, 0, HOUSE_VERIFY, json_object(), &doc, &err);
     if (r < 0)
         return app_fail(app, &err);
-    return v.bad_objects || refs.missing ? EXIT_ENVIRONMENT : EXIT_OK;
+    bool whole = !json_i64(doc, "bad_objects", 0) && !json_i64(doc, "missing_objects", 0);
+    if (app->json)
+        app_print_json(app, TAKE_PTR(doc));
+    else
+        print_examined(doc);
+    return whole ? EXIT_OK : EXIT_ENVIRONMENT;
 }
 
 /* --- other places --------------------------------------------------------------------------------------- */
@@ -374,6 +349,23 @@ static int rekey(struct app *app, const struct args *a)
     else
         printf("%llu packs were written anew\n", (unsigned long long)packs);
     return EXIT_OK;
+}
+
+struct damage {
+    struct app *app;
+    json_t *list;
+};
+
+static void on_bad(void *arg, const char *ref, const char *why)
+{
+    struct damage *d = arg;
+    if (d->app->json) {
+        json_array_append_new(d->list, json_pack("{s:s, s:s}", "ref", ref, "reason", why));
+        return;
+    }
+    printf("%sdamaged%s  %s  ", term_red(), term_off(), ref);
+    term_text(stdout, why);
+    putchar('\n');
 }
 
 static void show_progress(void *arg, const struct store_migrate_result *m)
@@ -471,11 +463,13 @@ static const struct command c_rm = {
     .min_args = 1, .max_args = 1, .run = rm,
 };
 static const struct command c_gc = {
+    .remote = true,
     .name = "gc", .summary = "Remove what no run and no pin keeps", .usage = "[--dry-run] [--grace TIME]",
     .details = "Safe while runs are going on, also those of other processes.",
     .examples = "  ff store gc --dry-run\n  ff store gc --grace 10m", .opts = gc_opts, .run = gc,
 };
 static const struct command c_verify = {
+    .remote = true,
     .name = "verify", .summary = "Read every object and check it, and that what runs refer to is there",
     .usage = "", .details = "Exit status 5 if anything is damaged or missing.", .examples = "  ff store verify", .run = verify,
 };

@@ -3,12 +3,11 @@
 #include "base/cleanup.h"
 #include "base/units.h"
 #include "api/client/remote.h"
-#include "cli/app.h"
+#include "cli/housekeeping.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "cli/tokens.h"
 #include "codec/json.h"
-#include "os/clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -206,49 +205,22 @@ const struct command cmd_token = {
 
 /* --- audit -------------------------------------------------------------------------------------------------- */
 
-struct audit_filter {
-    const char *who, *action, *name_space;
-    int64_t last; /* entries */
-    json_t *found;
-};
-
-static bool fits(const struct audit_filter *f, const json_t *e)
-{
-    const json_t *who = json_object_get(e, "who");
-    if (f->who && strcmp(f->who, json_str(who, "name", "")) != 0 && strcmp(f->who, json_str(who, "id", "")) != 0)
-        return false;
-    if (f->action && strncmp(json_str(e, "action", ""), f->action, strlen(f->action)) != 0)
-        return false;
-    return !f->name_space || strcmp(json_str(e, "namespace", ""), f->name_space) == 0;
-}
-
-static int collect(void *arg, json_t *entry, struct err *err)
-{
-    struct audit_filter *f = arg;
-    if (!fits(f, entry))
-        return 0;
-    if (json_array_append(f->found, entry) < 0)
-        return err_nomem(err);
-    if (json_array_size(f->found) > (size_t)f->last)
-        json_array_remove(f->found, 0);
-    return 0;
-}
-
 static int audit(struct app *app, const struct args *a)
 {
     struct err err = {0};
     const char *limit = args_get(a, "limit");
     char *end = (char *)"";
-    _cleanup_json_ json_t *found = json_array();
-    struct audit_filter f = {.who = args_get(a, "who"), .action = args_get(a, "action"), .name_space = args_get(a, "namespace"),
-                             .last = limit ? strtoll(limit, &end, 10) : 50, .found = found};
-    if (f.last < 1 || f.last > 1000000 || *end)
+    _cleanup_json_ json_t *doc = NULL;
+    int64_t last = limit ? strtoll(limit, &end, 10) : 50;
+    if (last < 1 || last > 1000000 || *end)
         return app_usage(app, "--limit takes a number from 1 to 1000000");
-    int r = found ? audit_read(app->state_dir, collect, &f, &err) : err_nomem(&err);
+    json_t *q = json_pack("{s:s*, s:s*, s:s*, s:I}", "who", args_get(a, "who"), "action", args_get(a, "action"), "namespace",
+                          args_get(a, "namespace"), "limit", (json_int_t)last);
+    int r = q ? housekeeping_ask(app, 0, HOUSE_AUDIT, q, &doc, &err) : err_set(&err, ERR_INVALID, "no text that could be there");
     if (r < 0)
         return app_fail(app, &err);
     if (app->json) {
-        app_print_json(app, json_pack("{s:O}", "entries", found));
+        app_print_json(app, TAKE_PTR(doc));
         return EXIT_OK;
     }
     static const char *const heads[] = {"TIME", "WHO", "ROLE", "VIA", "ACTION", "NAMESPACE", "OUTCOME", "SUBJECT", NULL};
@@ -256,7 +228,7 @@ static int audit(struct app *app, const struct args *a)
     size_t i;
     json_t *e;
     table_init(&t, heads);
-    json_array_foreach(found, i, e) {
+    json_array_foreach(json_object_get(doc, "entries"), i, e) {
         const json_t *who = json_object_get(e, "who");
         table_addf(&t, "", "%.19s", json_str(e, "time", "damaged"));
         table_add(&t, "", json_str(who, "name", NULL));
@@ -280,6 +252,7 @@ static const struct opt audit_options[] = {
 };
 
 const struct command cmd_audit = {
+    .remote = true,
     .name = "audit",
     .summary = "Who changed what, and when",
     .usage = "[options]",

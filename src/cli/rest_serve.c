@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cmd_status.h"
+#include "cli/housekeeping.h"
 #include "cli/share.h"
 #include "cli/target.h"
 #include "cli/tokens.h"
@@ -31,6 +32,7 @@ struct rest_serve {
     struct mcp_http *mcp_http;
     struct rest_mount mounts[2]; /* ended by an empty one */
     bool insecure_loopback, json_log;
+    atomic_bool stopping;
     char *upload_dir;
     void (*next)(void *arg, const struct worker_event *e);
     void *next_arg;
@@ -119,6 +121,12 @@ static int do_token(void *arg, enum token_verb verb, const json_t *q, json_t **r
     return tokens_do(s->app, s->access, verb, q, ret, err);
 }
 
+static int keep_house(void *arg, const struct service *svc, enum house_verb verb, const json_t *q, json_t **ret, struct err *err)
+{
+    struct rest_serve *s = arg;
+    return housekeeping_do(s->app, svc, verb, q, &s->stopping, ret, err);
+}
+
 static int show_status(void *arg, const char *name_space, json_t **ret, struct err *err)
 {
     struct rest_serve *s = arg;
@@ -182,6 +190,7 @@ static int start(struct rest_serve *s, struct app *app, const struct rest_serve_
                              .slots = slots,
                              .status = show_status,
                              .tokens = do_token,
+                             .house = keep_house,
                              .answered = log_answered,
                              .open = o->insecure_loopback,
                              .tls = o->tls,
@@ -233,6 +242,7 @@ void rest_serve_stop(struct rest_serve *s, struct app *app)
 {
     if (!s)
         return;
+    atomic_store(&s->stopping, true);
     if (s->mcp_http)
         mcp_http_stop(s->mcp_http);
     rest_stop(TAKE_PTR(s->rest), GRACE_MS);

@@ -1,6 +1,7 @@
 #include "cli/run_refs.h"
 
 #include "base/map.h"
+#include "cli/engine_open.h"
 #include "cli/namespaces.h"
 #include "codec/json.h"
 #include "codec/pbwalk.h"
@@ -143,7 +144,7 @@ int run_refs_check(struct app *app, void (*missing)(void *arg, const char *ref, 
 {
     struct check c = {.app = app, .missing = missing, .arg = arg, .res = ret};
     *ret = (struct run_refs_result){0};
-    int r = app->engine ? namespaces_each(app, look_in_runs, &c, err) : 0;
+    int r = app->engine && !engine_is_temporal(app) ? namespaces_each(app, look_in_runs, &c, err) : 0;
     if (r == 0)
         r = store_each_pin(app->store, look_at_pin, &c, err);
     map_release(&c.seen);

@@ -9,7 +9,7 @@ struct run_refs_result {
 };
 
 /* Looks for each object that a history or a pin names. missing is called once for each that is not in
- * the store. Needs the store; and the engine, without which (NULL) pins alone are looked at. */
+ * the store. Needs the store; and the embedded engine, without which (NULL, or a cluster) pins alone are looked at. */
 int run_refs_check(struct app *app, void (*missing)(void *arg, const char *ref, const char *why), void *arg,
                    struct run_refs_result *ret, struct err *err);
 

@@ -112,8 +112,9 @@ struct store_verify_result {
  * is wrong. 0 for a store without such a file. */
 int store_check_index(struct store *s, struct err *err);
 /* Reads everything; bad is called for each damaged or incomplete object. Damaged chunks are set
- * aside, so that putting the same bytes again mends what needs them. */
-int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why),
+ * aside, so that putting the same bytes again mends what needs them. stopped (or NULL) is asked before each
+ * object; true: -ERR_CANCELLED. */
+int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why), bool (*stopped)(void *arg),
                  void *arg, struct store_verify_result *ret, struct err *err);
 
 #endif

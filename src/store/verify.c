@@ -18,6 +18,7 @@ struct verify {
     struct codec *codec;
     struct digest_set good, bad; /* chunks that were read */
     void (*report)(void *arg, const char *ref, const char *why);
+    bool (*stopped)(void *arg);
     void *arg;
     struct store_verify_result *res;
 };
@@ -88,6 +89,8 @@ static int verify_one(void *arg, const struct blob_info *info, struct err *err)
     struct verify *v = arg;
     struct digest d;
     struct err e = {0};
+    if (v->stopped && v->stopped(v->arg))
+        return err_set(err, ERR_CANCELLED, "cancelled");
     if (strlen(info->name) != 2 + DIGEST_HEX || !digest_from_hex(info->name + 2, &d))
         return 0;
     int r = verify_object(v, &d, &e);
@@ -106,10 +109,10 @@ static int verify_one(void *arg, const struct blob_info *info, struct err *err)
     return 0;
 }
 
-int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why),
+int store_verify(struct store *s, void (*bad)(void *arg, const char *ref, const char *why), bool (*stopped)(void *arg),
                  void *arg, struct store_verify_result *ret, struct err *err)
 {
-    struct verify v = {.s = s, .report = bad, .arg = arg, .res = ret};
+    struct verify v = {.s = s, .report = bad, .stopped = stopped, .arg = arg, .res = ret};
     *ret = (struct store_verify_result){0};
     v.codec = codec_take(s);
     int r = v.codec ? s->be->ops->list(s->be, "o/", verify_one, &v, err) : err_nomem(err);

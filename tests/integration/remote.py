@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The same commands on a state and through its server: what they print and how they end must be the same. And a server that is slow,
 # hostile, or gone in the middle.
-import http.server, pathlib, re, socket, struct, sys, threading
+import http.server, pathlib, re, socket, sqlite3, struct, sys, threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -45,7 +45,7 @@ READ = ["runs list", "runs list --status completed", "runs list -n 1", "runs lis
         "workflow list", "workflow info talks", "workflow info security_assessment", "workflow params talks", "workflow info nosuch",
         "workflow info broken", "module list", "module list --category fuzzer", "module info talk", "module info nosuch", "workers list",
         "status", "runs cancel first", "runs terminate first --reason why", "runs signal first go 1", "workflow history -n 2"]
-REFUSED = ["doctor", "worker", "serve", "init", "config", "fuzz list shop", "workflow new x", "workflow validate", "store verify", "mcp"]
+REFUSED = ["doctor", "worker", "serve", "init", "config", "fuzz list shop", "workflow new x", "workflow validate", "store rekey", "mcp"]
 
 
 class Server:
@@ -345,6 +345,53 @@ def check_store(lab, server):
     compare(lab, server, "runs delete nosuch")
 
 
+def check_house(lab, server):
+    """Garbage, damage, old runs and the audit log; each change by an admin alone, and written down."""
+    S = ("--server", server.url)
+    for i in range(3): lab.ff(*S, "run", "talks", "shop", "n=%d" % i, "--name", "old%d" % i, "-q", check=0)
+    for command in ("store gc --dry-run --grace 0s", "store gc --dry-run", "store gc --grace never", "store verify", "clean --dry-run --older-than 0s", "clean --dry-run",
+                    "clean --older-than never"):
+        compare(lab, server, command)
+        compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    (lab.dir / "bytes").write_bytes(os.urandom(1 << 20))
+    kept, lost = [lab.ff("store", "put", f, check=0).stdout.strip() for f in ("bytes", "shop/a.py")]
+    lab.ff("store", "rm", lost, check=0)
+    d = lab.json(*S, "store", "gc", "--grace", "0s")
+    if d["dry_run"] or not d["objects_kept"]: fail(f"store gc: {d}")
+    if lab.json("store", "gc", "--dry-run", "--grace", "0s")["objects_removed"]: fail("store gc through the server has left something")
+    lab.ff("store", "stat", kept, check=0)
+    # What a pin names is gone: that is found, and ends as it does here.
+    index = sqlite3.connect(lab.state / "store" / "index.db")
+    index.execute("DELETE FROM blob WHERE name = ?", ("o/" + kept.split(":")[1],))
+    index.commit()
+    if compare(lab, server, "store verify").returncode != 5 or "missing" not in lab.ff(*S, "store", "verify").stdout: fail("store verify of what is missing")
+    if [m["ref"] for m in json.loads(compare(lab, server, "--json store verify").stdout)["missing"]] != [kept]: fail("store verify names something else")
+    lab.ff("store", "put", "bytes", check=0)
+    # Old runs, with what a server keeps of them.
+    if not lab.ff(*S, "monitor", "stats", "old2", "--once", check=0).stdout: fail("old2 has no statistics")
+    d = lab.json(*S, "clean", "--older-than", "0s")
+    if not {"old0", "old1", "old2"} <= {r["run_id"] for r in d["removed"]}: fail(f"clean: {d}")
+    if {r["status"] for r in lab.json("runs", "list")["runs"]} != {"RUNNING"} or not runs_of(lab, "open"): fail("clean: what is left")
+    lab.ff(*S, "run", "talks", "shop", "n=0", "--name", "old2", "-q", check=0)
+    if lab.ff(*S, "monitor", "stats", "old2", "--once", check=0).stdout: fail("the events of a run that was removed are those of the next of its name")
+    lab.ff(*S, "runs", "delete", "old2", check=0)
+    lab.ff(*S, "run", "talks", "shop", "n=0", "--name", "stays", "-q", check=0)
+    lab.ff(*S, "store", "verify", check=0)
+    for args in ((), ("--action", "store."), ("--action", "run.clean", "-n", "1"), ("--who", "owner"), ("--who", "nobody"), ("--namespace", "default")):
+        compare(lab, server, " ".join(("audit", *args)))
+        compare(lab, server, " ".join(("--json audit", *args)), ("stdout", "returncode"))
+    seen = {e["action"] for e in lab.json("audit", "--who", "owner", "-n", "1000")["entries"]}
+    if not {"store.gc", "store.verify", "run.clean"} <= seen: fail(f"audit: {seen}")
+    operator = lab.ff("token", "create", "--role", "operator", "-q", check=0).stdout.strip()
+    admin = lab.ff("token", "create", "--role", "admin", "--namespace", "team-b", "-q", check=0).stdout.strip()
+    for command, codes in (("store gc", (5, 5)), ("store verify", (5, 5)), ("audit", (5, 5)), ("clean --older-than 0s", (5, 0))):
+        for token, code in zip((operator, admin), codes):
+            p = lab.ff(*S, *command.split(), env={"FF_SERVER_TOKEN": token})
+            if p.returncode != code: fail(f"{command}: {p.returncode}, wanted {code}: {p.stderr}")
+    if not runs_of(lab, "stays"): fail("an admin of another namespace removes runs of this one")
+    if not [e for e in lab.json("audit", "--action", "store.gc")["entries"] if e["outcome"] == "denied"]: fail("what was refused is not in the audit log")
+
+
 def until(what, test, seconds=60):
     end = time.time() + seconds
     while not (x := test()):
@@ -483,6 +530,7 @@ def main():
         check_admin(lab, server)
         check_runs(lab, server)
         check_signals(lab, server)
+        check_house(lab, server)
         check_faults(lab, server)
         check_hostile(lab)
     ok("the same through a server")

@@ -531,6 +531,61 @@ int client_tokens(struct client *c, enum token_verb verb, const json_t *q, json_
     return r;
 }
 
+/* --- keeping house ------------------------------------------------------------------------------------------------------ */
+
+/* Each object of the list has these texts, fit to be printed. */
+static bool list_has(const json_t *list, const char *first, const char *second)
+{
+    size_t i;
+    json_t *j;
+    bool ok = json_is_array(list);
+    json_array_foreach(list, i, j)
+        ok = ok && document_word(j, first) && (!second || document_word(j, second));
+    return ok;
+}
+
+static bool house_ok(enum house_verb verb, const json_t *doc)
+{
+    switch (verb) {
+    case HOUSE_GC: return json_is_integer(json_object_get(doc, "objects_removed"));
+    case HOUSE_VERIFY: return list_has(json_object_get(doc, "damaged"), "ref", NULL) &&
+                              list_has(json_object_get(doc, "missing"), "ref", NULL) &&
+                              json_is_integer(json_object_get(doc, "bad_objects")) &&
+                              json_is_integer(json_object_get(doc, "missing_objects"));
+    case HOUSE_CLEAN: return list_has(json_object_get(doc, "removed"), "run_id", "workflow");
+    case HOUSE_AUDIT: return json_is_array(json_object_get(doc, "entries"));
+    }
+    return false;
+}
+
+int client_housekeeping(struct client *c, enum house_verb verb, const json_t *q, json_t **ret, struct err *err)
+{
+    static const char *const fields[] = {"who", "action", "namespace"};
+    struct strbuf path = STRBUF_INIT_MAX(PATH_BYTES_MAX);
+    struct client_call call = {.lasts = true};
+    if (verb == HOUSE_AUDIT) {
+        put_path(&path, "audit", "");
+        for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+            put_field(&path, fields[i], json_str(q, fields[i], NULL));
+        put_number(&path, "limit", json_i64(q, "limit", 50));
+    } else {
+        call.method = "POST";
+        call.body = verb == HOUSE_VERIFY ? NULL : q;
+        put_path(&path, verb == HOUSE_CLEAN ? "clean" : "store",
+                 verb == HOUSE_GC ? "gc" : verb == HOUSE_VERIFY ? "verify" : "", "");
+    }
+    int r = strbuf_check(&path, err);
+    call.path = strbuf_str(&path);
+    if (r == 0)
+        r = client_call(c, &call, ret, err);
+    strbuf_release(&path);
+    if (r < 0 || house_ok(verb, *ret))
+        return r;
+    json_decref(*ret);
+    *ret = NULL;
+    return not_ours(c, err);
+}
+
 /* --- suppressions ------------------------------------------------------------------------------------------------------- */
 
 int client_suppressions(struct client *c, json_t **ret, struct err *err)

@@ -41,6 +41,7 @@ struct client_call {
     const char *key;    /* the same one again does nothing new; NULL: none */
     int64_t patience_ms; /* a server that is gone is asked again for so long */
     size_t max;         /* bytes of the answer; 0: the default */
+    bool lasts;         /* it answers when its work is done, however long that takes */
     /* Where the bytes of an answer go that is no document; NULL: it is one. A negative answer is the result. */
     int (*take)(void *arg, const void *data, size_t len, struct err *err);
     void *arg;

@@ -244,7 +244,7 @@ static void set_request(struct receiver *x, const char *url, const char *body, s
     lib.curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     lib.curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
     lib.curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    lib.curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, x->t->last_event_id ? STREAM_STALL_S : STALL_S);
+    lib.curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, q->lasts ? 0L : x->t->last_event_id ? STREAM_STALL_S : STALL_S);
     lib.curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     lib.curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
     lib.curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);

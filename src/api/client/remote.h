@@ -37,6 +37,8 @@ int client_object_remove(struct client *c, const char *ref, struct err *err);
 int client_series(struct client *c, const char *id, json_t **ret, struct err *err);
 /* q and *ret as the REST routes have them. */
 int client_tokens(struct client *c, enum token_verb verb, const json_t *q, json_t **ret, struct err *err);
+/* The same, documents as in cli/housekeeping.h. */
+int client_housekeeping(struct client *c, enum house_verb verb, const json_t *q, json_t **ret, struct err *err);
 int client_suppressions(struct client *c, json_t **ret, struct err *err);
 int client_suppress(struct client *c, const json_t *entries, struct err *err);
 int client_unsuppress(struct client *c, const char *what, size_t *ret_removed, struct err *err);

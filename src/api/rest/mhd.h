@@ -10,10 +10,10 @@
 
 #define MHD_CALLS(X) \
     X(MHD_add_response_header) X(MHD_create_response_from_buffer) X(MHD_create_response_from_callback)                  \
-    X(MHD_create_response_from_fd64) X(MHD_create_response_for_upgrade) X(MHD_destroy_response) X(MHD_get_connection_info) X(MHD_get_connection_values)  \
-    X(MHD_get_daemon_info) X(MHD_lookup_connection_value) X(MHD_queue_response) X(MHD_quiesce_daemon)                   \
-    X(MHD_resume_connection) X(MHD_set_connection_option) X(MHD_start_daemon) X(MHD_stop_daemon)                        \
-    X(MHD_suspend_connection) X(MHD_upgrade_action)
+    X(MHD_create_response_from_fd64) X(MHD_create_response_for_upgrade) X(MHD_destroy_response)                         \
+    X(MHD_get_connection_info) X(MHD_get_connection_values) X(MHD_get_daemon_info) X(MHD_lookup_connection_value)       \
+    X(MHD_queue_response) X(MHD_quiesce_daemon) X(MHD_resume_connection) X(MHD_set_connection_option)                   \
+    X(MHD_start_daemon) X(MHD_stop_daemon) X(MHD_suspend_connection) X(MHD_upgrade_action)
 
 #define WSLAY_CALLS(X) \
     X(wslay_event_config_set_max_recv_msg_length) X(wslay_event_context_free) X(wslay_event_context_server_init)         \

@@ -82,6 +82,8 @@ struct rest_options {
     void (*slots)(void *arg, int *ret_all, int *ret_busy); /* for metrics: of this process's workers; NULL: none */
     /* What `ff token` does: documents of cli/tokens.h. */
     int (*tokens)(void *arg, enum token_verb verb, const json_t *q, json_t **ret, struct err *err);
+    /* What keeps house: documents of cli/housekeeping.h, for the caller's service. */
+    int (*house)(void *arg, const struct service *svc, enum house_verb verb, const json_t *q, json_t **ret, struct err *err);
     uint64_t upload_max_bytes;
     struct rpc_tls tls; /* files; a renewed certificate counts from the next handshake on */
     struct access *access; /* for sessions of browsers */

@@ -52,6 +52,8 @@ struct service {
 
 /* What can be done with tokens, also through a server. */
 enum token_verb { TOKEN_LIST, TOKEN_CREATE, TOKEN_REVOKE };
+/* What keeps house, also through a server. */
+enum house_verb { HOUSE_GC, HOUSE_VERIFY, HOUSE_CLEAN, HOUSE_AUDIT };
 
 static inline int service_admit(const struct service *svc, uint64_t bytes, struct err *err)
 {

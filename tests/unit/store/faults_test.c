@@ -186,7 +186,7 @@ static int try_gc(struct fixture *f)
 static int try_verify(struct fixture *f)
 {
     struct store_verify_result res;
-    int r = store_verify(f->s, NULL, NULL, &res, NULL);
+    int r = store_verify(f->s, NULL, NULL, NULL, &res, NULL);
     return r;
 }
 
@@ -288,7 +288,7 @@ static void each_failure(struct fixture *f, bool memory, int errnum)
         assert_true(n > (f->local || memory ? 1 : 0));
     }
     struct store_verify_result res;
-    assert_ok(store_verify(f->s, NULL, NULL, &res, err));
+    assert_ok(store_verify(f->s, NULL, NULL, NULL, &res, err));
     assert_int_equal(res.bad_objects, 0);
 }
 
@@ -355,7 +355,7 @@ static size_t check_acknowledged(const char *dir, int fd)
         assert_memory_equal(got, data, len);
         n++;
     }
-    assert_ok(store_verify(s, NULL, NULL, &res, err));
+    assert_ok(store_verify(s, NULL, NULL, NULL, &res, err));
     assert_int_equal(res.bad_objects, 0);
     _cleanup_free_ char *tmp = os_path_join(dir, "tmp");
     DIR *d = opendir(tmp);

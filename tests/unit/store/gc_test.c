@@ -322,7 +322,7 @@ static void test_failed_upload(void **state)
     assert_ok(tree_builder_finish(other, &ref, err));
     tree_builder_free(other);
     struct store_verify_result v;
-    assert_ok(store_verify(f->s, NULL, NULL, &v, err));
+    assert_ok(store_verify(f->s, NULL, NULL, NULL, &v, err));
     assert_int_equal(v.bad_objects, 0);
 }
 
@@ -629,7 +629,7 @@ static void test_damage(void **state)
         struct bad_list bad = {0};
         assert_ok(store_put(f->s, "fine", 4, NULL, &fine, err));
         assert_ok(store_put(f->s, noise, 2000000, NULL, &ref, err));
-        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_ok(store_verify(f->s, note_bad, NULL, &bad, &res, err));
         assert_int_equal(bad.n, 0);
         assert_int_equal(res.objects, 2);
         assert_true(res.bytes >= 2000004);
@@ -643,7 +643,7 @@ static void test_damage(void **state)
         assert_int_equal(store_get_fd(f->s, ref.text, fd, NULL, NULL), -ERR_CORRUPT);
         assert_int_equal(lseek(fd, 0, SEEK_END), 0);
         close(fd);
-        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_ok(store_verify(f->s, note_bad, NULL, &bad, &res, err));
         assert_int_equal(bad.n, 1);
         assert_int_equal(res.bad_objects, 1);
         assert_string_equal(bad.refs[0], ref.text);
@@ -652,7 +652,7 @@ static void test_damage(void **state)
         assert_memory_equal(got, noise, 2000000);
         free(got);
         bad.n = 0;
-        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_ok(store_verify(f->s, note_bad, NULL, &bad, &res, err));
         assert_int_equal(bad.n, 0);
     }
 }
@@ -675,7 +675,7 @@ static void test_damaged_index(void **state)
         assert_ok(store_put(f->s, text, 5000, NULL, &ref, err));
         sql(f, damages[i]);
         assert_int_equal(store_get(f->s, ref.text, 1 << 20, &got, NULL, NULL), -ERR_CORRUPT);
-        assert_ok(store_verify(f->s, note_bad, &bad, &res, err));
+        assert_ok(store_verify(f->s, note_bad, NULL, &bad, &res, err));
         assert_int_equal(bad.n, 1);
         assert_ok(store_put(f->s, text, 5000, NULL, &ref, err));
         assert_ok(store_get(f->s, ref.text, 1 << 20, &got, NULL, err));
