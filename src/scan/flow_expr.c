@@ -217,9 +217,10 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
         c->flags |= base->flags & (VF_BUILT | VF_STRING);
         c->text = base->text;
         c->text_len = base->text_len;
-        c->clean |= fact_kinds(f, &f->rules->sanitizers, name, path, n, false) |
-                    fact_kinds(f, &f->rules->sanitizers, name, path, n, true);
+        c->clean |= fact_kinds(f, &f->rules->sanitizers, name, path, n, true);
     }
+    if (base->origin != ORIGIN_CONST) /* r is new */
+        ((struct value *)(uintptr_t)r)->clean |= fact_kinds(f, &f->rules->sanitizers, name, path, n, false);
     if (base->origin == ORIGIN_UNKNOWN || base->origin == ORIGIN_PARAM) {
         struct value *u = (struct value *)(uintptr_t)r;
         if (base->origin == ORIGIN_PARAM && strcmp(path, "this") == 0)

@@ -326,6 +326,18 @@ static bool fixed_program(const struct value *v)
     return name[0] && !one_of(name, shells);
 }
 
+/* A literal, also as bytes: []byte("x"), "x".getBytes(). */
+static bool written_here(const struct flow *f, const struct node *n)
+{
+    static const char *const bytes[] = {"getBytes", "toCharArray", "encode", "bytes", NULL};
+    if (n->kind == N_CALL && n->a && n->a->kind == N_CAST && f->lang == LANG_GO && n->list && !n->list->next)
+        n = n->list;
+    else if (n->kind == N_CALL && n->a && n->a->kind == N_MEMBER && n->a->a &&
+             one_of(symtab_name(&f->sx->syms, n->a->sym), bytes))
+        n = n->a->a;
+    return n->kind == N_STRING || n->kind == N_NUMBER || n->kind == N_TEMPLATE;
+}
+
 static bool where_holds(struct flow *f, const struct where *w, const struct node *n, enum origin *ret, uint32_t *ret_line)
 {
     const struct value *v = val(n);
@@ -339,7 +351,7 @@ static bool where_holds(struct flow *f, const struct where *w, const struct node
         return false;
     if (w->built && !(v->flags & VF_BUILT))
         return false;
-    if (w->literal && n->kind != N_STRING && n->kind != N_NUMBER && n->kind != N_TEMPLATE)
+    if (w->literal && !written_here(f, n))
         return false;
     if (w->matches && !(v->text && regex_matches(w->matches, v->text, v->text_len)))
         return false;

@@ -141,6 +141,16 @@ static void groups(void **state)
     assert_int_equal(run(LANG_PYTHON, text, strlen(text), &o).count, 0);
 }
 
+/* A literal is one also where it is made into bytes; what is read from elsewhere is none. */
+static void literals_as_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(run_text(LANG_GO, "package a\nvar jwtKey = []byte(\"Xk29dkfj3921kdkf\")\n").line, 2);
+    assert_int_equal(run_text(LANG_GO, "package a\nvar jwtKey = []byte(os.Getenv(\"JWT_KEY_VALUE\"))\n").count, 0);
+    assert_int_equal(run_text(LANG_JAVA, "class A { byte[] aesKey = \"Xk29dkfj3921kdkf\".getBytes(); }\n").line, 1);
+    assert_int_equal(run_text(LANG_JAVA, "class A { byte[] aesKey = load(\"Xk29dkfj3921kdkf\").getBytes(); }\n").count, 0);
+}
+
 static void context_stays_when_lines_move(void **state)
 {
     (void)state;
@@ -205,7 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read_ahead), cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code),
         cmocka_unit_test(data_flows), cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
-        cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(literals_as_bytes), cmocka_unit_test(hostile_texts),
         cmocka_unit_test(keywords_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
