@@ -95,9 +95,9 @@ static const struct cause {
     const char *text, *hint;
 } causes[] = {
     {"certificate verify failed", ERR_UNAUTHENTICATED, true, "its certificate is not trusted here, or has expired",
-     "name a file with the certificates of its authority"},
+     "name a file with the certificates of its authority, or have it renewed"},
     {"CERTIFICATE_VERIFY_FAILED", ERR_UNAUTHENTICATED, true, "its certificate is not trusted here, or has expired",
-     "name a file with the certificates of its authority"},
+     "name a file with the certificates of its authority, or have it renewed"},
     {"is not in peer certificate", ERR_UNAUTHENTICATED, true, "its certificate is for another name",
      "give the name that the certificate has as the server's name"},
     {"wrong version number", ERR_UNAVAILABLE, true, "it does not speak TLS", "switch TLS off for this address"},

@@ -155,6 +155,25 @@ static void test_untrusted(void **state)
     answer_release(&a);
 }
 
+/* The authority is the right one, and the name. */
+static void test_expired(void **state)
+{
+    struct fixture *f = *state;
+    struct err why;
+    struct answer a = ANSWER_INIT;
+    release(&f->server);
+    make(&f->lab, "server", &f->ca, "DNS:localhost", -1, &f->server);
+    serve(f, NULL);
+    connect_as(f, NULL, NULL);
+    assert_int_equal(connected(f, &why), -ERR_UNAUTHENTICATED);
+    assert_non_null(strstr(why.msg, "has expired"));
+    assert_non_null(strstr(why.msg, f->target));
+    assert_non_null(strstr(why.hint, "renewed"));
+    assert_int_equal(lab_call_wait(&f->lab, ECHO, "", 60000, RPC_REPEATABLE, &a), ERR_UNAUTHENTICATED);
+    assert_int_equal(lab_calls(&f->lab), 0);
+    answer_release(&a);
+}
+
 static void test_wrong_name(void **state)
 {
     struct fixture *f = *state;
@@ -312,8 +331,8 @@ static void test_files(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(tls),    T(untrusted),       T(wrong_name), T(half),
-                                       T(mutual), T(mutual_required), T(reload),     T(client_reload),
-                                       T(files)};
+    const struct CMUnitTest tests[] = {T(tls),  T(untrusted), T(expired),         T(wrong_name),
+                                       T(half), T(mutual),    T(mutual_required), T(reload),
+                                       T(client_reload), T(files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
