@@ -53,12 +53,7 @@ static int put(struct app *app, const struct args *a)
     if (r == 0)
         r = app_open(app, APP_STORE, &err);
     if (r == 0)
-        r = store_put_fd(app->store, STORE_RESULTS, fd, UINT64_MAX, type ? type : "application/octet-stream", &ref, &size, &err);
-    if (r == 0) {
-        char owner[OBJECT_OWNER_MAX];
-        object_pin_owner(ref.text, owner);
-        r = store_pin(app->store, owner, ref.text, 0, &err);
-    }
+        r = object_put(&app->service, fd, type ? type : "application/octet-stream", &ref, &size, &err);
     if (r < 0)
         return app_fail(app, &err);
     if (app->json)
@@ -432,6 +427,7 @@ static const struct opt gc_opts[] = {
 };
 
 static const struct command c_put = {
+    .remote = true,
     .name = "put", .summary = "Store a file and print its reference", .usage = "FILE|-",
     .details = "The object is pinned: 'ff store gc' leaves it until 'ff store rm'.",
     .examples = "  ff store put corpus.tar.zst --type application/zstd\n  git diff | ff store put -",

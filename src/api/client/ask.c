@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "codec/json.h"
-#include "codec/sha256.h"
 #include "codec/uri.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -452,42 +451,6 @@ int client_object(struct client *c, const char *ref, struct store_object_info *r
     put_path(&path, "store", ref, "");
     int r = get(c, &path, &doc, err);
     return r < 0 ? r : read_object(doc, ret, err);
-}
-
-struct download {
-    int fd;
-    uint64_t bytes;
-    struct sha256 sum;
-};
-
-static int take_bytes(void *arg, const void *data, size_t len, struct err *err)
-{
-    struct download *d = arg;
-    d->bytes += len;
-    sha256_add(&d->sum, data, len);
-    return os_write_full(d->fd, data, len, err);
-}
-
-int client_object_get(struct client *c, const char *ref, int fd, uint64_t *ret_size, struct err *err)
-{
-    struct download d = {.fd = fd};
-    struct strbuf path = STRBUF_INIT_MAX(PATH_BYTES_MAX);
-    unsigned char digest[SHA256_BYTES];
-    char text[STORE_REF_LEN + 1] = "sha256:";
-    put_path(&path, "store", ref, "bytes", "");
-    sha256_begin(&d.sum);
-    int r = strbuf_check(&path, err);
-    if (r == 0)
-        r = client_call(c, &(struct client_call){.path = strbuf_str(&path), .take = take_bytes, .arg = &d}, NULL, err);
-    bool summed = sha256_end(&d.sum, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(text + 7 + 2 * i, 3, "%02x", digest[i]);
-    sha256_release(&d.sum);
-    strbuf_release(&path);
-    *ret_size = d.bytes;
-    if (r == 0 && (!summed || strcmp(text, ref) != 0))
-        r = err_set(err, ERR_CORRUPT, "%s gives other bytes than those of %s", client_url(c), ref);
-    return r;
 }
 
 int client_object_remove(struct client *c, const char *ref, struct err *err)

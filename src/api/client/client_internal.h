@@ -13,6 +13,9 @@
 struct transfer {
     const struct client_call *call;
     curl_mime *form;           /* taken; NULL: none */
+    curl_read_callback read;   /* gives the body, bytes as they are; NULL: none */
+    void *read_arg;
+    curl_off_t read_size;      /* -1: not known */
     const char *last_event_id; /* of a stream; NULL: this is none */
     bool (*stop)(void *arg);   /* asked each CLIENT_TICK_MS; true ends it, as if the server had; NULL: never */
     void *stop_arg;

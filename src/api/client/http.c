@@ -201,8 +201,10 @@ static int make_headers(const struct client *c, const struct transfer *t, bool j
         r = add_header(ret, t->last_event_id ? "Accept: text/event-stream" : "Accept: application/json", err);
     if (r == 0)
         r = add_header(ret, "Expect:", err); /* a body is sent at once */
-    if (r == 0 && json)
-        r = add_header(ret, "Content-Type: application/json", err);
+    if (r == 0 && (json || t->read))
+        r = add_header(ret, json ? "Content-Type: application/json" : "Content-Type: application/octet-stream", err);
+    if (r == 0 && t->read && t->read_size < 0)
+        r = add_header(ret, "Transfer-Encoding: chunked", err);
     if (r == 0 && t->last_event_id && *t->last_event_id) {
         snprintf(line, sizeof line, "Last-Event-ID: %.20s", t->last_event_id);
         r = add_header(ret, line, err);
@@ -250,7 +252,12 @@ static void set_request(struct receiver *x, const char *url, const char *body, s
     lib.curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
     lib.curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, receive);
     lib.curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
-    if (x->t->form)
+    if (x->t->read) {
+        lib.curl_easy_setopt(e, CURLOPT_POST, 1L);
+        lib.curl_easy_setopt(e, CURLOPT_READFUNCTION, x->t->read);
+        lib.curl_easy_setopt(e, CURLOPT_READDATA, x->t->read_arg);
+        lib.curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, x->t->read_size);
+    } else if (x->t->form)
         lib.curl_easy_setopt(e, CURLOPT_MIMEPOST, x->t->form);
     else if (body || (q->method && strcmp(q->method, "POST") == 0))
         lib.curl_easy_setopt(e, CURLOPT_POSTFIELDS, body ? body : "");

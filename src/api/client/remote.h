@@ -30,6 +30,9 @@ int client_events(struct client *c, const char *id, int64_t after, const char *t
                   int (*one)(void *arg, const struct live_event *e), void *arg, int64_t *ret_last, struct err *err);
 int client_objects(struct client *c, bool (*one)(void *arg, const struct store_object_info *i), void *arg, struct err *err);
 int client_object(struct client *c, const char *ref, struct store_object_info *ret, struct err *err);
+/* All that fd gives, once. What the server calls it must be what was sent. */
+int client_object_put(struct client *c, int fd, const char *media_type, struct store_ref *ret, uint64_t *ret_size,
+                      struct err *err);
 /* What comes must be what the reference says. */
 int client_object_get(struct client *c, const char *ref, int fd, uint64_t *ret_size, struct err *err);
 int client_object_remove(struct client *c, const char *ref, struct err *err);

@@ -1,5 +1,6 @@
-/* Bodies of requests. JSON is gathered and parsed; an upload goes into the store while it arrives: the connection's thread
- * fills one buffer while another thread empties the other, and when both are full the connection waits. */
+/* Bodies of requests. JSON is gathered and parsed; an upload goes into the store while it arrives, or, if it is an object as it
+ * is, into a file first: the connection's thread fills one buffer while another thread empties the other, and when both are full
+ * the connection waits. */
 #include "api/rest/multipart.h"
 #include "api/rest/rest_internal.h"
 
@@ -8,10 +9,13 @@
 #include "codec/json.h"
 #include "codec/schema.h"
 #include "codec/utf8.h"
+#include "os/file.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define BUFFER ((size_t)256 << 10)
 #define FIELD_MAX ((size_t)1 << 20)
@@ -27,6 +31,7 @@ struct body_upload {
     struct multipart *form; /* NULL: the body is the file */
     struct ingest_options options;
     struct ingest_upload *file;
+    int bytes; /* where a file goes that is no target; -1: this is none */
     bool file_seen, file_done;
     struct field fields[10];
     size_t fields_count;
@@ -96,8 +101,11 @@ static int on_part(void *arg, const char *name, const char *file_name, struct er
 static int on_data(void *arg, const void *data, size_t len, struct err *err)
 {
     struct body_upload *u = arg;
-    if (u->in_file) {
+    if (u->in_file || u->bytes >= 0)
         atomic_fetch_add(&u->x->rest->counters.upload_bytes, len);
+    if (u->bytes >= 0)
+        return os_write_full(u->bytes, data, len, err);
+    if (u->in_file) {
         return ingest_upload_write(u->file, data, len, err);
     }
     strbuf_append(&u->current->value, data, len);
@@ -136,7 +144,7 @@ static void finish(struct body_upload *u)
 {
     if (!u->error && u->form)
         u->error = multipart_finish(u->form, &u->why);
-    if (!u->error && !u->file_seen) {
+    if (!u->error && !u->file_seen && u->bytes < 0) {
         snprintf(u->x->field, sizeof u->x->field, "file");
         u->error = err_set(&u->why, ERR_INVALID, "file: is missing");
     }
@@ -224,7 +232,7 @@ static enum MHD_Result upload_data(struct body_upload *u, const char *data, size
     return ok ? MHD_YES : MHD_NO;
 }
 
-static int begin_upload(struct exchange *x, bool form, const char *type, struct err *err)
+static int begin_upload(struct exchange *x, bool bytes, bool form, const char *type, struct err *err)
 {
     static const struct multipart_ops ops = {on_part, on_data, on_end};
     struct body_upload *u = mem_zalloc(sizeof *u);
@@ -233,12 +241,15 @@ static int begin_upload(struct exchange *x, bool form, const char *type, struct 
         return err_nomem(err);
     x->upload = u;
     u->x = x;
+    u->bytes = -1;
     atomic_fetch_add(&x->rest->counters.uploads, 1);
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->idle, NULL);
     for (int i = 0; i < 2; i++)
         if (!(u->buffer[i] = mem_alloc(BUFFER)))
             return err_nomem(err);
+    if (bytes)
+        return os_open_nameless(x->rest->o.upload_dir, &u->bytes, err);
     int r = target_ingest_options(&x->svc, "", &u->options, err);
     u->options.tmp_dir = x->rest->o.upload_dir;
     if (r == 0 && form) {
@@ -269,7 +280,7 @@ int body_begin(struct exchange *x, struct err *err)
     const char *type = request_header(x, "Content-Type"), *length = request_header(x, "Content-Length");
     bool chunked = request_header(x, "Transfer-Encoding") != NULL;
     unsigned long long bytes = length ? strtoull(length, NULL, 10) : 0;
-    bool upload = json_object_get(x->route->extra, "form") != NULL;
+    bool raw = json_flag(x->route->extra, "bytes", false), upload = raw || json_object_get(x->route->extra, "form") != NULL;
     bool json = json_object_get(x->route->extra, "body") != NULL;
     if (bytes > (upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX))
         return err_set(err, ERR_LIMIT, "the body has over %llu bytes",
@@ -280,10 +291,10 @@ int body_begin(struct exchange *x, struct err *err)
         return err_set(err, ERR_USAGE, "a Content-Length is wanted");
     }
     if (upload) {
-        bool form = type && is_type(type, "multipart/form-data");
+        bool form = !raw && type && is_type(type, "multipart/form-data");
         if (!form && !(type && is_type(type, "application/octet-stream")))
-            return wrong_type(x, "multipart/form-data or application/octet-stream", err);
-        return begin_upload(x, form, type, err);
+            return wrong_type(x, raw ? "application/octet-stream" : "multipart/form-data or application/octet-stream", err);
+        return begin_upload(x, raw, form, type, err);
     }
     if (json && (bytes || chunked) && !(type && is_type(type, "application/json")))
         return wrong_type(x, "application/json", err);
@@ -333,6 +344,8 @@ void body_free(struct exchange *x)
     ingest_upload_free(u->file);
     for (size_t i = 0; i < u->fields_count; i++)
         strbuf_release(&u->fields[i].value);
+    if (u->bytes >= 0)
+        close(u->bytes);
     free(u->buffer[0]);
     free(u->buffer[1]);
     pthread_mutex_destroy(&u->lock);
@@ -354,6 +367,12 @@ int upload_take(struct exchange *x, struct ingest_result *ret, struct err *err)
     int r = ingest_upload_finish(x->upload->file, ret, err);
     ingest_upload_free(TAKE_PTR(x->upload->file));
     return r;
+}
+
+int upload_file(struct exchange *x, int *ret_fd, struct err *err)
+{
+    *ret_fd = x->upload->bytes;
+    return lseek(*ret_fd, 0, SEEK_SET) < 0 ? err_sys(err, errno, "read it again") : 0;
 }
 
 /* Whole numbers that 64 bits do not hold are taken as JavaScript takes them; the rest stays whole. */

@@ -190,6 +190,17 @@ int do_list_store(struct exchange *x, struct err *err)
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:O, s:s?}", "objects", list, "next_cursor", next), err);
 }
 
+int do_put_object(struct exchange *x, struct err *err)
+{
+    const char *type = arg_text(x, "media_type");
+    struct store_ref ref;
+    uint64_t size = 0;
+    int fd, r = upload_file(x, &fd, err);
+    if (r == 0)
+        r = object_put(&x->svc, fd, type ? type : "application/octet-stream", &ref, &size, err);
+    return r < 0 ? r : reply_json(x, 200, json_pack("{s:s, s:I}", "ref", ref.text, "bytes", (json_int_t)size), err);
+}
+
 int do_show_object(struct exchange *x, struct err *err)
 {
     struct store_object_info info;

@@ -49,6 +49,9 @@ static json_t *parameters(const struct api *a, const struct route *r)
 static json_t *body(const struct route *r)
 {
     const char *json = json_str(r->extra, "body", NULL), *form = json_str(r->extra, "form", NULL);
+    if (json_flag(r->extra, "bytes", false))
+        return json_pack("{s:b, s:{s:{s:{s:s, s:s}}}}", "required", 1, "content", "application/octet-stream", "schema", "type",
+                         "string", "format", "binary");
     if (json)
         return json_pack("{s:b, s:{s:{s:o}}}", "required", strcmp(json, "Any") != 0, "content", "application/json", "schema",
                          ref("schemas", json));
@@ -99,7 +102,8 @@ static json_t *operation(const struct api *a, const struct route *r)
                           r->parts_count ? r->parts[0] : "server", "parameters", parameters(a, r), "responses", answers(r));
     if (!j)
         return NULL;
-    if (json_object_get(r->extra, "body") || json_object_get(r->extra, "form"))
+    if (json_object_get(r->extra, "body") || json_object_get(r->extra, "form") ||
+        json_flag(r->extra, "bytes", false))
         json_object_set_new(j, "requestBody", body(r));
     if (r->role == REST_NONE)
         json_object_set_new(j, "security", json_array());

@@ -8,5 +8,5 @@ X(list_artifacts) X(get_artifact) X(list_findings) X(list_modules) X(show_module
 X(list_tokens) X(create_token) X(revoke_token) X(list_store) X(list_suppressions) X(add_suppressions) X(remove_suppressions)
 X(show_object) X(get_object) X(delete_object)
 X(fuzzing_stats) X(post_stats) X(fuzzing_series) X(fuzzing_crashes) X(post_crash) X(fuzzing_stream) X(fuzzing_live)
-X(collect_garbage) X(verify_store) X(clean_runs) X(read_audit)
+X(put_object) X(collect_garbage) X(verify_store) X(clean_runs) X(read_audit)
 X(delete_fuzzing) X(open_session) X(show_session) X(close_session)

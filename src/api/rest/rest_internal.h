@@ -163,6 +163,8 @@ int body_json(struct exchange *x, struct err *err);
 /* Of an upload, after its end: fields and target. */
 const char *upload_field(const struct exchange *x, const char *name);
 int upload_take(struct exchange *x, struct ingest_result *ret, struct err *err);
+/* Of a route that takes bytes: all of them, from the first; the exchange's. */
+int upload_file(struct exchange *x, int *ret_fd, struct err *err);
 
 /* --- the server --------------------------------------------------------------------------------------------------------- */
 

@@ -5,9 +5,23 @@
 
 #include <stdio.h>
 
-void object_pin_owner(const char *ref, char buf[OBJECT_OWNER_MAX])
+#define OWNER_MAX (STORE_REF_LEN + 8)
+
+/* The owner of the pin of an object that a user has put: one an object, so that it can be taken back alone. */
+static void pin_owner(const char *ref, char buf[OWNER_MAX])
 {
-    snprintf(buf, OBJECT_OWNER_MAX, "user/%s", ref);
+    snprintf(buf, OWNER_MAX, "user/%s", ref);
+}
+
+int object_put(const struct service *svc, int fd, const char *media_type, struct store_ref *ret, uint64_t *ret_size,
+               struct err *err)
+{
+    char owner[OWNER_MAX];
+    if (svc->client)
+        return client_object_put(svc->client, fd, media_type, ret, ret_size, err);
+    int r = store_put_fd(svc->store, STORE_RESULTS, fd, UINT64_MAX, media_type, ret, ret_size, err);
+    pin_owner(ret->text, owner);
+    return r < 0 ? r : store_pin(svc->store, owner, ret->text, 0, err);
 }
 
 int objects_list(const struct service *svc, bool (*one)(void *arg, const struct store_object_info *i), void *arg,
@@ -29,10 +43,10 @@ int object_get_fd(const struct service *svc, const char *ref, int fd, uint64_t *
 
 int object_remove(const struct service *svc, const char *ref, struct err *err)
 {
-    char owner[OBJECT_OWNER_MAX];
+    char owner[OWNER_MAX];
     if (svc->client)
         return client_object_remove(svc->client, ref, err);
-    object_pin_owner(ref, owner);
+    pin_owner(ref, owner);
     int r = store_unpin_owner(svc->store, owner, err);
     return r < 0 ? r : store_remove(svc->store, ref, err);
 }

@@ -4,10 +4,9 @@
 
 #include "api/service/service.h"
 
-#define OBJECT_OWNER_MAX (STORE_REF_LEN + 8)
-
-/* The owner of the pin of an object that a user has put: one an object, so that it can be taken back alone. */
-void object_pin_owner(const char *ref, char buf[OBJECT_OWNER_MAX]);
+/* All that fd gives, pinned until it is removed. */
+int object_put(const struct service *svc, int fd, const char *media_type, struct store_ref *ret, uint64_t *ret_size,
+               struct err *err);
 /* As store_list(), store_stat(), store_get_fd(). */
 int objects_list(const struct service *svc, bool (*one)(void *arg, const struct store_object_info *i), void *arg,
                  struct err *err);
