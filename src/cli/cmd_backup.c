@@ -84,6 +84,7 @@ static int backup(struct app *app, const struct args *a)
 }
 
 const struct command cmd_backup = {
+    .instead = "run it on the server's machine: it copies the state's own files, tokens and all",
     .name = "backup",
     .summary = "Copy the state into one file, while it is used",
     .usage = "FILE|-",
@@ -135,6 +136,7 @@ static const struct opt restore_options[] = {
 };
 
 const struct command cmd_restore = {
+    .instead = "run it on the server's machine: it makes the state's own files",
     .name = "restore",
     .summary = "Bring a state back from a backup",
     .usage = "FILE|- [--replace]",

@@ -50,6 +50,7 @@ static int mcp(struct app *app, const struct args *a)
 }
 
 const struct command cmd_mcp = {
+    .instead = "the server speaks MCP itself: give the agent its URL with /mcp behind it, and a token",
     .name = "mcp",
     .summary = "Speak MCP on stdin and stdout, for an AI agent",
     .usage = "",

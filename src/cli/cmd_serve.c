@@ -227,6 +227,7 @@ static const struct opt serve_options[] = {
 };
 
 const struct command cmd_serve = {
+    .instead = "leave --server away: this starts a server, it asks none",
     .name = "serve",
     .summary = "Hold the engine and run workers in the foreground, and serve others",
     .usage = "[--listen ADDR:PORT] [--grpc ADDR:PORT] [options]",
@@ -312,12 +313,15 @@ static int server_stop(struct app *app, const struct args *a)
 }
 
 static const struct command cmd_server_start = {
+    .instead = "run it on the server's machine: it starts and ends processes",
     .name = "start", .summary = "Start 'ff serve' in the background", .usage = "[options of 'ff serve']",
     .examples = "  ff server start --grpc 127.0.0.1:7233", .opts = serve_options, .run = server_start};
 static const struct command cmd_server_stop = {
+    .instead = "run it on the server's machine: it starts and ends processes",
     .name = "stop", .summary = "End it, and wait until it has ended", .usage = "", .examples = "  ff server stop",
     .run = server_stop};
 static const struct command cmd_server_status = {
+    .instead = "'ff status' asks a server",
     .name = "status", .summary = "Whether it runs, and where", .usage = "", .examples = "  ff server status",
     .run = server_status};
 

@@ -471,18 +471,21 @@ static const struct command c_verify = {
 };
 
 static const struct command c_init = {
+    .instead = "run it where the store's settings and keys are: on the server's machine",
     .name = "init", .summary = "Make the store that the settings name", .usage = "",
     .details = "With 'store: s3' the bucket is made (private), and what expires is set from s3.keep_targets,\n"
                "s3.keep_results and s3.keep_corpora. It may be said again: only what expires changes then.",
     .examples = "  ff --store s3 store init", .run = init,
 };
 static const struct command c_rekey = {
+    .instead = "run it where the store's settings and keys are: on the server's machine",
     .name = "rekey", .summary = "Encrypt all that is stored with the first key of s3.key_file", .usage = "",
     .details = "After this the other keys may be taken out of the file. Without a file nothing is encrypted any more.\n"
                "Safe beside readers and writers; it can be said again after it was cut short.",
     .examples = "  ff --store s3 store rekey", .run = rekey,
 };
 static const struct command c_migrate = {
+    .instead = "run it where the store's settings and keys are: on the server's machine",
     .name = "migrate", .summary = "Copy all objects and pins into another store", .usage = "FROM TO",
     .details = "FROM and TO are 'local' and 's3'. Only what is missing is copied, so it can be said again after\n"
                "it was cut short. Nothing is removed. Exit status 5 if an object is damaged.",

@@ -78,6 +78,7 @@ static const struct opt worker_options[] = {
 };
 
 const struct command cmd_worker = {
+    .instead = "leave --server away: a worker shares the state, or has a cluster (--engine temporal)",
     .name = "worker",
     .summary = "Run workflows and modules for an engine that another process holds",
     .usage = "[--vertical NAME]...",
@@ -248,10 +249,12 @@ static const struct command cmd_workers_list = {
     .name = "list", .summary = "Who takes tasks, and from which task queues", .usage = "",
     .examples = "  ff workers list", .run = workers_list};
 static const struct command cmd_workers_start = {
+    .instead = "run it on the server's machine: it starts and ends processes",
     .name = "start", .summary = "Start 'ff worker' in the background", .usage = "[--vertical NAME]...",
     .details = "Its messages go to worker.log in the state folder.",
     .examples = "  ff workers start --vertical python", .opts = start_options, .run = workers_start};
 static const struct command cmd_workers_stop = {
+    .instead = "run it on the server's machine: it starts and ends processes",
     .name = "stop", .summary = "End workers of this state, and wait until they have ended",
     .usage = "[PID|IDENTITY]... [--vertical NAME]...",
     .details = "Without a name: all of them on this machine, wherever they were started.\n"

@@ -352,12 +352,14 @@ static const struct command c_params = {
     .min_args = 1, .max_args = 1, .run = params,
 };
 static const struct command c_validate = {
+    .instead = "leave --server away: it reads files of this machine",
     .name = "validate", .aliases = "check", .summary = "Check workflows without running them", .usage = "[WORKFLOW|DIR...]",
     .details = "A folder is named by a path with a '/'. Without arguments all are checked. Exit status 2 if one is broken.",
     .examples = "  ff workflow validate\n  ff workflow validate ./my/workflows/nightly",
     .max_args = -1, .run = validate,
 };
 static const struct command c_new = {
+    .instead = "leave --server away: it writes files of this machine",
     .name = "new", .summary = "Make a workflow that works as it is", .usage = "NAME [DIR]",
     .details = "It goes into DIR/NAME; without DIR into the first --toolbox, or into the project's .fuzzforge/workflows.",
     .examples = "  ff workflow new nightly\n  ff workflow new nightly ./my/workflows",

@@ -152,7 +152,7 @@ static int check_remote(struct app *app, const struct command *c, const char *pa
     if (!named)
         return 0;
     err_set(err, ERR_USAGE, "'ff %s' works on this machine alone, not through a server", path);
-    return err_hint(err, "leave --server away, or run it on the server's machine");
+    return err_hint(err, "%s", c->instead ? c->instead : "leave --server away: it is about this machine");
 }
 
 /* What stands behind the word that was refused has not been parsed; who asks for JSON gets it all the same. */

@@ -522,11 +522,13 @@ static const struct opt triage_opts[] = {
 static const struct opt reproduce_opts[] = {OPTS_OF_TARGET, {NULL, 0, NULL, NULL}};
 
 const struct command fuzz_list = {
+    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
     .name = "list", .summary = "Show what there is to fuzz in a tree", .usage = "TARGET",
     .details = "TARGET is what 'ff run' takes. Harnesses are found by what is in the files.",
     .examples = "  ff fuzz list ./project", .min_args = 1, .max_args = 1, .run = run_list,
 };
 const struct command fuzz_build = {
+    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
     .name = "build", .summary = "Build the fuzz targets of a tree", .usage = "TARGET [options]",
     .details = "Builds in the sandbox: by fuzz.yaml, as an OSS-Fuzz project, by CMake, Meson or make, or file by file. Exit\n"
                "status 3 if it does not build, with the compiler's first error; 5 if an engine is missing.",
@@ -534,12 +536,14 @@ const struct command fuzz_build = {
     .opts = build_opts, .min_args = 1, .max_args = 1, .run = run_build,
 };
 const struct command fuzz_run = {
+    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
     .name = "run", .summary = "Fuzz a target that is built already", .usage = "--binary FILE [options]",
     .details = "Nothing is recorded: 'ff run native_fuzzing DIR' builds, fuzzes and keeps what it finds, and goes on after a\n"
                "crash of anything. Ctrl-C ends the fuzzing, and what was found is reported.",
     .examples = "  ff fuzz run -b out/b/libfuzzer/out/parse -t 10m -o found", .opts = run_opts, .run = run_binary,
 };
 const struct command fuzz_minimize = {
+    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
     .name = "minimize", .aliases = "minimise", .summary = "Make inputs that crash smaller",
     .usage = "--binary FILE INPUT... [options]",
     .details = "One input of each bug is made smaller, as long as the same fault shows at the same place; min-NAME is written.",
@@ -547,12 +551,14 @@ const struct command fuzz_minimize = {
     .run = run_minimize,
 };
 const struct command fuzz_reproduce = {
+    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
     .name = "reproduce", .summary = "Does an input still crash the target?", .usage = "--binary FILE INPUT... [options]",
     .details = "Each bug is tried ten times. Exit status 1 if any input crashes, 0 if none does.",
     .examples = "  ff fuzz reproduce -b out/parse crash-1", .opts = reproduce_opts, .min_args = 1, .max_args = -1,
     .run = run_reproduce,
 };
 const struct command fuzz_triage = {
+    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
     .name = "triage", .summary = "Group inputs that crash into bugs, rate and minimise them",
     .usage = "--binary FILE INPUT... [options]",
     .details = "INPUT is a file or a folder of files.", .examples = "  ff fuzz triage -b out/parse crashes/ -o small",

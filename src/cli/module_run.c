@@ -737,6 +737,7 @@ static const struct opt options[] = {
 };
 
 const struct command cmd_module_run = {
+    .instead = "'ff run' has the server run a workflow; a module alone runs on this machine",
     .name = "run",
     .summary = "Run one module alone, in its sandbox",
     .usage = "MODULE TARGET [key=value...] [options]",

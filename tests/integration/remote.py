@@ -45,7 +45,10 @@ READ = ["runs list", "runs list --status completed", "runs list -n 1", "runs lis
         "workflow list", "workflow info talks", "workflow info security_assessment", "workflow params talks", "workflow info nosuch",
         "workflow info broken", "module list", "module list --category fuzzer", "module info talk", "module info nosuch", "workers list",
         "status", "runs cancel first", "runs terminate first --reason why", "runs signal first go 1", "workflow history -n 2"]
-REFUSED = ["doctor", "worker", "serve", "init", "config", "fuzz list shop", "workflow new x", "workflow validate", "store rekey", "mcp"]
+REFUSED = {"doctor": "this machine", "worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
+           "workflow new x": "this machine", "workflow validate": "this machine", "workflow test x": "this machine", "store rekey": "server's machine", "backup x": "server's machine",
+           "restore x": "server's machine", "store init": "server's machine", "store migrate local s3": "server's machine", "module run talk shop": "ff run", "server stop": "server's machine",
+           "workers start": "server's machine", "mcp": "/mcp"}
 
 
 class Server:
@@ -98,9 +101,9 @@ def check_reading(lab, server):
         command = command.replace("FINGERPRINT", fingerprint[:12])
         compare(lab, server, command)
         if "export" not in command and "-f md" not in command: compare(lab, server, "--json " + command, ("stdout", "returncode"))
-    for command in REFUSED:
+    for command, instead in REFUSED.items():
         p = lab.ff("--server", server.url, *words(command))
-        if p.returncode != 2 or "not through a server" not in p.stderr: fail(f"{command}: {p.returncode} {p.stderr}")
+        if p.returncode != 2 or "not through a server" not in p.stderr or instead not in p.stderr: fail(f"{command}: {p.returncode} {p.stderr}")
     if "server" not in lab.ff("--server", server.url, "version", check=0).stdout: fail("version")
 
 
