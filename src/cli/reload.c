@@ -22,16 +22,17 @@ static int take_over(struct config *old, const struct config *fresh, enum config
     return config_set(old, k, config_get(fresh, k), config_source(fresh, k), err);
 }
 
-static int check_pair(const struct rpc_tls *tls, struct err *err)
+static int check_tls(const struct rpc_tls *tls, struct err *err)
 {
     char *cert, *key;
+    _cleanup_free_ char *ca = NULL;
     int r = tls->on ? rpc_tls_read_pair(tls, &cert, &key, err) : -ERR_NOT_FOUND;
     if (r < 0)
         return tls->on ? r : 0;
     explicit_bzero(key, strlen(key));
     free(cert);
     free(key);
-    return 0;
+    return tls->ca_file ? rpc_tls_read_ca(tls->ca_file, &ca, err) : 0;
 }
 
 int reload_settings(struct app *app, struct admit *admit, const struct rpc_tls *tls, struct err *err)
@@ -39,7 +40,7 @@ int reload_settings(struct app *app, struct admit *admit, const struct rpc_tls *
     struct config fresh;
     int r = config_load(&fresh, args_get(app->args, "config"), err);
     if (r == 0)
-        r = check_pair(tls, err);
+        r = check_tls(tls, err);
     if (r == 0)
         r = admit_set_quotas(admit, &fresh, err);
     for (int k = 0; r == 0 && k < CONFIG_COUNT_; k++) {

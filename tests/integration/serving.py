@@ -127,6 +127,7 @@ def tls(lab):
     live_over_tls(s)
     certificates_change(s, d)
     s.stop()
+    authority_changes(lab, d)
 
 
 def plain(port):
@@ -215,6 +216,34 @@ def certificates_change(s, d):
     cookie, csrf = session(s, s.bearer)
     if "; __Host-ff_session=" not in cookie["Cookie"]: fail(f"the cookie under TLS: {cookie}")
     s.ask("GET", "/runs", cookie)
+
+
+def authority_changes(lab, d):
+    """Clients of another authority are let in from the next handshake on, and those of the one before no longer; over gRPC too."""
+    renew(d, ("ca.pem", "clients.pem"))
+    s = Server(lab, "--grpc", "127.0.0.1:0", "--tls-cert", d / "server.pem", "--tls-key", d / "server.key", "--tls-client-ca", d / "clients.pem",
+               context=trusting(d))
+    ours, theirs = trusting(d, "client"), trusting(d, "stranger")
+    stays = s.connect(ours)
+    s.ask("GET", "/store", conn=stays)
+    for now, good, bad in (("other.pem", theirs, ours), ("ext", theirs, ours), ("ca.pem", ours, theirs), ("both.pem", ours, None), ("both.pem", theirs, None)):
+        (d / "both.pem").write_bytes((d / "ca.pem").read_bytes() + (d / "other.pem").read_bytes())
+        renew(d, (now, "clients.pem"))
+        s.ask("GET", "/store", context=good)
+        if bad: s.ask("GET", "/store", want=401, context=bad)
+        s.ask("GET", "/store", want=401)
+        s.ask("GET", "/store", s.bearer, context=bad)
+        if now == "ext":
+            s.logged("the authority before stays in use")
+            s.hup("the settings stay as they were")
+    # A client that looks at which authorities are named shows its certificate to a new one as well.
+    renew(d, ("other.pem", "clients.pem"))
+    shows = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{s.port}", "-CAfile", "ca.pem"], cwd=d, capture_output=True, text=True,
+                           stdin=subprocess.DEVNULL, timeout=30).stdout
+    if "CN = ca" in shows.split("Acceptable client certificate CA names")[-1].split("Requested")[0] and "Acceptable" in shows: fail("the authority before is still named")
+    s.hup("the settings were read again")
+    s.ask("GET", "/health/live", conn=stays)
+    s.stop()
 
 
 def session(s, headers):

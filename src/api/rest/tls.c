@@ -14,8 +14,10 @@
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 #define TLS_CALLS(X)                                                                                                         \
-    X(gnutls_certificate_get_peers) X(gnutls_certificate_verify_peers2) X(gnutls_malloc) X(gnutls_pcert_deinit)              \
-    X(gnutls_pcert_list_import_x509_raw) X(gnutls_privkey_deinit) X(gnutls_privkey_import_x509_raw) X(gnutls_privkey_init)
+    X(gnutls_certificate_get_peers) X(gnutls_certificate_send_x509_rdn_sequence) X(gnutls_malloc) X(gnutls_pcert_deinit)     \
+    X(gnutls_pcert_list_import_x509_raw) X(gnutls_privkey_deinit) X(gnutls_privkey_import_x509_raw) X(gnutls_privkey_init)   \
+    X(gnutls_x509_crt_deinit) X(gnutls_x509_crt_import) X(gnutls_x509_crt_init) X(gnutls_x509_trust_list_add_trust_mem)      \
+    X(gnutls_x509_trust_list_deinit) X(gnutls_x509_trust_list_init) X(gnutls_x509_trust_list_verify_crt)
 static struct {
     TLS_CALLS(OS_LIBRARY_FIELD)
 } lib;
@@ -23,7 +25,10 @@ static struct {
 struct rest_tls {
     struct rpc_tls tls;
     struct rpc_tls_files *files;
-    char *cert, *key, *ca; /* PEM */
+    char *cert, *key; /* PEM */
+    char *ca;         /* the authority as it was at the start: MHD asks clients for a certificate because of it, and names it */
+    gnutls_x509_trust_list_t trust; /* the authority as it is now; NULL: none */
+    bool ca_renewed;
 };
 
 static _Atomic(struct rest_tls *) served;
@@ -36,13 +41,47 @@ static void forget_pair(struct rest_tls *t)
     free(TAKE_PTR(t->key));
 }
 
-/* Files that are half replaced keep the old pair in use until they fit again. */
+static void forget_trust(gnutls_x509_trust_list_t list)
+{
+    if (list)
+        lib.gnutls_x509_trust_list_deinit(list, 1);
+}
+
+static int read_trust(struct rest_tls *t, char *pem, struct err *err)
+{
+    gnutls_x509_trust_list_t list = NULL;
+    gnutls_datum_t d = {(unsigned char *)pem, (unsigned)strlen(pem)};
+    if (lib.gnutls_x509_trust_list_init(&list, 0) < 0)
+        return err_nomem(err);
+    if (lib.gnutls_x509_trust_list_add_trust_mem(list, &d, NULL, GNUTLS_X509_FMT_PEM, 0, 0) < 1) {
+        forget_trust(list);
+        return err_set(err, ERR_INVALID, "%s: libgnutls does not take it", t->tls.ca_file);
+    }
+    forget_trust(t->trust);
+    t->trust = list;
+    return 0;
+}
+
+static void look_at_authority(struct rest_tls *t)
+{
+    struct err err = {0};
+    _cleanup_free_ char *pem = NULL;
+    if (!t->ca)
+        return;
+    if (rpc_tls_read_ca(t->tls.ca_file, &pem, &err) < 0 || read_trust(t, pem, &err) < 0)
+        log_warn("the authority before stays in use: %s", err.msg);
+    else
+        t->ca_renewed = t->ca_renewed || strcmp(pem, t->ca) != 0;
+}
+
+/* Files that are half replaced keep the old ones in use until they fit again. */
 static void look_at_files(struct rest_tls *t)
 {
     struct err err = {0};
     char *cert, *key;
     if (!rpc_tls_files_changed(t->files))
         return;
+    look_at_authority(t);
     if (rpc_tls_read_pair(&t->tls, &cert, &key, &err) < 0) {
         log_warn("the certificate before stays in use: %s", err.msg);
         return;
@@ -77,9 +116,10 @@ static int give_certificate(gnutls_session_t session, const struct gnutls_cert_r
                             unsigned *flags)
 {
     struct rest_tls *t = atomic_load(&served);
-    (void)session;
     (void)info;
     look_at_files(t);
+    if (session && t->ca_renewed) /* MHD would name the one before, and clients keep what that has not signed to themselves */
+        lib.gnutls_certificate_send_x509_rdn_sequence(session, 1);
     gnutls_datum_t pem = datum(t->key);
     *ocsp = NULL;
     *ocsp_n = 0;
@@ -99,15 +139,32 @@ void rest_tls_options(struct rest_tls *t, struct MHD_OptionItem ret[4])
     ret[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 }
 
+/* The chain as the authority of now judges it. */
+static bool chain_verified(struct rest_tls *t, const gnutls_datum_t *raw, unsigned n)
+{
+    gnutls_x509_crt_t chain[CHAIN_MAX];
+    unsigned made = 0, status = 0;
+    bool ok = n > 0 && n <= CHAIN_MAX;
+    while (ok && made < n) {
+        ok = lib.gnutls_x509_crt_init(&chain[made]) == 0;
+        made += ok;
+        ok = ok && lib.gnutls_x509_crt_import(chain[made - 1], &raw[made - 1], GNUTLS_X509_FMT_DER) == 0;
+    }
+    ok = ok && lib.gnutls_x509_trust_list_verify_crt(t->trust, chain, n, 0, &status, NULL) == 0 && status == 0;
+    while (made > 0)
+        lib.gnutls_x509_crt_deinit(chain[--made]);
+    return ok;
+}
+
 bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn)
 {
-    unsigned status = 0, n = 0;
-    if (!t->ca)
+    unsigned n = 0;
+    if (!t->trust)
         return false;
     const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     gnutls_session_t session = i ? i->tls_session : NULL;
-    return session && lib.gnutls_certificate_get_peers(session, &n) && n > 0 &&
-           lib.gnutls_certificate_verify_peers2(session, &status) == 0 && status == 0;
+    const gnutls_datum_t *raw = session ? lib.gnutls_certificate_get_peers(session, &n) : NULL;
+    return raw && chain_verified(t, raw, n);
 }
 
 /* The library's own parser may be stricter than that which has checked the files. */
@@ -142,6 +199,8 @@ int rest_tls_open(const struct rpc_tls *tls, struct rest_tls **ret, struct err *
     }
     if (r == 0 && t->tls.ca_file)
         r = rpc_tls_read_ca(t->tls.ca_file, &t->ca, err);
+    if (r == 0 && t->ca)
+        r = read_trust(t, t->ca, err);
     if (r == 0) {
         ASSERT(atomic_compare_exchange_strong(&served, &none, t));
         r = try_pair(t, err);
@@ -161,6 +220,7 @@ void rest_tls_free(struct rest_tls *t)
     struct rest_tls *own = t;
     atomic_compare_exchange_strong(&served, &own, NULL);
     forget_pair(t);
+    forget_trust(t->trust);
     free(t->ca);
     rpc_tls_files_free(t->files);
     free(t);

@@ -1,5 +1,5 @@
 /* TLS of the HTTP side, where libmicrohttpd uses libgnutls: a certificate that may be renewed while connections come, and
- * clients that show one. */
+ * clients that show one, whose authority may be renewed likewise. */
 #ifndef FF_API_REST_TLS_H
 #define FF_API_REST_TLS_H
 
@@ -13,7 +13,8 @@ struct rest_tls;
 int rest_tls_open(const struct rpc_tls *tls, struct rest_tls **ret, struct err *err);
 /* What MHD_start_daemon() needs of it, valid as long as t: at most four items, the last one MHD_OPTION_END. */
 void rest_tls_options(struct rest_tls *t, struct MHD_OptionItem ret[4]);
-/* Has the client shown a certificate of the authority? Costs a signature: to be asked once a connection. */
+/* Has the client shown a certificate of the authority, as it was when the last handshake began? Costs a signature: to be asked
+ * once a connection. */
 bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn);
 void rest_tls_free(struct rest_tls *t); /* after the daemon has ended; NULL is fine */
 
