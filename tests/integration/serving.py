@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # TLS of the server, certificates that are renewed and settings that change while it runs, and the sessions of browsers.
-import base64, http.client, os, pathlib, pty, signal, socket, ssl, sys, threading, time
+import base64, contextlib, http.client, os, pathlib, pty, signal, socket, ssl, sys, threading, time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -128,6 +128,7 @@ def tls(lab):
     certificates_change(s, d)
     s.stop()
     authority_changes(lab, d)
+    command_line(lab, d)
 
 
 def plain(port):
@@ -244,6 +245,76 @@ def authority_changes(lab, d):
     s.hup("the settings were read again")
     s.ask("GET", "/health/live", conn=stays)
     s.stop()
+
+
+def command_line(lab, d):
+    """The options of TLS of `ff --server`: whom it trusts, what it shows, and what it says when that does not do."""
+    s = Server(lab, "--tls-cert", d / "first.pem", "--tls-key", d / "first.key", "--tls-client-ca", d / "ca.pem", context=trusting(d))
+    alone = {**{k: v for k, v in lab.env.items()}, "FF_STATE_DIR": str(d / "nowhere"), "SSL_CERT_FILE": str(d / "none.pem")}
+
+    def ask(port, *args, code=0, says="", env=None, command=("runs", "list")):
+        p = subprocess.run([lab.exe, "--server", f"https://localhost:{port}", *map(str, args), *command], capture_output=True, text=True, cwd=d,
+                           env={**alone, **(env or {})}, timeout=60, stdin=subprocess.DEVNULL)
+        if p.returncode != code or says not in p.stderr: fail(f"ff --server {args} {env}: exit {p.returncode}, wanted {code} and '{says}': {p.stderr}")
+        return p
+
+    token = {"FF_SERVER_TOKEN": s.token}
+    ask(s.port, "--ca-file", "ca.pem", env=token)
+    ask(s.port, env={**token, "FF_SERVER_CA_FILE": str(d / "ca.pem")})
+    ask(s.port, "--ca-file", "other.pem", env=token, code=5, says="--ca-file")
+    ask(s.port, env=token, code=5, says="--ca-file")  # the system's authorities
+    ask(s.port, "--ca-file", "nosuch.pem", env=token, code=2, says="nosuch.pem")
+    ask(s.port, "--ca-file", "ext", env=token, code=2)
+    ask(s.port, "--ca-file", "ca.pem", code=5, says="--token-file")
+    # A certificate does instead of a token; one of another authority, or a token that is none, does not.
+    shows = ("--ca-file", "ca.pem", "--client-cert", "client.pem", "--client-key", "client.key")
+    ask(s.port, *shows)
+    ask(s.port, *shows, command=("store", "ls"))
+    ask(s.port, *shows, env={"FF_SERVER_TOKEN": "x" * 43}, code=5, says="not known")
+    ask(s.port, "--ca-file", "ca.pem", "--client-cert", "stranger.pem", "--client-key", "stranger.key", code=5, says="--token-file")
+    ask(s.port, "--ca-file", "ca.pem", "--client-cert", "nosuch.pem", "--client-key", "client.key", code=2)
+    ask(s.port, "--ca-file", "ca.pem", "--client-cert", "client.pem", "--client-key", "first.key", code=2)
+    # Whoever does not look is told so each time.
+    ask(s.port, "--insecure", "-q", env=token, says="certificate is not checked")
+    ask(s.port, "--ca-file", "other.pem", "--insecure", env=token, says="certificate is not checked")
+    (d / "one.txt").write_text("eval(input())\n")
+    ask(s.port, *shows, command=("run", "security_assessment", "one.txt", "-q"))
+    s.stop()
+    demanding(lab, d, ask)
+
+
+def demanding(lab, d, ask):
+    """A server of another kind that hangs up on whoever shows no certificate; and one whose certificate is of another name."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=d / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(d / "first.pem", d / "first.key")
+    elsewhere = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (d / "ext").write_text("subjectAltName=DNS:elsewhere.example")
+    openssl(d, "x509", "-req", "-in", "second.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "ext", "-out", "elsewhere.pem")
+    elsewhere.load_cert_chain(d / "elsewhere.pem", d / "second.key")
+    listener = socket.create_server(("127.0.0.1", 0))
+    use = [context]
+
+    def answer(c):
+        with contextlib.suppress(OSError), use[0].wrap_socket(c, server_side=True) as t:
+            t.settimeout(30)
+            t.recv(65536)
+            body = b'{"runs": [], "next_cursor": null}'
+            t.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    def serve():
+        while True:
+            c, _ = listener.accept()
+            threading.Thread(target=answer, args=(c,), daemon=True).start()
+    threading.Thread(target=serve, daemon=True).start()
+    port = listener.getsockname()[1]
+    ask(port, "--ca-file", "ca.pem", code=5, says="--client-cert")
+    ask(port, "--ca-file", "ca.pem", "--client-cert", "stranger.pem", "--client-key", "stranger.key", code=5, says="--client-cert")
+    ask(port, "--ca-file", "ca.pem", "--client-cert", "client.pem", "--client-key", "client.key")
+    ask(port, "--insecure", "--client-cert", "client.pem", "--client-key", "client.key")
+    use[0] = elsewhere
+    ask(port, "--ca-file", "ca.pem", code=5, says="does not prove")
+    ask(port, "--ca-file", "ca.pem", "--insecure", says="certificate is not checked")
 
 
 def session(s, headers):
