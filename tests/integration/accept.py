@@ -1,5 +1,7 @@
 """Helpers for checks that judge the program from outside, through its public surfaces alone."""
-import json, os, pathlib, shutil, signal, subprocess, sys, tempfile, time
+import faulthandler, json, os, pathlib, shutil, signal, subprocess, sys, tempfile, time
+
+faulthandler.register(signal.SIGTERM, chain=True)  # Meson's at the end of the time limit: where it hung
 
 
 def ff_path():

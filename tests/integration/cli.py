@@ -84,7 +84,7 @@ end''')
         expect(json.loads(p.stdout)["error"]["message"], f"{args}: no error document")
     with open("/dev/full", "w") as full:
         p = lab.popen("--json", "runs", "list", stdout=full, stderr=subprocess.DEVNULL)
-        expect(p.wait(20) == 5, f"a full disk behind stdout: exit {p.returncode}, wanted 5")
+        expect(p.wait(60) == 5, f"a full disk behind stdout: exit {p.returncode}, wanted 5")
     base.unlink()
     shown = lab.json("runs", "list")["runs"]
     for r in shown:
@@ -105,13 +105,13 @@ end''')
     p = lab.popen(*tb, "run", "sleep", t, "--name", "c1", stderr=subprocess.PIPE)
     time.sleep(1.5)
     p.send_signal(signal.SIGINT)
-    expect(p.wait(20) == 4, f"Ctrl-C: exit {p.returncode}, wanted 4")
+    expect(p.wait(60) == 4, f"Ctrl-C: exit {p.returncode}, wanted 4")
     expect(lab.json("runs", "show", "c1")["status"] == "CANCELLED", "not cancelled")
     # SIGTERM leaves the run to go on; terminate ends it
     p = lab.popen(*tb, "run", "sleep", t, "--name", "c2")
     time.sleep(1.5)
     p.send_signal(signal.SIGTERM)
-    p.wait(20)
+    p.wait(60)
     expect(lab.json("runs", "show", "c2")["status"] == "RUNNING", "SIGTERM ended the run")
     lab.ff("runs", "terminate", "c2", check=0)
     expect(lab.json("runs", "show", "c2")["status"] == "TERMINATED", "not terminated")
@@ -128,8 +128,9 @@ end''')
     expect(lab.json(*tb, "runs", "query", "q1", "state")["got"] == "now", "query of a closed run")
 
     # a run whose workflow task fails, here for want of its script, says why, and goes on once that is mended
-    p = lab.popen(*tb, "run", "asks", t, "--name", "b1")
+    p = lab.popen(*tb, "run", "asks", t, "--name", "b1", stderr=subprocess.PIPE)
     while "EVENT_TYPE_WORKFLOW_TASK_COMPLETED" not in lab.ff("--json", "runs", "events", "b1").stdout:
+        expect(p.poll() is None, f"the run ends at its start: {p.returncode} {p.stderr.read() if p.returncode else ''}")
         time.sleep(0.1)
     p.kill(); p.wait()
     with sqlite3.connect(lab.state / "store" / "index.db") as db:
@@ -159,7 +160,7 @@ end''')
     time.sleep(1)
     expect(q.poll() is None, f"wait did not carry the run on: exit {q.poll()}")
     q.send_signal(signal.SIGINT)
-    expect(q.wait(20) == 4, f"wait was cancelled: exit {q.returncode}")
+    expect(q.wait(60) == 4, f"wait was cancelled: exit {q.returncode}")
 
     # detached
     d = lab.json(*tb, "run", "find", t, "-d", "--name", "d1")

@@ -12,7 +12,7 @@ SIGNALLED = '''return function(input)
 end'''
 
 
-def until(what, seconds=20):
+def until(what, seconds=60):
     end = time.time() + seconds
     while time.time() < end:
         v = what()

@@ -167,7 +167,7 @@ def check_modules(lab, tb):
     p = lab.popen(*tb, "module", "run", "sleeps", t)
     time.sleep(1.5)
     p.send_signal(signal.SIGINT)
-    same(p.wait(timeout=10), 4, "Ctrl-C")
+    same(p.wait(timeout=60), 4, "Ctrl-C")
     same(list((lab.state / "trials").iterdir()), [], "what trials left")
     same([x for x in (lab.state / "cache" / "private").iterdir()], [], "workspaces that trials left")
 

@@ -162,7 +162,7 @@ with Lab() as lab:
         if Git.hits: break
         time.sleep(0.05)
     p.send_signal(signal.SIGINT)
-    if p.wait(timeout=15) != 4: fail(f"Ctrl-C while fetching: {p.returncode}")
+    if p.wait(timeout=60) != 4: fail(f"Ctrl-C while fetching: {p.returncode}")
     if os.listdir(lab.state / "fetch"): fail("left behind: what was fetched")
     if left := children_of_state(lab.state): fail(f"left behind: {left}")
 ok("a repository over https: trusted, bounded, private")

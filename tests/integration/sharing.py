@@ -61,7 +61,7 @@ PARAMETERS = 'parameters:\n  type: object\n  properties:\n    seconds: {type: nu
 count = 0
 
 
-def until(what, seconds=20, every=0.02):
+def until(what, seconds=60, every=0.02):
     end = time.time() + seconds
     while time.time() < end:
         v = what()
@@ -98,11 +98,11 @@ def guests(lab, T):
     lab.ff("runs", "signal", "held", "go", "5", check=0)
     out = w.communicate(timeout=20)[0]
     if json.loads(out)["summary"]["v"] != 5: fail(f"wait of a guest: {out}")
-    if a.wait(timeout=20) != 0: fail("the holder's own run")
+    if a.wait(timeout=60) != 0: fail("the holder's own run")
     c = lab.popen(*T, "run", "signalled", lab.t, "--name", "cancelled")
     if not until(lambda: status(lab, "cancelled") == "RUNNING"): fail("a second holder")
     lab.ff("runs", "cancel", "cancelled", check=0)
-    if c.wait(timeout=20) != 4: fail("cancelled by a guest")
+    if c.wait(timeout=60) != 4: fail("cancelled by a guest")
 
 
 def who_runs(lab, run):
@@ -132,7 +132,7 @@ def takeover(lab, T, how):
     a.kill() if how == "kill" else a.terminate()
     if not until(lambda: holder(lab) == b.pid, 10, 0.001): fail(f"nobody took over ({how}): {holder(lab)}, guest {b.pid}")
     over = time.time() - begin
-    code = a.wait(timeout=20)
+    code = a.wait(timeout=60)
     if how != "kill" and code != 0: fail(f"the holder's exit: {code}")
     doc = json.loads(b.communicate(timeout=40)[0])
     if doc["status"] != "COMPLETED": fail(f"{name}: {doc}")
@@ -163,7 +163,7 @@ def guest_dies(lab, T):
     back = time.time() - begin
     for r in runs: lab.ff(*T, "runs", "wait", r, check=0, timeout=60)
     a.terminate()
-    if a.wait(timeout=20) != 0: fail("serve: exit status")
+    if a.wait(timeout=60) != 0: fail("serve: exit status")
     return back
 
 
@@ -204,7 +204,7 @@ def terminated(lab, T):
         if not until(lambda: len(modules(a, b)) == 2 - took): fail(f"{run} was terminated, its module lives")
     for p in (b, a):
         p.terminate()
-        if p.wait(timeout=20) != 0: fail("exit status")
+        if p.wait(timeout=60) != 0: fail("exit status")
 
 
 def modules(*workers):
@@ -235,7 +235,7 @@ def watched(lab, T):
     text = b.communicate(timeout=60)[1].decode(errors="replace")
     if b.returncode != 0 or "noisy: low a.txt:7 seen from afar" not in text: fail(f"followed from another process: {text}")
     early(lab, T, a)
-    a.terminate(); a.wait(timeout=20)
+    a.terminate(); a.wait(timeout=60)
 
 
 def early(lab, T, worker):
@@ -265,7 +265,7 @@ def other_toolbox(lab, T):
     lab.ff(*T, "run", "one", lab.t, "-d", "--name", "elsewhere", "seconds=0.1", check=0)
     doc = json.loads(lab.ff("--json", "runs", "wait", "elsewhere", timeout=30).stdout)
     if doc["status"] != "COMPLETED" or doc["summary"]["n"] != 7: fail(f"a run of another toolbox: {doc}")
-    a.terminate(); a.wait(timeout=20)
+    a.terminate(); a.wait(timeout=60)
 
 
 def storm(lab, T):
@@ -296,7 +296,7 @@ def refusals(lab):
     for args, word in ((("--grpc", "0.0.0.0:0"), "TLS"), (("--grpc", "0.0.0.0:0", "--insecure-loopback"), "TLS"),
                        (("--grpc", "nowhere"), "address"), (("--listen", "0.0.0.0:0"), "TLS"),
                        (("--grpc", "127.0.0.1:0", "--tls-cert", "x"), "--tls-key")):
-        p = lab.ff("serve", *args, check=2, timeout=10)
+        p = lab.ff("serve", *args, check=2, timeout=60)
         if word not in p.stderr: fail(f"serve {args}: {p.stderr}")
     p = lab.json("server", "start", "--grpc", "127.0.0.1:0")
     if not p.get("running") or not p.get("grpc"): fail(f"server start: {p}")

@@ -44,7 +44,7 @@ def expect(cond, what):
         fail(what)
 
 
-def until(f, what, seconds=30):
+def until(f, what, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         v = f()
@@ -141,7 +141,7 @@ def stopped_worker(lab):
     lab.ff("run", "-d", "sleeps", lab.target(), "--name", "gb", check=0)
     started(lab, "gb")
     worker.terminate()
-    expect(worker.wait(20) == 0, "ff worker did not end well")
+    expect(worker.wait(60) == 0, "ff worker did not end well")
     begin = time.monotonic()
     d = lab.json("runs", "wait", "gb", timeout=60)
     expect(d["status"] == "COMPLETED" and d["result"]["summary"]["attempt"] == 2, f"after a stop: {d['result']}")
@@ -169,7 +169,7 @@ def cancelled(lab):
     lab.ff("runs", "terminate", "tm", check=0)
     expect(lab.json("runs", "show", "tm")["status"] == "TERMINATED", "not terminated")
     worker.terminate()
-    worker.wait(20)
+    worker.wait(60)
 
 
 def server_restarts(lab):
@@ -196,7 +196,7 @@ def namespaces(lab):
     types, _ = event_types("apart")
     expect(types == ["WORKFLOW_EXECUTION_STARTED", "WORKFLOW_TASK_SCHEDULED"], f"taken by a worker of another namespace: {types}")
     worker.terminate()
-    expect(worker.wait(20) == 0, "ff worker did not end well")
+    expect(worker.wait(60) == 0, "ff worker did not end well")
     lab.ff("runs", "terminate", "apart", check=0)
 
 
@@ -295,7 +295,7 @@ def other_sdks(lab):
     p = subprocess.run([str(PYTHON), str(HERE / "beside.py"), server.address], capture_output=True, text=True, timeout=120)
     expect(p.returncode == 0, f"beside.py: {(p.stdout + p.stderr)[-300:]}")
     worker.terminate()
-    worker.wait(20)
+    worker.wait(60)
 
 
 def set_up(lab):

@@ -190,7 +190,7 @@ static void wait_for(struct cluster *c, const int *what, int n)
 {
     struct timespec at;
     clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += 10;
+    at.tv_sec += 60;
     pthread_mutex_lock(&c->lock);
     while (*what < n)
         if (pthread_cond_timedwait(&c->cond, &c->lock, &at) != 0)
@@ -286,7 +286,7 @@ static void wait_done(struct waiting *w)
 {
     struct timespec at;
     clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += 10;
+    at.tv_sec += 60;
     pthread_mutex_lock(&w->lock);
     while (!w->done)
         if (pthread_cond_timedwait(&w->cond, &w->lock, &at) != 0)
@@ -388,7 +388,7 @@ static void test_faults(void **state)
         struct engine_temporal_options o = table[i].o;
         struct engine *e = NULL;
         struct err err = {0};
-        o.connect_ms = 500;
+        o.connect_ms = 2000;
         c->old = table[i].old;
         c->nothing = table[i].nothing;
         c->key = table[i].key;

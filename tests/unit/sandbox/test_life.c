@@ -183,7 +183,7 @@ static void grow(struct tree *t)
     close(ready[1]);
     assert_int_equal(read(ready[0], &c, 1), 1);
     close(ready[0]);
-    assert_true(WAIT_FOR(count_with(t->mark) >= 3, 5000));
+    assert_true(WAIT_FOR(count_with(t->mark) >= 3, 30000));
     t->spawner = spawner_of(t->ff);
     assert_true(t->spawner > 0);
 }
@@ -195,9 +195,9 @@ static void test_ff_killed(void **state)
     assert_int_equal(count_groups(t.spawner) > 0, spawner_protection(spawner)->cgroup_version != 0);
     kill(t.ff, SIGKILL);
     waitpid(t.ff, NULL, 0);
-    assert_true(WAIT_FOR(count_with(t.mark) == 0, 3000));
-    assert_true(WAIT_FOR(kill(t.spawner, 0) < 0, 3000));
-    assert_true(WAIT_FOR(count_groups(t.spawner) == 0, 3000));
+    assert_true(WAIT_FOR(count_with(t.mark) == 0, 30000));
+    assert_true(WAIT_FOR(kill(t.spawner, 0) < 0, 30000));
+    assert_true(WAIT_FOR(count_groups(t.spawner) == 0, 30000));
 }
 
 static void test_spawner_killed(void **state)
@@ -206,14 +206,14 @@ static void test_spawner_killed(void **state)
     struct run r;
     grow(&t);
     kill(t.spawner, SIGKILL);
-    assert_true(WAIT_FOR(count_with(t.mark) == 0, 3000));
+    assert_true(WAIT_FOR(count_with(t.mark) == 0, 30000));
     kill(t.ff, SIGKILL);
     waitpid(t.ff, NULL, 0);
     /* It could not remove its control groups: the next does. */
     struct spawner_options o = {.builtin = probe_main};
     struct spawner *s, *kept = spawner;
     struct err e = {0};
-    assert_true(WAIT_FOR(kill(t.spawner, 0) < 0, 3000));
+    assert_true(WAIT_FOR(kill(t.spawner, 0) < 0, 30000));
     assert_int_equal(spawner_start(&o, &s, &e), 0);
     spawner_protection(s);
     spawner = s;
@@ -260,7 +260,7 @@ static void test_spawner_gone(void **state)
     calls = 0;
     assert_int_equal(sandbox_start(s, &plan, null, null, null, keep, NULL, &p, &e), 0);
     kill(pid, SIGKILL);
-    assert_true(WAIT_FOR(spawner_dispatch(s, &e) == -ERR_UNAVAILABLE, 3000));
+    assert_true(WAIT_FOR(spawner_dispatch(s, &e) == -ERR_UNAVAILABLE, 30000));
     assert_int_equal(calls, 1);
     assert_int_equal(last.end, SANDBOX_KILLED);
     assert_int_equal(last.err.code, ERR_UNAVAILABLE);
@@ -287,7 +287,7 @@ static void test_free_kills(void **state)
     calls = 0;
     for (int i = 0; i < 5; i++)
         assert_int_equal(sandbox_start(s, &plan, null, null, null, keep, NULL, &p, &e), 0);
-    assert_true(WAIT_FOR(count_with(mark) == 5, 5000));
+    assert_true(WAIT_FOR(count_with(mark) == 5, 30000));
     spawner_free(s);
     assert_int_equal(count_with(mark), 0);
     assert_int_equal(calls, 5);
@@ -315,7 +315,7 @@ static void test_no_leaks(void **state)
             assert_int_equal(r.result.end, SANDBOX_SETUP_FAILED);
         }
     }
-    assert_true(WAIT_FOR(count_descriptors(pid) - count_networks(pid, NULL) <= before, 2000));
+    assert_true(WAIT_FOR(count_descriptors(pid) - count_networks(pid, NULL) <= before, 30000));
     assert_int_equal(count_descriptors(getpid()), ours);
 }
 

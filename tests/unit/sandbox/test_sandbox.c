@@ -122,7 +122,7 @@ static void test_kill(void **state)
     os_sleep_ms(20);
     for (int i = 0; i < 3; i++)
         sandbox_kill(procs[i], limits[i]);
-    assert_true(WAIT_FOR(spawner_dispatch(spawner, &e) == 0 && done_count == 3, 3000));
+    assert_true(WAIT_FOR(spawner_dispatch(spawner, &e) == 0 && done_count == 3, 30000));
     assert_int_equal(results[0].end, SANDBOX_KILLED);
     assert_int_equal(results[1].end, SANDBOX_LIMIT);
     assert_string_equal(results[1].limit, "output");

@@ -620,7 +620,7 @@ static void test_neighbours(void **state)
     assert_int_equal(read(out[0], line, 10), 10);
     hold("connect", SANDBOX_NET_NONE);
     sandbox_kill(p, NULL);
-    assert_true(WAIT_FOR((spawner_dispatch(spawner, &e), done), 3000));
+    assert_true(WAIT_FOR((spawner_dispatch(spawner, &e), done), 30000));
     close(out[0]);
 }
 
