@@ -184,6 +184,10 @@ def foreign():
             peers.cli(s.address, "workflow", "signal", "--workflow-id", "pinned", "--name", "go")
             result = peers.cli(s.address, "workflow", "result", "--workflow-id", "pinned", "--output", "json").stdout
             check("a run keeps the script that it began with", json.loads(result)["result"]["summary"] == {"script": "first", "n": 3})
+            subprocess.run([FF, "--state", s.state, "runs", "retry", "pinned", "-d"], check=True, capture_output=True)
+            peers.cli(s.address, "workflow", "signal", "--workflow-id", "pinned", "--name", "go")
+            result = peers.cli(s.address, "workflow", "result", "--workflow-id", "pinned", "--output", "json").stdout
+            check("and so does its retry", json.loads(result)["result"]["summary"] == {"script": "first", "n": 3})
 
 
 def calls():

@@ -118,15 +118,72 @@ static int read_start(const struct service *svc, const char *id, ProtobufCMessag
     return err_set(err, ERR_CORRUPT, "run '%s' has no first event", id);
 }
 
+static Pb__Memo__FieldsEntry *memo_entry(const Pb__Memo *memo, const char *key)
+{
+    for (size_t i = 0; memo && i < memo->n_fields; i++)
+        if (strcmp(memo->fields[i]->key, key) == 0)
+            return memo->fields[i];
+    return NULL;
+}
+
+/* A memo that borrows its fields. */
+struct retry_memo {
+    Pb__Memo memo;
+    Pb__Memo__FieldsEntry **fields;
+    ProtobufCMessage *described;
+};
+
+static void retry_memo_release(struct retry_memo *m)
+{
+    free(m->fields);
+    engine_free_message(m->described);
+}
+
+/* That of the run's start. A worker pins a run that another client started when it takes it up: this goes along too. */
+static int retry_memo_make(const struct service *svc, const char *id, const Pb__Memo *start, struct retry_memo *ret,
+                           struct err *err)
+{
+    static const char *const pins[] = {WORKER_MEMO_SCRIPT, WORKER_MEMO_DEFAULTS};
+    *ret = (struct retry_memo){.memo = PB__MEMO__INIT};
+    Pb__DescribeWorkflowExecutionRequest req = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution ex = execution(id);
+    req.namespace_ = service_namespace(svc);
+    req.execution = &ex;
+    bool pinned = memo_entry(start, WORKER_MEMO_SCRIPT);
+    int r = pinned ? 0 : engine_call_sync(svc->engine, ENGINE_DESCRIBE, &req.base, 0, &ret->described, err);
+    if (r < 0)
+        return r;
+    size_t n = start ? start->n_fields : 0;
+    ret->memo.fields = ret->fields = mem_calloc(n + ARRAY_LEN(pins), sizeof *ret->fields);
+    if (!ret->fields)
+        return err_nomem(err);
+    for (; ret->memo.n_fields < n; ret->memo.n_fields++)
+        ret->fields[ret->memo.n_fields] = start->fields[ret->memo.n_fields];
+    const Pb__DescribeWorkflowExecutionResponse *d = (void *)ret->described;
+    const Pb__Memo *now = d && d->workflow_execution_info ? d->workflow_execution_info->memo : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(pins); i++) {
+        Pb__Memo__FieldsEntry *e = memo_entry(start, pins[i]) ? NULL : memo_entry(now, pins[i]);
+        if (e)
+            ret->fields[ret->memo.n_fields++] = e;
+    }
+    return 0;
+}
+
 int run_retry(const struct service *svc, const char *id, const char *request_id, struct err *err)
 {
     if (svc->client)
         return client_run_retry(svc->client, id, request_id, err);
     ProtobufCMessage *m;
     const Pb__WorkflowExecutionStartedEventAttributes *s;
+    _cleanup_(retry_memo_release) struct retry_memo memo = {0};
     int r = read_start(svc, id, &m, &s, err);
     if (r < 0)
         return r;
+    r = retry_memo_make(svc, id, s->memo, &memo, err);
+    if (r < 0) {
+        engine_free_message(m);
+        return r;
+    }
     Pb__StartWorkflowExecutionRequest req = PB__START_WORKFLOW_EXECUTION_REQUEST__INIT;
     char fresh[37];
     os_uuid(fresh);
@@ -137,7 +194,7 @@ int run_retry(const struct service *svc, const char *id, const char *request_id,
     req.workflow_type = s->workflow_type;
     req.task_queue = s->task_queue;
     req.input = s->input;
-    req.memo = s->memo;
+    req.memo = memo.memo.n_fields ? &memo.memo : NULL;
     req.header = s->header;
     req.workflow_execution_timeout = s->workflow_execution_timeout;
     req.workflow_id_reuse_policy = PB__WORKFLOW_ID_REUSE_POLICY__WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE;
