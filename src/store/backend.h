@@ -41,7 +41,8 @@ struct store_ops {
 
     /* A batch collects blobs; no record of it can be seen until commit, chunks may. */
     int (*batch_new)(struct store_backend *be, struct store_batch **ret, struct err *err);
-    /* What the batch's blobs belong to, for places that keep each kind for a time of its own. May be NULL. */
+    /* What the batch's blobs belong to, for places that keep each kind for a time of its own; the others note what a record
+     * was put as, so that it can be moved to such a place. */
     void (*batch_class)(struct store_batch *b, enum store_class class);
     /* Copies or writes out data at once, so memory does not grow with large blobs. Several threads
      * may add to one batch. */
@@ -63,7 +64,8 @@ struct store_ops {
     /* These chunks will be read soon, in this order: fetch them ahead. May be NULL. */
     void (*expect)(struct store_backend *be, const struct digest *chunks, size_t n);
     /* -ERR_NOT_FOUND without touching err's cost: this is the fast path of deduplication. A shared one may
-     * not know what others have put lately. Where kinds are kept apart, only what lies in the class counts. */
+     * not know what others have put lately. Only a record that was put as one of the class counts, and where kinds are kept
+     * apart only a chunk that lies there. A place that keeps none apart need not tell results from targets. */
     int (*stat)(struct store_backend *be, const char *name, enum store_class class, struct blob_info *ret, struct err *err);
     /* Sets the stamp to now, visible to all processes, durable or not. -ERR_NOT_FOUND. */
     int (*touch)(struct store_backend *be, const char *name, enum store_class class, struct err *err);

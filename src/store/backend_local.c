@@ -69,6 +69,7 @@ struct pending_place {
 
 struct store_batch {
     struct local *l;
+    enum store_class class;
     pthread_mutex_t lock;
     struct local_pack pack;
     VEC(struct pending_place) packed;
@@ -104,6 +105,11 @@ static int batch_new(struct store_backend *be, struct store_batch **ret, struct 
     pthread_mutex_init(&b->lock, NULL);
     *ret = b;
     return 0;
+}
+
+static void batch_class(struct store_batch *b, enum store_class class)
+{
+    b->class = class;
 }
 
 static void batch_drop(struct store_batch *b)
@@ -339,11 +345,20 @@ static void remove_packs(struct local *l, struct store_batch *const *b, size_t n
         }
 }
 
+/* Asked for corpora alone: what else is in a file says so itself (local_db.h), but in stores of before that was noted. */
+static bool was_file(struct local *l, const char *name, enum store_class class)
+{
+    if (name[0] != 'o' || class != STORE_CORPORA)
+        return false;
+    _cleanup_free_ char *path = file_path(l, name);
+    return path && os_exists(path);
+}
+
 static int commit_rows(struct local *l, struct store_batch *const *b, size_t n, struct err *err)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        count += b[i]->rows.len + b[i]->packed.len;
+        count += b[i]->rows.len + b[i]->packed.len + b[i]->files.len;
     if (!count)
         return 0;
     _cleanup_free_ struct db_op *ops = mem_calloc(count, sizeof *ops);
@@ -352,9 +367,13 @@ static int commit_rows(struct local *l, struct store_batch *const *b, size_t n, 
     size_t k = 0;
     for (size_t i = 0; i < n; i++) {
         VEC_EACH(&b[i]->rows, w)
-            ops[k++] = (struct db_op){.kind = DB_PUT, .name = w->name, .data = w->data, .len = w->len};
+            ops[k++] = (struct db_op){.kind = DB_PUT, .name = w->name, .data = w->data, .len = w->len, .class = b[i]->class,
+                                      .was_file = was_file(l, w->name, b[i]->class)};
         VEC_EACH(&b[i]->packed, p)
             ops[k++] = (struct db_op){.kind = DB_PUT_PACKED, .name = p->name, .place = p->place};
+        VEC_EACH(&b[i]->files, f)
+            ops[k++] = (struct db_op){.kind = DB_MARK, .name = f->name, .class = b[i]->class,
+                                      .was_file = was_file(l, f->name, b[i]->class)};
     }
     int r = local_db_write(l->db, ops, count, true, err);
     if (r == -ERR_NO_SPACE)
@@ -438,7 +457,10 @@ static int local_stat(struct store_backend *be, const char *name, enum store_cla
         r = local_pack_stat(l->db, l->packs, name, ret, err);
     if (r == -ERR_NOT_FOUND && may_be_file(name))
         r = stat_file(l, name, ret, err);
-    return r;
+    bool in = true;
+    if (r == 0 && name[0] == 'o' && class != STORE_ANY)
+        r = local_db_in_class(l->db, name, class, &in, err);
+    return r < 0 || in ? r : -ERR_NOT_FOUND;
 }
 
 static int local_touch(struct store_backend *be, const char *name, enum store_class class, struct err *err)
@@ -736,6 +758,7 @@ static void local_free(struct store_backend *be)
 static const struct store_ops local_ops = {
     .name = "local",
     .batch_new = batch_new,
+    .batch_class = batch_class,
     .batch_add = batch_add,
     .batch_commit = batch_commit,
     .batch_pending = batch_pending,

@@ -16,6 +16,7 @@ struct blob {
     char *data;
     size_t len;
     int64_t stamp_ns;
+    unsigned classes; /* of a record: bits by enum store_class */
 };
 
 struct memory {
@@ -36,6 +37,7 @@ struct store_batch {
     pthread_mutex_t lock;
     VEC(struct pending) v;
     size_t bytes;
+    enum store_class class;
 };
 
 static struct memory *memory_of(struct store_backend *be)
@@ -58,6 +60,11 @@ static int batch_new(struct store_backend *be, struct store_batch **ret, struct 
     pthread_mutex_init(&b->lock, NULL);
     *ret = b;
     return 0;
+}
+
+static void batch_class(struct store_batch *b, enum store_class class)
+{
+    b->class = class;
 }
 
 static int batch_add(struct store_batch *b, const char *name, const void *data, size_t len,
@@ -105,7 +112,9 @@ static int put_kind(struct memory *m, struct store_batch *b, bool records, struc
         if ((p->name[0] == 'o') != records)
             continue;
         void *old = NULL;
+        const struct blob *before = map_get(&m->blobs, p->name);
         p->blob->stamp_ns = os_now_ns();
+        p->blob->classes = 1U << b->class | (before ? before->classes : 0);
         if (!map_setn(&m->blobs, p->name, strlen(p->name), p->blob, &old))
             return err_nomem(err);
         p->blob = NULL;
@@ -180,6 +189,8 @@ static int memory_stat(struct store_backend *be, const char *name, enum store_cl
     struct memory *m = memory_of(be);
     pthread_mutex_lock(&m->lock);
     struct blob *b = map_get(&m->blobs, name);
+    if (b && name[0] == 'o' && class != STORE_ANY && !(b->classes & 1U << class))
+        b = NULL;
     if (b)
         *ret = (struct blob_info){name, b->len, b->stamp_ns};
     pthread_mutex_unlock(&m->lock);
@@ -340,6 +351,7 @@ static void memory_free(struct store_backend *be)
 static const struct store_ops memory_ops = {
     .name = "memory",
     .batch_new = batch_new,
+    .batch_class = batch_class,
     .batch_add = batch_add,
     .batch_commit = batch_commit,
     .batch_pending = batch_pending,

@@ -29,6 +29,7 @@ enum stmt_id {
     S_TOUCH_PACKED,
     S_REMOVE,
     S_REMOVE_PACKED,
+    S_HAS,
     S_WRITE_COUNT
 };
 static const char *const write_sql[S_WRITE_COUNT] = {
@@ -42,8 +43,9 @@ static const char *const write_sql[S_WRITE_COUNT] = {
     [S_TOUCH_PACKED] = "UPDATE packed SET stamp = ?2 WHERE name = ?1",
     [S_REMOVE] = "DELETE FROM blob WHERE name = ?1",
     [S_REMOVE_PACKED] = "DELETE FROM packed WHERE name = ?1 RETURNING pack, at, len",
+    [S_HAS] = "SELECT 1 FROM blob WHERE name = ?1",
 };
-enum { R_GET, R_STAT, R_PAGE, R_FIND, R_PAGE_PACKED, R_USED, R_COUNT };
+enum { R_GET, R_STAT, R_PAGE, R_FIND, R_PAGE_PACKED, R_USED, R_CLASS, R_COUNT };
 static const char *const read_sql[R_COUNT] = {
     [R_GET] = "SELECT data FROM blob WHERE name = ?1",
     [R_STAT] = "SELECT length(data), stamp FROM blob WHERE name = ?1",
@@ -53,6 +55,8 @@ static const char *const read_sql[R_COUNT] = {
     [R_PAGE_PACKED] = "SELECT name, len, stamp FROM packed WHERE name > ?1 AND name < ?2"
                       " ORDER BY name LIMIT ?3",
     [R_USED] = "SELECT EXISTS(SELECT 1 FROM packed WHERE pack = ?1)",
+    [R_CLASS] = "SELECT EXISTS(SELECT 1 FROM blob WHERE name = 'k' || substr(?1, 2)),"
+                " EXISTS(SELECT 1 FROM blob WHERE name = 'r' || substr(?1, 2))",
 };
 
 struct request {
@@ -321,19 +325,80 @@ static int apply_one(struct local_db *db, enum stmt_id id, struct db_op *op, int
     return r;
 }
 
+static int has_row(struct local_db *db, const char *name, bool *ret, struct err *err)
+{
+    int e = os_fault("sqlite");
+    if (e)
+        return err_sys(err, e, "index of the store");
+    sqlite3_stmt *st = db->ws[S_HAS];
+    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(st);
+    *ret = rc == SQLITE_ROW;
+    int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : db_error(err, db->writer, rc, "index of the store");
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return r;
+}
+
+/* The rows that note a record's classes: "k/..." corpora, "r/..." something else. */
+struct mark_name {
+    char s[BLOB_NAME_MAX + 1];
+};
+static struct mark_name mark_name(char mark, const char *record)
+{
+    struct mark_name n;
+    snprintf(n.s, sizeof n.s, "%c%s", mark, record + 1);
+    return n;
+}
+
+static int put_mark(struct local_db *db, const struct mark_name *name, int64_t now, struct err *err)
+{
+    struct db_op op = {.kind = DB_PUT, .name = name->s};
+    return apply_one(db, S_PUT, &op, now, err);
+}
+
+/* Before its record is put. One that is there and has no mark was put as something else than corpora. */
+static int mark_class(struct local_db *db, const struct db_op *op, int64_t now, struct err *err)
+{
+    struct mark_name corpora = mark_name('k', op->name), others = mark_name('r', op->name);
+    bool marked = false, there = op->was_file;
+    int r = has_row(db, corpora.s, &marked, err);
+    if (r == 0 && op->class == STORE_CORPORA && !marked && !there)
+        r = has_row(db, op->name, &there, err);
+    bool other = op->class == STORE_CORPORA ? there && !marked : marked || op->kind == DB_MARK;
+    if (r == 0 && other)
+        r = put_mark(db, &others, now, err);
+    if (r == 0 && op->class == STORE_CORPORA && !marked)
+        r = put_mark(db, &corpora, now, err);
+    return r;
+}
+
+static int remove_marks(struct local_db *db, const char *record, struct err *err)
+{
+    struct mark_name corpora = mark_name('k', record), others = mark_name('r', record);
+    struct db_op op = {.kind = DB_REMOVE, .name = corpora.s};
+    int r = apply_one(db, S_REMOVE, &op, 0, err);
+    op.name = others.s;
+    return r < 0 ? r : apply_one(db, S_REMOVE, &op, 0, err);
+}
+
 /* A name is in one of the two tables only. */
 static int apply(struct local_db *db, struct db_op *op, int64_t now, struct err *err)
 {
     int r = 0;
     switch (op->kind) {
     case DB_PUT:
-        r = op->name[0] == 'c' ? remove_packed(db, op->name, &op->old, err) : 0;
+        r = op->name[0] == 'c'   ? remove_packed(db, op->name, &op->old, err)
+            : op->name[0] == 'o' ? mark_class(db, op, now, err)
+                                 : 0;
         return r < 0 ? r : apply_one(db, S_PUT, op, now, err);
     case DB_PUT_PACKED:
         r = remove_packed(db, op->name, &op->old, err);
         if (r == 0)
             r = apply_one(db, S_REMOVE, op, now, err);
         return r < 0 ? r : apply_one(db, S_PUT_PACKED, op, now, err);
+    case DB_MARK:
+        return mark_class(db, op, now, err);
     case DB_TOUCH:
         r = apply_one(db, S_TOUCH, op, now, err);
         op->missing = r == 0 && sqlite3_changes(db->writer) == 0;
@@ -343,7 +408,7 @@ static int apply(struct local_db *db, struct db_op *op, int64_t now, struct err 
         }
         return r;
     case DB_REMOVE:
-        r = remove_packed(db, op->name, &op->old, err);
+        r = op->name[0] == 'o' ? remove_marks(db, op->name, err) : remove_packed(db, op->name, &op->old, err);
         return r < 0 ? r : apply_one(db, S_REMOVE, op, now, err);
     }
     return r;
@@ -502,6 +567,24 @@ int local_db_find(struct local_db *db, const char *name, struct db_place *ret, i
     pthread_mutex_unlock(&db->read_lock);
     if (r == -ERR_NOT_FOUND && err)
         err->code = ERR_NOT_FOUND;
+    return r;
+}
+
+int local_db_in_class(struct local_db *db, const char *name, enum store_class class, bool *ret, struct err *err)
+{
+    int r = read_fault(err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&db->read_lock);
+    sqlite3_stmt *st = db->rs[R_CLASS];
+    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    int rc = sqlite3_step(st);
+    bool corpora = rc == SQLITE_ROW && sqlite3_column_int(st, 0), others = rc == SQLITE_ROW && sqlite3_column_int(st, 1);
+    *ret = class == STORE_ANY || (class == STORE_CORPORA ? corpora : others || !corpora);
+    if (rc != SQLITE_ROW)
+        r = db_error(err, db->reader, rc, "index of the store");
+    sqlite3_reset(st);
+    pthread_mutex_unlock(&db->read_lock);
     return r;
 }
 

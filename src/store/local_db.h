@@ -20,13 +20,17 @@ struct db_place {
     uint64_t at, len;
 };
 
-enum db_op_kind { DB_PUT, DB_PUT_PACKED, DB_TOUCH, DB_REMOVE };
+/* Of a record ("o/...") it is noted whether it was put as corpora, as something else, or both; nothing is noted of one that
+ * was never put as corpora, but where the record itself is no row: then that it is something else (DB_MARK). */
+enum db_op_kind { DB_PUT, DB_PUT_PACKED, DB_MARK, DB_TOUCH, DB_REMOVE };
 struct db_op {
     enum db_op_kind kind;
     const char *name;
     const void *data; /* DB_PUT */
     size_t len;
     struct db_place place; /* DB_PUT_PACKED */
+    enum store_class class; /* DB_MARK, and DB_PUT of a record */
+    bool was_file;         /* the same: there is a file of that record already */
     struct db_place old;   /* out: where in a pack it was before, unless DB_TOUCH */
     bool missing;          /* out: DB_TOUCH found nothing */
 };
@@ -45,6 +49,8 @@ int local_db_stat(struct local_db *db, const char *name, struct blob_info *ret, 
 /* The same for blobs in packs. */
 int local_db_find(struct local_db *db, const char *name, struct db_place *ret, int64_t *ret_stamp_ns,
                   struct err *err);
+/* Was the record, which is there, put as one of that class? Results and targets are not told apart. */
+int local_db_in_class(struct local_db *db, const char *name, enum store_class class, bool *ret, struct err *err);
 /* Is any blob in this pack? */
 int local_db_pack_used(struct local_db *db, const char *pack, bool *ret, struct err *err);
 

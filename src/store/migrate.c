@@ -13,7 +13,7 @@
 
 struct migration {
     struct store *from, *to;
-    struct upload *results, *targets;
+    struct upload *uploads[STORE_ANY]; /* by class */
     struct upload *upload; /* the one of the object that is copied */
     struct codec *codec;
     void (*bad)(void *, const char *, const char *);
@@ -64,8 +64,9 @@ static int copy_chunks(struct migration *m, const struct chunk_list *l, struct e
     return r;
 }
 
-/* The object, its chunks and, of a tree, those of its files; the record goes last. */
-static int copy_object(struct migration *m, const struct digest *d, struct err *err)
+/* The object, its chunks and, of a tree, those of its files; the record goes last. corpora: as such, else as target or result,
+ * which a local store tells apart by what they are. */
+static int copy_object(struct migration *m, const struct digest *d, bool corpora, struct err *err)
 {
     struct record rec = {0};
     struct manifest tree = {0};
@@ -75,7 +76,7 @@ static int copy_object(struct migration *m, const struct digest *d, struct err *
     int r = object_record(m->from, d, &rec, &bytes, err);
     if (r == 0)
         r = m->from->be->ops->get(m->from->be, name.s, RECORD_MAX, &raw, &raw_len, err);
-    m->upload = rec.tree ? m->targets : m->results; /* a local store does not tell corpora from results */
+    m->upload = m->uploads[corpora ? STORE_CORPORA : rec.tree ? STORE_TARGETS : STORE_RESULTS];
     if (r == 0 && rec.block) /* small: checked whole */
         r = object_read(m->from, d, &rec, BLOCK_MAX, &data, &len, err);
     if (r == 0 && rec.tree)
@@ -86,10 +87,46 @@ static int copy_object(struct migration *m, const struct digest *d, struct err *
         r = copy_chunks(m, &rec.chunks, err);
     if (r == 0)
         r = upload_blob(m->upload, name.s, raw, raw_len, err);
-    if (r == 0)
-        m->res->objects_copied++;
     manifest_release(&tree);
     record_release(&rec);
+    return r;
+}
+
+/* Is it in the store as corpora, or as something else? 1, 0 or an error. */
+static int in_class(struct store *s, const char *name, bool corpora, struct err *err)
+{
+    struct blob_info info;
+    int r = s->be->ops->stat(s->be, name, corpora ? STORE_CORPORA : STORE_RESULTS, &info, err);
+    if (r == -ERR_NOT_FOUND && !corpora)
+        r = s->be->ops->stat(s->be, name, STORE_TARGETS, &info, err);
+    return r == 0 ? 1 : r == -ERR_NOT_FOUND ? 0 : r;
+}
+
+/* As all that it is in the one store, it is to be in the other. Looks there without regard to what others do meanwhile. */
+static int copy_missing(struct migration *m, const char *name, const struct digest *d, struct err *err)
+{
+    bool from[2] = {false, false}, missing[2] = {false, false}, there = false; /* as something else, as corpora */
+    int r = 0;
+    for (int corpora = 0; corpora < 2 && r >= 0; corpora++) {
+        r = in_class(m->from, name, corpora, err);
+        from[corpora] = r == 1;
+        if (r != 1)
+            continue;
+        r = in_class(m->to, name, corpora, err);
+        missing[corpora] = r == 0;
+        there = there || r == 1;
+    }
+    if (r >= 0 && !from[0] && !from[1])
+        return -ERR_NOT_FOUND;
+    if (r >= 0)
+        r = there ? object_renew(m->to, d, err) : 0; /* all of it is there, and stays */
+    if (r == -ERR_NOT_FOUND || r == -ERR_CORRUPT) {
+        memcpy(missing, from, sizeof missing);
+        r = 0;
+    }
+    for (int corpora = 0; corpora < 2 && r == 0; corpora++)
+        r = missing[corpora] ? copy_object(m, d, corpora, err) : 0;
+    m->res->objects_copied += r == 0 && (missing[0] || missing[1]);
     return r;
 }
 
@@ -100,12 +137,7 @@ static int migrate_one(void *arg, const struct blob_info *info, struct err *err)
     struct err e = {0};
     if (strlen(info->name) != 2 + DIGEST_HEX || !digest_from_hex(info->name + 2, &d))
         return 0;
-    struct blob_info known;
-    int r = m->to->be->ops->stat(m->to->be, info->name, STORE_ANY, &known, &e); /* without a look at what others do meanwhile */
-    if (r == 0)
-        r = object_renew(m->to, &d, &e); /* all of it is there, and stays */
-    if (r == -ERR_NOT_FOUND || r == -ERR_CORRUPT)
-        r = copy_object(m, &d, &e);
+    int r = copy_missing(m, info->name, &d, &e);
     if (r == -ERR_NOT_FOUND) /* removed meanwhile */
         return 0;
     m->res->objects++;
@@ -151,22 +183,20 @@ int store_migrate(struct store *from, struct store *to,
     struct migration m = {.from = from, .to = to, .bad = bad, .progress = progress, .arg = arg, .res = ret};
     *ret = (struct store_migrate_result){0};
     m.codec = codec_take(from);
-    int r = m.codec ? upload_begin(to, STORE_RESULTS, false, &m.results, err) : err_nomem(err);
-    if (r == 0)
-        r = upload_begin(to, STORE_TARGETS, false, &m.targets, err);
+    int r = m.codec ? 0 : err_nomem(err);
+    for (int class = 0; class < STORE_ANY && r == 0; class++)
+        r = upload_begin(to, (enum store_class)class, false, &m.uploads[class], err);
     if (r == 0)
         r = from->be->ops->list(from->be, "o/", migrate_one, &m, err);
-    if (r == 0)
-        r = upload_commit(m.targets, err);
-    if (r == 0)
-        r = upload_commit(m.results, err);
-    m.upload = m.results;
+    for (int class = 0; class < STORE_ANY && r == 0; class++)
+        r = upload_commit(m.uploads[class], err);
+    m.upload = m.uploads[STORE_RESULTS];
     if (r == 0) /* only now: a pin keeps what is there */
         r = from->be->ops->list(from->be, "p/", migrate_pin, &m, err);
     if (r == 0)
-        r = upload_commit(m.results, err);
-    upload_free(m.results);
-    upload_free(m.targets);
+        r = upload_commit(m.upload, err);
+    for (int class = 0; class < STORE_ANY; class++)
+        upload_free(m.uploads[class]);
     codec_give(from, m.codec);
     return r < 0 ? WRAP(r, err, "migrate") : 0;
 }

@@ -1,4 +1,5 @@
-/* Copying a store into another one, whatever their back ends: objects with all that they are made of, then pins.
+/* Copying a store into another one, whatever their back ends: objects with all that they are made of, each as what it
+ * is (result, target, corpora), then pins.
  *
  * Chunks are checked on the way. What the other store has already is not read, so a copy that was cut
  * short goes on where it was. Nothing is removed from either. */

@@ -162,7 +162,7 @@ int object_renew(struct store *s, const struct digest *d, struct err *err)
     int r = object_record(s, d, &rec, &bytes, err);
     if (r == 0 && rec.tree)
         r = manifest_load(s, d, &m, err);
-    for (int class = 0; class < STORE_ANY && s->be->ops->batch_class && r == 0; class++) {
+    for (int class = 0; class < STORE_ANY && s->be->ops->shared && r == 0; class++) {
         r = s->be->ops->stat(s->be, blob_name_of('o', d).s, (enum store_class)class, &info, err);
         if (r == 0)
             r = renew_in(s, d, &rec, &m, (enum store_class)class, err);
@@ -198,9 +198,8 @@ static int put_small(struct store *s, enum store_class class, const void *data, 
     int r = c ? block_pack(c, data, len, &packed, err) : err_nomem(err);
     if (r == 0)
         r = ops->batch_new(s->be, &batch, err);
-    if (r == 0 && ops->batch_class)
-        ops->batch_class(batch, class);
     if (r == 0) {
+        ops->batch_class(batch, class);
         rec->size_bytes = len;
         rec->stored_bytes = packed;
         if (packed <= INLINE_PACKED) {

@@ -65,7 +65,7 @@ static int lane_init(struct lane *l, struct upload *u, struct err *err)
         return err_nomem(err);
     const struct store_ops *ops = u->s->be->ops;
     int r = ops->batch_new(u->s->be, &l->batch, err);
-    if (r == 0 && ops->batch_class)
+    if (r == 0)
         ops->batch_class(l->batch, u->class);
     return r;
 }

@@ -67,7 +67,7 @@ def suites(server, style="auto", key_file=None):
     env |= {"FF_TEST_S3": server.url, "FF_TEST_S3_BUCKET": "suite", "FF_TEST_S3_KEY": server.key, "FF_TEST_S3_SECRET": server.secret,
             "FF_TEST_S3_STYLE": style, **({"FF_TEST_S3_CA": str(server.ca)} if server.ca else {}),
             **({"FF_TEST_S3_KEYFILE": str(key_file)} if key_file else {})}
-    for name in ("store", "tree", "gc", "workspace"):
+    for name in ("store", "tree", "gc", "workspace", "migrate"):
         p = subprocess.run([BUILD / "tests" / "unit" / "store" / f"test_store_{name}"], env=env, capture_output=True, text=True, timeout=300)
         ran = p.stdout.count("/s3\n") + p.stderr.count("/s3\n")
         if p.returncode or (name != "workspace" and not ran):
