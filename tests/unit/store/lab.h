@@ -77,7 +77,7 @@ static inline struct s3_options lab_s3_options(const char *dir, char prefix[64],
                                .access_key = getenv("FF_TEST_S3_KEY"), .secret_key = getenv("FF_TEST_S3_SECRET"),
                                .key_file = getenv("FF_TEST_S3_KEYFILE"),
                                .style = getenv("FF_TEST_S3_STYLE"), .ca_file = getenv("FF_TEST_S3_CA"), .prefix = prefix, .cache_dir = cache,
-                               .retry_ms = 20000, .grace_min_ms = -1};
+                               .retry_ms = 60000, .grace_min_ms = -1};
 }
 
 /* The store of that kind in a folder, made if it is not there. */

@@ -217,6 +217,7 @@ struct thread {
     struct store *s;
     int n;
     pthread_t id;
+    struct err err;
 };
 
 /* NULL, or what failed. */
@@ -228,11 +229,11 @@ static void *put_many(void *arg)
         struct store_ref ref;
         /* Half of them are put by all threads. */
         int len = snprintf(text, sizeof text, "object %d of %d", i, i % 2 ? t->n : -1);
-        if (store_put(t->s, text, (size_t)len, NULL, &ref, NULL) < 0)
+        if (store_put(t->s, text, (size_t)len, NULL, &ref, &t->err) < 0)
             return (void *)(uintptr_t)"put";
         _cleanup_free_ char *got = NULL;
         size_t n;
-        if (store_get(t->s, ref.text, 64, &got, &n, NULL) < 0 || strcmp(got, text) != 0)
+        if (store_get(t->s, ref.text, 64, &got, &n, &t->err) < 0 || strcmp(got, text) != 0)
             return (void *)(uintptr_t)"get";
     }
     return NULL;
@@ -243,13 +244,14 @@ static void test_threads(void **state)
     struct fixture *f = *state;
     struct thread t[6];
     for (int i = 0; i < 6; i++) {
-        t[i] = (struct thread){f->s, i, 0};
+        t[i] = (struct thread){.s = f->s, .n = i};
         pthread_create(&t[i].id, NULL, put_many, &t[i]);
     }
     for (int i = 0; i < 6; i++) {
         void *what;
         pthread_join(t[i].id, &what);
-        assert_null(what);
+        if (what)
+            fail_msg("%s: %s", (const char *)what, t[i].err.msg);
     }
     struct listing l = {0};
     assert_ok(store_list(f->s, in_order, &l, err));
