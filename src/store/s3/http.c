@@ -427,7 +427,9 @@ static bool is_one_of(const char *code, const char *const *list)
 static const char *const passing[] = {
     "InternalError", "ServiceUnavailable", "SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout",
     "OperationAborted", "ConditionalRequestConflict", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch",
-    "XAmzContentChecksumMismatch", "XMinioServerNotInitialized", "ServerNotInitialized", "Busy", NULL};
+    "XAmzContentChecksumMismatch", "XMinioServerNotInitialized", "ServerNotInitialized", "Busy",
+    "ExistingObjectIsDirectory", /* versitygw, where a folder comes and goes beneath it: no key of ours is another's folder */
+    NULL};
 static const char *const denied[] = {"AccessDenied", "AllAccessDisabled", "AccountProblem", NULL};
 static const char *const unknown_caller[] = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken",
                                              "InvalidToken", NULL};
