@@ -368,6 +368,24 @@ static void hoist(struct flow *f, const struct node *list)
     }
 }
 
+/* class A: table = "t". An annotated one of Python may be set by the constructor that @dataclass makes; "" and null are
+ * there to be set from elsewhere. */
+static void note_field(struct flow *f, const struct node *m)
+{
+    if (m->kind != N_ASSIGN || !m->b || !m->val || !m->a || m->a->kind != N_NAME || (f->lang == LANG_PYTHON && m->c))
+        return;
+    const struct value *v = m->val;
+    bool something = (v->flags & VF_TEXT && v->text_len) || v->flags & (VF_NUM | VF_CONTAINER);
+    const char *name = symtab_name(&f->sx->syms, m->a->sym);
+    char buf[FLOW_PATH_MAX];
+    const char *key = field_key(f, name, buf);
+    if (v->origin != ORIGIN_CONST || v->flags & VF_NULL || !something || !key || map_get(&f->assigned, key) ||
+        map_get(&f->assigned, name + (*name == '$')))
+        return;
+    if (!map_set(&f->fields, key, (void *)(uintptr_t)v))
+        f->nomem = true;
+}
+
 static void exec_class(struct flow *f, const struct node *n)
 {
     for (const struct node *d = n->c; d; d = d->next)
@@ -380,8 +398,10 @@ static void exec_class(struct flow *f, const struct node *n)
     if (!VEC_PUSH(&f->classes, n))
         f->nomem = true;
     for (const struct node *m = n->b->list; m; m = m->next)
-        if (m->kind != N_FUNC)
+        if (m->kind != N_FUNC) {
             exec(f, m);
+            note_field(f, m);
+        }
     for (const struct node *m = n->b->list; m; m = m->next)
         if (m->kind == N_FUNC)
             eval_function(f, m);
@@ -483,6 +503,24 @@ static bool note_methods(struct flow *f, const struct node *class)
     return true;
 }
 
+/* self.x = 1, this.x[0] = 1, this.x.push(1); in a method, where fields need no "this", x = 1. */
+static bool note_assigned(struct flow *f, const struct node *n, bool inside)
+{
+    static const char *const grow[] = {"append", "push", "add", "extend", "insert", "unshift", "put", "set", "update", NULL};
+    const struct node *t = NULL;
+    if (n->kind == N_ASSIGN)
+        t = n->a && n->a->kind == N_INDEX ? n->a->a : n->a;
+    else if (n->kind == N_CALL && n->a && n->a->kind == N_MEMBER && one_of(symtab_name(&f->sx->syms, n->a->sym), grow))
+        t = n->a->a;
+    bool bare = f->lang == LANG_JAVA || f->lang == LANG_CSHARP || f->lang == LANG_CPP;
+    if (!t || !(t->kind == N_MEMBER || (bare && inside && t->kind == N_NAME && !(n->flags & NF_DECL))))
+        return true;
+    const char *name = symtab_name(&f->sx->syms, t->sym);
+    char buf[FLOW_PATH_MAX];
+    const char *key = t->kind == N_NAME || own_member(f, t) ? field_key(f, name, buf) : NULL;
+    return map_set(&f->assigned, key ? key : name + (*name == '$'), f);
+}
+
 /* Functions that the file calls inside its functions: they are seen there, with what they are given. */
 static bool note_calls(struct flow *f, const struct node *n, bool inside, int depth)
 {
@@ -496,10 +534,12 @@ static bool note_calls(struct flow *f, const struct node *n, bool inside, int de
                      (n->a->a->sym == KW_self || n->a->a->sym == KW_this || n->a->a->sym == KW_static)));
         if (own && inside && !map_set(&f->called, symtab_name(&f->sx->syms, n->a->sym), f))
             return false;
-        if (n->kind == N_CLASS && n->b && !note_methods(f, n))
+        if ((n->kind == N_CLASS && n->b && !note_methods(f, n)) || !note_assigned(f, n, in))
             return false;
         if (n->kind == N_FUNC && n->sym && !map_get(&f->funcs, symtab_name(&f->sx->syms, n->sym)) &&
             !map_set(&f->funcs, symtab_name(&f->sx->syms, n->sym), (void *)(uintptr_t)n))
+            return false;
+        if (n->kind == N_CLASS && !VEC_PUSH(&f->classes, n))
             return false;
         const struct node *parts[] = {n->a, n->b, n->c, n->list};
         for (int i = 0; i < 4; i++) {
@@ -508,6 +548,7 @@ static bool note_calls(struct flow *f, const struct node *n, bool inside, int de
             if (parts[i] && !note_calls(f, parts[i], in, depth + 1))
                 return false;
         }
+        f->classes.len -= n->kind == N_CLASS;
     }
     return true;
 }
@@ -553,5 +594,7 @@ int flow_run(struct syntax *sx, enum lang lang, const struct lang_rules *rules, 
     VEC_RELEASE(&f.classes);
     map_release(&f.called);
     map_release(&f.funcs);
+    map_release(&f.fields);
+    map_release(&f.assigned);
     return r;
 }

@@ -173,6 +173,14 @@ static bool is_length(const char *s)
            strcmp(s, "count") == 0;
 }
 
+/* self.table, where the class says table = "t" and nothing else is ever put into it; NULL: it is none of these. */
+static const struct value *own_constant(const struct flow *f, const struct node *n, const char *name)
+{
+    char buf[FLOW_PATH_MAX];
+    const char *key = f->fields.len && own_member(f, n) ? field_key(f, name, buf) : NULL;
+    return key ? map_get(&f->fields, key) : NULL;
+}
+
 static const struct value *eval_member(struct flow *f, const struct node *n)
 {
     const char *name = symtab_name(&f->sx->syms, n->sym);
@@ -195,6 +203,8 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
         return c;
     }
     const struct value *s = source_value(f, n, name, path, false);
+    if (!s && f->target != n)
+        s = own_constant(f, n, name);
     if (s)
         return s;
     if (f->lang == LANG_RUBY && base->origin == ORIGIN_CONST && base->flags & (VF_CONTAINER | VF_STRING))

@@ -109,6 +109,8 @@ struct flow {
     int freed_count;
     struct map called; /* functions of the file that are called inside functions */
     struct map funcs;  /* by name */
+    struct map fields;   /* "Class.name": what a class's own field is set to where it is declared, if that is constant */
+    struct map assigned; /* "Class.name" of own fields, "name" of others' members, that something is put into by the code */
 };
 
 extern const struct value flow_const, flow_unknown;
@@ -149,6 +151,10 @@ uint64_t flow_label(struct flow *f, const struct node *n, uint64_t parents);
 
 const struct value *var_get(const struct flow *f, uint32_t sym);
 void var_set(struct flow *f, uint32_t sym, const struct value *v);
+/* Is n self.x, this.x or the like? */
+bool own_member(const struct flow *f, const struct node *n);
+/* "Class.name" of a field of the innermost class; buf of FLOW_PATH_MAX; NULL: there is none, or it is too long. */
+const char *field_key(const struct flow *f, const char *name, char *buf);
 uint32_t var_key(struct flow *f, const struct node *n); /* of a name or a.b; 0: none */
 void mark_clean(struct flow *f, uint64_t labels, uint64_t kinds);
 void undo_to(struct flow *f, size_t mark);

@@ -454,6 +454,24 @@ void undo_locals(struct flow *f, size_t mark, bool forget_labels)
     VEC_RELEASE(&kept);
 }
 
+bool own_member(const struct flow *f, const struct node *n)
+{
+    static const char *const own[] = {"self", "this", "static", "cls", NULL};
+    if (n->kind != N_MEMBER || !n->a || (n->a->kind != N_NAME && n->a->kind != N_LITERAL))
+        return false;
+    const char *base = n->a->kind == N_LITERAL ? "this" : symtab_name(&f->sx->syms, n->a->sym);
+    return one_of(base + (*base == '$'), own);
+}
+
+const char *field_key(const struct flow *f, const char *name, char *buf)
+{
+    if (!f->classes.len)
+        return NULL;
+    const char *class = symtab_name(&f->sx->syms, f->classes.v[f->classes.len - 1]->sym);
+    int n = snprintf(buf, FLOW_PATH_MAX, "%s.%s", class, name + (*name == '$'));
+    return n > 0 && n < FLOW_PATH_MAX ? buf : NULL;
+}
+
 uint32_t var_key(struct flow *f, const struct node *n)
 {
     if (!n)

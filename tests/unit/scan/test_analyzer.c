@@ -151,6 +151,34 @@ static void literals_as_bytes(void **state)
     assert_int_equal(run_text(LANG_JAVA, "class A { byte[] aesKey = load(\"Xk29dkfj3921kdkf\").getBytes(); }\n").count, 0);
 }
 
+/* A field that its class sets to a constant is one, unless the code puts something else into it. */
+static void constant_fields(void **state)
+{
+    (void)state;
+    const char *py = "class R:\n    t = 'x'\n    def f(self):\n        return self.c.execute('SELECT * FROM ' + self.t)\n";
+    assert_int_equal(run_text(LANG_PYTHON, py).count, 0);
+    char two[600];
+    snprintf(two, sizeof two, "%sclass S:\n    def __init__(self, t):\n        self.t = t\n", py);
+    assert_int_equal(run_text(LANG_PYTHON, two).count, 0); /* another class's */
+    snprintf(two, sizeof two, "%s    def g(self, t):\n        self.t = t\n", py);
+    assert_int_equal(run_text(LANG_PYTHON, two).line, 4);
+    snprintf(two, sizeof two, "%sdef g(r, t):\n    r.t = t\n", py);
+    assert_int_equal(run_text(LANG_PYTHON, two).line, 4);
+    const char *made = "@dataclass\nclass R:\n    t: str = 'x'\n    def f(self):\n        self.c.execute('SELECT * FROM ' + self.t)\n";
+    assert_int_equal(run_text(LANG_PYTHON, made).line, 5);
+    const char *php = "<?php class R { private $t = 'x'; const U = 'y';\nfunction f() { $this->p->query(\"SELECT {$this->t} FROM \" . "
+                      "self::U . \" WHERE a = 1\");\n%s} }";
+    snprintf(two, sizeof two, php, "");
+    assert_int_equal(run_text(LANG_PHP, two).count, 0);
+    snprintf(two, sizeof two, php, "$this->t = $_GET['t'];");
+    assert_int_equal(run_text(LANG_PHP, two).line, 2);
+    const char *ts = "class R { private t = 'x';\n f() { return this.db.query(`SELECT * FROM ${this.t}`); }\n%s }\n";
+    snprintf(two, sizeof two, ts, "");
+    assert_int_equal(run_text(LANG_TYPESCRIPT, two).count, 0);
+    snprintf(two, sizeof two, ts, "set(t: string) { this.t = t; }");
+    assert_int_equal(run_text(LANG_TYPESCRIPT, two).line, 2);
+}
+
 static void context_stays_when_lines_move(void **state)
 {
     (void)state;
@@ -215,7 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read_ahead), cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code),
         cmocka_unit_test(data_flows), cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
-        cmocka_unit_test(literals_as_bytes), cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(literals_as_bytes), cmocka_unit_test(constant_fields), cmocka_unit_test(hostile_texts),
         cmocka_unit_test(keywords_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
