@@ -248,7 +248,7 @@ static int run(struct app *app, const struct args *a)
     if (r == 0 && app->remote)
         r = send(app, &q, &err);
     else if (r == 0 && (r = read_target(app, &q, &err)) == 0)
-        r = submission_start(&app->service, &q.sub, NULL, &err);
+        r = submission_start(&app->service, &q.sub, &err);
     app->own_gate = &q.sub.gate;
     term_status_clear();
     status = r < 0 ? run_failed(app, &err) : after_start(app, a, &q);

@@ -483,6 +483,22 @@ def repeated(lab, s):
         one, two = attempt(s), attempt(s)
         if one["run_id"] != two["run_id"]: fail(f"two runs of one key: {one} {two}")
         if s.wait(one["run_id"])["status"] != "COMPLETED": fail("the run of a key")
+    # A name beside the key: the same submission again is answered, another one of that name is in its way.
+    def named(key, want, name="by-name"):
+        body = {"target_path": str(lab.target(name="named")), "parameters": {"n": 1}, "name": name}
+        st, h, d = s.ask("POST", "/workflows/talk/submit", body, {"Idempotency-Key": key} if key else {})
+        if st != want: fail(f"submission {name} with key {key}: {st}, wanted {want}: {d}")
+        return h.get("Idempotent-Replayed"), d
+    if named("mine", 200)[0]: fail("the first submission is a replay")
+    again = named("mine", 200)
+    if again[0] != "true" or again[1]["run_id"] != "by-name": fail(f"the same key and name: {again}")
+    for key in ("yours", None):
+        if named(key, 409)[1]["detail"]["error"]["type"] != "AlreadyExists": fail("another submission of the same name")
+        s.upload("talk", data, {"parameters": '{"n": 1}', "name": "by-name"}, headers={"Idempotency-Key": key} if key else {}, want=409)
+    named(None, 200, "without")
+    named("mine", 409, "without")
+    if named("yours", 200, "other")[0]: fail("another name")
+    s.wait("by-name"); s.wait("without"); s.wait("other")
     runs = [r["run_id"] for r in s.get("/runs?limit=1000")["runs"]]
     if len(runs) != len(set(runs)): fail("a run twice")
     # cut off in the middle of its body: nothing comes of it

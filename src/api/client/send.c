@@ -152,7 +152,7 @@ static int move_result(struct submission *q, const struct ingest_result *from, s
 static int upload(struct client *c, struct submission *q, const char *target, const char *path, const struct ingest_options *o,
                   struct err *err)
 {
-    struct client_call call = {.method = "POST", .path = path, .key = q->id, .patience_ms = client_patience_ms(c)};
+    struct client_call call = {.method = "POST", .path = path, .key = q->key, .patience_ms = client_patience_ms(c)};
     struct client_patience patience = {0};
     int64_t pause;
     int r;
@@ -186,7 +186,7 @@ static int submit_url(struct client *c, const struct submission *q, const char *
                   q->gate.no_inline_suppressions);
     if (!body || (seconds(q) && json_object_set_new(body, "timeout", json_integer(seconds(q))) < 0))
         return err_nomem(err);
-    struct client_call call = {.method = "POST", .path = path, .body = body, .key = q->id, .patience_ms = client_patience_ms(c)};
+    struct client_call call = {.method = "POST", .path = path, .body = body, .key = q->key, .patience_ms = client_patience_ms(c)};
     return client_call(c, &call, &doc, err);
 }
 
@@ -194,6 +194,7 @@ int client_submit(struct client *c, struct submission *s, const char *target, co
 {
     struct strbuf path = STRBUF_INIT_MAX(1000);
     bool url = target_is_url(target) && strncmp(target, "file://", 7) != 0;
+    os_uuid(s->key); /* another submission may have the same name, but it is not this one */
     strbuf_puts(&path, "/workflows/");
     uri_append_value(&path, s->def->name);
     strbuf_puts(&path, url ? "/submit" : "/upload-and-submit");

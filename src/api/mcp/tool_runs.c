@@ -73,7 +73,7 @@ static int start(struct mcp_call *c, const json_t *args, struct submission *s, s
     io.cancelled = is_cancelled;
     io.arg = c;
     r = submission_read_target(svc, s, target, &io, err);
-    return r == 0 ? submission_start(svc, s, NULL, err) : r;
+    return r == 0 ? submission_start(svc, s, err) : r;
 }
 
 /* What the run does now, when it is something else than before. */

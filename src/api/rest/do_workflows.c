@@ -181,16 +181,18 @@ static int set_name(struct exchange *x, struct submission *s, const char *name, 
     int r = name ? submission_name(s, name, err) : 0;
     if (r == 0 && !name && arg_text(x, "Idempotency-Key"))
         r = key_run_id(x, s->def->name, s->id, err);
+    if (r == 0 && arg_text(x, "Idempotency-Key"))
+        r = key_request_id(x, s->id, s->key, err);
     return r == -ERR_INVALID ? bad_field(x, "name", err) : r;
 }
 
-/* The same key again: the run that it has made. */
+/* The same key again: the run that it has made. One of that name which another submission has made is not it. */
 static bool replay(struct exchange *x, const struct submission *s, int *ret, struct err *err)
 {
     struct run_info run;
-    if (!arg_text(x, "Idempotency-Key") || run_read(&x->svc, s->id, &run, NULL) < 0)
+    if (!*s->key || run_read(&x->svc, s->id, &run, NULL) < 0)
         return false;
-    bool same = strcmp(run.workflow, s->def->name) == 0;
+    bool same = run.key && strcmp(run.key, s->key) == 0 && strcmp(run.workflow, s->def->name) == 0;
     if (same) {
         x->answer.replayed = true;
         *ret = reply_submitted(x, s->id, s->def->name, run.status, err);
@@ -201,10 +203,7 @@ static bool replay(struct exchange *x, const struct submission *s, int *ret, str
 
 static int start(struct exchange *x, struct submission *s, struct err *err)
 {
-    char request_id[37];
-    int r = key_request_id(x, s->id, request_id, err), replayed;
-    if (r == 0)
-        r = submission_start(&x->svc, s, request_id, err);
+    int replayed, r = submission_start(&x->svc, s, err);
     if (r == -ERR_EXISTS && replay(x, s, &replayed, err))
         return replayed;
     if (r < 0)

@@ -56,6 +56,7 @@ void run_info_release(struct run_info *r)
     free(r->execution_id);
     free(r->workflow);
     free(r->failure);
+    free(r->key);
     json_decref(r->target);
     json_decref(r->result);
     json_decref(r->activities);
@@ -245,9 +246,11 @@ static int fill(struct run_info *run, const Pb__DescribeWorkflowExecutionRespons
         json_array_append_new(run->activities, pending_json(d->pending_activities[k]));
     if (d->pending_workflow_task && d->pending_workflow_task->attempt > BLOCKED_ATTEMPTS)
         run->blocked = true;
-    _cleanup_json_ json_t *gate = NULL;
+    _cleanup_json_ json_t *gate = NULL, *key = NULL;
     memo_json(i->memo, MEMO_TARGET, &run->target);
     memo_json(i->memo, MEMO_GATE, &gate);
+    memo_json(i->memo, MEMO_KEY, &key);
+    run->key = mem_strdup(json_string_value(key));
     run->incomplete = json_flag(run->target, "incomplete", false);
     return run->run_id && run->execution_id && run->workflow ? gate_options_parse(gate, &run->gate, err)
                                                              : err_nomem(err);

@@ -312,11 +312,12 @@ static Pb__Memo *build_memo(const struct submission *s)
     if (!m)
         return NULL;
     pb__memo__init(m);
-    m->fields = mem_calloc(4, sizeof *m->fields);
+    m->fields = mem_calloc(5, sizeof *m->fields);
     if (!m->fields || add_memo(m, WORKER_MEMO_SCRIPT, json_string(s->script.text)) < 0 ||
         add_memo(m, MEMO_TARGET, target_json(s, NOTICES_IN_MEMO)) < 0 ||
         add_memo(m, MEMO_GATE, gate_options_json(&s->gate)) < 0 ||
-        add_memo(m, MEMO_VERSION, json_string(s->def->version)) < 0) {
+        add_memo(m, MEMO_VERSION, json_string(s->def->version)) < 0 ||
+        (*s->key && add_memo(m, MEMO_KEY, json_string(s->key)) < 0)) {
         pb__memo__free_unpacked(m, NULL);
         return NULL;
     }
@@ -440,7 +441,7 @@ int submission_baseline_run(const struct service *svc, struct gate_options *g, s
     return 0;
 }
 
-int submission_start(const struct service *svc, struct submission *s, const char *request_id, struct err *err)
+int submission_start(const struct service *svc, struct submission *s, struct err *err)
 {
     char fresh[37];
     os_uuid(fresh);
@@ -451,7 +452,7 @@ int submission_start(const struct service *svc, struct submission *s, const char
         return r;
     r = pin(svc, s, err);
     if (r == 0)
-        r = start(svc, s, request_id ? request_id : fresh, err);
+        r = start(svc, s, *s->key ? s->key : fresh, err);
     service_admitted(svc);
     if (r < 0 && r != -ERR_EXISTS)
         unpin(svc, s);

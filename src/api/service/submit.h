@@ -13,6 +13,8 @@ struct submission {
     struct gate_options gate; /* set by the caller; owned */
     int64_t timeout_ms;       /* 0: none */
     char id[ENGINE_ID_MAX + 1];
+    char key[37]; /* what the engine is given as the id of the request, and the run keeps: the same one again starts nothing new;
+                     "": a fresh one, which is not kept */
     char *spec;               /* of a target with a URL, without user and password; NULL: no URL */
     struct ingest_result ingested;
     struct store_ref script;
@@ -48,9 +50,8 @@ int submission_read_target(const struct service *svc, struct submission *s, cons
 const char *target_notice_kind(enum ingest_notice_kind kind);
 /* {notices: [{kind, path, text}], dropped, incomplete}: what was noticed where the target came from. -ERR_INVALID. */
 int submission_notices(struct submission *s, const json_t *j, struct err *err);
-/* After submission_check(): starts it, with the target that ingested tells of. request_id: the same one again
- * starts nothing new; NULL: a fresh one. -ERR_EXISTS: there is a run of that name. */
-int submission_start(const struct service *svc, struct submission *s, const char *request_id, struct err *err);
+/* After submission_check(): starts it, with the target that ingested tells of. -ERR_EXISTS: there is a run of that name. */
+int submission_start(const struct service *svc, struct submission *s, struct err *err);
 
 /* What a run of that workflow which another client started did not bring along: {context, parameters}; see struct
  * worker_script. A network that the user does not grant is none. given: its parameters, or NULL; those that do not fit the
