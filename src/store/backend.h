@@ -122,9 +122,6 @@ struct store_backend {
 /* The start of a session that keeps all. */
 #define SESSION_ALL_NS 1
 
-/* Sessions of one process: the starts of those that are open. */
-#define SESSIONS_MAX 1024
-
 int backend_local_open(const char *dir, bool read_only, struct store_backend **ret, struct err *err);
 int backend_memory_open(struct store_backend **ret, struct err *err);
 

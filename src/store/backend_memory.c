@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "os/clock.h"
 #include "os/fault.h"
+#include "store/sessions.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -25,8 +26,7 @@ struct memory {
     pthread_mutex_t lock;
     struct map blobs; /* name -> struct blob * */
     int64_t collecting_ns; /* guarded by gate */
-    int64_t starts[SESSIONS_MAX];
-    size_t starts_count;
+    struct sessions sessions;
 };
 
 struct pending {
@@ -295,13 +295,8 @@ static int collecting_before(struct store_backend *be, int64_t *ret_ns, struct e
 static int session_begin(struct store_backend *be, bool all, int64_t *ret_start_ns, struct err *err)
 {
     struct memory *m = memory_of(be);
-    int r = 0;
     pthread_mutex_lock(&m->lock);
-    *ret_start_ns = all ? SESSION_ALL_NS : os_now_ns();
-    if (m->starts_count == SESSIONS_MAX)
-        r = err_set(err, ERR_BUSY, "over %d uploads at a time", SESSIONS_MAX);
-    else
-        m->starts[m->starts_count++] = *ret_start_ns;
+    int r = sessions_begin(&m->sessions, all, ret_start_ns, err);
     pthread_mutex_unlock(&m->lock);
     return r;
 }
@@ -310,23 +305,15 @@ static void session_end(struct store_backend *be, int64_t start_ns)
 {
     struct memory *m = memory_of(be);
     pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < m->starts_count; i++) {
-        if (m->starts[i] == start_ns) {
-            m->starts[i] = m->starts[--m->starts_count];
-            break;
-        }
-    }
+    (void)sessions_end(&m->sessions, start_ns);
     pthread_mutex_unlock(&m->lock);
 }
 
 static int session_oldest(struct store_backend *be, int64_t *ret_ns, struct err *err)
 {
     struct memory *m = memory_of(be);
-    *ret_ns = INT64_MAX;
     pthread_mutex_lock(&m->lock);
-    for (size_t i = 0; i < m->starts_count; i++)
-        if (m->starts[i] < *ret_ns)
-            *ret_ns = m->starts[i];
+    *ret_ns = sessions_oldest(&m->sessions);
     pthread_mutex_unlock(&m->lock);
     return 0;
 }

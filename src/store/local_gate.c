@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "store/sessions.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,8 +26,7 @@ struct local_gate {
     size_t inside;            /* threads that share gate_fd's shared lock */
     int session_fd;
     char session_name[27];
-    int64_t starts[SESSIONS_MAX];
-    size_t starts_count;
+    struct sessions sessions;
 };
 
 static int lock_file(int fd, int how, struct err *err)
@@ -229,19 +229,10 @@ static int need_session(struct local_gate *g, struct err *err)
     return r;
 }
 
-static int64_t oldest_here(const struct local_gate *g)
-{
-    int64_t oldest = INT64_MAX;
-    for (size_t i = 0; i < g->starts_count; i++)
-        if (g->starts[i] < oldest)
-            oldest = g->starts[i];
-    return oldest;
-}
-
 /* Other processes read it; a failure to write makes a new session fail, so it is told. */
 static int publish_oldest(struct local_gate *g, struct err *err)
 {
-    int64_t oldest = oldest_here(g);
+    int64_t oldest = sessions_oldest(&g->sessions);
     int e = os_fault("write");
     if (e || pwrite(g->session_fd, &oldest, sizeof oldest, 0) != (ssize_t)sizeof oldest)
         return err_sys(err, e ? e : errno, "write the session of the store");
@@ -254,16 +245,9 @@ int local_session_begin(struct local_gate *g, bool all, int64_t *ret_start_ns, s
     if (r < 0)
         return r;
     pthread_mutex_lock(&g->lock);
-    if (g->starts_count == SESSIONS_MAX)
-        r = err_set(err, ERR_BUSY, "over %d uploads at a time", SESSIONS_MAX);
-    if (r == 0) {
-        int64_t start = all ? SESSION_ALL_NS : os_now_ns();
-        g->starts[g->starts_count++] = start;
-        r = publish_oldest(g, err);
-        if (r < 0)
-            g->starts_count--;
-        *ret_start_ns = start;
-    }
+    r = sessions_begin(&g->sessions, all, ret_start_ns, err);
+    if (r == 0 && (r = publish_oldest(g, err)) < 0)
+        (void)sessions_end(&g->sessions, *ret_start_ns);
     pthread_mutex_unlock(&g->lock);
     return r;
 }
@@ -271,13 +255,8 @@ int local_session_begin(struct local_gate *g, bool all, int64_t *ret_start_ns, s
 void local_session_end(struct local_gate *g, int64_t start_ns)
 {
     pthread_mutex_lock(&g->lock);
-    for (size_t i = 0; i < g->starts_count; i++) {
-        if (g->starts[i] != start_ns)
-            continue;
-        g->starts[i] = g->starts[--g->starts_count];
+    if (sessions_end(&g->sessions, start_ns))
         (void)publish_oldest(g, NULL); /* too old a start only makes collection keep more */
-        break;
-    }
     pthread_mutex_unlock(&g->lock);
 }
 
@@ -325,7 +304,7 @@ bool local_session_alive(struct local_gate *g, const char *session_name)
 int local_session_oldest(struct local_gate *g, int64_t *ret_ns, struct err *err)
 {
     pthread_mutex_lock(&g->lock);
-    int64_t oldest = oldest_here(g);
+    int64_t oldest = sessions_oldest(&g->sessions);
     pthread_mutex_unlock(&g->lock);
     _cleanup_free_ char *path = os_path_join(g->dir, "sessions");
     if (!path)

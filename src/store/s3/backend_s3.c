@@ -145,11 +145,7 @@ static int session_begin(struct store_backend *be, bool all, int64_t *ret_start_
     if (r < 0)
         return r;
     pthread_mutex_lock(&s->lock);
-    *ret_start_ns = all ? SESSION_ALL_NS : os_now_ns();
-    if (s->starts_count == SESSIONS_MAX)
-        r = err_set(err, ERR_BUSY, "over %d uploads at a time", SESSIONS_MAX);
-    else
-        s->starts[s->starts_count++] = *ret_start_ns;
+    r = sessions_begin(&s->sessions, all, ret_start_ns, err);
     pthread_mutex_unlock(&s->lock);
     return r;
 }
@@ -158,12 +154,7 @@ static void session_end(struct store_backend *be, int64_t start_ns)
 {
     struct s3 *s = s3_of(be);
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < s->starts_count; i++) {
-        if (s->starts[i] == start_ns) {
-            s->starts[i] = s->starts[--s->starts_count];
-            break;
-        }
-    }
+    (void)sessions_end(&s->sessions, start_ns);
     pthread_mutex_unlock(&s->lock);
     s3_lease_end(s);
 }

@@ -303,9 +303,8 @@ int s3_session_oldest(struct store_backend *be, int64_t *ret_ns, struct err *err
     int r = api_list(s, "leases/", NULL, see_lease, &o, err);
     *ret_ns = o.oldest == INT64_MAX ? INT64_MAX : s3_to_local(s, o.oldest);
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < s->starts_count; i++)
-        if (s->starts[i] < *ret_ns)
-            *ret_ns = s->starts[i];
+    int64_t here = sessions_oldest(&s->sessions);
+    *ret_ns = here < *ret_ns ? here : *ret_ns;
     pthread_mutex_unlock(&s->lock);
     return r;
 }

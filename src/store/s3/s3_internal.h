@@ -18,6 +18,7 @@
 #include "store/s3/pack.h"
 #include "store/s3/pool.h"
 #include "store/s3/s3.h"
+#include "store/sessions.h"
 #include "store/store_internal.h"
 
 #include <pthread.h>
@@ -54,8 +55,7 @@ struct s3 {
     size_t callers;       /* whose commits are to be expected: those of the last group and those that waited for it */
     int64_t group_ns;     /* how long the last group took */
     bool gathering;       /* a leader waits for them */
-    int64_t starts[SESSIONS_MAX]; /* of uploads, our clock */
-    size_t starts_count;
+    struct sessions sessions; /* of uploads, our clock */
     int64_t lease_start_ns, leased_ns; /* of the lease that is in the bucket, our clock; 0: none */
     char lease_key[S3_KEY];
 };

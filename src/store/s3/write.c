@@ -447,11 +447,9 @@ int s3_batch_commit(struct store_backend *be, struct store_batch *const *b, size
 int s3_lease(struct s3 *s, struct err *err)
 {
     char key[S3_KEY], old[S3_KEY] = "", id[27];
-    int64_t now = os_now_ns(), oldest = INT64_MAX;
+    int64_t now = os_now_ns();
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < s->starts_count; i++)
-        if (s->starts[i] < oldest)
-            oldest = s->starts[i];
+    int64_t oldest = sessions_oldest(&s->sessions);
     bool due = oldest != INT64_MAX && now - oldest > LEASE_AFTER_NS &&
                (now - s->leased_ns > LEASE_AFTER_NS || oldest < s->lease_start_ns);
     if (due && s->lease_start_ns != oldest) {
@@ -477,7 +475,7 @@ void s3_lease_end(struct s3 *s)
 {
     char key[S3_KEY] = "";
     pthread_mutex_lock(&s->lock);
-    if (!s->starts_count && s->lease_start_ns) {
+    if (!s->sessions.len && s->lease_start_ns) {
         memcpy(key, s->lease_key, sizeof key);
         s->lease_start_ns = s->leased_ns = 0;
         s->lease_key[0] = 0;
