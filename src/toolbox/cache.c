@@ -61,7 +61,7 @@ static struct workflow_def *dup_def(const struct workflow_def *from)
         return NULL;
     bool ok = true; /* all of them in any case: none is still another's afterwards */
     char **strings[] = {&d->name, &d->version, &d->vertical, &d->description, &d->author, &d->isolation,
-                        &d->network, &d->network_if, &d->schedule, &d->dir, &d->broken_file, &d->broken_reason};
+                        &d->network, &d->network_if, &d->schedule, &d->script_of, &d->dir, &d->broken_file, &d->broken_reason};
     json_t **values[] = {&d->tags, &d->default_parameters, &d->parameters, &d->output_schema, &d->required_modules,
                          &d->resources};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)

@@ -237,7 +237,7 @@ static int check_keys(struct reader *r)
     static const char *const known[] = {"name", "version", "vertical", "description", "author", "tags",
                                         "workspace_isolation", "default_parameters", "parameters", "output_schema",
                                         "required_modules", "timeout", "resources", "network", "network_if",
-                                        "schedule"};
+                                        "schedule", "script"};
     const char *key;
     json_t *v;
     char at[200];
@@ -277,8 +277,10 @@ static int read_all(struct reader *r)
         (c = check_defaults(r)) < 0 || (c = read_names(r, "required_modules", &d->required_modules)) < 0 ||
         (c = read_timeout(r)) < 0 || (c = read_resources(r)) < 0 ||
         (c = read_choice(r, "network", NULL, networks, &d->network)) < 0 || (c = read_network_if(r)) < 0 ||
-        (c = read_string(r, "schedule", NULL, &d->schedule)) < 0)
+        (c = read_string(r, "schedule", NULL, &d->schedule)) < 0 || (c = read_string(r, "script", NULL, &d->script_of)) < 0)
         return c;
+    if (d->script_of && !toolbox_name_valid(d->script_of))
+        return bad(r, "/script", "script '%.60s' is no name of a workflow: letters, digits, '-' and '_'", d->script_of);
     if (!toolbox_name_valid(d->vertical))
         return bad(r, "/vertical", "vertical '%.60s' is no name: letters, digits, '-' and '_'", d->vertical);
     return 0;

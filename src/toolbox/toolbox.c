@@ -112,7 +112,8 @@ void workflow_def_free(struct workflow_def *d)
     if (!d)
         return;
     char *const strings[] = {d->name, d->version, d->vertical, d->description, d->author, d->isolation,
-                             d->network, d->network_if, d->schedule, d->script, d->dir, d->broken_file, d->broken_reason};
+                             d->network, d->network_if, d->schedule, d->script_of, d->script, d->dir, d->broken_file,
+                             d->broken_reason};
     json_t *const values[] = {d->tags, d->default_parameters, d->parameters, d->output_schema, d->required_modules,
                               d->resources};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
@@ -161,12 +162,23 @@ static int read_part(struct workflow_def *d, const char *path, size_t max, char 
     return def_broken(d, path, 0, r == -ERR_NOT_FOUND ? "is missing" : why.msg, err);
 }
 
+/* Its own, or that of the folder beside it that metadata.yaml names. NULL: memory is out. */
+static char *script_path(const struct workflow_def *d)
+{
+    const char *slash = d->script_of ? strrchr(d->dir, '/') : NULL;
+    if (!slash)
+        return os_path_join(d->dir, TOOLBOX_SCRIPT_CHUNK);
+    return mem_printf("%.*s/%s/%s", (int)(slash - d->dir), d->dir, d->script_of, TOOLBOX_SCRIPT_CHUNK);
+}
+
 static int read_script(struct workflow_def *d, struct err *err)
 {
-    _cleanup_free_ char *path = os_path_join(d->dir, TOOLBOX_SCRIPT_CHUNK);
+    _cleanup_free_ char *own = os_path_join(d->dir, TOOLBOX_SCRIPT_CHUNK), *path = script_path(d);
     struct err why;
-    if (!path)
+    if (!own || !path)
         return err_nomem(err);
+    if (d->script_of && os_exists(own))
+        return def_broken(d, own, 0, "is here though metadata.yaml names another workflow's script", err);
     int r = read_part(d, path, SCRIPT_BYTES_MAX, &d->script, &d->script_len, err);
     if (r < 0 || !d->script)
         return r;

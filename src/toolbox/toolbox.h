@@ -27,7 +27,8 @@ struct workflow_def {
     char *network;          /* none, loopback, full; NULL: not given */
     char *network_if;       /* a parameter that must be true for it; NULL: none */
     char *schedule;         /* cron expression; NULL: none */
-    char *script;           /* text of workflow.lua, 0-terminated */
+    char *script_of;        /* the workflow beside this one whose script it runs; NULL: its own */
+    char *script;           /* text of workflow.lua, its own or that of script_of, 0-terminated */
     size_t script_len;
     char script_ref[72];    /* "sha256:" and 64 hex digits of the script */
     char *dir;              /* the folder */

@@ -72,7 +72,8 @@ json_t *workflow_metadata_schema(void)
         "\"timeout\":{\"type\":[\"string\",\"number\"]},"
         "\"resources\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"memory\":{},\"cpu\":{},\"pids\":{},"
         "\"disk\":{},\"files\":{}}},\"network\":{\"enum\":[\"none\",\"loopback\",\"full\"]},"
-        "\"network_if\":{\"type\":\"string\"},\"schedule\":{\"type\":\"string\"}}}";
+        "\"network_if\":{\"type\":\"string\"},\"schedule\":{\"type\":\"string\"},"
+        "\"script\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$\"}}}";
     return json_loads(text, 0, NULL);
 }
 

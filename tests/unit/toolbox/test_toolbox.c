@@ -130,6 +130,9 @@ static void test_broken(void **state)
          "metadata.yaml:4: default_parameters: parameter 'a': \"x\" is no integer"},
         {"- a\n", OK_SCRIPT, "must be a mapping"},
         {"name: bad\nversion: \"1\"\n", "\033Lua", "workflow.lua"},
+        {"name: bad\nversion: \"1\"\nscript: gone\n", NULL, "workflows/gone/workflow.lua: is missing"},
+        {"name: bad\nversion: \"1\"\nscript: gone\n", OK_SCRIPT, "bad/workflow.lua: is here though"},
+        {"name: bad\nversion: \"1\"\nscript: ../x\n", NULL, "metadata.yaml:3: script '../x' is no name"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err err = {0};
@@ -150,6 +153,24 @@ static void test_broken(void **state)
         os_remove_tree(dir, NULL);
         free(dir);
     }
+}
+
+/* One script for several workflows: what it says now, whenever the borrower is asked for. */
+static void test_borrowed_script(void **state)
+{
+    struct workflow_def *d;
+    put("s", "lends", "name: lends\nversion: \"1\"\n", OK_SCRIPT);
+    put("s", "uses", "name: uses\nversion: \"2\"\nscript: lends\n", NULL);
+    struct toolbox *t = open_at("s", "none", "none");
+    for (int i = 0; i < 3; i++) {
+        const char *script = i < 1 ? OK_SCRIPT : "return function(input) return 12 end\n"; /* of the same size */
+        put("s", "lends", NULL, script);
+        assert_int_equal(toolbox_find(t, "uses", &d, NULL), 0);
+        assert_string_equal(d->script, script);
+        assert_string_equal(d->version, "2");
+        workflow_def_free(d);
+    }
+    toolbox_free(t);
 }
 
 static void test_precedence(void **state)
@@ -277,7 +298,7 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find), cmocka_unit_test(test_broken), cmocka_unit_test(test_precedence), cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_find), cmocka_unit_test(test_broken), cmocka_unit_test(test_borrowed_script), cmocka_unit_test(test_precedence), cmocka_unit_test(test_kept),
         cmocka_unit_test(test_skeleton), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

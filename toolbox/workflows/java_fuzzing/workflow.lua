@@ -1,1 +1,0 @@
-../native_fuzzing/workflow.lua
