@@ -84,7 +84,7 @@ static void number(struct fuzz_words *a, const char *name, uint64_t value)
     fuzz_word(a, "%llu", (unsigned long long)value);
 }
 
-static void environment(const struct fuzz_session *s, struct fuzz_words *env)
+static void environment(const struct fuzz_target *t, struct fuzz_words *env)
 {
     /* afl-fuzz refuses to start without symbolize=0 and abort_on_error=1 */
     static const char *const fixed[] = {
@@ -95,11 +95,9 @@ static void environment(const struct fuzz_session *s, struct fuzz_words *env)
         "AFL_FAST_CAL=1"};
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         fuzz_word(env, "%s", fixed[i]);
-    for (size_t i = 0; i < s->target->env.len; i++)
-        if (!strstr(s->target->env.v[i], "SAN_OPTIONS="))
-            fuzz_word(env, "%s", s->target->env.v[i]);
-    fuzz_word(env, "TMPDIR=%s/tmp", s->dir);
-    fuzz_word(env, "AFL_TMPDIR=%s/tmp", s->dir);
+    for (size_t i = 0; i < t->env.len; i++)
+        if (!strstr(t->env.v[i], "SAN_OPTIONS="))
+            fuzz_word(env, "%s", t->env.v[i]);
 }
 
 static void command(const struct fuzz_session *s, struct fuzz_command *c)
@@ -130,7 +128,9 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
         number(a, "-s", s->bounds->seed + (unsigned)s->number);
     fuzz_word(a, "--");
     fuzz_word(a, "%s", s->target->program);
-    environment(s, &c->env);
+    environment(s->target, &c->env);
+    fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
+    fuzz_word(&c->env, "AFL_TMPDIR=%s/tmp", s->dir);
     c->cwd = s->dir;
     c->writable[0] = s->dir;
     c->writable[1] = "/dev/shm";
@@ -214,6 +214,26 @@ static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, 
     fuzz_sanitizer_env(t, symbolize, &c->env);
 }
 
+/* By the map of the instrumented program: for each tuple of an edge and how often it is taken, one of the smallest inputs. An
+ * input that crashes or takes too long ends it with an error: it cannot be told from a program that ended before all inputs
+ * were run. */
+static void merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
+                  struct fuzz_command *c)
+{
+    struct fuzz_words *a = &c->argv;
+    fuzz_word(a, "afl-cmin");
+    flag(a, "-i", from);
+    flag(a, "-o", into);
+    flag(a, "-m", "none");
+    number(a, "-t", (uint64_t)b->input_ms);
+    fuzz_word(a, "--");
+    fuzz_word(a, "%s", t->program);
+    environment(t, &c->env);
+    fuzz_word(&c->env, "AFL_ALLOW_TMP=1"); /* our folder may be below any other */
+    c->writable[1] = "/dev/shm";
+    c->quiet = true;
+}
+
 static const char *const languages[] = {"c", "c++", NULL};
 
 const struct fuzz_driver aflplusplus_driver = {
@@ -233,4 +253,5 @@ const struct fuzz_driver aflplusplus_driver = {
     .fault = fault,
     .reproduce = reproduce,
     .crashed = fuzz_status_crashed,
+    .merge = merge,
 };

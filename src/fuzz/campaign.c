@@ -416,16 +416,23 @@ static int merge_once(struct campaign *c, int engine, int64_t until, bool *ret_g
     return r < 0 || !*ret_good ? r : replace_corpus(c, into, err);
 }
 
+/* The engine that merges for all; -1: none does. Of several it is the first of the list: libFuzzer, in one process. */
+static int merging_engine(const struct campaign *c)
+{
+    for (const struct fuzz_driver *const *d = fuzz_drivers; *d; d++)
+        for (int i = 0; i < c->engines; i++)
+            if (c->drivers[i] == *d && (*d)->merge)
+                return i;
+    return -1;
+}
+
 /* What the engines found together, by the fewest inputs: merged until it does not shrink any more. */
 static int merge(struct campaign *c, struct err *err)
 {
     int64_t until = within(c, os_mono_ns() + MERGE_NS);
     size_t before = 0;
-    int engine = 0;
-    while (engine < c->engines && !c->drivers[engine]->merge)
-        engine++;
-    bool good = engine < c->engines;
-    int r = 0;
+    int engine = merging_engine(c), r = 0;
+    bool good = engine >= 0;
     for (int i = 0; r == 0 && good && i < MERGE_ROUNDS && c->corpus.names.len > 1 && c->corpus.names.len != before; i++) {
         before = c->corpus.names.len;
         r = merge_once(c, engine, until, &good, err);

@@ -101,7 +101,7 @@ struct fuzz_driver {
     void (*reproduce)(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *input, bool symbolize,
                       struct fuzz_command *ret);
     bool (*crashed)(int status);
-    /* Merge: from the inputs in from those that add coverage to what is in into, which gets them. NULL: not offered. */
+    /* Merge: into, which is empty, gets the inputs in from that cover all that those do. NULL: not offered. */
     void (*merge)(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
                   struct fuzz_command *ret);
     /* Minimise: NULL: by reproduction, as triage.h has it for all. Coverage: of all inputs of a folder; its lines are read

@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|bad|alone|atheris|go|builds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|merge|bad|alone|atheris|go|builds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -387,6 +387,21 @@ def afl():
         ok(f"{ {k: v['executions'] for k, v in engines.items()} }")
 
 
+def merge():
+    """Inputs that cover nothing of their own are no part of the corpus that is left, whichever engine is alone."""
+    with Lab() as lab:
+        seeds = {f"seeds/{i}": f"{'abcd'[i % 4]}{i:06}" for i in range(200)}
+        seeds["fuzz.yaml"] = "targets:\n  - {name: m, sources: [m_fuzzer.c], seeds: seeds}\n"
+        for engine in ("aflplusplus", "libfuzzer"):
+            body = "volatile int x = 0; if (n > 6) switch (d[0]) { case 'a': x = 1; break; case 'b': x = n; break; case 'c': x = d[1]; }"
+            doc = document(run(lab, lab.target({"m_fuzzer.c": HARNESS % ("", body), **seeds}, "m"), f'engines=["{engine}"]',
+                               "duration=5s", "remember=false"))
+            summary = doc["result"]["summary"]["targets"]["m"] if doc["status"] == "COMPLETED" else {}
+            if not summary or not 3 < summary["corpus_size"] < 40:
+                fail(f"{engine}: {doc['status']} {doc.get('error')} {summary}")
+        ok("by afl-cmin, by libFuzzer")
+
+
 HARNESS = "#include <stddef.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <stdio.h>\n#include <string.h>\n" \
           "#include <signal.h>\n#include <unistd.h>\n#include <fcntl.h>\n%s\n" \
           "int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { %s return 0; }\n"
@@ -724,4 +739,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "merge": merge, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
