@@ -205,6 +205,7 @@ void memory_identity(const struct campaign *c, const struct bug *b, char ret[65]
 /* triage.c. Does the next thing that is due; true: there is more to do. */
 bool triage_step(struct campaign *c);
 void triage_end(struct campaign *c); /* stops what it does */
+void triage_digest(struct campaign *c, struct bug *b); /* b->sha256, of one that was not worked on to the end */
 
 /* sessions.c */
 int sessions_make(struct campaign *c, int jobs, struct err *err);

@@ -632,6 +632,8 @@ static void report_bug(struct campaign *c, const struct bug *b)
 
 void campaign_report(struct campaign *c)
 {
-    VEC_EACH(&c->bugs, b)
+    VEC_EACH(&c->bugs, b) {
+        triage_digest(c, b);
         report_bug(c, b);
+    }
 }

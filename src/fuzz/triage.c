@@ -145,8 +145,14 @@ static void set_digest(struct campaign *c, struct bug *b, const char *name, uint
 {
     _cleanup_free_ char *path = os_path_join(c->crashes_dir, name);
     _cleanup_free_ char *copy = os_path_join(c->work_dir, "digest");
-    if (path && copy && fuzz_copy_file(path, copy, CORPUS_INPUT_MAX, b->sha256, ret_size, NULL) == 0)
+    if (path && copy && fuzz_copy_file(path, copy, UINT64_MAX, b->sha256, ret_size, NULL) == 0)
         unlink(copy);
+}
+
+void triage_digest(struct campaign *c, struct bug *b)
+{
+    if (!b->sha256[0])
+        set_digest(c, b, b->input, &b->size);
 }
 
 static void finish_bug(struct campaign *c)
@@ -230,6 +236,8 @@ static void begin_minimising(struct campaign *c)
     t->shrunk = t->shrunk_now = false;
     t->deadline_ns = os_mono_ns() + c->minimise_ms * NS_PER_MS;
     t->runs = 0;
+    if (c->minimise_ms && b->size > MINIMISE_BYTES_MAX)
+        module_log(c->ctx, "warning", "%s has %llu bytes: it is not made smaller", b->input, (unsigned long long)b->size);
     if (c->minimise_ms == 0 || slow || t->hits == 0 || !t->signature[0] || !path ||
         os_read_file(path, MINIMISE_BYTES_MAX, &t->data, &t->len, NULL) < 0) {
         finish_bug(c);

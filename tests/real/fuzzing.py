@@ -54,7 +54,10 @@ def bugs_of(doc):
 
 
 def kept_bytes(lab, doc):
-    """Every crash that the result names can be had."""
+    """Every crash that the result names can be had, and each finding says which one it is of."""
+    for f in doc["findings"]:
+        if len(f["evidence"]["reproducer"]["ref"]) != 71:
+            fail(f"{f['title']}: {f['evidence']['reproducer']}")
     for name, ref in doc["result"]["crashes"].items():
         p = subprocess.run([lab.exe, "--state", str(lab.state), "store", "get", ref["ref"]], capture_output=True, env=lab.env)
         if p.returncode or len(p.stdout) != ref["bytes"]:
@@ -268,7 +271,18 @@ def stops():
             summary = doc["result"]["summary"]["targets"][name]
             if doc["status"] != "COMPLETED" or summary["stopped_by"] != want or summary["elapsed_time"] > 150:
                 fail(f"{want}: {doc['status']} {summary}")
-        ok("executions, first crash, plateau")
+        slow = HARNESS % ("", "if (n > 1 && d[0] == 'B') { sleep(5); abort(); }")  # the ten tries take a minute
+        p = lab.popen("run", "native_fuzzing", lab.target({"s_fuzzer.c": slow, "seeds/one": "B1",
+                          "fuzz.yaml": "targets:\n  - {name: s, sources: [s_fuzzer.c], seeds: seeds}\n"}, "slow"), "--name", "p", "duration=0",
+                      "--json", stdout=subprocess.PIPE)
+        while stats_of(lab, "p")["unique_crashes"] < 1:
+            time.sleep(0.2)
+        lab.ff("runs", "signal", "p", "stop", check=0)
+        doc = json.loads(p.communicate(timeout=120)[0])
+        if doc["status"] != "COMPLETED" or len(doc["findings"]) != 1 or doc["findings"][0]["evidence"]["tries"] == 10:
+            fail(f"amid the work on a crash: {doc['status']} {doc['findings']}")
+        kept_bytes(lab, doc)
+        ok("executions, first crash, plateau, a signal amid the work on a crash")
 
 
 PROJECT = """#include <stddef.h>
