@@ -326,16 +326,20 @@ static int run_builtin(const char *name, void *arg)
     return status >= 0 ? status : module_entry_run(all_modules(), name, STDIN_FILENO, STDOUT_FILENO);
 }
 
-static int open_spawner(struct app *app, struct err *err)
+static int start_spawner(struct app *app, struct err *err)
 {
     bool require;
     int r = config_bool(&app->config, CONFIG_sandbox_require, &require, err);
-    if (r == 0)
-        r = app_open_toolbox(app, err);
     if (r < 0)
         return r;
     struct spawner_options o = {.builtin = run_builtin, .builtin_arg = app, .preload = preload, .require_sandbox = require};
     return spawner_start(&o, &app->spawner, err);
+}
+
+static int open_spawner(struct app *app, struct err *err)
+{
+    int r = app_open_toolbox(app, err);
+    return r < 0 ? r : start_spawner(app, err);
 }
 
 /* Said before anything is begun, not by the first activity. */
@@ -350,6 +354,18 @@ static int check_required(struct app *app, struct err *err)
         return 0;
     err_set(err, ERR_MISSING, "a complete sandbox is required, but missing: %s", p->missing);
     return err_hint(err, "'ff doctor' says what would bring it");
+}
+
+/* Before there is a client with its token, of which what is read in there is to know nothing. */
+static int open_remote(struct app *app, unsigned parts, struct err *err)
+{
+    int r = parts == APP_SPAWNER && !app->spawner ? start_spawner(app, err) : 0;
+    if (r == 0 && parts == APP_SPAWNER)
+        r = check_required(app, err);
+    if (r == 0 && !app->client)
+        r = remote_open(app, err);
+    join_service(app);
+    return r;
 }
 
 static int open_store(struct app *app, struct err *err)
@@ -462,11 +478,8 @@ int app_open(struct app *app, unsigned parts, struct err *err)
 {
     int r = 0;
     bool temporal = engine_is_temporal(app);
-    if (app->remote) {
-        r = app->client ? 0 : remote_open(app, err);
-        join_service(app);
-        return r;
-    }
+    if (app->remote)
+        return open_remote(app, parts, err);
     if (parts & APP_WORKER)
         parts |= APP_SPAWNER | APP_STORE | APP_ENGINE;
     if (temporal && (parts & APP_ENGINE))

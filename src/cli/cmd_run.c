@@ -142,6 +142,8 @@ static int read_request(struct app *app, const struct args *a, struct run_reques
 {
     const char *workflow = args_pos(a, 0), *timeout = args_get(a, "timeout"), *name = args_get(a, "name");
     int r = target_take((char *)(uintptr_t)args_pos(a, 1), &q->target, err);
+    if (r == 0 && app->remote && ingest_is_repository(q->target))
+        r = app_open(app, APP_SPAWNER, err); /* to read it in */
     if (r == 0)
         r = app_open_toolbox(app, err);
     if (r == 0)
@@ -188,8 +190,8 @@ static int read_target(struct app *app, struct run_request *q, struct err *err)
 /* Through a server: target and submission are one request. */
 static int send(struct app *app, struct run_request *q, struct err *err)
 {
-    struct ingest_options o = {.exclude_dir = app->state_dir, .limits = app->service.limits, .progress = on_ingest, .arg = app,
-                               .cancelled = ingest_cancelled};
+    struct ingest_options o = {.spawner = app->spawner, .exclude_dir = app->state_dir, .limits = app->service.limits,
+                               .progress = on_ingest, .arg = app, .cancelled = ingest_cancelled};
     int r = client_submit(app->client, &q->sub, q->target, &o, err);
     app->following = true;
     if (r == -ERR_CANCELLED && !follow_told_to_leave()) /* it may have been heard all the same */

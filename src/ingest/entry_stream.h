@@ -16,6 +16,7 @@
 enum frame_type {
     FRAME_DIR = 'D',        /* path */
     FRAME_FILE = 'F',       /* u8 executable, path; then data frames and an end frame */
+    FRAME_SIZE = 'S',       /* u64 bytes of the file whose frame comes next, where that is known */
     FRAME_DATA = 'B',       /* u64 bytes of the input read so far, bytes */
     FRAME_FILE_END = 'E',   /* u8: 0 whole, 1 damaged: text */
     FRAME_SYMLINK = 'L',    /* u32 length of path, path, target */

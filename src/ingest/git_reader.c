@@ -56,11 +56,15 @@ static int tell_blob(git_repository *repo, const git_tree_entry *e, const char *
         return frame_write_pair(OUT, FRAME_UNREADABLE, path, why());
     const char *data = lib.git_blob_rawcontent(blob);
     size_t len = (size_t)lib.git_blob_rawsize(blob);
-    uint8_t executable = lib.git_tree_entry_filemode(e) == GIT_FILEMODE_BLOB_EXECUTABLE;
+    uint8_t size[8], executable = lib.git_tree_entry_filemode(e) == GIT_FILEMODE_BLOB_EXECUTABLE;
     int r = 0;
+    for (int i = 0; i < 8; i++)
+        size[i] = (uint8_t)((uint64_t)len >> (8 * i));
     if (len < 1024 && len > sizeof LFS_HEAD && memcmp(data, LFS_HEAD, sizeof LFS_HEAD - 1) == 0)
         r = frame_write_pair(OUT, FRAME_NOTE, path,
                              "a pointer of Git LFS: its content is not in the repository");
+    if (r == 0)
+        r = frame_write(OUT, FRAME_SIZE, size, sizeof size, NULL, 0);
     if (r == 0)
         r = frame_write(OUT, FRAME_FILE, &executable, 1, path, strlen(path));
     for (size_t at = 0; at < len && r == 0; at += PIECE)

@@ -48,6 +48,7 @@ struct ingest_options {
     const char *tmp_dir; /* for what is fetched, as long as that takes; NULL: /tmp */
     const char *ca_file; /* certificates to trust instead of the system's (PEM); NULL: the system's */
     bool folder; /* an upload: a tar that was made of a folder (ingest_sender_new), and is bound as one */
+    bool git;    /* the same, of what a repository holds */
     bool executable; /* an upload: if it is one file */
     const char *exclude_dir; /* a folder that is never part of a target, say the state folder; may be NULL */
     void (*progress)(void *arg, const struct ingest_progress *p); /* a few times a second; may be NULL */
@@ -82,13 +83,15 @@ int ingest_upload_write(struct ingest_upload *u, const void *data, size_t len, s
 int ingest_upload_finish(struct ingest_upload *u, struct ingest_result *ret, struct err *err);
 void ingest_upload_free(struct ingest_upload *u); /* what was not finished leaves nothing but garbage for the next gc */
 
-/* A target of this machine as bytes for another one's ingest_upload: a folder as a tar, walked and bound as ingest() does; a file
- * or an archive as it is. -ERR_UNIMPLEMENTED for a bare repository. */
+/* A repository of this machine (a bare one, or any by a file:// URL), which it takes a spawner to read? */
+bool ingest_is_repository(const char *spec);
+/* A target of this machine as bytes for another one's ingest_upload: a folder as a tar, walked and bound as ingest() does; what
+ * is committed in a repository likewise; a file or an archive as it is. */
 struct ingest_sender;
-int ingest_sender_new(const char *path, const struct ingest_options *o, struct ingest_sender **ret, struct err *err);
+int ingest_sender_new(const char *spec, const struct ingest_options *o, struct ingest_sender **ret, struct err *err);
 /* *ret_len 0: the end. */
 int ingest_sender_read(struct ingest_sender *s, void *buf, size_t size, size_t *ret_len, struct err *err);
-/* kind ("folder", "executable", "file") and name from the beginning on; counts and notices after the end. */
+/* kind ("folder", "git", "executable", "file") and name from the beginning on; counts and notices after the end. */
 const struct ingest_result *ingest_sender_result(const struct ingest_sender *s);
 void ingest_sender_free(struct ingest_sender *s);
 /* One more notice, from wherever the target was read. */

@@ -44,6 +44,12 @@ bool link_stays_inside(const char *path, const char *target);
 /* An entry into the tree, or into the pack. */
 int job_add_dir(struct ingest_job *j, const char *path, struct err *err);
 int job_add_symlink(struct ingest_job *j, const char *path, const char *target, struct err *err);
+/* A file, in pieces; size: as it will have been, which a pack has to say first. */
+int job_file_begin(struct ingest_job *j, const char *path, bool executable, uint64_t size, struct err *err);
+int job_file_data(struct ingest_job *j, const void *data, size_t len, struct err *err);
+int job_file_end(struct ingest_job *j, struct err *err);
+/* Instead of the end. What was sent cannot be taken back: it stays in the pack, filled up with zeros. */
+int job_file_abort(struct ingest_job *j, struct err *err);
 /* The last part of a path, as a name for people; NULL: no memory. */
 char *ingest_short_name(const char *path);
 /* Takes all of a regular file into the tree. */

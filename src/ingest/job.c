@@ -170,25 +170,22 @@ int job_add_symlink(struct ingest_job *j, const char *path, const char *target, 
     return j->pack ? pack_symlink(j->pack, path, target, err) : tree_add_symlink(j->b, path, target, err);
 }
 
-static int begin_file(struct ingest_job *j, const char *path, const struct stat *st, struct err *err)
+int job_file_begin(struct ingest_job *j, const char *path, bool executable, uint64_t size, struct err *err)
 {
-    bool executable = st->st_mode & 0111;
-    return j->pack ? pack_file_begin(j->pack, path, executable, (uint64_t)st->st_size, err)
-                   : tree_file_begin(j->b, path, executable, err);
+    return j->pack ? pack_file_begin(j->pack, path, executable, size, err) : tree_file_begin(j->b, path, executable, err);
 }
 
-static int add_data(struct ingest_job *j, const void *data, size_t len, struct err *err)
+int job_file_data(struct ingest_job *j, const void *data, size_t len, struct err *err)
 {
     return j->pack ? pack_file_data(j->pack, data, len, err) : tree_file_data(j->b, data, len, err);
 }
 
-static int end_file(struct ingest_job *j, struct err *err)
+int job_file_end(struct ingest_job *j, struct err *err)
 {
     return j->pack ? pack_file_end(j->pack, err) : tree_file_end(j->b, err);
 }
 
-/* What was sent cannot be taken back: it stays in the pack, filled up with zeros. */
-static int abort_file(struct ingest_job *j, struct err *err)
+int job_file_abort(struct ingest_job *j, struct err *err)
 {
     if (j->pack)
         return pack_file_end(j->pack, err);
@@ -208,7 +205,7 @@ static int copy_bytes(struct ingest_job *j, int fd, const char *path, uint64_t s
         if (os_read_full(fd, j->buf, want, &n, read_err) < 0)
             break;
         uint64_t take = job_take_bytes(j, path, n);
-        r = take ? add_data(j, j->buf, (size_t)take, err) : 0;
+        r = take ? job_file_data(j, j->buf, (size_t)take, err) : 0;
         if (r == 0 && n >= COPY_BUFFER)
             r = job_tick(j, err);
         if (r < 0)
@@ -227,7 +224,7 @@ int job_add_file(struct ingest_job *j, int fd, const char *path, struct err *err
     uint64_t done = 0;
     if (fstat(fd, &before) < 0)
         return err_sys(err, errno, "stat %s", path);
-    int r = begin_file(j, path, &before, err);
+    int r = job_file_begin(j, path, before.st_mode & 0111, (uint64_t)before.st_size, err);
     if (r < 0)
         return r;
     r = copy_bytes(j, fd, path, (uint64_t)before.st_size, &done, &read_err, err);
@@ -235,12 +232,12 @@ int job_add_file(struct ingest_job *j, int fd, const char *path, struct err *err
         return r;
     if (read_err.code || j->stopped) {
         j->res->bytes -= done;
-        r = abort_file(j, err);
+        r = job_file_abort(j, err);
         if (r < 0)
             return r;
         return read_err.code ? job_notice(j, INGEST_UNREADABLE, path, "%s", read_err.msg) : 0;
     }
-    r = end_file(j, err);
+    r = job_file_end(j, err);
     if (r < 0)
         return r;
     j->res->files++;

@@ -23,6 +23,7 @@ struct members {
     uint64_t input_done;  /* as the reader says, at most the input's size */
     bool in_file, dropping; /* dropping: the data of a member that is not taken */
     uint64_t file_bytes;
+    uint64_t size; /* of the file that comes next; 0: not known */
     char path[PATH_TEXT_MAX + 1]; /* of the file that is open */
     bool ended;
     enum members_end end;
@@ -130,7 +131,7 @@ static int enter_parents(struct members *m, const char *path, struct err *err)
         int r = count_entry(m, path);
         if (r < 0 || m->ended)
             return r;
-        r = tree_add_dir(m->j->b, dir, err);
+        r = job_add_dir(m->j, dir, err);
         if (r == 0)
             r = set_kind(m, dir, n, KIND_DIR, err);
         if (r < 0)
@@ -162,6 +163,8 @@ static int admit(struct members *m, const char *path, struct err *err)
         return 1;
     if (old == KIND_DIR)
         return job_notice(m->j, INGEST_SKIPPED, path, "a folder has this name");
+    if (m->j->pack) /* that has gone */
+        return job_notice(m->j, INGEST_SKIPPED, path, "another member of the same name came before it");
     r = tree_remove(m->j->b, path, err);
     if (r < 0)
         return r;
@@ -182,7 +185,7 @@ static int add_dir(struct members *m, const struct frame *f, struct err *err)
     int r = admit(m, path, err);
     if (r != 1)
         return r;
-    r = tree_add_dir(m->j->b, path, err);
+    r = job_add_dir(m->j, path, err);
     if (r == 0)
         r = set_kind(m, path, strlen(path), KIND_DIR, err);
     m->j->res->dirs++;
@@ -191,8 +194,9 @@ static int add_dir(struct members *m, const struct frame *f, struct err *err)
 
 static int begin_file(struct members *m, const struct frame *f, struct err *err)
 {
+    uint64_t size = m->size;
     m->in_file = m->dropping = true;
-    m->file_bytes = 0;
+    m->file_bytes = m->size = 0;
     if (f->len < 1)
         return err_set(err, ERR_CORRUPT, "the reader in the sandbox sent nonsense");
     const char *path = clean_path(m, f->data + 1, f->len - 1, m->path);
@@ -203,7 +207,7 @@ static int begin_file(struct members *m, const struct frame *f, struct err *err)
     int r = admit(m, path, err);
     if (r != 1)
         return r;
-    r = tree_file_begin(m->j->b, path, f->data[0] != 0, err);
+    r = job_file_begin(m->j, path, f->data[0] != 0, size, err);
     if (r == 0)
         r = set_kind(m, path, strlen(path), KIND_FILE, err);
     m->dropping = r < 0;
@@ -214,20 +218,35 @@ static int begin_file(struct members *m, const struct frame *f, struct err *err)
 static void abort_file(struct members *m)
 {
     if (m->in_file && !m->dropping) {
-        tree_file_abort(m->j->b);
+        (void)job_file_abort(m->j, NULL); /* where that fails, what comes next does */
         map_remove(&m->kinds, m->path);
         m->j->res->bytes -= m->file_bytes;
     }
     m->in_file = false;
 }
 
+/* Eight bytes, the lowest first. */
+static uint64_t number(const uint8_t *p)
+{
+    uint64_t n = 0;
+    for (int i = 7; i >= 0; i--)
+        n = n << 8 | p[i];
+    return n;
+}
+
+static int take_size(struct members *m, const struct frame *f, struct err *err)
+{
+    if (f->len != 8)
+        return err_set(err, ERR_CORRUPT, "the reader in the sandbox sent nonsense");
+    m->size = number(f->data);
+    return 0;
+}
+
 static int add_data(struct members *m, const struct frame *f, struct err *err)
 {
     if (!m->in_file || f->len < 8)
         return err_set(err, ERR_CORRUPT, "the reader in the sandbox sent nonsense");
-    uint64_t done = 0;
-    for (int i = 7; i >= 0; i--)
-        done = done << 8 | f->data[i];
+    uint64_t done = number(f->data);
     m->input_done = done < m->o->input_bytes ? done : m->o->input_bytes;
     size_t n = f->len - 8;
     int r = count_bytes(m, m->path, n);
@@ -236,7 +255,7 @@ static int add_data(struct members *m, const struct frame *f, struct err *err)
     uint64_t take = job_take_bytes(m->j, m->path, n);
     if (take < n)
         return end_with(m, MEMBERS_STOPPED);
-    r = tree_file_data(m->j->b, f->data + 8, n, err);
+    r = job_file_data(m->j, f->data + 8, n, err);
     m->j->res->bytes += n;
     m->file_bytes += n;
     return r;
@@ -256,7 +275,7 @@ static int end_file(struct members *m, const struct frame *f, struct err *err)
     if (m->dropping)
         return 0;
     m->j->res->files++;
-    return tree_file_end(m->j->b, err);
+    return job_file_end(m->j, err);
 }
 
 /* The two texts of a pair. */
@@ -295,7 +314,7 @@ static int add_link(struct members *m, const struct frame *f, struct err *err)
     r = admit(m, path, err);
     if (r != 1)
         return r;
-    r = tree_add_symlink(m->j->b, path, target, err);
+    r = job_add_symlink(m->j, path, target, err);
     return r < 0 ? r : set_kind(m, path, strlen(path), KIND_LINK, err);
 }
 
@@ -313,6 +332,8 @@ static int add_hardlink(struct members *m, const struct frame *f, struct err *er
         return 0;
     if (strcmp(path, target) == 0 || kind_of(m, target, strlen(target)) != KIND_FILE)
         return job_notice(m->j, INGEST_SKIPPED, path, "a hard link to no file of the archive");
+    if (m->j->pack)
+        return job_notice(m->j, INGEST_SKIPPED, path, "a hard link, which is not sent");
     r = admit(m, path, err);
     if (r != 1)
         return r;
@@ -360,6 +381,7 @@ static int take_frame(struct members *m, const struct frame *f, struct err *err)
         return err_set(err, ERR_CORRUPT, "the reader in the sandbox sent nonsense");
     switch (f->type) {
     case FRAME_DIR: return add_dir(m, f, err);
+    case FRAME_SIZE: return take_size(m, f, err);
     case FRAME_FILE: return begin_file(m, f, err);
     case FRAME_DATA: return add_data(m, f, err);
     case FRAME_FILE_END: return end_file(m, f, err);

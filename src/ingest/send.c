@@ -1,4 +1,5 @@
-/* A target of this machine as bytes for another: a file as it is, a folder as a tar that a thread makes while it is read. */
+/* A target of this machine as bytes for another: a file as it is, a folder, or what a repository holds, as a tar that a thread
+ * makes while it is read. */
 #include "ingest/ingest_internal.h"
 #include "ingest/pack.h"
 #include "ingest/readers.h"
@@ -18,7 +19,8 @@ struct ingest_sender {
     struct ingest_result res;
     int from;    /* the file; of a folder: the pipe's end */
     int to, dir; /* the thread's: pipe, folder */
-    bool folder, started, joined;
+    char *repository; /* NULL: none */
+    bool packed, started, joined;
     pthread_t thread;
     int r; /* of the thread */
     struct err err;
@@ -30,14 +32,14 @@ static int write_pipe(void *arg, const void *data, size_t len, struct err *err)
     return os_write_full(s->to, data, len, err);
 }
 
-static int pack_folder(struct ingest_sender *s, struct err *err)
+static int pack_all(struct ingest_sender *s, struct err *err)
 {
     struct pack pack = {.write = write_pipe, .arg = s};
     struct ingest_job j = {.o = &s->options, .limits = ingest_limits_of(&s->options.limits), .res = &s->res, .pack = &pack};
     j.buf = mem_alloc(COPY_BUFFER);
     int r = j.buf ? pack_dir(&pack, "./", err) : err_nomem(err); /* so that an empty folder is a tar too */
     if (r == 0)
-        r = ingest_folder(&j, s->dir, err);
+        r = s->repository ? ingest_git(&j, s->repository, err) : ingest_folder(&j, s->dir, err);
     if (r == -ERR_NO_MEMORY)
         err_nomem(err);
     if (r == 0)
@@ -49,7 +51,7 @@ static int pack_folder(struct ingest_sender *s, struct err *err)
 static void *run(void *arg)
 {
     struct ingest_sender *s = arg;
-    s->r = pack_folder(s, &s->err);
+    s->r = pack_all(s, &s->err);
     close(s->to);
     s->to = -1;
     return NULL;
@@ -69,11 +71,46 @@ static int start(struct ingest_sender *s, struct err *err)
     return e ? err_sys(err, e, "start a thread") : 0;
 }
 
-static int open_target(struct ingest_sender *s, const char *path, struct err *err)
+/* Of a folder: does it stand for a repository? *ret: that one's path; NULL: for itself. */
+static int find_repository(int fd, const char *real, bool url, char **ret, struct err *err)
+{
+    bool bare = looks_like_bare_repository(fd);
+    *ret = NULL;
+    if (!bare && !url)
+        return 0;
+    _cleanup_free_ char *path = bare ? mem_strdup(real) : os_path_join(real, ".git");
+    if (!path)
+        return err_nomem(err);
+    *ret = os_is_dir(path) ? TAKE_PTR(path) : NULL; /* a URL means what is committed, not the work tree */
+    return 0;
+}
+
+/* The path that is meant, links resolved. *ret_url: by a file:// URL. */
+static int real_path_of(const char *spec, char **ret, bool *ret_url, struct err *err)
+{
+    _cleanup_free_ char *path = NULL;
+    *ret_url = looks_like_url(spec) && !os_exists(spec);
+    int r = *ret_url ? git_url_path(spec, &path, err) : 0;
+    if (r == -ERR_UNIMPLEMENTED)
+        return err_set(err, ERR_UNIMPLEMENTED, "%.200s is on another machine", spec);
+    return r < 0 ? r : os_real_path(path ? path : spec, ret, err);
+}
+
+bool ingest_is_repository(const char *spec)
+{
+    _cleanup_free_ char *real = NULL, *repository = NULL;
+    _cleanup_close_ int fd = -1;
+    bool url;
+    return real_path_of(spec, &real, &url, NULL) == 0 && os_is_dir(real) && os_open(real, O_RDONLY, 0, &fd, NULL) == 0 &&
+           find_repository(fd, real, url, &repository, NULL) == 0 && repository;
+}
+
+static int open_target(struct ingest_sender *s, const char *spec, struct err *err)
 {
     struct stat st;
     _cleanup_free_ char *real = NULL;
-    int r = os_real_path(path, &real, err);
+    bool url;
+    int r = real_path_of(spec, &real, &url, err);
     if (r == 0)
         r = os_open(real, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &s->from, err);
     if (r < 0)
@@ -81,26 +118,24 @@ static int open_target(struct ingest_sender *s, const char *path, struct err *er
     if (fstat(s->from, &st) < 0)
         return err_sys(err, errno, "stat %s", real);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-        return err_set(err, ERR_INVALID, "target: %s is neither a file nor a folder", path);
-    s->folder = S_ISDIR(st.st_mode);
-    s->res.kind = s->folder ? "folder" : st.st_mode & 0111 ? "executable" : "file";
-    s->res.bytes = s->folder ? 0 : (uint64_t)st.st_size;
+        return err_set(err, ERR_INVALID, "target: %s is neither a file nor a folder", spec);
+    s->packed = S_ISDIR(st.st_mode);
+    s->res.bytes = s->packed ? 0 : (uint64_t)st.st_size;
     if (!(s->res.name = ingest_short_name(real)))
         return err_nomem(err);
-    if (!s->folder || !looks_like_bare_repository(s->from))
-        return 0;
-    err_set(err, ERR_UNIMPLEMENTED, "%s is a bare git repository, which is not sent to a server", path);
-    return err_hint(err, "send a work tree of it, or name an https:// URL that the server can reach");
+    r = s->packed ? find_repository(s->from, real, url, &s->repository, err) : 0;
+    s->res.kind = s->repository ? "git" : s->packed ? "folder" : st.st_mode & 0111 ? "executable" : "file";
+    return r;
 }
 
-int ingest_sender_new(const char *path, const struct ingest_options *o, struct ingest_sender **ret, struct err *err)
+int ingest_sender_new(const char *spec, const struct ingest_options *o, struct ingest_sender **ret, struct err *err)
 {
     struct ingest_sender *s = mem_zalloc(sizeof *s);
     if (!s)
         return err_nomem(err);
     *s = (struct ingest_sender){.options = *o, .res.kind = "", .from = -1, .to = -1, .dir = -1};
-    int r = open_target(s, path, err);
-    if (r == 0 && s->folder)
+    int r = open_target(s, spec, err);
+    if (r == 0 && s->packed)
         r = start(s, err);
     if (r < 0)
         ingest_sender_free(s);
@@ -125,7 +160,7 @@ int ingest_sender_read(struct ingest_sender *s, void *buf, size_t size, size_t *
     if (n < 0)
         return err_sys(err, errno, "read the target");
     *ret_len = (size_t)n;
-    if (n == 0 && s->folder) {
+    if (n == 0 && s->packed) {
         join(s);
         return s->r < 0 ? err_copy(err, &s->err) : 0;
     }
@@ -149,5 +184,6 @@ void ingest_sender_free(struct ingest_sender *s)
     if (s->dir >= 0)
         close(s->dir);
     ingest_result_release(&s->res);
+    free(s->repository);
     free(s);
 }

@@ -46,7 +46,7 @@ int ingest_upload_new(struct store *s, const char *name, const struct ingest_opt
     u->options = *o;
     u->res.kind = "";
     u->job = (struct ingest_job){.s = s, .o = &u->options, .limits = ingest_limits_of(&o->limits), .res = &u->res};
-    if (o->folder) { /* bound as what it was made of */
+    if (o->folder || o->git) { /* bound as what it was made of */
         u->job.limits.archive_entries_max = u->job.limits.entries_max;
         u->job.limits.archive_bytes_max = u->job.limits.archive_ratio_max = UINT64_MAX;
     }
@@ -82,9 +82,10 @@ static int decide(struct ingest_upload *u, struct err *err)
 {
     u->known = true;
     bool archive = archive_begins(u->head, u->head_len, u->res.name, &u->named);
-    if (archive || u->options.folder) {
-        u->res.kind = u->options.folder ? "folder" : "archive";
-        u->named = u->named || u->options.folder;
+    bool packed = u->options.folder || u->options.git;
+    if (archive || packed) {
+        u->res.kind = u->options.git ? "git" : packed ? "folder" : "archive";
+        u->named = u->named || packed;
         int r = os_open_nameless(u->options.tmp_dir ? u->options.tmp_dir : "/tmp", &u->fd, err);
         return r < 0 ? r : write_spool(u, u->head, u->head_len, err);
     }
@@ -133,7 +134,7 @@ static int take_archive(struct ingest_upload *u, struct err *err)
     if (lseek(u->fd, 0, SEEK_SET) < 0)
         return err_sys(err, errno, "read it again");
     int r = ingest_archive(&u->job, u->fd, u->named, &end, err);
-    if (r < 0 || end != MEMBERS_NOT_ONE || u->options.folder)
+    if (r < 0 || end != MEMBERS_NOT_ONE || u->options.folder || u->options.git)
         return r;
     if (lseek(u->fd, 0, SEEK_SET) < 0)
         return err_sys(err, errno, "read it again");

@@ -238,6 +238,27 @@ def check_runs(lab, server):
     if found["target"]["kind"] != "folder" or found["target"]["notices_total"] != 3 or len(found["findings"]) < 5: fail(f"odd: {found['target']}")
     same_run(lab, server, ("security_assessment", "odd.tgz"), 0, "archive")
     same_run(lab, server, ("secret_detection", "odd/a.py"), 0, "file")
+    # Repositories: what is committed, not the work tree; with what git alone knows of (a pointer of LFS, a submodule).
+    work = lab.target({**SHOP, "lfs.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "deep/er/x.py": "eval(input())\n", "none.py": ""}, "work")
+    (work / "run.sh").write_text("#!/bin/sh\n")
+    (work / "run.sh").chmod(0o755)
+    (work / "in").symlink_to("a.py")
+    (work / "out").symlink_to("/etc/passwd")
+    (work / "big.bin").write_bytes(os.urandom(5 << 20))
+    git = ("git", "-C", work, "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    for args in (("init", "-q"), ("add", "-A"), ("update-index", "--add", "--cacheinfo", "160000," + "1" * 40 + ",module"), ("commit", "-qm", "all")):
+        subprocess.run([*git, *args], check=True)
+    subprocess.run(["git", "clone", "-q", "--bare", work, lab.dir / "bare.git"], check=True)
+    (work / "later.py").write_text("eval(input())\n")
+    found = same_run(lab, server, ("security_assessment", "bare.git"), 0, "bare")
+    if found["target"]["kind"] != "git" or found["target"]["notices_total"] != 3 or not found["findings"]: fail(f"a bare repository: {found['target']}")
+    for url in (f"file://{lab.dir}/bare.git", f"file://{work}"):
+        d = lab.json("--server", server.url, "run", "security_assessment", url)
+        same = {"ref", "kind", "files", "bytes", "notices_total", "incomplete"}
+        if any(d["target"][k] != found["target"][k] for k in same) or len(d["findings"]) != len(found["findings"]): fail(f"{url}: {d['target']}")
+    for command in ("run security_assessment file:///nowhere", "run security_assessment ssh://x/y"):
+        a, b = lab.ff(*command.split()), lab.ff("--server", server.url, *command.split())
+        if not a.returncode or not b.returncode: fail(f"{command}: {a.returncode} {b.returncode}")
     same_run(lab, server, ("security_assessment", "nothing"), 0, "nothing")
     same_run(lab, server, ("security_assessment", "odd", "--fail-on", "high", "--strict"), 1, "gate")
     same_run(lab, server, ("security_assessment", "odd", "--fail-on", "low", "--baseline", "odd-here", "--no-inline-suppressions"), 0, "base")

@@ -96,7 +96,7 @@ static const char *fail_on(const struct submission *q)
 static curl_mime *make_form(struct client *c, const struct submission *q, struct sending *s)
 {
     const struct ingest_result *res = ingest_sender_result(s->sender);
-    bool folder = strcmp(res->kind, "folder") == 0;
+    bool packed = strcmp(res->kind, "folder") == 0 || strcmp(res->kind, "git") == 0;
     char timeout[24] = "";
     _cleanup_free_ char *parameters = json_dumps(q->parameters, JSON_COMPACT);
     curl_mime *form = client_form(c);
@@ -107,8 +107,8 @@ static curl_mime *make_form(struct client *c, const struct submission *q, struct
         add_field(form, "strict", q->gate.strict ? "true" : NULL) && add_field(form, "baseline", baseline_of(q)) &&
         add_field(form, "no_inline_suppressions", q->gate.no_inline_suppressions ? "true" : NULL) &&
         add_field(form, "kind", strcmp(res->kind, "file") == 0 ? NULL : res->kind) &&
-        add_bytes(form, "file", res->name, folder ? -1 : (curl_off_t)res->bytes, read_target, s) &&
-        (!folder || add_bytes(form, "notices", NULL, -1, read_notices, s)))
+        add_bytes(form, "file", res->name, packed ? -1 : (curl_off_t)res->bytes, read_target, s) &&
+        (!packed || add_bytes(form, "notices", NULL, -1, read_notices, s)))
         return form;
     lib.curl_mime_free(form);
     return NULL;
@@ -199,12 +199,8 @@ int client_submit(struct client *c, struct submission *s, const char *target, co
     uri_append_value(&path, s->def->name);
     strbuf_puts(&path, url ? "/submit" : "/upload-and-submit");
     int r = strbuf_check(&path, err);
-    if (r == 0 && strncmp(target, "file://", 7) == 0) {
-        err_set(err, ERR_UNIMPLEMENTED, "a repository of this machine (%.200s) is not sent to a server", target);
-        r = err_hint(err, "send a work tree of it, or name an https:// URL that the server can reach");
-    } else if (r == 0) {
+    if (r == 0)
         r = url ? submit_url(c, s, target, strbuf_str(&path), err) : upload(c, s, target, strbuf_str(&path), o, err);
-    }
     strbuf_release(&path);
     return r;
 }

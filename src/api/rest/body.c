@@ -63,9 +63,10 @@ static int begin_file(struct body_upload *u, const char *name, struct err *err)
 {
     const char *kind = upload_field(u->x, "kind");
     u->options.folder = kind && strcmp(kind, "folder") == 0;
+    u->options.git = kind && strcmp(kind, "git") == 0;
     u->options.executable = kind && strcmp(kind, "executable") == 0;
-    if (kind && !u->options.folder && !u->options.executable)
-        return invalid(u, "kind", err, "folder or executable is wanted");
+    if (kind && !u->options.folder && !u->options.git && !u->options.executable)
+        return invalid(u, "kind", err, "folder, git or executable is wanted");
     u->in_file = true;
     u->file_seen = true;
     return ingest_upload_new(u->x->svc.store, name, &u->options, &u->file, err);
