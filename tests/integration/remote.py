@@ -23,7 +23,7 @@ WORKFLOW = '''return function(input)
 end'''
 WAITS = '''return function(input)
   ff.on_query("mood", function(v) return {mood = "waiting", v = v} end)
-  local v = ff.wait_signal("go", "60s")
+  local v = ff.wait_signal("go", "1h")
   return {summary = {v = v}}
 end'''
 PARAMETERS = '''tags: [fuzzing]
@@ -194,6 +194,18 @@ def check_hostile(lab):
     ask(pages, 0, "findings", "list", "--run", "r")
     ask(pages, 0, "findings", "show", "--run", "r", "?[2J")
     if (lab.dir / "written").exists(): fail("a server has a file of this machine written")
+    # What keeps house, and what was put: answers that are others, and texts that are more than text.
+    counted = {"bad_objects": 0, "missing_objects": 0, "missing": [], "damaged": []}
+    ask({"/store/gc": {"removed": 1}}, 5, "store", "gc")
+    ask({"/store/verify": {**counted, "damaged": [{"ref": "\x1b[2J", "reason": "x"}]}}, 5, "store", "verify")
+    ask({"/store/verify": {**counted, "bad_objects": "0"}}, 5, "store", "verify")
+    ask({"/store/verify": {**counted, "bad_objects": 1, "damaged": [{"ref": "r", "reason": "\x1b[2J"}]}}, 5, "store", "verify")
+    ask({"/clean": {"removed": [{"run_id": "\x1b[2J", "workflow": "w"}]}}, 5, "clean")
+    ask({"/clean": {"removed": [{"run_id": "r", "workflow": "w", "finished_at": "\x1b[2J"}]}}, 0, "clean")
+    ask({"/audit": {"entries": {}}}, 5, "audit")
+    ask({"/audit": {"entries": [7, {"time": "\x1b[2J", "who": {"name": "\x1b[2J"}, "subject": "\x1b[2J"}]}}, 0, "audit")
+    p = ask({"/store": {"ref": "sha256:" + "0" * 64, "bytes": 5}}, 5, "store", "put", "shop/c.txt")
+    if "other bytes" not in p.stderr: fail(f"a server that takes other bytes: {p.stderr}")
     # A busy server is asked again when it says, and not for ever.
     times = [0]
 
