@@ -129,14 +129,20 @@ static int done_message(struct app *app, const char *id, const char *what)
     return EXIT_OK;
 }
 
+/* To cancel what has ended is no error, as with Temporal; but nothing was requested then. */
 static int cancel(struct app *app, const struct args *a)
 {
     struct err err = {0};
+    struct run_info run = {0};
     _cleanup_free_ char *id = NULL;
     int r = open_run(app, a, APP_ENGINE, &id, &err);
     if (r == 0)
+        r = run_read(&app->service, id, &run, &err);
+    bool closed = r == 0 && run.closed;
+    if (r == 0 && !closed)
         r = run_cancel(&app->service, id, args_get(a, "reason"), &err);
-    return r < 0 ? app_fail(app, &err) : done_message(app, id, "cancellation requested");
+    run_info_release(&run);
+    return r < 0 ? app_fail(app, &err) : done_message(app, id, closed ? "has ended already" : "cancellation requested");
 }
 
 static int terminate(struct app *app, const struct args *a)

@@ -155,6 +155,41 @@ static void print_left_out(const struct run_info *run)
     puts(shown == 0 ? "" : shown < n ? ", ...)" : ")");
 }
 
+/* Does a notice tell of something that makes a run incomplete? A FIFO that was skipped and a filtered file do not. */
+static bool means_incomplete(const json_t *notice)
+{
+    static const char *const kinds[] = {"unreadable", "bound", "changed"}; /* of the target; modules give a level */
+    const char *kind = json_str(notice, "kind", ""), *level = json_str(notice, "level", "");
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (strcmp(kind, kinds[i]) == 0)
+            return true;
+    return strcmp(level, "warning") == 0 || strcmp(level, "error") == 0;
+}
+
+/* That it is incomplete, and by what, as far as a line has room. */
+static void print_incomplete(const struct run_info *run)
+{
+    const json_t *const lists[] = {json_object_get(run->target, "notices"), json_object_get(run->result, "notifications")};
+    int shown = 0;
+    printf("%sincomplete%s: not all of the target was examined", term_yellow(), term_off());
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+        size_t i;
+        json_t *notice;
+        json_array_foreach(lists[l], i, notice) {
+            const char *path = json_str(notice, "path", "");
+            if (!means_incomplete(notice) || shown++ > 3)
+                continue;
+            printf("%s", shown == 1 ? " (" : ", ");
+            if (shown <= 3 && *path) {
+                term_text(stdout, path);
+                printf(": ");
+            }
+            term_text(stdout, shown > 3 ? "..." : json_str(notice, "text", ""));
+        }
+    }
+    puts(shown ? ")" : "");
+}
+
 int run_report(struct app *app, const struct run_info *run, bool export, int *ret_status, struct err *err)
 {
     struct err why = {0};
@@ -173,7 +208,7 @@ int run_report(struct app *app, const struct run_info *run, bool export, int *re
         findings_print(&f, run->gate.baseline != NULL);
         run_print_head(stdout, run);
         if (run->incomplete)
-            printf("%sincomplete%s: not all of the target was examined\n", term_yellow(), term_off());
+            print_incomplete(run);
         print_left_out(run);
         if (run->gate.fail_on >= 0)
             printf("gate: %s%s%s: %s\n", v.passed ? term_green() : term_red(), v.passed ? "passed" : "failed", term_off(),

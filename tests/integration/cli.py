@@ -96,6 +96,12 @@ end''')
     expect(len(runs) >= 8 and runs[-1]["run_id"] == "f1", "runs list")
     failed = lab.json("runs", "list", "--status", "failed")["runs"]
     expect(failed and all(r["status"] == "FAILED" for r in failed), "runs list --status")
+
+    # what makes a run incomplete is named where it is told
+    odd = lab.target({"a.py": "x = 1\n", "deep.py": "(" * 200000 + "\n"}, "odd")
+    out = lab.ff("run", "security_assessment", odd, "--name", "odd", check=0).stdout
+    expect("incomplete" in out and "deep.py: too deep" in out, f"what was not examined: {out}")
+    expect("has ended already" in lab.ff("runs", "cancel", "odd", check=0).stdout, "a run that has ended is cancelled")
     p = lab.ff("runs", "events", "f1", check=0)
     expect("ActivityTaskCompleted" in p.stdout and "finder" in p.stdout, "timeline")
     lines = [json.loads(x) for x in lab.ff("--json", "runs", "events", "f1", check=0).stdout.splitlines()]
