@@ -183,7 +183,7 @@ static int wait_for_lists(const struct service *svc, const struct old_runs *remo
     while (r == 0 && shown && (r = count_shown(svc, removed, &shown, err)) == 0 && shown && os_mono_ns() < end)
         os_sleep_ms(LATE_LOOK_MS);
     if (r == 0 && shown)
-        log_warn("%zu of the runs are still in the cluster's lists; they go by and by", shown);
+        log_warn("%zu of the runs are still in the cluster's lists: what has just ended goes within a minute or so", shown);
     return r;
 }
 
