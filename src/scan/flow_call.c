@@ -96,6 +96,23 @@ static bool numeric_type(const struct flow *f, const struct node *type)
            one_of(symtab_name(&f->sx->syms, type->sym), names);
 }
 
+/* @app.route("/x/<int:ident>"): a number, or the handler is not called. */
+static bool converted(const struct flow *f, const struct node *func, const char *param)
+{
+    static const char *const types[] = {"int", "float", "uuid", NULL};
+    for (const struct node *d = func->c; d; d = d->next)
+        for (const struct node *a = d->kind == N_CALL ? d->list : NULL; a; a = a->next)
+            for (const char *const *t = types; a->kind == N_STRING && *t; t++) {
+                char want[120];
+                size_t len;
+                const char *s = syntax_text(f->sx, a, &len);
+                int n = snprintf(want, sizeof want, "<%s:%s>", *t, param);
+                if (n > 0 && (size_t)n < sizeof want && memmem(s, len, want, (size_t)n))
+                    return true;
+            }
+    return false;
+}
+
 static const struct value *outside_param(struct flow *f, const struct node *func, const struct node *param)
 {
     enum origin origin = ORIGIN_PARAM;
@@ -114,7 +131,7 @@ static const struct value *outside_param(struct flow *f, const struct node *func
     v->source_line = syntax_line(f->sx, param);
     if (origin == ORIGIN_TAINTED)
         v->flags = VF_SOURCE;
-    if (numeric_type(f, param->c)) {
+    if (numeric_type(f, param->c) || (handler && converted(f, func, name))) {
         v->clean = CLEAN_ALL;
         v->origin = ORIGIN_UNKNOWN;
     }
@@ -584,6 +601,8 @@ static uint64_t kinds_by_arguments(const struct flow *f, const struct node *n, c
             const char *s = a->kind == N_NAME ? symtab_name(&f->sx->syms, a->sym) : "";
             if (strstr(s, "VALIDATE_INT") || strstr(s, "VALIDATE_FLOAT") || strstr(s, "VALIDATE_BOOL") || strstr(s, "NUMBER_"))
                 return CLEAN_ALL;
+            if (strstr(s, "SPECIAL_CHARS") || strcmp(s, "FILTER_SANITIZE_STRING") == 0)
+                return rules_kind("html");
         }
     static const char *const texts[] = {"String", "Objects", "Optional", "Path", "JsonValue", NULL};
     if (f->lang == LANG_JAVA && strcmp(name, "valueOf") == 0 && n->a->kind == N_MEMBER && n->a->a->kind == N_NAME) {

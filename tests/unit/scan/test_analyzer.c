@@ -179,6 +179,20 @@ static void constant_fields(void **state)
     assert_int_equal(run_text(LANG_TYPESCRIPT, two).line, 2);
 }
 
+/* What the framework or the filter has checked before the code sees it. */
+static void checked_before(void **state)
+{
+    (void)state;
+    char text[400];
+    const char *flask = "@app.route('/a/<%sident>')\ndef a(ident):\n    db.execute(f'SELECT * FROM t WHERE id = {ident}')\n";
+    snprintf(text, sizeof text, flask, "int:");
+    assert_int_equal(run_text(LANG_PYTHON, text).count, 0);
+    snprintf(text, sizeof text, flask, "");
+    assert_int_equal(run_text(LANG_PYTHON, text).line, 3);
+    assert_int_equal(run_text(LANG_PHP, "<?php $n = filter_input(INPUT_GET, 'n', FILTER_SANITIZE_SPECIAL_CHARS); echo $n;").count, 0);
+    assert_int_equal(run_text(LANG_PHP, "<?php $n = filter_input(INPUT_GET, 'n'); echo $n;").count, 1);
+}
+
 static void context_stays_when_lines_move(void **state)
 {
     (void)state;
@@ -243,7 +257,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read_ahead), cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code),
         cmocka_unit_test(data_flows), cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
-        cmocka_unit_test(literals_as_bytes), cmocka_unit_test(constant_fields), cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(literals_as_bytes), cmocka_unit_test(constant_fields), cmocka_unit_test(checked_before),
+        cmocka_unit_test(hostile_texts),
         cmocka_unit_test(keywords_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
