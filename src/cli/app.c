@@ -82,6 +82,15 @@ static int find_suppressions(struct app *app, struct err *err)
     return app->suppressions ? 0 : err_nomem(err);
 }
 
+/* Told at once, also by a command that needs no store. */
+static int store_flag(struct app *app, struct err *err)
+{
+    const char *kind = args_get(app->args, "store");
+    if (kind && strcmp(kind, "local") != 0 && strcmp(kind, "s3") != 0)
+        return err_set(err, ERR_INVALID, "--store: '%.40s' is neither local nor s3", kind);
+    return flag(app, "store", CONFIG_store, err);
+}
+
 int app_configure(struct app *app, struct err *err)
 {
     static const struct {
@@ -98,7 +107,7 @@ int app_configure(struct app *app, struct err *err)
     if (r == 0)
         r = flag(app, "namespace", CONFIG_namespace, err);
     if (r == 0)
-        r = flag(app, "store", CONFIG_store, err);
+        r = store_flag(app, err);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(server_flags); i++)
         r = flag(app, server_flags[i].name, server_flags[i].key, err);
     if (r == 0)

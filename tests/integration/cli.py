@@ -45,6 +45,7 @@ end''')
     expect("did you mean" in lab.ff("run", "--fail-onn", "high", "a", "b", check=2).stderr, "no suggestion for an option")
     expect(lab.json("runs", "show", "nope")["error"]["code"] == "NOT_FOUND", "unknown run as JSON")
     lab.ff("runs", "show", "nope", check=2)
+    expect("neither" in lab.ff("--store", "foo", "runs", "list", check=2).stderr, "a store that is none")
     expect("\033" not in lab.ff("--help").stdout, "colour without a terminal")
 
     # documents and gates
