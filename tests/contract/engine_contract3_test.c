@@ -731,6 +731,7 @@ static void a_reset_ends_the_open_run(void **state)
                             ->workflow_execution_terminated_event_attributes->reason,
                         "once more");
     assert_string_equal(lab_describe(l, "a", first)->workflow_extended_info->reset_run_id, second);
+    assert_non_null(lab_describe(l, "a", second)->workflow_extended_info->last_reset_time);
     /* The child goes on, for the run that begins anew. */
     assert_int_equal(lab_status(l, "kept", NULL), STATUS(RUNNING));
     lab_complete(l, child, cmd_complete("7"));

@@ -169,6 +169,8 @@ static Pb__WorkflowExecutionExtendedInfo *extended_of(struct eng *e, const Pb__E
     x->execution_expiration_time = time_of(e, s->execution_deadline_ns);
     x->run_expiration_time = time_of(e, s->run_deadline_ns);
     x->cancel_requested = s->cancel_requested;
+    if (strcmp(s->original_run_id, s->run_id) != 0) /* it began anew from a point of that one */
+        x->last_reset_time = time_of(e, s->start_ns);
     str_set(e, &x->reset_run_id, s->reset_run_id);
     x->original_start_time = time_of(e, s->first_start_ns);
     if (*s->start_request_id)
