@@ -22,7 +22,7 @@ def until(what, seconds=60):
 
 
 def certificates(d):
-    """An authority, a server's certificate and a client's."""
+    """An authority, a server's certificate and a client's; the server's once more, expired a second from now."""
     def openssl(*args):
         r = subprocess.run(["openssl", *args], cwd=d, capture_output=True, text=True)
         if r.returncode: fail(f"openssl {args[0]}: {r.stderr}")
@@ -30,10 +30,13 @@ def certificates(d):
     for ca in ("ca", "other"):
         openssl("req", "-x509", *key, "-days", "2", "-keyout", ca + ".key", "-out", ca + ".pem", "-subj", "/CN=" + ca)
     (d / "ext").write_text("subjectAltName=DNS:localhost,DNS:ff.example")
+    def sign(name, days, out):
+        openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days,
+                "-extfile", "ext", "-out", out)
     for name in ("server", "client"):
         openssl("req", *key, "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
-        openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-                "-extfile", "ext", "-out", name + ".pem")
+        sign(name, "2", name + ".pem")
+    sign("server", "0", "old.pem")
 
 
 def serve(lab, *args):
@@ -119,6 +122,10 @@ def faults(lab, port, good):
     key = lab.ff("-q", "token", "create", "--role", "admin", "--namespace", "*", "--expires", "1s", check=0).stdout.strip()
     time.sleep(1.1)
     fault(lab, "expired key", "expired", {**good, "TEMPORAL_API_KEY": key})
+    (c / "server.pem").rename(c / "valid.pem")
+    (c / "old.pem").rename(c / "server.pem")  # the server takes it up
+    fault(lab, "expired certificate", f"localhost:{port}: its certificate is not trusted here, or has expired", good)
+    (c / "valid.pem").rename(c / "server.pem")
     fault(lab, "another authority", "its certificate is not trusted here", {**good, "TEMPORAL_TLS_CA": str(c / "other.pem")})
     fault(lab, "another name", "its certificate is for another name", {**good, "TEMPORAL_TLS_SERVER_NAME": "somebody.else"})
     fault(lab, "plain to TLS", "it closed the connection", at(port))
