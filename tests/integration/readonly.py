@@ -29,9 +29,11 @@ def look(lab, state, before):
     lab.ff("doctor", check=None)
 
 
-def refuse(lab, target, id):
-    for args in (["run", "security_assessment", target], ["run", "-d", "security_assessment", target], ["runs", "wait", "open"],
-                 ["runs", "cancel", "open"], ["runs", "terminate", "open"], ["runs", "signal", "open", "go"], ["runs", "retry", id],
+def refuse(lab, target, id, open=True):
+    """open: is the run of that name? One that has ended has nothing to cancel, here or elsewhere."""
+    cancel = [["runs", "cancel", "open"]] if open else []
+    for args in (*cancel, ["run", "security_assessment", target], ["run", "-d", "security_assessment", target], ["runs", "wait", "open"],
+                 ["runs", "terminate", "open"], ["runs", "signal", "open", "go"], ["runs", "retry", id],
                  ["store", "put", target / "a.py"], ["store", "gc"], ["module", "run", "file_scanner", target]):
         p = lab.ff("--toolbox", lab.toolbox(), *args)
         if p.returncode != 5 or "read-only" not in (p.stderr + p.stdout).lower(): fail(f"{args}: exit {p.returncode}: {p.stderr}")
@@ -76,7 +78,7 @@ with Lab() as lab:
         mounted(state)
         try:
             was = tree(state)
-            look(lab, ro, before); refuse(lab, t, "one")
+            look(lab, ro, before); refuse(lab, t, "one", what == "killed")
             if tree(state) != was: fail(f"{what}: something was written")
         finally:
             subprocess.run(["umount", ro], check=True)
