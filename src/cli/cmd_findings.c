@@ -226,21 +226,10 @@ static int show(struct app *app, const struct args *a)
 /* --- diff ------------------------------------------------------------------------------------------------- */
 
 /* What an earlier comparison added is no part of what was found. */
-static void drop_absent(struct findings *list)
+static bool was_found(const void *arg, const struct finding *f)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < list->len; i++) {
-        if (list->v[i].status == FINDING_ABSENT) {
-            finding_release(&list->v[i]);
-            continue;
-        }
-        if (kept != i) {
-            list->v[kept] = list->v[i];
-            list->v[i] = (struct finding){0};
-        }
-        kept++;
-    }
-    list->len = kept;
+    (void)arg;
+    return f->status != FINDING_ABSENT;
 }
 
 static json_t *with_status(const struct findings *list, enum finding_status s)
@@ -298,7 +287,7 @@ static int diff(struct app *app, const struct args *a)
         return app_fail(app, &err);
     }
     int status = EXIT_OK;
-    drop_absent(&after.list);
+    findings_keep(&after.list, was_found, NULL);
     if (findings_compare(&after.list, &before.list, true, &err) < 0) {
         status = app_fail(app, &err);
     } else {

@@ -15,6 +15,23 @@ void findings_release(struct findings *list)
     VEC_RELEASE(list);
 }
 
+void findings_keep(struct findings *list, bool (*wanted)(const void *arg, const struct finding *f), const void *arg)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->len; i++) {
+        if (!wanted(arg, &list->v[i])) {
+            finding_release(&list->v[i]);
+            continue;
+        }
+        if (kept != i) {
+            list->v[kept] = list->v[i];
+            list->v[i] = (struct finding){0};
+        }
+        kept++;
+    }
+    list->len = kept;
+}
+
 int findings_add(struct findings *list, struct finding *f, struct err *err)
 {
     if (list->len >= FINDINGS_MAX)

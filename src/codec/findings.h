@@ -33,6 +33,8 @@ int findings_write_line(const struct finding *f, struct strbuf *out, struct err 
  * other modules. Then sorts (severity downwards, file, line, rule) and gives fingerprints. Any order of input
  * gives the same list. */
 int findings_merge(struct findings *list, struct err *err);
+/* Only those that wanted() says true of stay, in their order. */
+void findings_keep(struct findings *list, bool (*wanted)(const void *arg, const struct finding *f), const void *arg);
 void findings_sort(struct findings *list);
 /* Gives each finding its fingerprint: a hash of rule, path, what context_hash stands for (else a fingerprint that the
  * module gave, else the normalised snippet or title), and the index among equals in the order of the list. Sets

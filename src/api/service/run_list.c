@@ -269,8 +269,9 @@ static bool fits(const char *pattern, const char *text)
     return fnmatch(pattern, text, 0) == 0 || (strncmp(pattern, text, n) == 0 && (text[n] == '/' || !text[n]));
 }
 
-static bool passes(const struct findings_filter *w, const struct finding *f)
+static bool passes(const void *arg, const struct finding *f)
 {
+    const struct findings_filter *w = arg;
     bool state = f->status == FINDING_ABSENT      ? w->absent
                  : f->suppressed                  ? w->suppressed
                  : f->status == FINDING_UNCHANGED ? w->unchanged
@@ -282,17 +283,5 @@ static bool passes(const struct findings_filter *w, const struct finding *f)
 
 void findings_filter(const struct findings_filter *w, struct findings *list)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < list->len; i++) {
-        if (!passes(w, &list->v[i])) {
-            finding_release(&list->v[i]);
-            continue;
-        }
-        if (kept != i) {
-            list->v[kept] = list->v[i];
-            list->v[i] = (struct finding){0};
-        }
-        kept++;
-    }
-    list->len = kept;
+    findings_keep(list, passes, w);
 }
