@@ -1,4 +1,4 @@
-/* How fast is the store? Ingest of a generated source tree, what a second version costs that differs in 1 % of its files,
+/* How fast is the store? Ingest of a generated source tree and of a real one, what a second version costs that differs in 1 % of its files,
  * layouts, small objects by one and by many threads, a 12-file project from nothing to a workspace.
  *
  *   store_bench [FOLDER]     a folder instead of the generated tree; work is done in $TMPDIR or /var/tmp */
@@ -118,6 +118,12 @@ static double cpu_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static const char *work_dir(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    return tmp ? tmp : "/var/tmp";
+}
+
 static double take_in(struct store *s, const char *dir, struct ingest_result *res)
 {
     struct err e = {0};
@@ -175,6 +181,29 @@ static void bench_project(struct store *s, struct workspaces *w, const char *bas
     }
     t = lay_out(w, tree.text, ISOLATION_ISOLATED, "bench");
     printf("layout                 %7.0f MB/s\n", mb / t);
+}
+
+/* Sources as people write them pack twice as well as the generated ones. */
+static void bench_headers(struct store *s)
+{
+    static const char dir[] = "/usr/include";
+    struct ingest_result res;
+    if (!os_is_dir(dir))
+        return;
+    take_in(s, dir, &res); /* into the page cache */
+    ingest_result_release(&res);
+    char *base = NULL;
+    struct err e = {0};
+    struct store *fresh;
+    if (os_temp_dir(work_dir(), "ff-bench-", &base, &e) < 0 || store_open_local(base, &fresh, &e) < 0)
+        die("open", &e);
+    double t = take_in(fresh, dir, &res), mb = (double)res.bytes / 1e6;
+    printf("ingest, new            %7.0f MB/s   (%.0f per processor second; the C headers of this machine: %.0f MB, %llu files)\n",
+           mb / t, mb / last_cpu, mb, (unsigned long long)res.files);
+    ingest_result_release(&res);
+    store_free(fresh);
+    os_remove_tree(base, NULL);
+    free(base);
 }
 
 static void bench_small_project(struct store *s, struct workspaces *w, const char *base)
@@ -258,8 +287,7 @@ int main(int argc, char **argv)
     struct store *s;
     struct workspaces *w = NULL;
     char *base = NULL;
-    const char *tmp = getenv("TMPDIR");
-    if (os_temp_dir(tmp ? tmp : "/var/tmp", "ff-bench-", &base, &e) < 0)
+    if (os_temp_dir(work_dir(), "ff-bench-", &base, &e) < 0)
         die("folder", &e);
     _cleanup_free_ char *store = os_path_join(base, "store"), *cache = os_path_join(base, "cache");
     struct workspaces_options o = {.dir = cache};
@@ -273,6 +301,8 @@ int main(int argc, char **argv)
         die("open", &e);
     printf("open, again            %7.2f ms\n", (double)(os_mono_ns() - start) / 1e6);
     bench_project(s, w, base, argc > 1 ? argv[1] : NULL);
+    if (argc == 1)
+        bench_headers(s);
     bench_small_project(s, w, base);
     bench_small_objects(s);
     workspaces_free(w);
