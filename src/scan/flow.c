@@ -6,15 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct saved {
-    uint32_t sym;
-    const struct value *value;
-    uint64_t mask;
-};
-
-typedef VEC(struct saved) saved_vec;
-
-static bool save_branch(struct flow *f, size_t mark, saved_vec *out)
+bool save_branch(struct flow *f, size_t mark, saved_vec *out)
 {
     for (size_t i = mark; i < f->log.len; i++) {
         struct saved s = {.sym = f->log.v[i].sym};
@@ -28,7 +20,7 @@ static bool save_branch(struct flow *f, size_t mark, saved_vec *out)
     return true;
 }
 
-static void replay(struct flow *f, const saved_vec *s)
+void replay(struct flow *f, const saved_vec *s)
 {
     for (size_t i = 0; i < s->len; i++) {
         if (s->v[i].sym >= FLOW_LABEL_BASE)
@@ -39,7 +31,7 @@ static void replay(struct flow *f, const saved_vec *s)
 }
 
 /* The state after two branches that both go on. vars hold the state of before, or of b if b_applied. */
-static void merge(struct flow *f, const saved_vec *a, size_t mark, saved_vec *b)
+static void merge(struct flow *f, const saved_vec *a, size_t mark, const saved_vec *b)
 {
     undo_to(f, mark);
     saved_vec joined = {0};
@@ -90,6 +82,53 @@ static void merge(struct flow *f, const saved_vec *a, size_t mark, saved_vec *b)
         }
     }
     VEC_RELEASE(&joined);
+}
+
+void merge_saved(struct flow *f, size_t mark, const saved_vec *s)
+{
+    saved_vec now = {0};
+    if (!save_branch(f, mark, &now))
+        f->nomem = true;
+    merge(f, &now, mark, s);
+    VEC_RELEASE(&now);
+}
+
+void exits_enter(struct flow *f, struct exits *e, int kind)
+{
+    e->outer = f->exits;
+    e->kind = kind;
+    e->mark = f->log.len;
+    e->breaks = e->nexts = 0;
+    f->exits = e;
+}
+
+void exits_leave(struct flow *f, struct exits *e)
+{
+    for (int i = 0; i < e->breaks; i++)
+        VEC_RELEASE(&e->brk[i]);
+    for (int i = 0; i < e->nexts; i++)
+        VEC_RELEASE(&e->next[i]);
+    e->breaks = e->nexts = 0;
+    f->exits = e->outer;
+}
+
+void exits_note(struct flow *f, const struct node *n)
+{
+    struct exits *e = f->exits;
+    while (e && (n->kind == N_RETURN || n->kind == N_THROW ? e->kind != EXITS_FUNCTION
+                                                           : n->kind == N_CONTINUE && e->kind == EXITS_SWITCH))
+        e = e->outer;
+    if (!e)
+        return;
+    bool next = n->kind == N_CONTINUE && e->kind == EXITS_LOOP;
+    int *count = next ? &e->nexts : &e->breaks;
+    if (*count >= FLOW_EXITS)
+        return;
+    saved_vec *to = next ? &e->next[*count] : &e->brk[*count];
+    *to = (saved_vec){0};
+    if (!save_branch(f, e->mark, to))
+        f->nomem = true;
+    ++*count;
 }
 
 static void run_branch(struct flow *f, const struct node *n, const struct node *cond, bool truth)
@@ -153,25 +192,59 @@ static void exec_if(struct flow *f, const struct node *n)
     f->cond = outer;
 }
 
+/* The state is one of those too; "over": it is one of those alone. */
+static bool join_exits(struct flow *f, size_t mark, const saved_vec *states, int count, bool over)
+{
+    for (int i = 0; i < count; i++) {
+        if (over) {
+            undo_to(f, mark);
+            replay(f, &states[i]);
+        } else {
+            merge_saved(f, mark, &states[i]);
+        }
+        over = false;
+    }
+    return over;
+}
+
+/* while (true): only a break leads out. */
+static bool endless(const struct node *loop)
+{
+    if (loop->kind != N_LOOP)
+        return false;
+    const struct node *c = loop->a;
+    if (!c)
+        return !loop->c;
+    return c->kind < N_BLOCK && c->val && c->val->origin == ORIGIN_CONST && c->val->flags & VF_NUM && c->val->num;
+}
+
 /* A body that may run any number of times: seen twice, so that what one round leaves reaches the next. */
-static void exec_loop_body(struct flow *f, const struct node *cond, const struct node *body, const struct node *after)
+static void exec_loop_body(struct flow *f, const struct node *loop, const struct node *body)
 {
     bool once_only = f->lang == LANG_C || f->lang == LANG_CPP; /* what is freed is another thing next time */
     int rounds = f->loops < 2 && !once_only ? 2 : 1;
+    const struct node *cond = loop->kind == N_LOOP ? loop->a : NULL, *after = loop->kind == N_LOOP ? loop->c : NULL;
     bool before = f->terminated;
     f->loops++;
     for (int i = 0; i < rounds; i++) {
-        saved_vec once = {0}, none = {0};
+        struct exits e;
         size_t mark = f->log.len;
+        exits_enter(f, &e, EXITS_LOOP);
         if (cond)
             refine(f, cond, true);
         exec(f, body);
+        join_exits(f, mark, e.next, e.nexts, f->terminated);
         f->terminated = false;
         if (after)
             eval(f, after);
-        if (save_branch(f, mark, &once))
-            merge(f, &once, mark, &none);
-        VEC_RELEASE(&once);
+        bool out = i + 1 == rounds && endless(loop) && e.breaks;
+        if (!out) {
+            saved_vec none = {0};
+            merge_saved(f, mark, &none);
+        }
+        if (i + 1 == rounds)
+            join_exits(f, mark, e.brk, e.breaks, out);
+        exits_leave(f, &e);
     }
     f->loops--;
     f->terminated = before;
@@ -198,7 +271,7 @@ static void exec_loop(struct flow *f, const struct node *n)
         eval(f, n->a);
     if (n->c)
         bound_counter(f, n->a);
-    exec_loop_body(f, n->a, n->b, n->c);
+    exec_loop_body(f, n, n->b);
     if (n->a)
         refine(f, n->a, false);
 }
@@ -222,7 +295,7 @@ static void exec_foreach(struct flow *f, const struct node *n)
     if (n->a)
         assign_to(f, n->a, element(f, v));
     if (n->c)
-        exec_loop_body(f, NULL, n->c, NULL);
+        exec_loop_body(f, n, n->c);
 }
 
 static void exec_try(struct flow *f, const struct node *n)
@@ -295,6 +368,24 @@ static const struct node *known_case(struct flow *f, const struct node *n, const
     return other;
 }
 
+/* One more way out of a switch. */
+static void add_way(struct flow *f, size_t mark, saved_vec *acc, bool *have, const saved_vec *way)
+{
+    if (!*have) {
+        acc->len = 0;
+        for (size_t i = 0; i < way->len; i++)
+            if (!VEC_PUSH(acc, way->v[i]))
+                f->nomem = true;
+        *have = true;
+        return;
+    }
+    merge(f, acc, mark, way);
+    acc->len = 0;
+    if (!save_branch(f, mark, acc))
+        f->nomem = true;
+    undo_to(f, mark);
+}
+
 static void exec_switch(struct flow *f, const struct node *n)
 {
     const struct value *v = n->a ? eval(f, n->a) : &flow_unknown;
@@ -306,51 +397,39 @@ static void exec_switch(struct flow *f, const struct node *n)
         f->terminated = before;
         return;
     }
-    saved_vec all = {0};
+    saved_vec all = {0}, acc = {0};
     size_t mark = f->log.len;
-    bool before = f->terminated, has_default = false, every_over = n->list != NULL;
-    saved_vec acc = {0};
-    bool have = false;
+    bool before = f->terminated, has_default = false, have = false, ruby = f->lang == LANG_RUBY;
     for (const struct node *c = n->list; c; c = c->next) {
+        struct exits e;
         has_default |= !c->a;
         f->terminated = false;
         const struct value *k = c->a ? eval(f, c->a) : NULL;
+        exits_enter(f, &e, EXITS_SWITCH);
+        if (ruby)
+            f->exits = e.outer; /* there a break is one of the loop around */
+        e.mark = mark;
         if (k && k->origin == ORIGIN_CONST && n->a)
             mark_clean(f, v->labels, CLEAN_ALL);
         exec(f, c->b);
-        bool over = f->terminated;
-        const struct node *last = c->b && c->b->kind == N_BLOCK ? c->b->list : NULL;
-        while (last && last->next)
-            last = last->next;
-        bool leaves = over && !(last && last->kind == N_BREAK);
-        every_over &= leaves;
         all.len = 0;
-        if (!save_branch(f, mark, &all))
+        if (!f->terminated && !save_branch(f, mark, &all))
             f->nomem = true;
         undo_to(f, mark);
-        if (leaves)
-            continue;
-        if (!have) {
-            acc.len = 0;
-            for (size_t i = 0; i < all.len; i++)
-                if (!VEC_PUSH(&acc, all.v[i]))
-                    f->nomem = true;
-            have = true;
-        } else {
-            merge(f, &acc, mark, &all);
-            acc.len = 0;
-            if (!save_branch(f, mark, &acc))
-                f->nomem = true;
-            undo_to(f, mark);
-        }
+        if (!f->terminated)
+            add_way(f, mark, &acc, &have, &all);
+        for (int i = 0; i < e.breaks; i++)
+            add_way(f, mark, &acc, &have, &e.brk[i]);
+        exits_leave(f, &e);
     }
+    bool over = n->list && !have && has_default;
     if (have && has_default) {
         replay(f, &acc);
     } else if (have) {
         saved_vec none = {0};
         merge(f, &acc, mark, &none);
     }
-    f->terminated = before || (every_over && has_default);
+    f->terminated = before || over;
     VEC_RELEASE(&all);
     VEC_RELEASE(&acc);
 }
@@ -591,6 +670,7 @@ int flow_run(struct syntax *sx, enum lang lang, const struct lang_rules *rules, 
     VEC_RELEASE(&f.log);
     VEC_RELEASE(&f.queue);
     VEC_RELEASE(&f.stack);
+    VEC_RELEASE(&f.locals);
     VEC_RELEASE(&f.classes);
     map_release(&f.called);
     map_release(&f.funcs);

@@ -197,6 +197,10 @@ static void bind_params(struct flow *f, const struct node *func, const struct no
             assign_to(f, p->b, v);
         else
             var_set(f, p->sym, v);
+        if (p->b)
+            note_locals(f, p->b);
+        else if (!VEC_PUSH(&f->locals, p->sym))
+            f->nomem = true;
         if (p->a && !inlined)
             eval(f, p->a);
         position++;
@@ -237,6 +241,14 @@ static void leave_to(struct flow *f, const struct left *l)
     }
 }
 
+/* Can it change variables of the function around it? */
+static bool shares_names(const struct flow *f, const struct node *func)
+{
+    bool lang = f->lang == LANG_JAVASCRIPT || f->lang == LANG_TYPESCRIPT || f->lang == LANG_GO || f->lang == LANG_RUBY ||
+                f->lang == LANG_CSHARP;
+    return lang && f->func && !(func->sym && f->lang == LANG_RUBY);
+}
+
 const struct value *run_function(struct flow *f, const struct node *func, const struct node *args, bool inlined)
 {
     if (!func->b || f->steps >= f->steps_max || !VEC_PUSH(&f->stack, func))
@@ -246,12 +258,17 @@ const struct value *run_function(struct flow *f, const struct node *func, const 
     const struct value *result = f->result, *callback = f->callback;
     bool terminated = f->terminated, top = f->top;
     int loops = f->loops;
-    size_t mark = f->log.len;
+    size_t mark = f->log.len, locals = f->locals.len;
+    struct exits e, *exits = f->exits;
+    bool closure = shares_names(f, func);
+    f->exits = NULL;
     f->func = func;
     f->top = false;
     f->result = NULL;
     f->terminated = false;
     f->loops = 0;
+    if (closure)
+        exits_enter(f, &e, EXITS_FUNCTION);
     bind_params(f, func, args, inlined);
     f->callback = NULL;
     if (func->flags & NF_ARROW) {
@@ -266,7 +283,16 @@ const struct value *run_function(struct flow *f, const struct node *func, const 
     const struct value *v = f->result ? f->result : &flow_const;
     struct left left[LEFT_MAX];
     int count = inlined ? params_left(f, func, args, left) : 0;
-    undo_locals(f, mark, false);
+    if (closure) {
+        for (int i = 0; i < e.breaks; i++)
+            merge_saved(f, mark, &e.brk[i]);
+        undo_closure(f, mark, locals, inlined);
+        exits_leave(f, &e);
+    } else {
+        undo_locals(f, mark, false);
+    }
+    f->exits = exits;
+    f->locals.len = locals;
     for (int i = 0; i < count; i++)
         leave_to(f, &left[i]);
     f->func = outer;
@@ -479,6 +505,9 @@ static struct value *of_constants(struct flow *f, const struct node *n, const ch
     struct value *v = value_new(f, constant ? ORIGIN_CONST : ORIGIN_UNKNOWN);
     const struct value *first = n->list ? val(n->list) : NULL;
     const struct value *t = string_receiver ? receiver : first;
+    if (strcmp(name, "charAt") == 0 && string_receiver && receiver->flags & VF_TEXT && first && first->flags & VF_NUM &&
+        first->num >= 0 && first->num < receiver->text_len)
+        return value_copy(f, value_text(f, receiver->text + first->num, 1));
     if (t && t->text && constant) {
         v->text = t->text;
         v->text_len = t->text_len;

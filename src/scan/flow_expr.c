@@ -69,24 +69,24 @@ static const struct value *eval_literal(struct flow *f, const struct node *n)
     return v;
 }
 
-static const struct value *shell_literal(struct flow *f, const struct node *n, const struct value *v)
+/* What is written in another way is shown to the rules as a call: of name, or of base.name, with one argument. */
+static void show_call(struct flow *f, const struct node *n, const struct node *base, const char *name, const struct node *arg,
+                      const struct value *v)
 {
-    /* Backticks run a command: shown to the rules as a call of "`". */
     struct node *c = arena_alloc(f->sx->arena, 3 * sizeof *c);
     if (!c) {
         f->nomem = true;
-        return v;
+        return;
     }
     c[0] = (struct node){.kind = N_CALL, .tok = n->tok, .tok_end = n->tok_end, .a = &c[1], .list = &c[2]};
-    c[1] = (struct node){.kind = N_NAME, .tok = n->tok, .tok_end = n->tok_end,
-                         .sym = symtab_intern(&f->sx->syms, "backticks", 9)};
-    c[2] = *n;
+    c[1] = (struct node){.kind = base ? N_MEMBER : N_NAME, .tok = n->tok, .tok_end = n->tok_end,
+                         .a = (struct node *)(uintptr_t)base, .sym = symtab_intern(&f->sx->syms, name, strlen(name))};
+    c[2] = *arg;
     c[2].next = NULL;
     c[2].val = (struct value *)(uintptr_t)v;
     c[1].val = value_new(f, ORIGIN_CONST);
-    c[1].val->path = "backticks";
+    c[1].val->path = base ? path_join(f, base->val ? base->val->path : NULL, name) : name;
     match_call(f, &c[0]);
-    return &flow_unknown;
 }
 
 static const struct value *eval_template(struct flow *f, const struct node *n)
@@ -100,7 +100,10 @@ static const struct value *eval_template(struct flow *f, const struct node *n)
     }
     if (!v)
         v = value_text(f, "", 0);
-    return n->flags & NF_SHELL ? shell_literal(f, n, v) : v;
+    if (!(n->flags & NF_SHELL))
+        return v;
+    show_call(f, n, NULL, "backticks", n, v); /* they run a command */
+    return &flow_unknown;
 }
 
 /* A value from outside if a source says so; else NULL. */
@@ -181,6 +184,16 @@ static const struct value *own_constant(const struct flow *f, const struct node 
     return key ? map_get(&f->fields, key) : NULL;
 }
 
+/* Laravel: a member of the request that is none of its own is a field of what was sent. */
+static bool request_field(const struct value *base, const char *name)
+{
+    static const char *const own[] = {"attributes", "session", "server", "user", "files", NULL};
+    const char *last = base->path ? strrchr(base->path, '\\') : NULL;
+    last = last ? last + 1 : base->path ? base->path : "";
+    size_t len = strlen(last);
+    return len >= 7 && strcmp(last + len - 7, "Request") == 0 && !one_of(name, own);
+}
+
 static const struct value *eval_member(struct flow *f, const struct node *n)
 {
     const char *name = symtab_name(&f->sx->syms, n->sym);
@@ -209,6 +222,11 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
         return s;
     if (f->lang == LANG_RUBY && base->origin == ORIGIN_CONST && base->flags & (VF_CONTAINER | VF_STRING))
         return base; /* .freeze, .to_s */
+    if (f->lang == LANG_RUBY && n->flags & NF_STATIC && name[0] >= 'A' && name[0] <= 'Z') { /* self.class::TABLE */
+        struct value *c = value_new(f, ORIGIN_CONST);
+        c->path = path;
+        return c;
+    }
     if (is_length(name) && !(script && base->flags & VF_SOURCE && strcmp(name, "length") != 0)) { /* body.size is a field */
         struct value *l = value_new(f, ORIGIN_UNKNOWN);
         l->clean = CLEAN_ALL;
@@ -222,6 +240,11 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
             return e->value;
     }
     const struct value *r = part_of(f, n, base, path);
+    if (f->lang == LANG_PHP && base->origin == ORIGIN_PARAM && f->target != n && request_field(base, name)) {
+        struct value *c = (struct value *)(uintptr_t)r;
+        c->origin = ORIGIN_TAINTED;
+        c->source_line = syntax_line(f->sx, n);
+    }
     if (f->lang == LANG_RUBY && base->origin != ORIGIN_CONST) { /* a call without brackets */
         struct value *c = (struct value *)(uintptr_t)r;
         c->flags |= base->flags & (VF_BUILT | VF_STRING);
@@ -247,7 +270,8 @@ static const struct value *eval_index(struct flow *f, const struct node *n)
     for (const struct node *k = n->b; k; k = k->next)
         key = eval(f, k);
     check_index(f, n);
-    char buf[FLOW_PATH_MAX];
+    if (f->lang == LANG_RUBY && key->flags & VF_BUILT && n->a && n->a->kind < N_BLOCK)
+        show_call(f, n, n->a, "index", n->b, key);
     if (base->path && find_fact(f, &f->rules->sources, "[]", base->path, n, false)) {
         struct value *s = value_new(f, ORIGIN_TAINTED);
         s->labels = flow_label(f, n, 0);
@@ -255,7 +279,6 @@ static const struct value *eval_index(struct flow *f, const struct node *n)
         s->path = path_join(f, base->path, "[]");
         return s;
     }
-    (void)buf;
     const struct entry *e = base->entries && !(n->flags & NF_SAFE) ? value_entry(base, key) : NULL;
     if (e)
         return e->value;
@@ -371,6 +394,34 @@ static const struct value *pushed(struct flow *f, const struct node *to, const s
     return v;
 }
 
+static const struct value *known_text_in(struct flow *f, const struct value *part, const struct value *whole, bool in)
+{
+    bool found = memmem(whole->text, whole->text_len, part->text, part->text_len) != NULL;
+    struct value *v = value_copy(f, value_num(f, found == in));
+    v->flags |= VF_BOOL;
+    return v;
+}
+
+static const struct value *of_operands(struct flow *f, const struct node *n, const struct value *a, const struct value *b)
+{
+    struct value *v = value_copy(f, mixed(f, a, b));
+    if (v->origin != ORIGIN_CONST) {
+        if (n->op == OP1('-') || n->op == OP1('*') || n->op == OP1('%') || n->op == OP1('&')) {
+            if (f->lang != LANG_C && f->lang != LANG_CPP && n->op != OP1('/'))
+                v->clean = CLEAN_ALL; /* a number */
+        }
+        if (n->op == OP1('/') && f->lang == LANG_PYTHON) { /* pathlib */
+            v = value_copy(f, value_concat(f, a, b));
+            v->path = a->path;
+        }
+        if (n->op == OP2('<', '<') && f->lang == LANG_CPP)
+            v->path = a->path;
+        if (n->op == OP1('%') || n->op == OP1('&'))
+            v->clean |= rules_kind("size") | rules_kind("index");
+    }
+    return v;
+}
+
 static const struct value *eval_binary(struct flow *f, const struct node *n)
 {
     if (n->op == OP2('&', '&') || n->op == OP2('|', '|'))
@@ -385,6 +436,8 @@ static const struct value *eval_binary(struct flow *f, const struct node *n)
     }
     switch (n->op) {
     case KW_in: case KW_not: {
+        if (f->lang == LANG_PYTHON && a->flags & b->flags & VF_TEXT && a->origin == ORIGIN_CONST && b->origin == ORIGIN_CONST)
+            return known_text_in(f, a, b, n->op == KW_in);
         struct value *v = value_new(f, ORIGIN_UNKNOWN);
         v->clean = CLEAN_ALL;
         if (n->op == KW_in && a->labels && b->origin < ORIGIN_PARAM) {
@@ -423,22 +476,7 @@ static const struct value *eval_binary(struct flow *f, const struct node *n)
         }
         return value_concat(f, a, b);
     }
-    struct value *v = value_copy(f, mixed(f, a, b));
-    if (v->origin != ORIGIN_CONST) {
-        if (n->op == OP1('-') || n->op == OP1('*') || n->op == OP1('%') || n->op == OP1('&')) {
-            if (f->lang != LANG_C && f->lang != LANG_CPP && n->op != OP1('/'))
-                v->clean = CLEAN_ALL; /* a number */
-        }
-        if (n->op == OP1('/') && f->lang == LANG_PYTHON) { /* pathlib */
-            v = value_copy(f, value_concat(f, a, b));
-            v->path = a->path;
-        }
-        if (n->op == OP2('<', '<') && f->lang == LANG_CPP)
-            v->path = a->path;
-        if (n->op == OP1('%') || n->op == OP1('&'))
-            v->clean |= rules_kind("size") | rules_kind("index");
-    }
-    return v;
+    return of_operands(f, n, a, b);
 }
 
 static const struct value *eval_unary(struct flow *f, const struct node *n)
@@ -633,6 +671,12 @@ void assign_to(struct flow *f, const struct node *target, const struct value *v)
     case N_UNARY: case N_CAST: {
         if (target->kind == N_UNARY && target->a)
             eval(f, target->a);
+        if (target->op == OP1('$')) { /* PHP: $$name */
+            const struct value *name = target->a && target->a->kind < N_BLOCK ? target->a->val : NULL;
+            if (name && value_needs(f, name, NEED_TAINTED, rules_kind("code")))
+                flow_check(f, "variable-variable", target, name);
+            return;
+        }
         uint32_t key = var_key(f, target);
         const struct value *base = key ? var_get(f, key) : NULL;
         if (key && base)
@@ -684,6 +728,17 @@ static const struct value *declared(struct flow *f, const struct node *n, const 
     return d;
 }
 
+void note_locals(struct flow *f, const struct node *target)
+{
+    if (!target)
+        return;
+    if (target->kind == N_NAME && !VEC_PUSH(&f->locals, target->sym))
+        f->nomem = true;
+    if (target->kind == N_SEQ || target->kind == N_LIST || target->kind == N_DICT)
+        for (const struct node *t = target->list; t; t = t->next)
+            note_locals(f, t->kind == N_PAIR ? t->b : t->kind == N_ASSIGN || t->kind == N_SPREAD ? t->a : t);
+}
+
 static const struct value *eval_assign(struct flow *f, const struct node *n)
 {
     const struct node *target = f->target;
@@ -719,6 +774,8 @@ static const struct value *eval_assign(struct flow *f, const struct node *n)
         }
     }
     ((struct node *)(uintptr_t)n)->val = (struct value *)(uintptr_t)v;
+    if (n->flags & NF_DECL && f->stack.len)
+        note_locals(f, n->a);
     if (n->a)
         assign_to(f, n->a, v);
     match_assign(f, n);
@@ -757,6 +814,7 @@ static const struct value *eval_return(struct flow *f, const struct node *n)
         v = value_settled(f, v, f->cleaned);
         f->result = f->result ? value_join(f, f->result, v) : v;
     }
+    exits_note(f, n);
     f->terminated = true;
     return &flow_const;
 }
@@ -818,6 +876,7 @@ static const struct value *eval_kind(struct flow *f, const struct node *n)
     case N_BREAK: case N_CONTINUE:
         if (n->a)
             eval(f, n->a);
+        exits_note(f, n);
         f->terminated = true;
         return &flow_const;
     case N_PAIR: {

@@ -467,7 +467,8 @@ static void receiver_effects(struct flow *f, const struct node *n, const char *n
     } else if (receiver->flags & VF_CONTAINER && one_of(name, lists)) {
         int64_t next = receiver->entries && receiver->entries->numeric ? receiver->entries->num + 1 : 0;
         var_set(f, key, value_with_entry(f, receiver, value_num(f, next), a));
-    } else if (receiver->flags & VF_CONTAINER && strcmp(name, "remove") == 0 && a->flags & VF_NUM) {
+    } else if (receiver->flags & VF_CONTAINER && (strcmp(name, "remove") == 0 || strcmp(name, "pop") == 0) &&
+               a->flags & VF_NUM) {
         struct value *v = value_copy(f, receiver);
         v->entries = NULL;
         v->origin = ORIGIN_CONST;

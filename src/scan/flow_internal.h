@@ -76,6 +76,23 @@ struct queued {
     const struct node *func, *class;
 };
 
+struct saved { /* what has changed since a mark of the log */
+    uint32_t sym;
+    const struct value *value;
+    uint64_t mask;
+};
+typedef VEC(struct saved) saved_vec;
+
+/* A loop, a switch or a function without a name: the states in which it is left or begins anew. */
+#define FLOW_EXITS 8
+struct exits {
+    struct exits *outer;
+    enum { EXITS_LOOP, EXITS_SWITCH, EXITS_FUNCTION } kind;
+    size_t mark;
+    int breaks, nexts;
+    saved_vec brk[FLOW_EXITS], next[FLOW_EXITS];
+};
+
 struct flow {
     struct syntax *sx;
     enum lang lang;
@@ -107,6 +124,8 @@ struct flow {
     bool nomem, cut;
     uint32_t freed[FLOW_FREED]; /* keys of fields that were freed, the last ones */
     int freed_count;
+    struct exits *exits; /* the innermost, or NULL */
+    VEC(uint32_t) locals; /* names that the functions being run have declared */
     struct map called; /* functions of the file that are called inside functions */
     struct map funcs;  /* by name */
     struct map fields;   /* "Class.name": what a class's own field is set to where it is declared, if that is constant */
@@ -158,8 +177,19 @@ const char *field_key(const struct flow *f, const char *name, char *buf);
 uint32_t var_key(struct flow *f, const struct node *n); /* of a name or a.b; 0: none */
 void mark_clean(struct flow *f, uint64_t labels, uint64_t kinds);
 void undo_to(struct flow *f, size_t mark);
-/* The same, but fields of objects (a.b) stay as they are. */
+/* The states since a mark as they are now; false: no memory. */
+bool save_branch(struct flow *f, size_t mark, saved_vec *out);
+void replay(struct flow *f, const saved_vec *s);
+/* The state is what it was or has become since mark, or what it was then with s. */
+void merge_saved(struct flow *f, size_t mark, const saved_vec *s);
+void exits_enter(struct flow *f, struct exits *e, int kind);
+void exits_leave(struct flow *f, struct exits *e);
+/* A break, a continue or a return: what is left keeps this state. */
+void exits_note(struct flow *f, const struct node *n);
+/* The same, but fields of objects (a.b) stay as they are; after a function without a name what it gave to names of the
+ * function around it may stay, too. */
 void undo_locals(struct flow *f, size_t mark, bool forget_labels);
+void undo_closure(struct flow *f, size_t mark, size_t locals, bool surely);
 
 const struct value *eval(struct flow *f, const struct node *n);
 const struct value *eval_list(struct flow *f, const struct node *list); /* each; gives the mix */
@@ -178,6 +208,8 @@ bool name_sanitizes(const char *name);
 /* The variable has a new value: what was freed in its fields is no longer there. */
 void forget_freed(struct flow *f, uint32_t sym);
 void assign_to(struct flow *f, const struct node *target, const struct value *v);
+/* The names in target are the innermost function's own. */
+void note_locals(struct flow *f, const struct node *target);
 void exec(struct flow *f, const struct node *n);
 void exec_list(struct flow *f, const struct node *list);
 void refine(struct flow *f, const struct node *cond, bool truth);

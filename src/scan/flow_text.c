@@ -196,6 +196,28 @@ static uint64_t kinds_of_removed(const char *s, size_t n)
     return kinds;
 }
 
+/* [&<>"'] taken out or given to a function or a table that has something else for each. */
+static uint64_t kinds_of_escaped(const struct node *n)
+{
+    bool markup = false, instead = false;
+    for (const struct node *a = n->list; a; a = a->next) {
+        const struct value *v = val(a);
+        const char *s = v->text, *open = s && v->origin == ORIGIN_CONST ? memchr(s, '[', v->text_len) : NULL;
+        bool table = a->kind == N_FUNC || v->func || v->flags & VF_CONTAINER;
+        if (a->kind == N_FUNC && a->flags & NF_ARROW && a->b && a->b->kind == N_NAME)
+            return 0; /* m => m */
+        if (open && open + 1 < s + v->text_len && open[1] != '^') {
+            const char *close = memchr(open, ']', (size_t)(s + v->text_len - open));
+            size_t len = close ? (size_t)(close - open) : 0;
+            markup |= memchr(open, '<', len) != NULL;
+        } else if (markup && s && v->origin == ORIGIN_CONST && v->flags & VF_TEXT) {
+            instead |= !memchr(s, '<', v->text_len) && !memchr(s, '$', v->text_len) && !memchr(s, '\\', v->text_len);
+        }
+        instead |= markup && table;
+    }
+    return instead ? rules_kind("html") : 0;
+}
+
 uint64_t text_replacement(const struct flow *f, const struct node *n, const char *name)
 {
     static const char *const names[] = {"replace", "replaceAll", "replace_all", "sub", "gsub", "gsub!", "tr", "delete",
@@ -203,7 +225,7 @@ uint64_t text_replacement(const struct flow *f, const struct node *n, const char
                                         "re_sub", "subn", "removeChars", NULL};
     if (!one_of(name, names) || f->lang == LANG_C)
         return 0;
-    uint64_t kinds = 0;
+    uint64_t kinds = kinds_of_escaped(n);
     const struct value *receiver = n->a && n->a->kind == N_MEMBER ? val(n->a->a) : NULL;
     if (receiver && receiver->origin == ORIGIN_CONST && receiver->text)
         kinds |= kinds_of_removed(receiver->text, receiver->text_len); /* a compiled expression */

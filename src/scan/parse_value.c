@@ -462,6 +462,19 @@ static struct node *operator_prefix(struct parser *p)
     case OP2(':', ':'):
         advance(p);
         return parse_prefix(p);
+    case OP1('$'): /* PHP: $$name, ${"name"} */
+        if (p->lang != LANG_PHP)
+            return NULL;
+        if (is_op(ahead(p, 1), OP1('{'))) {
+            struct node *n = node_new(p, N_UNARY);
+            n->op = op;
+            advance(p);
+            advance(p);
+            n->a = parse_expr(p, 0);
+            take_op(p, OP1('}'));
+            return node_end(p, n);
+        }
+        return unary(p, N_UNARY, op);
     default:
         return NULL;
     }

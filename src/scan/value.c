@@ -454,6 +454,36 @@ void undo_locals(struct flow *f, size_t mark, bool forget_labels)
     VEC_RELEASE(&kept);
 }
 
+static bool is_local(const struct flow *f, size_t from, uint32_t sym)
+{
+    for (size_t i = from; i < f->locals.len; i++)
+        if (f->locals.v[i] == sym)
+            return true;
+    return false;
+}
+
+void undo_closure(struct flow *f, size_t mark, size_t locals, bool surely)
+{
+    saved_vec kept = {0};
+    for (size_t i = mark; i < f->log.len; i++) {
+        struct change c = f->log.v[i];
+        bool field = c.sym < FLOW_LABEL_BASE && strchr(symtab_name(&f->sx->syms, c.sym), '.');
+        if (c.sym >= FLOW_LABEL_BASE || !f->vars[c.sym] || (!field && is_local(f, locals, c.sym)))
+            continue;
+        struct saved s = {.sym = c.sym, .value = f->vars[c.sym]};
+        if (kept.len < 1000 && !VEC_PUSH(&kept, s))
+            f->nomem = true;
+    }
+    undo_to(f, mark);
+    for (size_t i = 0; i < kept.len; i++) {
+        const struct value *old = f->vars[kept.v[i].sym], *v = kept.v[i].value;
+        bool field = strchr(symtab_name(&f->sx->syms, kept.v[i].sym), '.') != NULL;
+        if (field || (old && old != v))
+            var_set(f, kept.v[i].sym, field || surely ? v : value_join(f, old, v));
+    }
+    VEC_RELEASE(&kept);
+}
+
 bool own_member(const struct flow *f, const struct node *n)
 {
     static const char *const own[] = {"self", "this", "static", "cls", NULL};

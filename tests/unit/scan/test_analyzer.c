@@ -101,6 +101,31 @@ static void data_flows(void **state)
     assert_int_equal(run_text(LANG_PYTHON, loop).line, 5);
 }
 
+/* What a round of a loop, a case or a function without a name leaves when it is left early reaches what comes after. */
+static void left_early(void **state)
+{
+    (void)state;
+    const char *text = "import os\ndef f(names):\n    y = 'ls'\n    for n in names:\n        if n == input():\n"
+                       "            y = input()\n            break\n    os.system(y)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).line, 8);
+    text = "import os\ndef f(names):\n    y = 'ls'\n    for n in names:\n        if n:\n"
+           "            y = input()\n            continue\n        y = 'id'\n    os.system(y)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).line, 9);
+    text = "import os\ndef f():\n    while True:\n        y = input()\n        if y == 'ls':\n            break\n    os.system(y)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).count, 0);
+    text = "const cp = require('child_process');\nfunction f(req, k) {\n  let y = 'ls';\n  switch (k) {\n  case 1:\n"
+           "    if (req.query.x) { y = req.query.x; break; }\n    y = 'id';\n  }\n  cp.exec(y);\n}\n";
+    assert_int_equal(run_text(LANG_JAVASCRIPT, text).line, 9);
+    text = "const cp = require('child_process');\nfunction f(req) {\n  let y = '';\n"
+           "  req.query.a.forEach(x => { if (x) { y += x; return; } y += '-'; });\n  cp.exec(y);\n}\n";
+    assert_int_equal(run_text(LANG_JAVASCRIPT, text).line, 5);
+    text = "const cp = require('child_process');\nfunction f(req) {\n  let y = 'ls';\n"
+           "  req.query.a.forEach(x => { let y = x; use(y); });\n  cp.exec(y);\n}\n";
+    assert_int_equal(run_text(LANG_JAVASCRIPT, text).count, 0);
+    text = "def f\n  s = 'ls'\n  params[:n].each do |x|\n    s = x\n  end\n  system(s)\nend\n";
+    assert_int_equal(run_text(LANG_RUBY, text).line, 6);
+}
+
 /* Tests are told of with low severity: where tests lie and only if they use what tests use. */
 static void code_of_tests(void **state)
 {
@@ -256,7 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read_ahead), cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code),
-        cmocka_unit_test(data_flows), cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
+        cmocka_unit_test(data_flows), cmocka_unit_test(left_early), cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
         cmocka_unit_test(literals_as_bytes), cmocka_unit_test(constant_fields), cmocka_unit_test(checked_before),
         cmocka_unit_test(hostile_texts),
         cmocka_unit_test(keywords_anywhere),
