@@ -269,11 +269,18 @@ static bool is_type(const char *given, const char *wanted)
     return strncasecmp(given, wanted, n) == 0 && (!given[n] || given[n] == ';' || given[n] == ' ');
 }
 
-static int wrong_type(struct exchange *x, const char *wanted, struct err *err)
+static int unsupported(struct exchange *x, const char *why, struct err *err)
 {
     x->error_status = 415;
     x->error_type = "UnsupportedMediaType";
-    return err_set(err, ERR_USAGE, "the Content-Type must be %s", wanted);
+    return err_set(err, ERR_USAGE, "%s", why);
+}
+
+static int wrong_type(struct exchange *x, const char *wanted, struct err *err)
+{
+    char why[120];
+    snprintf(why, sizeof why, "the Content-Type must be %s", wanted);
+    return unsupported(x, why, err);
 }
 
 int body_begin(struct exchange *x, struct err *err)
@@ -283,6 +290,9 @@ int body_begin(struct exchange *x, struct err *err)
     unsigned long long bytes = length ? strtoull(length, NULL, 10) : 0;
     bool raw = json_flag(x->route->extra, "bytes", false), upload = raw || json_object_get(x->route->extra, "form") != NULL;
     bool json = json_object_get(x->route->extra, "body") != NULL;
+    const char *coding = request_header(x, "Content-Encoding");
+    if (coding && *coding && strcasecmp(coding, "identity") != 0)
+        return unsupported(x, "a body is taken as it is, without a Content-Encoding", err);
     if (bytes > (upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX))
         return err_set(err, ERR_LIMIT, "the body has over %llu bytes",
                        (unsigned long long)(upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX));

@@ -174,7 +174,7 @@ static struct MHD_Response *build(struct exchange *x)
     struct answer *a = &x->answer;
     if (a->ready)
         return TAKE_PTR(a->ready);
-    bool zipped = x->gzip && a->len >= GZIP_FROM && a->status == 200 && compress_text(a);
+    bool large = a->len >= GZIP_FROM, zipped = x->gzip && large && a->status == 200 && compress_text(a);
     x->sent = a->len;
     struct MHD_Response *r = http.MHD_create_response_from_buffer(
         a->len, a->text ? a->text : (char *)(uintptr_t) "", a->text ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
@@ -185,7 +185,7 @@ static struct MHD_Response *build(struct exchange *x)
         add(r, "Content-Type", a->type);
     if (zipped)
         add(r, "Content-Encoding", "gzip");
-    if (a->len >= GZIP_FROM)
+    if (large || a->status == 304)
         add(r, "Vary", "Accept-Encoding");
     return r;
 }
@@ -203,6 +203,7 @@ enum MHD_Result reply_send(struct exchange *x)
     add(r, "ETag", a->etag);
     add(r, "Allow", a->allow);
     add(r, "Retry-After", a->retry_after);
+    add(r, "Connection", x->closes ? "close" : NULL);
     add(r, a->header[0][0] ? a->header[0] : "X-Ff", a->header[1]);
     if (a->status == 401)
         add(r, "WWW-Authenticate", "Bearer");

@@ -107,6 +107,7 @@ struct exchange {
     const char *error_type; /* of the error, where it is not the code's own */
     int error_status;       /* the same; 0: the code's */
     bool gzip, head;
+    bool closes; /* where the next request begins is not known: the connection ends with the answer */
     int64_t begun_ns;
     uint64_t sent;
 };
@@ -131,6 +132,11 @@ int bad_field(struct exchange *x, const char *field, struct err *err);
 void reply_etag(struct exchange *x);
 enum MHD_Result reply_send(struct exchange *x);
 
+/* One Host, and one way to say where the body ends: else another server on the way may see other requests than this one.
+ * -ERR_USAGE. */
+int head_check(struct exchange *x, struct err *err);
+/* What an Accept-Encoding says; NULL: nothing. */
+bool head_accepts_gzip(const char *list);
 /* Has the client shown a certificate of the authority? */
 bool exchange_certified(const struct exchange *x);
 /* The cookie of a browser's session, by its name and its value; NULL: none was sent. */

@@ -151,7 +151,8 @@ static bool host_allowed(const struct rest *r, const char *host)
 
 static int check_origin(struct exchange *x, struct err *err)
 {
-    const char *host = request_header(x, "Host"), *origin = request_header(x, "Origin");
+    const char *host = x->target.authority ? x->target.authority : request_header(x, "Host");
+    const char *origin = request_header(x, "Origin");
     if (!host || !host_allowed(x->rest, host)) {
         x->error_type = "HostNotAllowed";
         err_set(err, ERR_PERMISSION, "the Host '%.100s' is not one of this server's", host ? host : "");
@@ -193,8 +194,6 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 
 static int find_route(struct exchange *x, const char *method, struct err *err)
 {
-    snprintf(x->method, sizeof x->method, "%s", method);
-    x->head = strcmp(method, "HEAD") == 0;
     if (x->target_error) {
         x->error_status = x->target_error == -ERR_LIMIT ? 414 : 400;
         return err_copy(err, &x->target_why);
@@ -290,10 +289,13 @@ static bool answer_from_cache(struct exchange *x)
 static enum MHD_Result begin(struct exchange *x, const char *method)
 {
     struct err err = {0};
-    const char *encodings = request_header(x, "Accept-Encoding");
-    x->gzip = encodings && strstr(encodings, "gzip") != NULL;
+    x->gzip = head_accepts_gzip(request_header(x, "Accept-Encoding"));
     mark_busy(x, true, x->begun_ns / NS_PER_MS);
-    int r = find_route(x, method, &err);
+    snprintf(x->method, sizeof x->method, "%s", method);
+    x->head = strcmp(method, "HEAD") == 0;
+    int r = head_check(x, &err);
+    if (r == 0)
+        r = find_route(x, method, &err);
     if (r == 0)
         r = check_origin(x, &err);
     if (r == 0)
@@ -308,7 +310,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
         return MHD_YES;
     reply_error(x, &err);
     const char *length = request_header(x, "Content-Length");
-    if (request_header(x, "Transfer-Encoding") || request_header(x, "Expect") ||
+    if (x->closes || request_header(x, "Transfer-Encoding") || request_header(x, "Expect") ||
         (length && strtoull(length, NULL, 10) > DRAIN_MAX))
         return reply_send(x); /* and the connection ends: the body is not taken */
     x->phase = PHASE_ANSWERED; /* many clients look for an answer only when they have sent all */

@@ -5,6 +5,7 @@
 #include "codec/utf8.h"
 
 #include <string.h>
+#include <strings.h>
 #include <xxhash.h>
 
 static int digit(char c)
@@ -83,23 +84,41 @@ static int parse_query(struct target *t, char *s, struct err *err)
     return 0;
 }
 
+/* Of "http://host:port/path": sets the authority, and gives what follows. NULL: there is none. */
+static char *take_authority(struct target *t, size_t scheme)
+{
+    size_t n = strcspn(t->text + scheme, "/?#");
+    memmove(t->text, t->text + scheme, n); /* to where there is room for its end */
+    t->text[n] = 0;
+    t->authority = t->text;
+    return n ? t->text + scheme + n : NULL;
+}
+
 int target_parse(const char *text, size_t len, struct target *ret, struct err *err)
 {
     *ret = (struct target){0};
     if (len > TARGET_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "the target of the request has over %d bytes", TARGET_BYTES_MAX);
-    if (!len || text[0] != '/' || memchr(text, 0, len))
+    size_t scheme = strncasecmp(text, "http://", len < 7 ? len : 7) == 0    ? 7
+                    : strncasecmp(text, "https://", len < 8 ? len : 8) == 0 ? 8
+                                                                            : 0;
+    if (!len || (text[0] != '/' && len <= scheme) || (text[0] != '/' && !scheme) || memchr(text, 0, len))
         return malformed("path", err);
     if (!(ret->text = mem_strndup(text, len)))
         return err_nomem(err);
-    char *hash = strchr(ret->text, '#'), *query = strchr(ret->text, '?');
+    char *path = ret->text;
+    if (scheme && !(path = take_authority(ret, scheme))) {
+        target_release(ret);
+        return malformed("path", err);
+    }
+    char *hash = strchr(path, '#'), *query = strchr(path, '?');
     if (hash)
         *hash = 0;
     if (query && (!hash || query < hash))
         *query++ = 0;
     else
         query = NULL;
-    int r = parse_path(ret, ret->text + 1, err);
+    int r = parse_path(ret, *path ? path + 1 : path, err);
     if (r == 0 && query)
         r = parse_query(ret, query, err);
     if (r < 0)

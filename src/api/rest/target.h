@@ -1,4 +1,4 @@
-/* The target of a request (RFC 9112, origin form): path and query as they came, taken apart and decoded; and cursors.
+/* The target of a request (RFC 9112, origin or absolute form): path and query as they came, taken apart and decoded; and cursors.
  *
  * Nothing is guessed: a part that is no UTF-8, or has a NUL, a control character or a bad %XX, is refused. */
 #ifndef FF_API_REST_TARGET_H
@@ -20,6 +20,7 @@ struct target_field {
 
 struct target {
     char *text; /* what the rest points into */
+    const char *authority; /* of the absolute form, which counts in the place of the Host; NULL: it is the origin form */
     const char *parts[TARGET_PARTS_MAX]; /* of the path: "/a/b" and "/a/b/" both are a, b */
     size_t parts_count;
     bool too_deep; /* more parts than that: no route has them */

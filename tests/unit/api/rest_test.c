@@ -88,6 +88,18 @@ static int parse(const char *text, struct target *t)
     return target_parse(text, strlen(text), t, NULL);
 }
 
+static void encodings(void **state)
+{
+    static const char *const yes[] = {"gzip", "GZIP", "br, gzip", "x-gzip", "*", "gzip;q=0.1", "gzip ; q=1", "*;q=0, gzip", "identity;q=0.5,gzip;q=1.0"};
+    static const char *const no[] = {NULL, "", "identity", "x-nogzip", "gzipped", "gzip;q=0", "gzip; q=0.000", "*;q=0", "*, gzip;q=0", "gzip;q=0, *",
+                                     ",,;", "br;q=1"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        assert_true(head_accepts_gzip(yes[i]));
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        assert_false(head_accepts_gzip(no[i]));
+}
+
 static void targets(void **state)
 {
     struct target t;
@@ -102,9 +114,22 @@ static void targets(void **state)
     assert_string_equal(target_field(&t, "f"), "");
     assert_null(target_field(&t, "none"));
     target_release(&t);
-    static const char *const bad[] = {"", "runs", "*", "/%", "/%1", "/%zz", "/%00", "/a%0a", "/%ff", "/x?a=%c0%80", "http://x/"};
+    static const char *const bad[] = {"", "runs", "*", "/%", "/%1", "/%zz", "/%00", "/a%0a", "/%ff", "/x?a=%c0%80", "http://", "https:///x", "http:/x", "ftp://x/"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(parse(bad[i], &t), -ERR_USAGE);
+    static const char *const absolute[] = {"http://host:80/runs?limit=5", "HTTPS://host:80/runs?limit=5#x"};
+    for (size_t i = 0; i < ARRAY_LEN(absolute); i++) {
+        assert_int_equal(parse(absolute[i], &t), 0);
+        assert_string_equal(t.authority, "host:80");
+        assert_int_equal(t.parts_count, 1);
+        assert_string_equal(t.parts[0], "runs");
+        assert_string_equal(target_field(&t, "limit"), "5");
+        target_release(&t);
+    }
+    assert_int_equal(parse("http://h?limit=5", &t), 0);
+    assert_int_equal(t.parts_count, 0);
+    assert_string_equal(target_field(&t, "limit"), "5");
+    target_release(&t);
     assert_int_equal(parse("/1/2/3/4/5/6/7/8/9", &t), 0);
     assert_true(t.too_deep);
     target_release(&t);
@@ -176,7 +201,7 @@ static void table(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(targets), cmocka_unit_test(cursors),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(encodings), cmocka_unit_test(targets), cmocka_unit_test(cursors),
                                        cmocka_unit_test(table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
