@@ -315,6 +315,33 @@ def guards(s):
     s.get("/runs", headers={"Host": f"localhost:{s.port}", "Origin": f"http://localhost:{s.port}"})
 
 
+def heads(s):
+    """What the head of a request says twice, or in a way that is not known, is not guessed at."""
+    def answer(*lines, line=b"GET /runs HTTP/1.1", body=b""):
+        return s.raw(b"\r\n".join((line, *lines)) + b"\r\n\r\n" + body, 20)
+    H, POST, J = b"Host: localhost", b"POST /workflows/talk/submit HTTP/1.1", b"Content-Type: application/json"
+    for name, out in [("two hosts", answer(H, b"Host: evil.example")), ("two hosts, the other way", answer(b"Host: evil.example", H)),
+                      ("two lengths", answer(H, J, b"Content-Length: 2", b"Content-Length: 3", line=POST, body=b"{}x")),
+                      ("a length and a coding", answer(H, J, b"Content-Length: 4", b"Transfer-Encoding: chunked", line=POST, body=b"2\r\n{}\r\n0\r\n\r\n")),
+                      ("an unknown coding", answer(H, J, b"Transfer-Encoding: gzip, chunked", line=POST, body=b"0\r\n\r\n"))]:
+        if not out.startswith(b"HTTP/1.1 400 ") or out.count(b"HTTP/1.1 ") != 1: fail(f"{name}: {out[:200]}")
+    if not answer(H, b"Connection: close", line=b"GET http://localhost/runs?limit=1 HTTP/1.1").startswith(b"HTTP/1.1 200 "): fail("the absolute form")
+    if not answer(H, b"Connection: close", line=b"GET http://evil.example/runs HTTP/1.1").startswith(b"HTTP/1.1 403 "): fail("another host's name in the target")
+    st, h, b = s.ask("POST", "/workflows/talk/submit", gzip.compress(b"{}"), {"Content-Type": "application/json", "Content-Encoding": "gzip"})
+    if st != 415: fail(f"a body with a Content-Encoding: {st} {b}")
+    tag = s.ask("GET", "/openapi.json")[1]["ETag"]
+    for list, zipped in (("gzip", True), ("br, *", True), ("gzip;q=0", False), ("x-nogzip", False)):
+        h = s.ask("GET", "/openapi.json", headers={"Accept-Encoding": list})[1]
+        if (h["Content-Encoding"] == "gzip") != zipped or h["Vary"] != "Accept-Encoding": fail(f"Accept-Encoding: {list}: {h}")
+        h = s.ask("GET", "/workflows/", headers={"Accept-Encoding": list})[1]
+        if h["Vary"] != "Accept-Encoding": fail(f"Vary of what is short as gzip: {h}")
+    done = next(r["run_id"] for r in s.get("/runs?status=completed")["runs"])
+    tag = s.ask("GET", f"/runs/{done}/findings")[1]["ETag"]
+    for list, want in ((tag, 304), ("W/" + tag, 304), ('"other", ' + tag, 304), ("*", 304), ('"other"', 200)):
+        st = s.ask("GET", f"/runs/{done}/findings", headers={"If-None-Match": list})[0]
+        if st != want: fail(f"If-None-Match: {list}: {st}, wanted {want}")
+
+
 def hostile(s):
     before = s.rss_kb()
     if b" 431 " not in s.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: " + b"b" * 200000 + b"\r\n\r\n")[:20]: fail("a header bomb")
@@ -372,6 +399,10 @@ def more(s):
     s.post(f"/runs/{rid}/retry")
     s.post(f"/runs/{rid}/terminate")
     if s.wait(rid)["status"] != "TERMINATED": fail("terminate")
+    if s.post(f"/runs/{rid}/cancel")["message"] != "the run has ended already": fail("a run that has ended was asked to end")
+    for verb in ("terminate", "signal/go"):
+        if s.post(f"/runs/{rid}/{verb}", want=409)["detail"]["error"]["type"] != "RunEnded": fail(f"{verb} of a run that has ended")
+        if s.post(f"/runs/none/{verb}", want=404)["detail"]["error"]["type"] != "RunNotFound": fail(f"{verb} of no run")
     b = s.post("/workflows/waits/submit", {"target_path": str(s.lab.target()), "timeout": 1})
     if s.wait(b["run_id"])["status"] != "TIMED_OUT": fail("the timeout of a submission")
     if s.ask("DELETE", f"/runs/{rid}")[0] != 200 or s.ask("GET", f"/runs/{rid}/status")[0] != 404: fail("delete")
@@ -565,6 +596,7 @@ with Lab() as lab:
     former_client(s, {})
     errors(s)
     guards(s)
+    heads(s)
     more(s)
     described(s)
     many_watchers(s)

@@ -277,17 +277,33 @@ int do_get_artifact(struct exchange *x, struct err *err)
 
 /* --- changing --------------------------------------------------------------------------------------------------------- */
 
+static bool has_ended(const struct exchange *x)
+{
+    struct run_info run;
+    if (run_read(svc(x), arg_text(x, "run_id"), &run, NULL) < 0)
+        return false;
+    bool closed = run.closed;
+    run_info_release(&run);
+    return closed;
+}
+
 static int changed(struct exchange *x, int r, const char *message, struct err *err)
 {
     const char *id = arg_text(x, "run_id");
     status_forget(x->rest, exchange_key(x, id));
-    if (r == -ERR_NOT_FOUND)
+    if (r == -ERR_NOT_FOUND && has_ended(x)) { /* an engine does not tell them apart */
+        x->error_status = 409;
+        x->error_type = "RunEnded";
+    } else if (r == -ERR_NOT_FOUND) {
         x->error_type = "RunNotFound";
+    }
     return r < 0 ? r : reply_message(x, id, "%s", message);
 }
 
 int do_cancel_run(struct exchange *x, struct err *err)
 {
+    if (has_ended(x)) /* nothing is requested, and nothing is wrong */
+        return changed(x, 0, "the run has ended already", err);
     return changed(x, run_cancel(svc(x), arg_text(x, "run_id"), arg_text(x, "reason"), err), "cancellation requested", err);
 }
 
