@@ -16,6 +16,7 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #define BUFFER ((size_t)256 << 10)
 #define FIELD_MAX ((size_t)1 << 20)
@@ -31,6 +32,7 @@ struct body_upload {
     struct multipart *form; /* NULL: the body is the file */
     struct ingest_options options;
     struct ingest_upload *file;
+    XXH3_state_t *sum; /* of the file; NULL: none is wanted */
     int bytes; /* where a file goes that is no target; -1: this is none */
     bool file_seen, file_done;
     struct field fields[10];
@@ -69,6 +71,11 @@ static int begin_file(struct body_upload *u, const char *name, struct err *err)
         return invalid(u, "kind", err, "folder, git or executable is wanted");
     u->in_file = true;
     u->file_seen = true;
+    if (arg_text(u->x, "Idempotency-Key") && !u->options.folder && !u->options.git) {
+        if (!(u->sum = XXH3_createState()))
+            return err_nomem(err);
+        XXH3_128bits_reset(u->sum);
+    }
     return ingest_upload_new(u->x->svc.store, name, &u->options, &u->file, err);
 }
 
@@ -107,6 +114,8 @@ static int on_data(void *arg, const void *data, size_t len, struct err *err)
     if (u->bytes >= 0)
         return os_write_full(u->bytes, data, len, err);
     if (u->in_file) {
+        if (u->sum)
+            XXH3_128bits_update(u->sum, data, len);
         return ingest_upload_write(u->file, data, len, err);
     }
     strbuf_append(&u->current->value, data, len);
@@ -357,6 +366,7 @@ void body_free(struct exchange *x)
         strbuf_release(&u->fields[i].value);
     if (u->bytes >= 0)
         close(u->bytes);
+    XXH3_freeState(u->sum);
     free(u->buffer[0]);
     free(u->buffer[1]);
     pthread_mutex_destroy(&u->lock);
@@ -370,6 +380,24 @@ const char *upload_field(const struct exchange *x, const char *name)
     for (size_t i = 0; i < x->upload->fields_count; i++)
         if (strcmp(x->upload->fields[i].name, name) == 0)
             return strbuf_str(&x->upload->fields[i].value);
+    return NULL;
+}
+
+json_t *upload_asked(const struct exchange *x)
+{
+    const struct body_upload *u = x->upload;
+    json_t *j = json_object();
+    char sum[33] = "";
+    for (size_t i = 0; i < u->fields_count; i++)
+        if (strcmp(u->fields[i].name, "notices") != 0)
+            json_object_set_new(j, u->fields[i].name, json_string(strbuf_str(&u->fields[i].value)));
+    XXH128_hash_t h = {0};
+    if (u->sum)
+        h = XXH3_128bits_digest(u->sum);
+    snprintf(sum, sizeof sum, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+    if (j && json_object_set_new(j, "file", json_string(sum)) == 0)
+        return j;
+    json_decref(j);
     return NULL;
 }
 

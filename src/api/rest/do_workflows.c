@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 int do_list_workflows(struct exchange *x, struct err *err)
 {
@@ -186,6 +187,20 @@ static int set_name(struct exchange *x, struct submission *s, const char *name, 
     return r == -ERR_INVALID ? bad_field(x, "name", err) : r;
 }
 
+/* What is asked for, so that the same key with another request is noticed. body: taken. */
+static int set_asked(struct exchange *x, struct submission *s, json_t *body, struct err *err)
+{
+    _cleanup_json_ json_t *all = json_pack("{s:O, s:o}", "arguments", x->args, "body", body);
+    _cleanup_free_ char *text = *s->key && all ? json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    if (!*s->key)
+        return 0;
+    if (!text)
+        return err_nomem(err);
+    XXH128_hash_t h = XXH3_128bits(text, strlen(text));
+    snprintf(s->asked, sizeof s->asked, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+    return 0;
+}
+
 /* The same key again: the run that it has made. One of that name which another submission has made is not it. */
 static bool replay(struct exchange *x, const struct submission *s, int *ret, struct err *err)
 {
@@ -193,7 +208,11 @@ static bool replay(struct exchange *x, const struct submission *s, int *ret, str
     if (!*s->key || run_read(&x->svc, s->id, &run, NULL) < 0)
         return false;
     bool same = run.key && strcmp(run.key, s->key) == 0 && strcmp(run.workflow, s->def->name) == 0;
-    if (same) {
+    if (same && run.asked && strcmp(run.asked, s->asked) != 0) {
+        x->error_type = "IdempotencyKeyReused";
+        err_set(err, ERR_INVALID, "Idempotency-Key: it was used for run '%s', of another submission", s->id);
+        *ret = bad_field(x, "Idempotency-Key", err);
+    } else if (same) {
         x->answer.replayed = true;
         *ret = reply_submitted(x, s->id, s->def->name, run.status, err);
     }
@@ -258,6 +277,8 @@ static int submit_json(struct exchange *x, struct submission *s, struct err *err
     int replayed, r = set_parameters(x, s, json_object_get(x->json, "parameters"), err);
     if (r == 0)
         r = set_name(x, s, json_str(x->json, "name", NULL), err);
+    if (r == 0)
+        r = set_asked(x, s, json_incref(x->json), err);
     if (r < 0)
         return r;
     if (replay(x, s, &replayed, err))
@@ -325,7 +346,9 @@ static int read_given(struct exchange *x, struct submission *s, struct err *err)
     if (r == 0)
         r = read_timeout(x, s, err);
     text = upload_field(x, "name");
-    return r == 0 ? set_name(x, s, text ? text : arg_text(x, "run_name"), err) : r;
+    if (r == 0)
+        r = set_name(x, s, text ? text : arg_text(x, "run_name"), err);
+    return r == 0 ? set_asked(x, s, upload_asked(x), err) : r;
 }
 
 /* "true" or "false" as a member of what set_gate() takes. */

@@ -168,6 +168,9 @@ void body_free(struct exchange *x);
 int body_json(struct exchange *x, struct err *err);
 /* Of an upload, after its end: fields and target. */
 const char *upload_field(const struct exchange *x, const char *name);
+/* What was sent, for a sum of it: the fields, and a sum of the file as it came. A folder's tar is made anew for each attempt: its
+ * bytes do not count. NULL: no memory. */
+json_t *upload_asked(const struct exchange *x);
 int upload_take(struct exchange *x, struct ingest_result *ret, struct err *err);
 /* Of a route that takes bytes: all of them, from the first; the exchange's. */
 int upload_file(struct exchange *x, int *ret_fd, struct err *err);

@@ -57,6 +57,7 @@ void run_info_release(struct run_info *r)
     free(r->workflow);
     free(r->failure);
     free(r->key);
+    free(r->asked);
     json_decref(r->target);
     json_decref(r->result);
     json_decref(r->activities);
@@ -246,11 +247,13 @@ static int fill(struct run_info *run, const Pb__DescribeWorkflowExecutionRespons
         json_array_append_new(run->activities, pending_json(d->pending_activities[k]));
     if (d->pending_workflow_task && d->pending_workflow_task->attempt > BLOCKED_ATTEMPTS)
         run->blocked = true;
-    _cleanup_json_ json_t *gate = NULL, *key = NULL;
+    _cleanup_json_ json_t *gate = NULL, *key = NULL, *asked = NULL;
     memo_json(i->memo, MEMO_TARGET, &run->target);
     memo_json(i->memo, MEMO_GATE, &gate);
     memo_json(i->memo, MEMO_KEY, &key);
+    memo_json(i->memo, MEMO_ASKED, &asked);
     run->key = mem_strdup(json_string_value(key));
+    run->asked = mem_strdup(json_string_value(asked));
     run->incomplete = json_flag(run->target, "incomplete", false);
     return run->run_id && run->execution_id && run->workflow ? gate_options_parse(gate, &run->gate, err)
                                                              : err_nomem(err);

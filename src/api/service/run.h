@@ -21,6 +21,7 @@ int gate_options_parse(const json_t *j, struct gate_options *ret, struct err *er
 #define MEMO_GATE "ff_gate"
 #define MEMO_VERSION "ff_version"
 #define MEMO_KEY "ff_key" /* of a submission that its client may repeat: see struct submission */
+#define MEMO_ASKED "ff_asked"
 
 struct run_info {
     char *run_id, *execution_id, *workflow;
@@ -29,7 +30,7 @@ struct run_info {
     bool incomplete;
     int64_t started_ns, finished_ns; /* 0: not yet */
     json_t *target;                  /* as in the memo; or NULL */
-    char *key;                       /* of the submission; or NULL */
+    char *key, *asked;               /* of the submission; or NULL */
     struct gate_options gate;
     json_t *result; /* of a completed run; or NULL */
     char *failure;  /* message of a run that did not complete, or of a blocked task; or NULL */

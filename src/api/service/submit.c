@@ -312,12 +312,13 @@ static Pb__Memo *build_memo(const struct submission *s)
     if (!m)
         return NULL;
     pb__memo__init(m);
-    m->fields = mem_calloc(5, sizeof *m->fields);
+    m->fields = mem_calloc(6, sizeof *m->fields);
     if (!m->fields || add_memo(m, WORKER_MEMO_SCRIPT, json_string(s->script.text)) < 0 ||
         add_memo(m, MEMO_TARGET, target_json(s, NOTICES_IN_MEMO)) < 0 ||
         add_memo(m, MEMO_GATE, gate_options_json(&s->gate)) < 0 ||
         add_memo(m, MEMO_VERSION, json_string(s->def->version)) < 0 ||
-        (*s->key && add_memo(m, MEMO_KEY, json_string(s->key)) < 0)) {
+        (*s->key && add_memo(m, MEMO_KEY, json_string(s->key)) < 0) ||
+        (*s->asked && add_memo(m, MEMO_ASKED, json_string(s->asked)) < 0)) {
         pb__memo__free_unpacked(m, NULL);
         return NULL;
     }

@@ -15,6 +15,7 @@ struct submission {
     char id[ENGINE_ID_MAX + 1];
     char key[37]; /* what the engine is given as the id of the request, and the run keeps: the same one again starts nothing new;
                      "": a fresh one, which is not kept */
+    char asked[33]; /* a sum of what was asked for with the key, kept with it; "": none */
     char *spec;               /* of a target with a URL, without user and password; NULL: no URL */
     struct ingest_result ingested;
     struct store_ref script;
