@@ -531,6 +531,17 @@ def check_faults(lab, server):
     lab.ff(*S, "run", "security_assessment", "big", "--name", "upload", "-q", check=0, timeout=120)
     if between.up is up or len(runs_of(lab, "upload")) != 1: fail(f"a server that is killed during an upload: {runs_of(lab, 'upload')}")
 
+    state["bytes"] = 0
+    between.up = up
+    ref = lab.ff(*S, "store", "put", "big/b.bin", check=0, timeout=120).stdout.strip()
+    lab.ff("store", "get", ref, "-o", "back", check=0)
+    if between.up is up or (lab.dir / "back").read_bytes() != (big / "b.bin").read_bytes(): fail("a server that is killed while an object is put")
+    state["bytes"] = 0
+    between.up = up
+    last = state["server"]
+    lab.ff(*S, "store", "put", "-", inp="x" * (12 << 20), check=5, timeout=60) # what a pipe gave is gone
+    until("the server", lambda: state["server"] is not last) # which is not waited for
+
     def down(d):  # the run was started, and nobody was told
         if b"submitted successfully" in d and between.down is down:
             between.down = lambda d: None

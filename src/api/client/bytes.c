@@ -7,8 +7,10 @@
 #include "codec/json.h"
 #include "codec/sha256.h"
 #include "codec/uri.h"
+#include "os/clock.h"
 #include "os/file.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,30 +59,55 @@ static int put_answer(struct client *c, struct transfer *t, const struct sent_fi
     return r;
 }
 
+/* One attempt, with what follows from the file's place. size: -1: not known. */
+static int put_once(struct client *c, const struct client_call *q, struct transfer *t, struct sent_file *f, off_t size,
+                    char ret[STORE_REF_LEN + 1], struct err *err)
+{
+    *t = (struct transfer){.call = q, .read = read_bytes, .read_arg = f, .read_size = size};
+    sha256_begin(&f->sum);
+    int r = client_transfer(c, t, err);
+    bool summed = sum_text(&f->sum, ret);
+    if (f->err.code) /* of the file, not of the way there */
+        return err_copy(err, &f->err);
+    if (r == 0)
+        r = summed ? put_answer(c, t, f, ret, err) : err_nomem(err);
+    return r;
+}
+
 int client_object_put(struct client *c, int fd, const char *media_type, struct store_ref *ret, uint64_t *ret_size,
                       struct err *err)
 {
-    struct sent_file f = {.fd = fd};
     struct stat st;
     struct strbuf path = STRBUF_INIT_MAX(PATH_MAX_BYTES);
+    struct client_patience patience = {0};
+    char key[27];
     strbuf_puts(&path, "/store?type=");
     uri_append_value(&path, media_type);
     int r = strbuf_check(&path, err);
-    struct client_call call = {.method = "POST", .path = strbuf_str(&path)};
     bool file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    off_t at = file ? lseek(fd, 0, SEEK_CUR) : 0;
-    struct transfer t = {.call = &call, .read = read_bytes, .read_arg = &f,
-                         .read_size = file && at >= 0 && at <= st.st_size ? st.st_size - at : -1};
-    sha256_begin(&f.sum);
-    if (r == 0)
-        r = client_transfer(c, &t, err);
-    bool summed = sum_text(&f.sum, ret->text);
-    *ret_size = f.bytes;
-    if (f.err.code) /* of the file, not of the way there */
-        r = err_copy(err, &f.err);
-    else if (r == 0)
-        r = summed ? put_answer(c, &t, &f, ret->text, err) : err_nomem(err);
-    transfer_release(&t);
+    off_t at = file ? lseek(fd, 0, SEEK_CUR) : -1;
+    file = file && at >= 0 && at <= st.st_size;
+    os_ulid(key);
+    struct client_call call = {.method = "POST", .path = strbuf_str(&path), .patience_ms = client_patience_ms(c),
+                               .key = file ? key : NULL}; /* the same bytes are the same object; what a pipe gave is gone */
+    for (int64_t pause = 0; r == 0 && pause >= 0;) {
+        struct sent_file f = {.fd = fd};
+        struct transfer t;
+        r = put_once(c, &call, &t, &f, file ? st.st_size - at : -1, ret->text, err);
+        *ret_size = f.bytes;
+        pause = r < 0 && !f.err.code ? client_next_try(&call, &t, r, &patience) : -1;
+        transfer_release(&t);
+        if (pause < 0)
+            break;
+        if (!client_wait(c, pause))
+            r = err_set(err, ERR_CANCELLED, "cancelled");
+        else if (lseek(fd, at, SEEK_SET) < 0)
+            r = err_sys(err, errno, "read the file again");
+        else
+            r = 0;
+        if (r == 0)
+            err_clear(err);
+    }
     strbuf_release(&path);
     return r;
 }
