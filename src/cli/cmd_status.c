@@ -66,7 +66,8 @@ static void print_status(const json_t *j)
     const json_t *runs = json_object_get(j, "runs"), *v;
     const char *key;
     const char *grpc = json_str(j, "grpc", NULL);
-    print_line("state", json_str(j, "state", ""));
+    if (json_str(j, "state", NULL)) /* a server does not tell everybody */
+        print_line("state", json_str(j, "state", NULL));
     print_line("engine", json_str(j, "holder", "held by nobody"));
     if (grpc)
         print_line("gRPC", grpc);
@@ -90,7 +91,7 @@ int status_document(struct app *app, const char *name_space, json_t **ret, struc
     if (r == 0)
         r = process_server(app->state_dir, &server, err);
     if (r == 0)
-        r = workers_read(app, &workers, err);
+        r = workers_read(app, name_space, &workers, err);
     bool held = r == 0 && app->share && (app->stays || !share_holds(app->share)); /* not by a command that only looks */
     if (r == 0 && engine_is_temporal(app)) {
         held = true;

@@ -100,7 +100,7 @@ static int workers_list(struct app *app, const struct args *a)
     (void)a;
     int r = app_open(app, APP_ENGINE, &err);
     if (r == 0)
-        r = workers_read(app, &list, &err);
+        r = workers_read(app, NULL, &list, &err);
     if (r < 0)
         return app_fail(app, &err);
     if (app->json) {

@@ -109,10 +109,10 @@ static void log_answered(void *arg, const struct rest_answered *a)
         fprintf(stderr, "%s\n", text);
 }
 
-static int list_workers(void *arg, json_t **ret, struct err *err)
+static int list_workers(void *arg, const char *name_space, json_t **ret, struct err *err)
 {
     struct rest_serve *s = arg;
-    return workers_read(s->app, ret, err);
+    return workers_read(s->app, name_space, ret, err);
 }
 
 static int do_token(void *arg, enum token_verb verb, const json_t *q, json_t **ret, struct err *err)

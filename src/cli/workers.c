@@ -39,7 +39,7 @@ static int add_poller(json_t *list, const Pb__PollerInfo *p, const char *queue, 
     return 0;
 }
 
-static int ask_queue(struct app *app, const char *vertical, Pb__TaskQueueType type, json_t *list, struct err *err)
+static int ask_queue(struct app *app, const char *name_space, const char *vertical, Pb__TaskQueueType type, json_t *list, struct err *err)
 {
     Pb__DescribeTaskQueueRequest req = PB__DESCRIBE_TASK_QUEUE_REQUEST__INIT;
     Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
@@ -48,7 +48,7 @@ static int ask_queue(struct app *app, const char *vertical, Pb__TaskQueueType ty
     if (!name)
         return err_nomem(err);
     queue.name = name;
-    req.namespace_ = service_namespace(&app->service);
+    req.namespace_ = name_space ? (char *)(uintptr_t)name_space : service_namespace(&app->service);
     req.task_queue = &queue;
     req.task_queue_type = type;
     int r = engine_call_sync(app->engine, ENGINE_DESCRIBE_TASK_QUEUE, &req.base, 0, &m, err);
@@ -81,7 +81,7 @@ static int name_verticals(struct app *app, const json_t *local, json_t *vertical
     return r;
 }
 
-int workers_read(struct app *app, json_t **ret, struct err *err)
+int workers_read(struct app *app, const char *name_space, json_t **ret, struct err *err)
 {
     static const char *const words[] = {"identity", "last_seen", NULL};
     if (app->client)
@@ -95,9 +95,9 @@ int workers_read(struct app *app, json_t **ret, struct err *err)
     size_t i, k;
     json_object_foreach(verticals, vertical, value) {
         if (r == 0)
-            r = ask_queue(app, vertical, PB__TASK_QUEUE_TYPE__TASK_QUEUE_TYPE_WORKFLOW, list, err);
+            r = ask_queue(app, name_space, vertical, PB__TASK_QUEUE_TYPE__TASK_QUEUE_TYPE_WORKFLOW, list, err);
         if (r == 0)
-            r = ask_queue(app, vertical, PB__TASK_QUEUE_TYPE__TASK_QUEUE_TYPE_ACTIVITY, list, err);
+            r = ask_queue(app, name_space, vertical, PB__TASK_QUEUE_TYPE__TASK_QUEUE_TYPE_ACTIVITY, list, err);
     }
     json_array_foreach(list, i, w)
         json_array_foreach(local, k, l)

@@ -111,6 +111,19 @@ def check_walls(s):
             expect("run1" not in str(r) and "team/secret" not in str(r), f"{path} tells {who}: {r}")
         for path in ("/store", "/metrics"):
             expect(s.ask(token, "GET", path)[0] == 403, f"{path} is for who sees all")
+    # Each sees the workers that take its tasks, and nothing of the house that they live in.
+    def workers(token): return {w["identity"] for w in s.ask(token, "GET", "/workers")[1]["workers"]}
+    all_have = workers(b)
+    own = s.lab.popen("--namespace", "team-a", "worker", "--vertical", "python")
+    end = time.time() + 60
+    while len(workers(a)) < 2 and time.time() < end: time.sleep(0.05)
+    expect(len(all_have) == 1 and len(workers(a)) == 2 and workers(b) == workers(s.owner) == all_have,
+           f"a worker of one namespace: {workers(a)} {workers(b)} {workers(s.owner)}")
+    status, r = s.ask(a, "GET", "/status")
+    expect(status == 200 and len(r["workers"]) == 2 and str(s.lab.state) not in str(r) and r["runs"]["completed"] == 1, f"status for a tenant: {r}")
+    own.terminate()
+    own.wait(60)
+    expect(s.ask(s.owner, "GET", "/status")[1]["state"] == str(s.lab.state), "status for the owner")
     expect(s.ask(s.owner, "GET", "/store")[0] == 200 and s.ask(s.owner, "GET", "/metrics")[0] == 200, "the owner sees all")
     expect(s.ask(viewer, "GET", "/store")[0] == 403, "a viewer does not see the store")
     # the same name is another run

@@ -101,13 +101,17 @@ int do_server_status(struct exchange *x, struct err *err)
 {
     json_t *j = NULL;
     int r = x->rest->o.status(x->rest->o.arg, service_namespace(&x->svc), &j, err);
+    if (r == 0 && x->caller.name_space[0]) { /* where it is, and how it was started, is not a tenant's to know */
+        json_object_set_new(j, "state", json_null());
+        json_object_set_new(j, "holder", json_string("the server"));
+    }
     return r < 0 ? r : reply_json(x, 200, j, err);
 }
 
 int do_list_workers(struct exchange *x, struct err *err)
 {
     json_t *list = NULL;
-    int r = x->rest->o.workers(x->rest->o.arg, &list, err);
+    int r = x->rest->o.workers(x->rest->o.arg, service_namespace(&x->svc), &list, err);
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:o}", "workers", list), err);
 }
 
