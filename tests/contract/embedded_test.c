@@ -657,6 +657,47 @@ static void names_a_state_that_is_broken(void **state)
     f.lab.engine = NULL;
 }
 
+static int read_all(struct lab *l, ProtobufCMessage **ret)
+{
+    Pb__GetWorkflowExecutionHistoryRequest q = PB__GET_WORKFLOW_EXECUTION_HISTORY_REQUEST__INIT;
+    Pb__WorkflowExecution x = PB__WORKFLOW_EXECUTION__INIT;
+    q.namespace_ = (char *)"default";
+    q.execution = &x;
+    x.workflow_id = (char *)"a";
+    return lab_call(l, ENGINE_GET_HISTORY, &q, 0, ret, NULL);
+}
+
+static void break_event(sqlite3 *db)
+{
+    /* Whole, with its id, but its next field runs over the end. */
+    assert_int_equal(sqlite3_exec(db, "UPDATE history SET data=x'0a04080112ff'", NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void gives_others_histories_that_need_no_decoding(void **state)
+{
+    struct lab *l = *state;
+    ProtobufCMessage *inside, *outside, *read;
+    lab_start_id(l, "a");
+    reopen(); /* they come from the disk */
+    assert_int_equal(read_all(l, &inside), 0);
+    struct engine *e = step_outside(l);
+    assert_int_equal(read_all(l, &outside), 0);
+    assert_null(((Pb__GetWorkflowExecutionHistoryResponse *)outside)->history);
+    assert_int_equal(pbx_dup(outside, &read, NULL), 0);
+    const Pb__History *h = ((Pb__GetWorkflowExecutionHistoryResponse *)inside)->history,
+                      *other = ((Pb__GetWorkflowExecutionHistoryResponse *)read)->history;
+    assert_int_equal(h->n_events, 2);
+    assert_string_equal(lab_events_text(other), lab_events_text(h));
+    protobuf_c_message_free_unpacked(read, NULL);
+    l->engine = e;
+    with_closed_state(break_event);
+    open_state();
+    assert_int_equal(read_all(l, &inside), -ERR_CORRUPT);
+    e = step_outside(l);
+    assert_int_equal(read_all(l, &outside), -ERR_CORRUPT);
+    l->engine = e;
+}
+
 /* Every page of the file spoiled in turn: opening and reading give an error or the truth, never
  * a crash. */
 static void survives_corrupt_pages(void **state)
@@ -858,6 +899,7 @@ int main(void)
         CASE(leaves_activities_of_other_processes_to_them),
         CASE(gives_out_what_a_guest_had_when_it_is_gone),
         CASE(hands_nothing_to_polls_of_a_guest_that_is_gone),
+        CASE(gives_others_histories_that_need_no_decoding),
         CASE(misses_guests_that_do_not_come_back),
         HELD(closed_runs_are_kept_for_a_time),
         HELD(a_deleted_namespace_takes_its_runs_along),

@@ -39,14 +39,17 @@ static void answer(struct eng *e, struct call *c, struct run *run, int64_t to, b
         return;
     }
     int64_t next = range.from;
-    if (history_read(e, run, &range, &r->history, &next, &err) < 0) {
+    bool transient = task && wtask_state(run) == WTASK_STARTED && wtask_is_unwritten(run);
+    int q = c->outside && !transient ? history_read_packed(e, run, &range, &r->base, &next, &err)
+                                     : history_read(e, run, &range, &r->history, &next, &err);
+    if (q < 0) {
         engine_free_message(&r->base);
         call_fail_err(e, c, &err);
         return;
     }
     /* With wait an open run always goes on. */
     bool more = next < to || (wait && run_is_open(run));
-    if (task && next == to && wtask_state(run) == WTASK_STARTED && !wtask_add_transient(run, r->history))
+    if (transient && next == to && !wtask_add_transient(run, r->history))
         eng_nomem(e);
     if (more) {
         struct token t = {.kind = TOKEN_HISTORY, .ns = run->ns, .run_key = run->key, .id = next,

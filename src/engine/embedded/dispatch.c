@@ -67,7 +67,10 @@ static void add_history(struct eng *e, const struct dispatch *d, Pb__PollWorkflo
     int64_t next;
     if (d->query_id && d->sticky)
         range.from = range.to; /* it has all of it in its cache */
-    if (history_read(e, d->run, &range, &r->history, &next, &err) < 0) {
+    bool transient = !d->query_id && wtask_is_unwritten(d->run);
+    int q = d->call->outside && !transient ? history_read_packed(e, d->run, &range, &r->base, &next, &err)
+                                           : history_read(e, d->run, &range, &r->history, &next, &err);
+    if (q < 0) {
         eng_fault(e, &err);
         return;
     }
@@ -77,7 +80,7 @@ static void add_history(struct eng *e, const struct dispatch *d, Pb__PollWorkflo
         r->next_page_token = token_make(e->db.token_key, &t);
         if (!r->next_page_token.data)
             eng_nomem(e);
-    } else if (!d->query_id && !wtask_add_transient(d->run, r->history)) {
+    } else if (transient && !wtask_add_transient(d->run, r->history)) {
         eng_nomem(e);
     }
 }

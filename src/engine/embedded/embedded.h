@@ -55,7 +55,8 @@ int engine_embedded_open(const struct engine_embedded_options *options, struct e
                          struct err *err);
 /* The same engine for callers of other processes: activities they take stay theirs when this
  * process ends, and their answers are accepted by the next one that opens the state. Its
- * drain is its own: each face answers the polls that came through it. Lives as long as e. */
+ * drain is its own: each face answers the polls that came through it. Its answers are for the wire: histories in them are
+ * not decoded but unknown fields, which are what they should be once the answer was packed and read. Lives as long as e. */
 struct engine *engine_embedded_outside(struct engine *e);
 /* A process that takes tasks under that identity from outside has come, or has ended for good:
  * what it has is then handed out again at once. May be told several times of the same one: it is

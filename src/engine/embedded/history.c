@@ -1,16 +1,19 @@
 #include "engine/embedded/history.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "codec/pbx.h"
 
 #include <string.h>
+
+#define LENGTH_MAX 5 /* bytes of a length that fits 32 bits */
 
 struct reader {
     const struct history_range *range;
     struct strbuf out;
     int64_t next;
     size_t events;
-    bool full;
+    bool full, from_disk;
 };
 
 static bool varint(const uint8_t **p, const uint8_t *end, uint64_t *ret)
@@ -76,27 +79,78 @@ static int read_rows(struct eng *e, struct run *run, struct reader *r, struct er
     return q;
 }
 
+/* Into r->out, behind what is there. */
+static int gather(struct eng *e, struct run *run, struct reader *r, struct err *err)
+{
+    int q = 0;
+    if (r->next < r->range->to && r->next < run->tail_first) {
+        r->from_disk = true;
+        q = read_rows(e, run, r, err);
+    }
+    if (q == 0 && !r->full && run->tail.s) {
+        /* What the rows gave is skipped by its ids. */
+        size_t skip = r->next >= run->flushed_next && run->tail.len > run->flushed ? run->flushed : 0;
+        q = take(r, (uint8_t *)run->tail.s + skip, run->tail.len - skip, err);
+    }
+    return q < 0 ? q : strbuf_check(&r->out, err);
+}
+
+static int undecodable(int r, struct err *err)
+{
+    return r == -ERR_INVALID ? err_set(err, ERR_CORRUPT, "an event cannot be decoded") : r;
+}
+
 int history_read(struct eng *e, struct run *run, const struct history_range *range,
                  Pb__History **ret, int64_t *ret_next, struct err *err)
 {
     struct reader r = {.range = range, .next = range->from, .out = STRBUF_INIT};
-    int q = 0;
-    if (range->from < range->to && range->from < run->tail_first)
-        q = read_rows(e, run, &r, err);
-    if (q == 0 && !r.full && run->tail.s) {
-        /* What the rows gave is skipped by its ids. */
-        size_t skip = r.next >= run->flushed_next && run->tail.len > run->flushed ? run->flushed : 0;
-        q = take(&r, (uint8_t *)run->tail.s + skip, run->tail.len - skip, err);
-    }
-    if (q == 0)
-        q = strbuf_check(&r.out, err);
     ProtobufCMessage *m = NULL;
+    int q = gather(e, run, &r, err);
     if (q == 0)
-        q = pbx_unpack(&pb__history__descriptor, strbuf_str(&r.out), r.out.len, &m, err);
+        q = undecodable(pbx_unpack(&pb__history__descriptor, strbuf_str(&r.out), r.out.len, &m, err), err);
     strbuf_release(&r.out);
     if (q < 0)
-        return q == -ERR_INVALID ? err_set(err, ERR_CORRUPT, "an event cannot be decoded") : q;
+        return q;
     *ret = (Pb__History *)m;
+    *ret_next = r.next;
+    return 0;
+}
+
+/* The length before the events, whose place begins at LENGTH_MAX. */
+static void put_length(struct strbuf *b)
+{
+    uint8_t head[LENGTH_MAX];
+    size_t n = b->len - LENGTH_MAX, k = 0, v = n;
+    for (; v >= 0x80; v >>= 7)
+        head[k++] = (uint8_t)(v | 0x80);
+    head[k++] = (uint8_t)v;
+    memmove(b->s + k, b->s + LENGTH_MAX, n);
+    memcpy(b->s, head, k);
+    b->len = k + n;
+}
+
+int history_read_packed(struct eng *e, struct run *run, const struct history_range *range, ProtobufCMessage *to,
+                        int64_t *ret_next, struct err *err)
+{
+    struct reader r = {.range = range, .next = range->from, .out = STRBUF_INIT};
+    const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(to->descriptor, "history");
+    ASSERT(f && f->descriptor == &pb__history__descriptor && !to->n_unknown_fields);
+    ProtobufCMessageUnknownField *u = mem_zalloc(sizeof *u);
+    strbuf_append(&r.out, (char[LENGTH_MAX]){0}, LENGTH_MAX);
+    int q = u ? gather(e, run, &r, err) : err_nomem(err);
+    if (q == 0 && r.from_disk) /* what we made ourselves is good */
+        q = undecodable(pbx_scan(&pb__history__descriptor, r.out.s + LENGTH_MAX, r.out.len - LENGTH_MAX, err), err);
+    if (q < 0) {
+        strbuf_release(&r.out);
+        free(u);
+        return q;
+    }
+    put_length(&r.out);
+    u->tag = f->id;
+    u->wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+    u->data = (uint8_t *)strbuf_take(&r.out, &u->len);
+    to->unknown_fields = u;
+    to->n_unknown_fields = 1;
     *ret_next = r.next;
     return 0;
 }

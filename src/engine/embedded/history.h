@@ -13,6 +13,10 @@ struct history_range {
  * empty). */
 int history_read(struct eng *e, struct run *run, const struct history_range *range,
                  Pb__History **ret, int64_t *ret_next, struct err *err);
+/* The same for an answer that is packed next: the field "history" of `to`, which has no unknown fields yet, is added
+ * without being decoded, as an unknown field. */
+int history_read_packed(struct eng *e, struct run *run, const struct history_range *range, ProtobufCMessage *to,
+                        int64_t *ret_next, struct err *err);
 /* One event; the caller frees it. -ERR_CORRUPT when it is not there. */
 int history_event(struct eng *e, struct run *run, int64_t id, Pb__HistoryEvent **ret,
                   struct err *err);

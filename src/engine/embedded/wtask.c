@@ -277,11 +277,15 @@ void wtask_time_out(struct eng *e, struct run *run, Pb__TimeoutType type, bool l
     wtask_schedule(e, run);
 }
 
+bool wtask_is_unwritten(const struct run *run)
+{
+    return unwritten(run->s) && run->s->task_started_id;
+}
+
 bool wtask_add_transient(const struct run *run, Pb__History *h)
 {
     const Pb__EmbeddedRun *s = run->s;
-    if (!unwritten(s) || !s->task_started_id)
-        return true;
+    ASSERT(wtask_is_unwritten(run));
     Pb__Timestamp t = event_timestamp(s->task_scheduled_ns), t2 = event_timestamp(s->task_started_ns);
     Pb__TaskQueue q = queue_message(s);
     Pb__Duration d = event_duration(s->task_timeout_ns);

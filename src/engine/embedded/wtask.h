@@ -41,8 +41,9 @@ void wtask_clear(struct eng *e, struct run *run);
 void wtask_clear_sticky(struct eng *e, struct run *run);
 /* A task that starts at its time: its back-off ends. */
 void wtask_wake(struct eng *e, struct run *run);
-/* The two events of a started transient task, as a poller sees them: added to h. false: out of
- * memory. */
+/* Started, and its events are not in the history: it is transient or speculative. */
+bool wtask_is_unwritten(const struct run *run);
+/* The two events of such a task, as a poller sees them: added to h. false: out of memory. */
 bool wtask_add_transient(const struct run *run, Pb__History *h);
 
 #endif
