@@ -55,7 +55,7 @@ static struct run *run_of_token(struct eng *e, struct call *c, const ProtobufCBi
 
 /* What a refused set of commands must leave as it was. */
 struct savepoint {
-    uint8_t *state;
+    uint8_t *state; /* NULL: it is what the database has */
     size_t state_len, tail_len, effects;
 };
 
@@ -63,7 +63,7 @@ static bool save(struct eng *e, struct run *run, struct savepoint *sp)
 {
     sp->tail_len = run->tail.len;
     sp->effects = e->effects.len;
-    if (pbx_pack(&run->s->base, &sp->state, &sp->state_len, NULL) == 0)
+    if (!run->dirty || pbx_pack(&run->s->base, &sp->state, &sp->state_len, NULL) == 0)
         return true;
     eng_nomem(e);
     return false;
@@ -71,9 +71,15 @@ static bool save(struct eng *e, struct run *run, struct savepoint *sp)
 
 static bool go_back(struct eng *e, struct run *run, const struct savepoint *sp)
 {
-    Pb__EmbeddedRun *s = pb__embedded_run__unpack(NULL, sp->state_len, sp->state);
-    if (!s) {
-        eng_nomem(e);
+    struct err err = {0};
+    Pb__EmbeddedRun *s;
+    int r = 0;
+    if (!sp->state)
+        r = run_read_state(e, run, &s, &err);
+    else if (!(s = pb__embedded_run__unpack(NULL, sp->state_len, sp->state)))
+        r = err_nomem(&err);
+    if (r < 0) {
+        eng_fault(e, &err);
         return false;
     }
     pb__embedded_run__free_unpacked(run->s, NULL);

@@ -130,7 +130,7 @@ static void unset_current(struct eng *e, struct run *run)
         map_removen(&e->current, k, n);
 }
 
-static int load_state(struct eng *e, struct run *run, struct err *err)
+int run_read_state(struct eng *e, struct run *run, Pb__EmbeddedRun **ret, struct err *err)
 {
     sqlite3_stmt *s = db_stmt(&e->db, DB_RUN_GET);
     sqlite3_bind_int64(s, 1, run->key);
@@ -149,9 +149,15 @@ static int load_state(struct eng *e, struct run *run, struct err *err)
         r = db_error(&e->db, "read run", err);
     }
     sqlite3_reset(s);
+    *ret = (Pb__EmbeddedRun *)m;
+    return r;
+}
+
+static int load_state(struct eng *e, struct run *run, struct err *err)
+{
+    int r = run_read_state(e, run, &run->s, err);
     if (r < 0)
         return r;
-    run->s = (Pb__EmbeddedRun *)m;
     run->open = run_is_open(run);
     strbuf_init(&run->tail, STRBUF_MAX_DEFAULT);
     run->flushed = 0;

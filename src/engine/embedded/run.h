@@ -26,6 +26,8 @@ struct run *run_find_open(struct eng *e, int64_t ns, const char *workflow_id);
 /* A fresh run with key, run id and workflow id, status running. NULL after a fault. */
 struct run *run_new(struct eng *e, int64_t ns, const char *workflow_id);
 void run_dirty(struct eng *e, struct run *run);
+/* The state as the database has it, beside run->s; the caller's. What run->s is, unless the run is dirty. */
+int run_read_state(struct eng *e, struct run *run, Pb__EmbeddedRun **ret, struct err *err);
 /* The shell of an open run at start-up, with its state. */
 int run_adopt(struct eng *e, int64_t key, struct run **ret, struct err *err);
 /* After a commit: forgets who was dirty. */
