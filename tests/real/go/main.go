@@ -1,6 +1,8 @@
 // The official Go SDK as client and worker against any server that speaks Temporal's protocol.
 //
 // usage: go-sample ADDRESS [NAMESPACE]      prints one line a case, then "N passed, N failed"
+//
+//	go-sample --bench ADDRESS N        runs N workflows; prints "workflows/s p50_ms", of 50 in flight and of one at a time
 package main
 
 import (
@@ -437,6 +439,10 @@ func main() {
 	if len(os.Args) < 2 {
 		fmt.Fprintln(os.Stderr, "usage: go-sample ADDRESS [NAMESPACE]")
 		os.Exit(2)
+	}
+	if len(os.Args) == 4 && os.Args[1] == "--bench" {
+		bench(os.Args[2], os.Args[3])
+		return
 	}
 	namespace := "default"
 	if len(os.Args) > 2 {
