@@ -11,9 +11,13 @@ static bool takes_effect(enum config_key k)
     return k == CONFIG_quota_default || k == CONFIG_quota_namespaces || k == CONFIG_runs_keep;
 }
 
-/* What a flag has set, it sets again. */
-static bool changed(const struct config *old, const struct config *fresh, enum config_key k)
+/* What a flag has set, it sets again; and where fuzzers are, with what was found beside them, the program has told its own
+ * environment. */
+static bool changed(const struct app *app, const struct config *fresh, enum config_key k)
 {
+    const struct config *old = &app->config;
+    if (k == CONFIG_fuzz_tools && strcmp(config_get(fresh, k), app->tools) == 0)
+        return false;
     return strncmp(config_source(old, k), "flag ", 5) != 0 && strcmp(config_get(old, k), config_get(fresh, k)) != 0;
 }
 
@@ -45,7 +49,7 @@ int reload_settings(struct app *app, struct admit *admit, const struct rpc_tls *
         r = admit_set_quotas(admit, &fresh, err);
     for (int k = 0; r == 0 && k < CONFIG_COUNT_; k++) {
         enum config_key key = (enum config_key)k;
-        if (!changed(&app->config, &fresh, key))
+        if (!changed(app, &fresh, key))
             continue;
         if (takes_effect(key))
             r = take_over(&app->config, &fresh, key, err);

@@ -386,6 +386,9 @@ def sessions(lab):
 def settings(lab):
     config = lab.dir / "config.yaml"
     config.write_text("quota:\n  default: runs=1\n")
+    rust = lab.dir / "home/.rustup"  # found at the start, and no change of a setting afterwards
+    (rust / "toolchains/stable").mkdir(parents=True)
+    (rust / "settings.toml").write_text('version = "12"\ndefault_toolchain = "stable"\n')
     s = Server(lab, "--config", config)
     submit = lambda want: s.ask("POST", "/workflows/waits/upload-and-submit", {**s.bearer, "Content-Type": "application/octet-stream"}, want, body=b"x")[1]
     op = create(lab, "--role", "operator")
@@ -396,6 +399,7 @@ def settings(lab):
     submit(429)  # not before it is told
     s.hup("the settings were read again")
     s.logged("setting cache.max_size has changed: it takes a restart")
+    if s.log.read_text().count("has changed") != 1: fail(f"what has not changed takes a restart: {s.log.read_text()[-500:]}")
     runs.append(submit(200)["run_id"])
     submit(429)
     for bad in ("quota:\n  default: runs=many\n", "quota: [\n", "nonsense: 1\n"):
