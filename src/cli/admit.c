@@ -150,28 +150,50 @@ static int read_usage(struct admit *a, const struct service *svc, const struct q
     return r;
 }
 
+/* Under the lock. */
+static int check(struct admit *a, const struct service *svc, const struct quota *q, int64_t more_runs, uint64_t bytes,
+                 struct err *err)
+{
+    struct quota_usage u = {0};
+    const char *name_space = service_namespace(svc);
+    int r = read_usage(a, svc, q, bytes, &u, err);
+    if (r == 0)
+        r = quota_check(q, &u, more_runs, bytes, name_space, err);
+    if (r == -ERR_QUOTA && q->storage_bytes && bytes) { /* runs may have been taken away */
+        r = look_at_store(a, svc, use_of(a, name_space), err);
+        u.storage_bytes = use_of(a, name_space)->stored_bytes;
+        if (r == 0)
+            r = quota_check(q, &u, more_runs, bytes, name_space, err);
+    }
+    return r;
+}
+
 static int admit(void *arg, const struct service *svc, uint64_t bytes, struct err *err)
 {
     struct admit *a = arg;
     struct quota q;
-    struct quota_usage u = {0};
     const char *name_space = service_namespace(svc);
     pthread_mutex_lock(&a->lock);
     int r = quota_of(a->defaults, a->namespaces, name_space, &q, err);
     if (r == 0)
-        r = read_usage(a, svc, &q, bytes, &u, err);
-    if (r == 0)
-        r = quota_check(&q, &u, 1, bytes, name_space, err);
-    if (r == -ERR_QUOTA && q.storage_bytes && bytes) { /* runs may have been taken away */
-        r = look_at_store(a, svc, use_of(a, name_space), err);
-        u.storage_bytes = use_of(a, name_space)->stored_bytes;
-        if (r == 0)
-            r = quota_check(&q, &u, 1, bytes, name_space, err);
-    }
+        r = check(a, svc, &q, 1, bytes, err);
     if (r == 0) {
         use_of(a, name_space)->places++;
         use_of(a, name_space)->stored_bytes += bytes;
     }
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+static int has_room(void *arg, const struct service *svc, uint64_t bytes, struct err *err)
+{
+    struct admit *a = arg;
+    struct quota q;
+    pthread_mutex_lock(&a->lock);
+    int r = quota_of(a->defaults, a->namespaces, service_namespace(svc), &q, err);
+    q.runs = q.cpu_ms = 0;
+    if (r == 0 && q.storage_bytes)
+        r = check(a, svc, &q, 0, bytes, err);
     pthread_mutex_unlock(&a->lock);
     return r;
 }
@@ -226,6 +248,7 @@ int admit_open(struct admit *a, struct err *err)
         return r;
     s->admit = admit;
     s->admitted = admitted;
+    s->has_room = has_room;
     s->admit_arg = a;
     return 0;
 }
@@ -236,6 +259,7 @@ void admit_close(struct admit *a)
         return;
     a->app->service.admit = NULL;
     a->app->service.admitted = NULL;
+    a->app->service.has_room = NULL;
     MAP_EACH(&a->uses, e) {
         write_use(a, e->key, e->value);
         free(e->value);

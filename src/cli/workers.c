@@ -39,7 +39,8 @@ static int add_poller(json_t *list, const Pb__PollerInfo *p, const char *queue, 
     return 0;
 }
 
-static int ask_queue(struct app *app, const char *name_space, const char *vertical, Pb__TaskQueueType type, json_t *list, struct err *err)
+static int ask_queue(struct app *app, const char *name_space, const char *vertical, Pb__TaskQueueType type, json_t *list,
+                     struct err *err)
 {
     Pb__DescribeTaskQueueRequest req = PB__DESCRIBE_TASK_QUEUE_REQUEST__INIT;
     Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;

@@ -186,6 +186,8 @@ int ingest(struct store *s, const char *spec, const struct ingest_options *o,
     if (r == -ERR_NO_MEMORY)
         err_nomem(err);
     if (r == 0)
+        r = job_fits(&j, true, err);
+    if (r == 0)
         r = tree_builder_finish(j.b, &ret->tree, err);
     tree_builder_free(j.b);
     free(j.buf);

@@ -54,6 +54,10 @@ struct ingest_options {
     void (*progress)(void *arg, const struct ingest_progress *p); /* a few times a second; may be NULL */
     void *arg;
     bool (*cancelled)(void *arg); /* may be NULL */
+    /* Is there room for a target of so many bytes? Asked while it is read, and when all of it was: an error ends it, and nothing
+     * stays. May be NULL. */
+    int (*fits)(void *arg, uint64_t bytes, struct err *err);
+    void *fits_arg;
 };
 
 struct ingest_result {

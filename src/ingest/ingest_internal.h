@@ -23,6 +23,7 @@ struct ingest_job {
     bool stopped; /* a bound of the whole was met: no more entries */
     char *buf;    /* COPY_BUFFER */
     uint64_t ticks;
+    uint64_t looked_bytes; /* when it was last asked whether they fit */
     int64_t told_ns;
 };
 
@@ -38,6 +39,8 @@ int job_tick(struct ingest_job *j, struct err *err);
 int job_admit(struct ingest_job *j, const char *path);
 /* How many of n bytes may still be taken: fewer sets stopped, with a notice. */
 uint64_t job_take_bytes(struct ingest_job *j, const char *path, uint64_t n);
+/* Is there room for what was taken? Asked again after some megabytes, and at the end. */
+int job_fits(struct ingest_job *j, bool end, struct err *err);
 /* Does a link at path to target stay inside the tree? Only leading ".." are allowed, because what
  * follows a name that is itself a link could be anywhere. */
 bool link_stays_inside(const char *path, const char *target);

@@ -14,6 +14,7 @@
 
 #define TELL_EVERY_NS (200 * NS_PER_MS)
 #define TICKS_PER_LOOK 64
+#define FITS_EVERY ((uint64_t)16 << 20)
 
 /* Length of the UTF-8 sequence at s (no surrogates, nothing overlong), 0 if there is none. */
 static size_t utf8_length(const unsigned char *s)
@@ -137,6 +138,14 @@ uint64_t job_take_bytes(struct ingest_job *j, const char *path, uint64_t n)
     return left;
 }
 
+int job_fits(struct ingest_job *j, bool end, struct err *err)
+{
+    if (!j->o->fits || (!end && j->res->bytes < j->looked_bytes + FITS_EVERY))
+        return 0;
+    j->looked_bytes = j->res->bytes;
+    return j->o->fits(j->o->fits_arg, j->res->bytes, err);
+}
+
 bool link_stays_inside(const char *path, const char *target)
 {
     size_t depth = 0;
@@ -212,6 +221,9 @@ static int copy_bytes(struct ingest_job *j, int fd, const char *path, uint64_t s
             return r;
         j->res->bytes += take;
         done += take;
+        r = job_fits(j, false, err);
+        if (r < 0)
+            return r;
     }
     *ret_done = done;
     return 0;

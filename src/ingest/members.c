@@ -258,7 +258,7 @@ static int add_data(struct members *m, const struct frame *f, struct err *err)
     r = job_file_data(m->j, f->data + 8, n, err);
     m->j->res->bytes += n;
     m->file_bytes += n;
-    return r;
+    return r < 0 ? r : job_fits(m->j, false, err);
 }
 
 static int end_file(struct members *m, const struct frame *f, struct err *err)

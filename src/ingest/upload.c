@@ -65,7 +65,8 @@ static int write_file(struct ingest_upload *u, const void *data, size_t len, str
 {
     uint64_t take = job_take_bytes(&u->job, u->res.name, len);
     u->res.bytes += take;
-    return take && u->open ? tree_file_data(u->job.b, data, (size_t)take, err) : 0;
+    int r = take && u->open ? tree_file_data(u->job.b, data, (size_t)take, err) : 0;
+    return r < 0 ? r : job_fits(&u->job, false, err);
 }
 
 static int write_spool(struct ingest_upload *u, const void *data, size_t len, struct err *err)
@@ -150,6 +151,8 @@ int ingest_upload_finish(struct ingest_upload *u, struct ingest_result *ret, str
         r = u->fd >= 0 ? take_archive(u, err) : end_file(u, err);
     if (r == -ERR_NO_MEMORY)
         err_nomem(err);
+    if (r == 0)
+        r = job_fits(&u->job, true, err);
     if (r == 0)
         r = tree_builder_finish(u->job.b, &u->res.tree, err);
     if (r < 0)

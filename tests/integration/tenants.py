@@ -182,6 +182,25 @@ def with_results(s, small):
     s.ask(small, "DELETE", "/runs/l3")
 
 
+def stored(lab):
+    return sum(f.stat().st_size for f in (lab.state / "store").rglob("*") if f.is_file())
+
+
+def refused(s, token):
+    """What a tenant has no room for takes none: neither while it comes, nor afterwards."""
+    before = stored(s.lab)
+    b = io.BytesIO()
+    with tarfile.open(fileobj=b, mode="w:gz", compresslevel=1) as t:
+        for i in range(40):
+            info = tarfile.TarInfo(f"{i}.bin")
+            info.size = 500000
+            t.addfile(info, io.BytesIO(os.urandom(info.size)))
+    for name, data in (("one.bin", os.urandom(20 << 20)), ("many.tar.gz", b.getvalue())):
+        status, r = s.ask(token, "POST", f"/workflows/sleeper/upload-and-submit?filename={name}", data, "application/octet-stream")
+        expect(status == 429 and r["detail"]["error"]["type"] == "QuotaExceeded", f"{name}: {status} {r}")
+        expect(stored(s.lab) - before < 2 << 20, f"{name} was refused, and left {stored(s.lab) - before} bytes")
+
+
 def check_quotas(lab):
     """Runs at a time, bytes, CPU time: bounded for one, free for the other."""
     s = Server(lab, FF_QUOTA_NAMESPACES="small runs=2 storage=20K cpu=2s")
@@ -200,6 +219,7 @@ def check_quotas(lab):
         s.wait(small, r)
     status, r = s.upload(small, "sleeper", "large", 30000)
     expect(status == 429 and r["detail"]["error"]["type"] == "QuotaExceeded", f"too many bytes: {status} {r}")
+    refused(s, small)
     expect(s.upload(small, "busy", "b1")[0] == 200, "within all")
     s.wait(small, "b1")
     time.sleep(2.1)

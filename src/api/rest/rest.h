@@ -76,7 +76,8 @@ struct rest_options {
     const char *upload_dir; /* for archives while they arrive */
     const char *const *hosts; /* names by which clients may call it beside the address and localhost; NULL-terminated; or NULL */
     const char *const *verticals; /* that ship, for metrics of their queues; NULL-terminated */
-    int (*workers)(void *arg, const char *name_space, json_t **ret, struct err *err); /* who takes its tasks: array, a new reference */
+    /* Who takes a namespace's tasks: array, a new reference. */
+    int (*workers)(void *arg, const char *name_space, json_t **ret, struct err *err);
     int (*status)(void *arg, const char *name_space, json_t **ret, struct err *err); /* what `ff status` shows */
     const struct engine_times *(*times)(void *arg); /* for metrics; NULL, or NULL is given: the engine is elsewhere */
     void (*slots)(void *arg, int *ret_all, int *ret_busy); /* for metrics: of this process's workers; NULL: none */

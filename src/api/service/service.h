@@ -42,6 +42,8 @@ struct service {
      * until admitted() says that the engine knows of it, or that nothing came of it. NULL: nothing is bounded. */
     int (*admit)(void *arg, const struct service *svc, uint64_t bytes, struct err *err);
     void (*admitted)(void *arg, const struct service *svc);
+    /* Would a target of so many bytes have room now? Asked while it is read. -ERR_QUOTA. NULL: nothing is bounded. */
+    int (*has_room)(void *arg, const struct service *svc, uint64_t bytes, struct err *err);
     void *admit_arg;
     /* What a submission is bound by. */
     enum sandbox_network network_max;

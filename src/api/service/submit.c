@@ -188,12 +188,20 @@ static json_t *target_json(const struct submission *s, size_t notices)
                      (json_int_t)(in->notices_count + in->notices_dropped));
 }
 
+static int fits(void *arg, uint64_t bytes, struct err *err)
+{
+    const struct service *svc = arg;
+    return svc->has_room(svc->admit_arg, svc, bytes, err);
+}
+
 int target_ingest_options(const struct service *svc, const char *spec, struct ingest_options *ret, struct err *err)
 {
     *ret = (struct ingest_options){.spawner = svc->spawner,
                                    .exclude_dir = svc->state_dir,
                                    .ca_file = svc->git_ca_file,
-                                   .limits = svc->limits};
+                                   .limits = svc->limits,
+                                   .fits = svc->has_room ? fits : NULL,
+                                   .fits_arg = (void *)(uintptr_t)svc};
     if (!target_is_url(spec) || strncmp(spec, "file://", 7) == 0)
         return 0;
     ret->tmp_dir = svc->fetch_dir;
