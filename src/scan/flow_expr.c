@@ -880,6 +880,8 @@ static const struct value *eval_kind(struct flow *f, const struct node *n)
         f->terminated = true;
         return &flow_const;
     case N_PAIR: {
+        if (n->a && n->a->kind == N_STRING)
+            eval(f, n->a); /* :name => value */
         const struct value *v = n->b ? eval(f, n->b) : &flow_const;
         match_pair(f, n);
         return v;
