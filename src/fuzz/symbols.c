@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/sanitizer.h"
+#include "codec/crash/crash.h"
 #include "os/library.h"
 
 #include <dwarf.h>
@@ -153,7 +154,9 @@ static const char *name_of(Dwarf_Die *die)
 static void print_frame(struct reader *r, const struct symbols_frame *f, const char *name, const char *file, int line, int column)
 {
     int status = -1;
-    char *plain = r->demangle && strncmp(name, "_Z", 2) == 0 ? r->demangle(name, NULL, NULL, &status) : NULL;
+    char *plain = r->demangle && strncmp(name, "_Z", 2) == 0 ? r->demangle(name, NULL, NULL, &status) : NULL, rust[2048];
+    if (crash_demangle_rust(name, strlen(name), rust, sizeof rust))
+        name = rust;
     printf("    #%d %.*s in %s", r->number++, (int)f->address_len, f->address, plain ? plain : name);
     free(plain);
     if (!file)

@@ -96,6 +96,10 @@ struct crash_options {
 int crash_parse(const char *text, size_t len, const struct crash_options *o, struct crash *ret, struct err *err);
 void crash_release(struct crash *c);
 
+/* A name as rustc mangles it (version 0: "_RNvCs1_4demo5parse"), in words ("demo::parse"), without hashes. false: it is none, or
+ * has no room; ret is "" then. */
+bool crash_demangle_rust(const char *name, size_t len, char *ret, size_t size);
+
 /* {kind, crash_type, crash_state, ...} as `ff fuzz parse --json` has it; file may be NULL. New reference, NULL when
  * memory is out. */
 json_t *crash_to_json(const struct crash *c, const char *file);

@@ -554,8 +554,33 @@ static bool trusty_frame(struct scan *s, struct view line)
     return true;
 }
 
+static bool is_symbol(char c)
+{
+    return is_word(c) || c == '.';
+}
+
+/* A frame of Rust whose names its tool did not know how to read: in words, in buf; else the line itself. */
+static struct view rust_frame(struct view line, char *buf, size_t size)
+{
+    size_t i = 1;
+    while (i + 2 < line.n && (line.s[i] != '_' || line.s[i + 1] != 'R' || is_word(line.s[i - 1])))
+        i++;
+    struct view rest = view_from(line, i), name = rest;
+    name.n = view_take(&rest, is_word).n;
+    while (view_starts(rest, ".")) /* ".llvm.123" */
+        view_take(&rest, is_symbol);
+    if (i + rest.n >= size || !crash_demangle_rust(name.s, name.n, buf + i, size - i - rest.n))
+        return line;
+    size_t n = strlen(buf + i);
+    memcpy(buf, line.s, i);
+    memcpy(buf + i + n, rest.s, rest.n);
+    return (struct view){buf, i + n + rest.n};
+}
+
 bool rule_frame(struct scan *s, struct view line)
 {
+    char plain[MODULE_MAX];
+    line = rust_frame(line, plain, sizeof plain);
     if (s->stack_closed && s->state_frames >= CRASH_STATE_FRAMES && !scan_is(s, "Stack-overflow"))
         return true; /* all that a state and a stack need has been read */
     /* The runtime's own frames differ where the application's fault is one. */

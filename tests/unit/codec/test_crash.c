@@ -55,6 +55,60 @@ static void check(const struct sample *s)
     "    #4 0x430000 in fuzzer::Fuzzer::ExecuteCallback(unsigned char const*, unsigned long) /llvm/lib/fuzzer/FuzzerLoop.cpp:6:1\n"
 #define STATE "pack::read_header\npack::Archive<std::vector<int> >::open\npack_fuzzer.cc\n"
 
+/* Version 0 of Rust's mangling; the words are those of llvm-cxxfilt. */
+static void test_rust_names(void **state)
+{
+    static const char *const names[][2] = {
+        {"_RNvNtCs6xxl1lAjzDf_1a1m1f", "a::m::f"},
+        {"_RINvMNtNtNtCsiDnBiUdckdf_10gix_config4file6access7comfortNtNtB9_5types4File11path_filterReQFG_RL0_NtB7_8MetadataEb"
+         "ECs26ezDKuLN16_5cargo",
+         "<gix_config::types::File>::path_filter::<&str, &mut for<'a> fn(&'a gix_config::file::Metadata) -> bool>"},
+        {"_RNvXs_NtNtCsjrHSEGnQ3l9_3std2io5implsQDNtB6_5WriteNtNtCsgEmfK2I1SDS_4core6marker4SyncNtBO_4SendEL_BB_5flushCs26ezD"
+         "KuLN16_5cargo",
+         "<&mut dyn std::io::Write + core::marker::Sync + core::marker::Send as std::io::Write>::flush"},
+        {"_RINvMNtCsgEmfK2I1SDS_4core5sliceSh12strip_prefixAhja_ECscWr0eeOer3a_3gix",
+         "<[u8]>::strip_prefix::<[u8; 10]>"},
+        {"_RNvXs1g_NtCsgEmfK2I1SDS_4core3fmtRINtNtNtCscWr0eeOer3a_3gix6config3key5ErrorNtNtB8_7convert10InfallibleKc73_Kc69_E"
+         "NtB6_5Debug3fmtBD_",
+         "<&gix::config::key::Error<core::convert::Infallible, 's', 'i'> as core::fmt::Debug>::fmt"},
+        {"_RNvMs3_NtCslNYArtu3iFV_5alloc7raw_vecINtB5_6RawVecTOhFUKCBN_EuENtNtCsjrHSEGnQ3l9_3std5alloc6SystemE8grow_oneB13_",
+         "<alloc::raw_vec::RawVec<(*mut u8, unsafe extern \"C\" fn(*mut u8)), std::alloc::System>>::grow_one"},
+        {"_RNvXNtNtNtCsgEmfK2I1SDS_4core3ops8function5implsRDINtB4_2FnTNtNtCsfuIt0HfWOwz_3url6parser15SyntaxViolationEEp6Outp"
+         "utuEL_IBN_BV_E4callB10_",
+         "<&dyn core::ops::function::Fn<(url::parser::SyntaxViolation,), Output = ()> as core::ops::function::Fn<(url::parser"
+         "::SyntaxViolation,)>>::call"},
+        {"_RINvMNtNtCs9kwSTHXI8e5_7zlib_rs5crc329pclmulqdqNtB3_11Accumulator9fold_helpKb1_EB7_",
+         "<zlib_rs::crc32::pclmulqdq::Accumulator>::fold_help::<true>"},
+        {"_RNvYNCNvCs6xxl1lAjzDf_1a4mains_0INtNtNtCsgEmfK2I1SDS_4core3ops8function6FnOnceTReEE9call_onceB6_",
+         "<a::main::{closure#1} as core::ops::function::FnOnce<(&str,)>>::call_once"},
+        {"_RNvC1a1f.llvm.12", "a::f"},
+        /* no names */
+        {"_R", ""}, {"_RAND_bytes", ""}, {"_ZN1a1fE", ""}, {"_RNvC1a9f", ""}, {"_RNvC1a1fq", ""}, {"_RB_", ""}, {"_RNvB0_1f", ""},
+        {"_RNvC9999999999999999999999a1f", ""}, {"_RNvCsZZZZZZZZZZZZZZZZZZZZZZZZ_1a1f", ""}, {"_RINvC1a1fFGZZZZ_uEuE", ""},
+    };
+    char text[512];
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        bool ok = crash_demangle_rust(names[i][0], strlen(names[i][0]), text, sizeof text);
+        assert_string_equal(text, names[i][1]);
+        assert_int_equal(ok, names[i][1][0] != 0);
+    }
+    char deep[4096] = "_RINvC1a1f"; /* each level would double it: (T, T) of the one before */
+    for (size_t i = 0, n = strlen(deep), at = n - 2; i < 40; i++) {
+        char was = (char)(at < 10 ? '0' + at : at < 36 ? 'a' + at - 10 : 'A' + at - 36);
+        at = n - 2;
+        n += (size_t)snprintf(deep + n, sizeof deep - n, i ? "TB%c_B%c_E" : "h", was, was);
+        if (at > 60)
+            break;
+    }
+    strcat(deep, "E");
+    assert_false(crash_demangle_rust(deep, strlen(deep), text, sizeof text));
+    assert_string_equal(text, "");
+    memset(deep, 'R', sizeof deep - 1);
+    memcpy(deep, "_RINvC1a1f", 10);
+    assert_false(crash_demangle_rust(deep, sizeof deep - 1, text, sizeof text));
+    assert_false(crash_demangle_rust("_RNvNtCs6xxl1lAjzDf_1a1m1f", 26, text, 7)); /* no room */
+}
+
 static void test_asan(void **state)
 {
     static const struct sample samples[] = {
@@ -173,6 +227,12 @@ static void test_languages(void **state)
          "    #1 0x2 in boxed::decode::h0123456789abcdef /src/lib.rs:7:5\n",
          CRASH_RUST, "ASSERT", "index out of bounds: the len is 3 but the index is 9\nboxed::decode::h0123456789abcdef\n", "",
          CRASH_ACCESS_UNKNOWN, true, SEVERITY_LOW},
+        {"thread 'main' panicked at 'no', src/lib.rs:7:5\n==7== ERROR: libFuzzer: deadly signal\n"
+         "    #0 0x1 in _RNvCs5_7___rustc10rust_panic /rustc/1/library/std/src/panicking.rs:1\n"
+         "    #1 0x2 in _RNvMNtCs6xxl1lAjzDf_5boxed2inNtB2_3Box4open.llvm.77 /src/_RNvC1a1b/lib.rs:7:5\n"
+         "    #2 0x3 in _RNCNvCs6xxl1lAjzDf_5boxed6decode0B3_ (/bin/x+0x12)\n    #3 0x4 in not_RNvC5boxed3one /src/lib.rs:9:5\n",
+         CRASH_RUST, "ASSERT", "no\n<boxed::in::Box>::open\nboxed::decode::{closure#NUMBER}\n", "", CRASH_ACCESS_UNKNOWN, true,
+         SEVERITY_LOW},
         {"thread 'main' panicked at src/lib.rs:7:5:\nattempt to add with overflow\nstack backtrace:\n"
          "   0: rust_begin_unwind\n             at /rustc/1/library/std/src/panicking.rs:1:5\n"
          "   1: core::panicking::panic_fmt\n   2: boxed::decode\n             at ./src/lib.rs:7:5\n   3: boxed::main\n",
@@ -417,6 +477,7 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rust_names),
         cmocka_unit_test(test_asan),       cmocka_unit_test(test_sanitizers), cmocka_unit_test(test_fuzzers),
         cmocka_unit_test(test_languages),  cmocka_unit_test(test_programs),   cmocka_unit_test(test_normalised),
         cmocka_unit_test(test_hostile),    cmocka_unit_test(test_long_lines), cmocka_unit_test(test_casrep),     cmocka_unit_test(test_frames),
