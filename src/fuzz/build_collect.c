@@ -103,6 +103,16 @@ static bool beside(struct fuzz_build *b, json_t *t, const char *key, const char 
     return path && (!os_exists(path) || json_object_set_new(t, key, json_string(rel)) == 0);
 }
 
+/* Nobody has said what belongs to the harness: what lies beside it. An OSS-Fuzz project, fuzz.yaml and a language's own script say it. */
+static int take_beside(struct fuzz_build *b, const char *name, const char *source, struct err *err)
+{
+    if (!source || b->driver->build_script || strcmp(b->system, "ossfuzz") == 0 || strcmp(b->system, FUZZ_BUILD_FILE) == 0)
+        return 0;
+    _cleanup_free_ char *file = mem_printf("HARNESS=%s", source), *n = mem_printf("NAME=%s", name);
+    const char *const extra[] = {file, n, NULL};
+    return file && n ? fuzz_build_step(b, "beside_harness", b->src, extra, err) : err_nomem(err);
+}
+
 int fuzz_build_add(struct fuzz_build *b, const char *name, const char *source, struct err *err)
 {
     if (b->only && strcmp(b->only, name) != 0)
@@ -115,7 +125,9 @@ int fuzz_build_add(struct fuzz_build *b, const char *name, const char *source, s
     _cleanup_free_ char *file = mem_printf("%s/%s.options", b->out, name);
     if (!t || !file || json_array_append_new(b->targets, t) < 0)
         return err_nomem(err);
-    int r = unpack_seeds(b, name, err);
+    int r = take_beside(b, name, source, err);
+    if (r == 0)
+        r = unpack_seeds(b, name, err);
     if (r == 0)
         r = read_options(file, "libfuzzer", options, err);
     if (r == 0 && !(beside(b, t, "dict", "%s.dict", name) && beside(b, t, "seeds", "%s_seed_corpus", name)))

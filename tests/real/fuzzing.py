@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|merge|bad|alone|atheris|go|builds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|merge|bad|alone|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -599,6 +599,34 @@ def builds():
         ok(" ".join(TREES))
 
 
+def seeds():
+    """What lies beside a harness of a tree that has no fuzz.yaml: seeds as OSS-Fuzz names them and in the folders of many projects."""
+    def zipped(name, text):
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as z:
+            z.writestr(name, text)
+        return data.getvalue()
+    own, shared = "corpus of its own", "shared by all of the folder"
+    places = {"t_fuzzer_seed_corpus/a": own, "corpus/t_fuzzer/deep/a": own, "seeds/t_fuzzer/a": own, "../corpus/t_fuzzer/a": own, "seeds/a": shared,
+              "corpus/a": shared, "t_fuzzer_seed_corpus.zip": zipped("deep/a", own)}
+    with Lab() as lab:
+        for system, base in (("single", {"src/lib.c": LIB}), ("cmake", TREES["cmake"]), ("make", TREES["make"])):
+            for i, (place, text) in enumerate(places.items()):
+                if system != "single" and i not in (0, 4):
+                    continue
+                files = {**base, "fuzz/t_fuzzer.c": USE, "fuzz/seeds/other": "", os.path.normpath(f"fuzz/{place}"): "" if isinstance(text, bytes) else text,
+                         "fuzz/t_fuzzer.dict": 'w="x"\n', "fuzz/t_fuzzer.options": "[libfuzzer]\nmax_len = 64\n"}
+                tree = lab.target(files, f"{system}-{i}")
+                if isinstance(text, bytes):
+                    (tree / "fuzz" / place).write_bytes(text)
+                doc = lab.json("fuzz", "build", tree, "-o", f"out-{system}-{i}", timeout=240)
+                t = doc["summary"]["targets"][0] if doc.get("status") == "success" else {}
+                found = [p.read_text() for p in (lab.dir / f"out-{system}-{i}" / (t.get("seeds") or "-")).rglob("a")]
+                if found != [own if isinstance(text, bytes) else text] or t["options"] != ["max_len=64"] or not t.get("dict"):
+                    fail(f"{system}, {place}: {found} {t} {doc.get('error')}")
+        ok(f"{len(places)} places")
+
+
 def cached():
     """A tree is built once: what is in the store is taken until a byte of it is another."""
     with Lab() as lab:
@@ -768,4 +796,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "merge": merge, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "merge": merge, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

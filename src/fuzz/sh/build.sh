@@ -142,3 +142,37 @@ compile_rest() {
     if compile "$f" "$WORK/rest/$n.o" '' 2>>"$WORK/rest.log"; then rest="$rest $WORK/rest/$n.o"; fi
   done
 }
+
+# --- what lies beside a harness in the tree; HARNESS: its file; NAME: of the target ---
+
+# As OSS-Fuzz names it, and in the folders that many projects have. What the build itself has put beside the target stays.
+beside_harness() {
+  local d n s e
+  d=$(dirname "$HARNESS")
+  n=$(basename "$HARNESS")
+  n=${n%.*}
+  for s in "$d/$NAME" "$d/$n"; do
+    for e in dict options; do
+      [ ! -f "$s.$e" ] || [ -e "$OUT/$NAME.$e" ] || cp "$s.$e" "$OUT/$NAME.$e"
+    done
+  done
+  [ ! -e "$OUT/${NAME}_seed_corpus" ] && [ ! -e "$OUT/${NAME}_seed_corpus.zip" ] || return 0
+  for n in "$NAME" "$n"; do
+    for s in "$d/${n}_seed_corpus" "$d/corpus/$n" "$d/corpora/$n" "$d/seeds/$n" "$d/../corpus/$n" "corpus/$n" "seeds/$n"; do
+      take_seeds "$s" && return 0
+    done
+  done
+  for s in "$d/seeds" "$d/corpus"; do # of all harnesses of the folder, where each has none of its own
+    [ -z "$(find "$s" -maxdepth 1 -type f -print -quit 2>/dev/null)" ] || take_seeds "$s"
+  done
+}
+take_seeds() { # a folder, or a zip of that name
+  if [ -d "$1" ]; then
+    mkdir -p "$OUT/${NAME}_seed_corpus"
+    cp -R "$1"/. "$OUT/${NAME}_seed_corpus/"
+  elif [ -f "$1.zip" ]; then
+    cp "$1.zip" "$OUT/${NAME}_seed_corpus.zip"
+  else
+    return 1
+  fi
+}
