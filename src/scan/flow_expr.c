@@ -263,6 +263,19 @@ static const struct value *eval_member(struct flow *f, const struct node *n)
     return r;
 }
 
+/* PHP: $_SERVER[key] that is not from the request's sender. */
+static bool server_decides(const struct value *key)
+{
+    static const char *const names[] = {"SERVER_PROTOCOL", "SERVER_PORT", "SERVER_ADDR", "SERVER_SOFTWARE", "SERVER_ADMIN",
+                                        "DOCUMENT_ROOT", "SCRIPT_NAME", "SCRIPT_FILENAME", "REQUEST_METHOD", "REQUEST_TIME",
+                                        "REQUEST_TIME_FLOAT", "REMOTE_ADDR", "REMOTE_PORT", "GATEWAY_INTERFACE", "HTTPS",
+                                        "argc", NULL};
+    for (const char *const *n = names; *n; n++)
+        if (strlen(*n) == key->text_len && memcmp(*n, key->text, key->text_len) == 0)
+            return true;
+    return false;
+}
+
 static const struct value *eval_index(struct flow *f, const struct node *n)
 {
     const struct value *base = eval(f, n->a);
@@ -272,6 +285,9 @@ static const struct value *eval_index(struct flow *f, const struct node *n)
     check_index(f, n);
     if (f->lang == LANG_RUBY && key->flags & VF_BUILT && n->a && n->a->kind < N_BLOCK)
         show_call(f, n, n->a, "index", n->b, key);
+    if (f->lang == LANG_PHP && base->path && strcmp(base->path, "$_SERVER") == 0 && key->flags & VF_TEXT &&
+        server_decides(key))
+        return &flow_unknown;
     if (base->path && find_fact(f, &f->rules->sources, "[]", base->path, n, false)) {
         struct value *s = value_new(f, ORIGIN_TAINTED);
         s->labels = flow_label(f, n, 0);
@@ -601,6 +617,8 @@ static void assign_parts(struct flow *f, const struct node *target, const struct
         if (!e && target->kind != N_DICT) {
             part->entries = NULL;
             part->literal = NULL;
+            if (part->labels && to->kind == N_NAME) /* what is found out of one part says nothing of the others */
+                part->labels = flow_label(f, to, part->labels);
         }
         /* Go: x, err := f(); v, ok := table[k] */
         if (!e && i > 0 && f->lang == LANG_GO && to->kind == N_NAME && is_status(symtab_name(&f->sx->syms, to->sym))) {
@@ -613,6 +631,13 @@ static void assign_parts(struct flow *f, const struct node *target, const struct
         }
         assign_to(f, to, part);
     }
+}
+
+/* Go: err := f(x) */
+static bool is_error_of_call(const struct flow *f, const struct node *n)
+{
+    return f->lang == LANG_GO && n->a && n->a->kind == N_NAME && n->b && n->b->kind == N_CALL &&
+           strcmp(symtab_name(&f->sx->syms, n->a->sym), "err") == 0;
 }
 
 void assign_to(struct flow *f, const struct node *target, const struct value *v)
@@ -764,6 +789,11 @@ static const struct value *eval_assign(struct flow *f, const struct node *n)
             c->flags &= ~(uint32_t)VF_NUM;
             v = c;
         }
+    } else if (is_error_of_call(f, n)) {
+        struct value *e = value_new(f, ORIGIN_UNKNOWN);
+        e->clean = CLEAN_ALL;
+        e->path = "error";
+        v = e;
     } else if (n->flags & NF_DECL) {
         v = declared(f, n, v);
         if (!n->b && n->a && f->stack.len == 0 && n->a->kind == N_NAME && !(n->flags & NF_ARRAY)) {

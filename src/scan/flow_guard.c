@@ -278,6 +278,23 @@ static bool starts_above(const struct node *call)
     return false;
 }
 
+/* x == "a" || x == "b": what either of them says */
+static void refine_one_of(struct flow *f, const struct node *c, bool truth)
+{
+    saved_vec left = {0};
+    size_t mark = f->log.len;
+    refine(f, c->a, truth);
+    if (f->log.len == mark)
+        return; /* one says nothing, and so do both */
+    if (!save_branch(f, mark, &left))
+        f->nomem = true;
+    undo_to(f, mark);
+    refine(f, c->b, truth);
+    if (f->log.len > mark)
+        merge_saved(f, mark, &left);
+    VEC_RELEASE(&left);
+}
+
 void refine(struct flow *f, const struct node *c, bool truth)
 {
     if (!c || f->depth >= FLOW_DEPTH_MAX)
@@ -305,6 +322,8 @@ void refine(struct flow *f, const struct node *c, bool truth)
             if ((c->op == OP2('&', '&')) == truth) {
                 refine(f, c->a, truth);
                 refine(f, c->b, truth);
+            } else {
+                refine_one_of(f, c, truth);
             }
         } else if (c->op == KW_in || c->op == KW_not) {
             const struct value *a = val(c->a), *b = val(c->b);

@@ -122,6 +122,12 @@ static void left_early(void **state)
     text = "const cp = require('child_process');\nfunction f(req) {\n  let y = 'ls';\n"
            "  req.query.a.forEach(x => { let y = x; use(y); });\n  cp.exec(y);\n}\n";
     assert_int_equal(run_text(LANG_JAVASCRIPT, text).count, 0);
+    text = "import os\ndef f():\n    a, b = input().split(':')\n    if a == 'ls':\n        os.system(b)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).line, 5);
+    text = "import os\ndef f():\n    a = input()\n    if a == 'ls' or a == 'id':\n        os.system(a)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).count, 0);
+    text = "import os\ndef f(b):\n    a = input()\n    if a == 'ls' or b == 'id':\n        os.system(a)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).line, 5);
     text = "def f\n  s = 'ls'\n  params[:n].each do |x|\n    s = x\n  end\n  system(s)\nend\n";
     assert_int_equal(run_text(LANG_RUBY, text).line, 6);
 }
