@@ -346,23 +346,38 @@ static bool case_hits(const struct value *v, const struct value *c)
            (v->flags & c->flags & VF_TEXT && v->text_len == c->text_len && memcmp(v->text, c->text, v->text_len) == 0);
 }
 
+/* 1: v is one of those (of Python, "a" | "b"), 0: it is not, -1: who knows. */
+static int case_of(struct flow *f, const struct node *item, const struct value *v)
+{
+    if (item->kind == N_BINARY && item->op == OP1('|') && item->a && item->b) {
+        int a = case_of(f, item->a, v), b = case_of(f, item->b, v);
+        return a == 1 || b == 1 ? 1 : a < 0 || b < 0 ? -1 : 0;
+    }
+    const struct value *k = eval(f, item);
+    return !(k->flags & (VF_NUM | VF_TEXT)) ? -1 : case_hits(v, k);
+}
+
+/* default: or case _: */
+static bool is_default(const struct flow *f, const struct node *c)
+{
+    return !c->a || (f->lang == LANG_PYTHON && c->a->kind == N_NAME && strcmp(symtab_name(&f->sx->syms, c->a->sym), "_") == 0);
+}
+
 static const struct node *known_case(struct flow *f, const struct node *n, const struct value *v)
 {
     if (!(v->flags & (VF_NUM | VF_TEXT)) || v->origin != ORIGIN_CONST || f->loops || f->top)
         return NULL;
     const struct node *other = NULL;
     for (const struct node *c = n->list; c; c = c->next) {
-        if (!c->a) {
+        if (is_default(f, c)) {
             other = c;
             continue;
         }
         const struct node *item = c->a->kind == N_SEQ ? c->a->list : c->a;
         for (; item; item = c->a->kind == N_SEQ ? item->next : NULL) {
-            const struct value *k = eval(f, item);
-            if (!(k->flags & (VF_NUM | VF_TEXT)))
-                return NULL;
-            if (case_hits(v, k))
-                return c;
+            int hit = case_of(f, item, v);
+            if (hit)
+                return hit > 0 ? c : NULL;
         }
     }
     return other;
@@ -402,7 +417,7 @@ static void exec_switch(struct flow *f, const struct node *n)
     bool before = f->terminated, has_default = false, have = false, ruby = f->lang == LANG_RUBY;
     for (const struct node *c = n->list; c; c = c->next) {
         struct exits e;
-        has_default |= !c->a;
+        has_default |= is_default(f, c);
         f->terminated = false;
         const struct value *k = c->a ? eval(f, c->a) : NULL;
         exits_enter(f, &e, EXITS_SWITCH);

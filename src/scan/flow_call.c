@@ -383,6 +383,8 @@ static const struct value *lookup(struct flow *f, const struct node *n, const ch
     if (!receiver || !one_of(name, getters) || !n->list)
         return NULL;
     const struct value *key = val(n->list);
+    if (receiver->entries && n->list->next && receiver->path && strstr(receiver->path, "ConfigParser"))
+        key = value_concat(f, key, val(n->list->next));
     const struct entry *e = receiver->entries ? value_entry(receiver, key) : NULL;
     if (e)
         return e->value;
@@ -492,7 +494,8 @@ static const struct value *construct(struct flow *f, const struct node *n, const
     if (!strstr(last, "String") && !strstr(last, "Buf") && !strstr(last, "Query") && !strstr(last, "Builder") &&
             !strstr(last, "Command"))
         v->flags &= ~(uint32_t)VF_TEXT;
-    return f->lang == LANG_GO && n->list ? composite(f, n, v) : v;
+    bool elements = f->lang == LANG_GO || (n->flags & NF_ARRAY && n->flags & NF_TUPLE);
+    return elements && n->list ? composite(f, n, v) : v;
 }
 
 /* From constants alone: a constant if the function is known to add nothing of its own. */

@@ -299,6 +299,9 @@ static const struct value *eval_index(struct flow *f, const struct node *n)
     if (e)
         return e->value;
     if (base->origin == ORIGIN_CONST) {
+        if (base->flags & VF_TEXT && key->flags & VF_NUM && key->num >= 0 && key->num < base->text_len && f->lang != LANG_GO &&
+            f->lang != LANG_C && f->lang != LANG_CPP && !(n->flags & NF_SAFE))
+            return value_text(f, base->text + key->num, 1);
         struct value *v = value_new(f, ORIGIN_CONST);
         v->guard = key->labels;
         v->guard_kinds = CLEAN_ALL;

@@ -330,6 +330,8 @@ void refine(struct flow *f, const struct node *c, bool truth)
             bool member = (c->op == KW_in) == truth;
             if (b->origin >= ORIGIN_PARAM && a->origin == ORIGIN_CONST && !member && (text_has(a, "..") || text_has(a, "/")))
                 mark_clean(f, b->labels, rules_kind("path"));
+            else if (b->origin >= ORIGIN_PARAM && a->origin == ORIGIN_CONST && !member && (text_has(a, "'") || text_has(a, "\"")))
+                mark_clean(f, b->labels, rules_kind("xpath")); /* it cannot end the string it stands in */
             else if (member && b->origin < ORIGIN_PARAM)
                 clean_node(f, c->a, CLEAN_ALL);
             if (a->guard && member)
@@ -480,7 +482,10 @@ static void receiver_effects(struct flow *f, const struct node *n, const char *n
         return;
     }
     const struct value *a = val(n->list), *b = n->list->next ? val(n->list->next) : NULL;
-    if (b && one_of(name, maps)) {
+    const struct node *third = b ? n->list->next->next : NULL;
+    if (third && strcmp(name, "set") == 0 && receiver->path && strstr(receiver->path, "ConfigParser")) {
+        var_set(f, key, value_with_entry(f, receiver, value_concat(f, a, b), val(third))); /* section, option, value */
+    } else if (b && one_of(name, maps)) {
         if (receiver->flags & VF_CONTAINER || b->origin > receiver->origin)
             var_set(f, key, value_with_entry(f, receiver, a, b));
     } else if (receiver->flags & VF_CONTAINER && one_of(name, lists)) {

@@ -361,6 +361,8 @@ static struct node *construction(struct parser *p)
         n->a = parse_type_path(p);
         if (e > p->pos)
             p->pos = e;
+        if (is_op(cur(p) - 1, OP1(']'))) /* new String[] { } */
+            n->flags |= NF_ARRAY;
     }
     if (!n->a) {
         n->a = node_new(p, N_NAME);
@@ -387,6 +389,7 @@ static struct node *construction(struct parser *p)
     else if (at_op(p, OP1('{')) && (p->lang == LANG_JAVA || p->lang == LANG_CSHARP || p->lang == LANG_CPP)) {
         struct node *d = dict(p);
         nodes_add(&list, d->list);
+        n->flags |= NF_TUPLE; /* elements, not a size */
     }
     n->list = list.head;
     return node_end(p, n);
