@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/sqlite.h"
+#include "os/sqlite_log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -205,8 +206,8 @@ int db_open_read_only(struct db *db, const char *path, struct err *err)
 int db_open(struct db *db, const char *path, const char *vfs, int64_t now_ns, struct err *err)
 {
     *db = (struct db){0};
-    int rc = sqlite3_open_v2(path, &db->h,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs);
+    int rc = sqlite3_open_v2(path, &db->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                             sqlite_log_vfs(vfs));
     int r = rc == SQLITE_OK ? 0 : db_error(db, "open", err);
     if (r == 0) {
         sqlite3_extended_result_codes(db->h, 1);
