@@ -66,6 +66,30 @@ void engine_cancel(struct engine *e, engine_done *done, void *arg)
     e->ops->cancel(e, done, arg);
 }
 
+static _Thread_local bool gathers;
+
+void engine_gather(void)
+{
+    gathers = true;
+}
+
+bool engine_gathers(void)
+{
+    return gathers;
+}
+
+static void send_now(struct engine *e)
+{
+    if (e->ops->send)
+        e->ops->send(e);
+}
+
+void engine_send(struct engine *e)
+{
+    gathers = false;
+    send_now(e);
+}
+
 struct waiter {
     pthread_mutex_t lock;
     pthread_cond_t cond;
@@ -91,6 +115,8 @@ int engine_call_detail(struct engine *e, enum engine_method m, const ProtobufCMe
 {
     struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
     engine_call(e, m, req, timeout_ms, wake, &w);
+    if (gathers)
+        send_now(e);
     pthread_mutex_lock(&w.lock);
     while (!w.done)
         pthread_cond_wait(&w.cond, &w.lock);

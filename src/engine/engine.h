@@ -73,6 +73,8 @@ struct engine_ops {
      * answered, is not touched: done runs exactly once either way. Cheap with any number of calls
      * waiting. (done, arg) tells calls apart that are under way at one time. */
     void (*cancel)(struct engine *e, engine_done *done, void *arg);
+    /* Sends the calls that this thread has gathered. NULL: they were sent at once. */
+    void (*send)(struct engine *e);
     /* Answers every waiting poll empty, refuses new polls, lets the other calls go on.
      * Idempotent. */
     void (*drain)(struct engine *e);
@@ -87,6 +89,11 @@ struct engine {
 void engine_call(struct engine *e, enum engine_method m, const ProtobufCMessage *req,
                  int64_t timeout_ms, engine_done *done, void *arg);
 void engine_cancel(struct engine *e, engine_done *done, void *arg);
+/* The calls of this thread, to any engine, may wait until engine_send(), and go to another process together
+ * then. Who waits for an answer by engine_call_sync() sends them too. */
+void engine_gather(void);
+bool engine_gathers(void); /* for back ends */
+void engine_send(struct engine *e); /* and gathers no more */
 /* Waits for the answer. *ret_resp (may be NULL if it is of no interest) is the caller's. */
 int engine_call_sync(struct engine *e, enum engine_method m, const ProtobufCMessage *req,
                      int64_t timeout_ms, ProtobufCMessage **ret_resp, struct err *err);

@@ -31,6 +31,11 @@ int link_client_new(const struct link_client_options *o, struct link_client **re
 bool link_client_call(struct link_client *c, const char *method, const ProtobufCMessage *req,
                       const ProtobufCMessageDescriptor *response, int64_t wait_ms, int64_t timeout_ms, link_done *done,
                       void *arg);
+/* The same, but it goes out with the next call or flush, or when the connection's thread is awake anyway. */
+bool link_client_queue(struct link_client *c, const char *method, const ProtobufCMessage *req,
+                       const ProtobufCMessageDescriptor *response, int64_t wait_ms, int64_t timeout_ms, link_done *done,
+                       void *arg);
+void link_client_flush(struct link_client *c); /* any thread */
 /* The answer of that call is of no interest any more: it comes soon, with ERR_CANCELLED, if it is not under way already. */
 void link_client_cancel(struct link_client *c, link_done *done, void *arg);
 /* Answers what is out with ERR_CANCELLED. Not from a done. NULL is fine. */

@@ -81,9 +81,17 @@ static struct call *find(struct link_client *c, uint64_t id)
 
 /* --- calls ------------------------------------------------------------------------------------------------- */
 
-bool link_client_call(struct link_client *c, const char *method, const ProtobufCMessage *req,
-                      const ProtobufCMessageDescriptor *response, int64_t wait_ms, int64_t timeout_ms, link_done *done,
-                      void *arg)
+/* What waits is written by whoever is awake. */
+static void write_out(struct link_client *c, bool awake, bool look_again)
+{
+    bool written = awake || link_conn_flush(&c->conn);
+    if (!awake && (look_again || !written))
+        nudge(c);
+}
+
+static bool take_call(struct link_client *c, const char *method, const ProtobufCMessage *req,
+                      const ProtobufCMessageDescriptor *response, int64_t wait_ms, int64_t timeout_ms, bool later,
+                      link_done *done, void *arg)
 {
     struct call *call = mem_alloc(sizeof *call);
     if (!call)
@@ -109,10 +117,31 @@ bool link_client_call(struct link_client *c, const char *method, const ProtobufC
     if (earlier)
         c->look_at_ns = call->deadline_ns;
     pthread_mutex_unlock(&c->lock);
-    bool written = awake || link_conn_flush(&c->conn);
-    if (!awake && (earlier || !written))
-        nudge(c);
+    if (!later || earlier)
+        write_out(c, awake, earlier);
     return true;
+}
+
+bool link_client_call(struct link_client *c, const char *method, const ProtobufCMessage *req,
+                      const ProtobufCMessageDescriptor *response, int64_t wait_ms, int64_t timeout_ms, link_done *done,
+                      void *arg)
+{
+    return take_call(c, method, req, response, wait_ms, timeout_ms, false, done, arg);
+}
+
+bool link_client_queue(struct link_client *c, const char *method, const ProtobufCMessage *req,
+                       const ProtobufCMessageDescriptor *response, int64_t wait_ms, int64_t timeout_ms, link_done *done,
+                       void *arg)
+{
+    return take_call(c, method, req, response, wait_ms, timeout_ms, true, done, arg);
+}
+
+void link_client_flush(struct link_client *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool awake = c->awake;
+    pthread_mutex_unlock(&c->lock);
+    write_out(c, awake, false);
 }
 
 static void send_cancel(struct link_client *c, uint64_t id)

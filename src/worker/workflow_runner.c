@@ -18,6 +18,7 @@
 #define STICKY_TIMEOUT_NS (INT64_C(5) * 1000000000)
 #define HISTORY_PAGES_MAX 1024
 #define MISFITS_MAX 10000
+#define TASKS_GATHERED 4 /* whose answers may go out together: the engine can begin with them while we compute the next */
 
 /* A run whose Lua state is kept between tasks. */
 struct cached {
@@ -616,15 +617,21 @@ static void *run_thread(void *arg)
     struct worker *w = arg;
     struct workflow_runner *r = w->workflows;
     while (!atomic_load(&w->stopping) || atomic_load(&r->pollers) > 0) {
+        engine_send(w->o.engine);
         struct poller *p = inbox_take(&r->inbox, true);
+        engine_gather(); /* each answer and the poll behind it, for a few tasks */
         worker_call_again(w);
         if (!p && atomic_load(&w->stopping))
             os_sleep_ms(1);
         if (inbox_failed(p) && !atomic_load(&w->stopping))
             os_sleep_ms(POLL_PAUSE_MS);
-        while (p) {
+        for (int n = 1; p; n++) {
             struct poller *next = p->next;
             handle_answer(w, p);
+            if (n % TASKS_GATHERED == 0) {
+                engine_send(w->o.engine);
+                engine_gather();
+            }
             p = next;
         }
     }

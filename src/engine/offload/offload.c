@@ -465,6 +465,13 @@ static void offload_cancel(struct engine *e, engine_done *done, void *arg)
         free(c);
 }
 
+static void offload_send(struct engine *e)
+{
+    struct engine *inner = offload_of(e)->inner;
+    if (inner->ops->send)
+        inner->ops->send(inner);
+}
+
 static void offload_drain(struct engine *e)
 {
     engine_drain(offload_of(e)->inner);
@@ -508,6 +515,7 @@ int engine_offload_new(struct engine *inner, struct store *store, struct engine 
     static const struct engine_ops ops = {.name = "offload",
                                           .call = offload_call,
                                           .cancel = offload_cancel,
+                                          .send = offload_send,
                                           .drain = offload_drain,
                                           .free = offload_free};
     struct offload *o = mem_zalloc(sizeof *o);

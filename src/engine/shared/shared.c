@@ -287,6 +287,16 @@ static void op_cancel(struct engine *base, engine_done *done, void *arg)
         engine_cancel(outside ? engine_embedded_outside(local) : local, done, arg);
 }
 
+static void op_send(struct engine *base)
+{
+    bool outside;
+    struct shared *s = of(base, &outside);
+    pthread_mutex_lock(&s->lock);
+    if (s->remote)
+        link_client_flush(s->remote);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void op_drain(struct engine *base)
 {
     bool outside;
@@ -337,7 +347,7 @@ static void op_free(struct engine *base)
 }
 
 static const struct engine_ops ops = {
-    .name = "embedded", .call = op_call, .cancel = op_cancel, .drain = op_drain, .free = op_free};
+    .name = "embedded", .call = op_call, .cancel = op_cancel, .send = op_send, .drain = op_drain, .free = op_free};
 
 struct engine *engine_shared_outside(struct engine *e)
 {

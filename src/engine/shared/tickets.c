@@ -154,7 +154,8 @@ static void send_ticket(struct shared *s, struct ticket *t, struct engine *local
     t->sent = true;
     if (!local) { /* the holder answers a poll before its deadline, so that its caller hears of it */
         int64_t patience = waits(t) ? ms + ENGINE_SHARED_MARGIN_MS : ms;
-        t->sent = link_client_call(s->remote, info->path, t->req, info->response, ms, patience, by_remote, t);
+        t->sent = (engine_gathers() ? link_client_queue : link_client_call)(s->remote, info->path, t->req, info->response, ms,
+                                                                            patience, by_remote, t);
         if (!t->sent) { /* it has gone */
             t->again = os_mono_ns() + AGAIN_MS * NS_PER_MS;
             shared_nudge(s);

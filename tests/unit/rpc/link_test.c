@@ -519,6 +519,43 @@ static void nonsense_from_a_server(void **state)
     }
 }
 
+/* Whether it is still there after a while: the connection's thread was not awake. */
+static bool queue(struct outcome *o)
+{
+    Pb__Payload p = PB__PAYLOAD__INIT;
+    int n = now(&f.calls);
+    release(o);
+    assert_true(link_client_queue(f.client, ECHO, &p.base, &pb__payload__descriptor, 0, 60000, done, o));
+    os_sleep_ms(20);
+    bool waits = now(&f.calls) == n;
+    if (!waits)
+        wait_for(&o->count, 1);
+    return waits;
+}
+
+static void queued_calls_go_out_together(void **state)
+{
+    (void)state;
+    struct outcome held = {0}, o = {0}, next = {0};
+    call(HOLD, "x", 30000, &held); /* has the earliest deadline: no later one wakes the connection's thread */
+    wait_for(&f.calls, 1);
+    for (int i = 0; i < 2; i++) {
+        for (int tries = 0; !queue(&o); tries++)
+            assert_true(tries < 100);
+        if (i == 0)
+            link_client_flush(f.client);
+        else
+            assert_int_equal(call_wait(ECHO, "y", 60000, &next), 0);
+        wait_for(&o.count, 1);
+        assert_int_equal(o.err.code, 0);
+    }
+    let_go();
+    wait_for(&held.count, 1);
+    release(&held);
+    release(&o);
+    release(&next);
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(void)
@@ -535,6 +572,7 @@ int main(void)
         T(nonsense_from_a_caller),
         T(one_that_does_not_read),
         T(nonsense_from_a_server),
+        T(queued_calls_go_out_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
