@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The HTTP side of 'ff serve', by a client of the standard library alone: the former service's sequence, errors, hostile input,
 # events that go on over a restart, and requests that are repeated after a kill -9.
-import base64, contextlib, gzip, http.client, io, os, pathlib, pty, re, signal, socket, struct, sys, tarfile, threading, time
+import base64, contextlib, gzip, http.client, io, os, pathlib, pty, re, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -27,6 +27,20 @@ WAITS = '''return function(input)
   ff.on_query("mood", function() return "waiting" end)
   local v = ff.wait_signal("go", "60s")
   return {summary = {v = v}}
+end'''
+NAMES = ["plain.txt", "of two words.txt", ".hidden", "ü.txt", "50%;a=b&c?.txt", "x" * 200]
+LEAVE = f'''
+import json, sys
+sys.stdin.readline()
+for i, name in enumerate({NAMES!r}):
+    open("/scratch/%d" % i, "w").write("this is " + name)
+    print(json.dumps(dict(type="artifact", path="/scratch/%d" % i, name=name)))
+print(json.dumps(dict(type="result", status="success", summary=dict())))
+'''
+LEAVES = '''return function()
+  ff.on_query("my mood/ü", function(v) return {v = v} end)
+  ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}})
+  return {summary = {v = ff.wait_signal("go now/ü?", "60s")}}
 end'''
 PARAMETERS = '''tags: [fuzzing]
 parameters:
@@ -315,6 +329,20 @@ def guards(s):
     s.get("/runs", headers={"Host": f"localhost:{s.port}", "Origin": f"http://localhost:{s.port}"})
 
 
+def names(lab, s):
+    """What scripts and modules call their signals, queries and artifacts is theirs, and can be asked for."""
+    S = ("--server", f"http://127.0.0.1:{s.port}")
+    rid = s.post("/workflows/leaves/submit", {"target_path": str(lab.target()), "name": "named"})["run_id"]
+    mood = until(lambda: (lambda r: r[2] if r[0] == 200 else None)(s.ask("GET", f"/runs/{rid}/query/my%20mood%2F%C3%BC")))
+    if mood is None or lab.json(*S, "runs", "query", rid, "my mood/ü", "7") != {"v": 7}: fail(f"a query: {mood}")
+    if not until(lambda: len(s.get(f"/runs/{rid}/artifacts")["artifacts"]) == len(NAMES)): fail(f"artifacts: {s.get(f'/runs/{rid}/artifacts')}")
+    for name in NAMES:
+        if s.get(f"/runs/{rid}/artifacts/{urllib.parse.quote(name, safe='')}") != ("this is " + name).encode(): fail(f"the artifact {name}")
+    s.get(f"/runs/{rid}/artifacts/none", 404)
+    lab.ff(*S, "runs", "signal", rid, "go now/ü?", "7", check=0)
+    if s.wait(rid)["status"] != "COMPLETED" or lab.json("runs", "show", rid)["summary"] != {"v": 7}: fail("a signal")
+
+
 def heads(s):
     """What the head of a request says twice, or in a way that is not known, is not guessed at."""
     def answer(*lines, line=b"GET /runs HTTP/1.1", body=b""):
@@ -456,6 +484,7 @@ def resumed(lab, s):
     if numbers[0] != first[-1][0] + 1 or numbers != sorted(set(numbers)): fail(f"after the restart: {first[-1]} then {rest[:2]}")
     if rest[-1][2]["data"].get("status") != "COMPLETED" or rest[-1][1] != "state": fail(f"the last event: {rest[-1]}")
     whole = events(s, f"/runs/{rid}/events")
+    if events(s, f"/runs/{rid}/events", last="") != whole: fail("an empty Last-Event-ID")
     if [e[0] for e in whole[:len(first)]] != [e[0] for e in first] or whole[len(first):] != rest: fail("two readings differ")
     if sum(e[2]["data"].get("status") == "RUNNING" for e in whole) != 1: fail("the history was taken twice")
     return s
@@ -608,6 +637,8 @@ with Lab() as lab:
     lab.workflow("talk", WORKFLOW, PARAMETERS)
     lab.workflow("waits", WAITS)
     lab.module("talk", TALK)
+    lab.module("leave", LEAVE)
+    lab.workflow("leaves", LEAVES)
     refused(lab)
     tokens(lab)
     managed(lab)
@@ -616,6 +647,7 @@ with Lab() as lab:
     errors(s)
     guards(s)
     heads(s)
+    names(lab, s)
     more(s)
     described(s)
     many_watchers(s)

@@ -171,6 +171,8 @@ static int set_begin(struct exchange *x, struct stream *s, int64_t *ret_after, s
 {
     const char *last = arg_text(x, "Last-Event-ID");
     _cleanup_free_ char *stats = NULL;
+    if (last && !*last)
+        last = NULL;
     *ret_after = last ? strtoll(last, NULL, 10) : 0;
     strbuf_puts(&s->text, ": events\n\n"); /* so that the answer's head goes out at once */
     if (last || !s->fuzzing)
