@@ -28,21 +28,18 @@ static const char schema[] =
     "INSERT OR IGNORE INTO meta VALUES('round', 1);";
 
 enum {
-    Q_BEGIN, Q_READ, Q_COMMIT, Q_ROLLBACK, Q_CHUNK, Q_RECORD, Q_HOLDERS, Q_ADD_PACK, Q_ADD_BLOB, Q_PACK, Q_DROP, Q_TOUCH,
+    Q_BEGIN, Q_READ, Q_COMMIT, Q_ROLLBACK, Q_FIND, Q_HOLDERS, Q_ADD_PACK, Q_ADD_BLOB, Q_PACK, Q_DROP, Q_TOUCH,
     Q_SEEN, Q_ROUND, Q_NEXT_ROUND, Q_FORGET_BLOBS, Q_FORGET_SMALL, Q_FORGET, Q_LATEST, Q_PACKS, Q_BLOBS, Q_SMALL_ADD, Q_SMALL,
     Q_SMALL_DROP, Q_SMALL_SUM, Q_SMALL_TRIM, Q_COUNT
 };
 #define PACK_COLUMNS "p.name, p.size, p.stamp, p.key, p.salt"
-#define FIND                                                                                                           \
-    "SELECT " PACK_COLUMNS ", b.offset, b.len, b.sum, b.number FROM blob b JOIN pack p ON p.id = b.pack"                \
-    " WHERE b.name = ?1 AND (?2 IS NULL OR p.name GLOB ?2 || '/*')"
 static const char *const sql[Q_COUNT] = {
     [Q_BEGIN] = "BEGIN IMMEDIATE",
     [Q_READ] = "BEGIN",
     [Q_COMMIT] = "COMMIT",
     [Q_ROLLBACK] = "ROLLBACK",
-    [Q_CHUNK] = FIND " ORDER BY p.stamp DESC LIMIT 1",
-    [Q_RECORD] = FIND " ORDER BY p.born DESC, p.id DESC LIMIT 1",
+    [Q_FIND] = "SELECT " PACK_COLUMNS ", b.offset, b.len, b.sum, b.number, p.born, p.id"
+               " FROM blob b JOIN pack p ON p.id = b.pack WHERE b.name = ?1",
     [Q_HOLDERS] = "SELECT p.name FROM blob b JOIN pack p ON p.id = b.pack WHERE b.name = ?1",
     [Q_ADD_PACK] = "INSERT INTO pack(name, size, stamp, round, key, salt, born)"
                    " VALUES(?1, ?2, ?3, (SELECT value FROM meta WHERE key = 'round'), ?4, ?5, ?6)"
@@ -276,27 +273,43 @@ static struct lately *lately_of(struct s3_index *x, const struct blob_key *k)
     return &x->lately[(k->b[1] << 8 | k->b[2]) % LATELY];
 }
 
+/* Does the row that stands there count more than the best one so far? The few that there are of a blob are compared here: a
+ * sorter costs more than all else of a search. */
+static bool counts_more(struct s3_index *x, bool chunk, const char *class, int64_t best[2])
+{
+    sqlite3_stmt *st = x->st[Q_FIND];
+    const char *name = (const char *)sqlite3_column_text(st, 0);
+    size_t n = class ? strlen(class) : 0;
+    int64_t this[2] = {sqlite3_column_int64(st, chunk ? 2 : 9), sqlite3_column_int64(st, 10)};
+    if (!name || (class && (strncmp(name, class, n) != 0 || name[n] != '/')) ||
+        (best[1] && (this[0] < best[0] || (this[0] == best[0] && this[1] < best[1]))))
+        return false;
+    memcpy(best, this, sizeof this);
+    return true;
+}
+
 /* Under the lock. */
 static int find(struct s3_index *x, const struct blob_key *k, const char *class, struct blob_place *ret, struct err *err)
 {
-    int q = k->b[0] == 'c' ? Q_CHUNK : Q_RECORD;
-    sqlite3_stmt *st = x->st[q];
+    bool chunk = k->b[0] == 'c';
+    sqlite3_stmt *st = x->st[Q_FIND];
+    int64_t best[2] = {0}; /* what counts, the pack's id; of those with the same stamp the one that came last */
     sqlite3_bind_blob(st, 1, k->b, sizeof k->b, SQLITE_STATIC);
-    bind_text(x, q, 2, class);
-    int r = step(x, q, err);
-    if (r == 1) {
-        read_pack(x, q, &ret->pack);
+    int r;
+    while ((r = step(x, Q_FIND, err)) == 1) {
+        if (!counts_more(x, chunk, class, best))
+            continue;
+        read_pack(x, Q_FIND, &ret->pack);
         ret->e = (struct pack_entry){.kind = (char)k->b[0],
                                      .offset = (uint32_t)sqlite3_column_int64(st, 5),
                                      .len = (uint32_t)sqlite3_column_int64(st, 6),
                                      .check = (uint64_t)sqlite3_column_int64(st, 7)};
         ret->number = (uint32_t)sqlite3_column_int64(st, 8);
         memcpy(ret->e.digest.b, k->b + 1, DIGEST_LEN);
-        sqlite3_reset(st);
-        if (q == Q_CHUNK && !class) /* of a record the latest counts, which another process may have written */
-            *lately_of(x, k) = (struct lately){x->age, *ret};
     }
-    return r < 0 ? r : r == 1 ? 0 : -ERR_NOT_FOUND;
+    if (r == 0 && best[1] && chunk && !class) /* of a record the latest counts, which another process may have written */
+        *lately_of(x, k) = (struct lately){x->age, *ret};
+    return r < 0 ? r : best[1] ? 0 : -ERR_NOT_FOUND;
 }
 
 /* Under the lock. */
