@@ -360,6 +360,27 @@ def passing(lab):
         print(f"ok writing over {rule.__name__}")
 
 
+def lost_answers(lab):
+    """A pack that went through, though nobody heard so, is there for the next try, and not stored again."""
+    told = []
+
+    def rule(p, c, method, path, answer):
+        if not is_put(method, path):
+            return False
+        head, data = answer()
+        told.append(int(head[0].split()[1]))
+        lost = len(told) == 1
+        c.sendall(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n" if lost else b"".join(head) + b"\r\n" + data)
+        return True
+    path = lab.file(3000)
+    lab.proxy.spoil(rule, 10**6)
+    ref = lab.put(path)
+    assert told == [200, 412], told
+    lab.proxy.spoil(None, 0)
+    lab.get(ref, path.read_bytes())
+    print("ok a pack whose answer was lost is not stored twice")
+
+
 def lasting(lab):
     """What stays: one line, exit status 5, soon."""
     path = lab.file(6_000_000)
@@ -572,7 +593,7 @@ def service_goes(lab):
 def wait_for_service(lab, proxy, late, patient, path):
     """The cases, and then the service comes that one waits for meanwhile."""
     began = time.monotonic()
-    for case in (passing, lasting, clock, cache_disk, writers, killed, resumed, first_look, away_from_a_run, strangers):
+    for case in (passing, lost_answers, lasting, clock, cache_disk, writers, killed, resumed, first_look, away_from_a_run, strangers):
         proxy.spoil(None, 0)
         case(lab)
     time.sleep(max(0, 40 - (time.monotonic() - began)))

@@ -49,7 +49,7 @@ static int put_whole(struct s3 *s, const char *key, const struct s3_request *q, 
  * only so. */
 static int put_pack(struct s3 *s, const char *key, const void *data, size_t len, int64_t *ret_stamp_ns, struct err *err)
 {
-    struct s3_request q = {.method = "PUT", .headers = {"If-None-Match: *"}, .body = data, .body_len = len, .crc32 = true,
+    struct s3_request q = {.method = "PUT", .again = "If-None-Match: *", .body = data, .body_len = len, .crc32 = true,
                            .max_bytes = 64 << 10};
     bool checked;
     if (!atomic_load(&s->signs_bodies)) {
@@ -61,7 +61,7 @@ static int put_pack(struct s3 *s, const char *key, const void *data, size_t len,
         if (r < 0 && !refused)
             return err_copy(err, &e);
         atomic_store(&s->signs_bodies, true);
-        q.headers[0] = NULL;
+        q.again = NULL;
     }
     q.crc32 = false;
     int r = put_whole(s, key, &q, ret_stamp_ns, &checked, err);

@@ -580,18 +580,23 @@ struct voucher {
     char crc[sizeof CRC_HEADER + CRC32_BASE64];
 };
 
+static void add_to(struct s3_request *q, const char *header)
+{
+    size_t n = 0;
+    while (q->headers[n])
+        n++;
+    ASSERT(n + 1 < ARRAY_LEN(q->headers));
+    q->headers[n] = header;
+}
+
 static int vouch(struct s3_request *q, struct voucher *v, struct err *err)
 {
     struct digest d;
-    size_t n = 0;
     if (q->crc32) {
         char crc[CRC32_BASE64];
-        while (q->headers[n])
-            n++;
-        ASSERT(n + 1 < ARRAY_LEN(q->headers));
         crc32_base64(q->body, q->body_len, crc);
         snprintf(v->crc, sizeof v->crc, CRC_HEADER "%s", crc);
-        q->headers[n] = v->crc;
+        add_to(q, v->crc);
         q->body_sha256 = "UNSIGNED-PAYLOAD";
     }
     if (q->body_sha256)
@@ -627,6 +632,8 @@ int s3_http_call(struct s3_http *h, const struct s3_request *q, struct s3_respon
             wait_before_retry(tries, left);
             left = (end - os_mono_ns()) / NS_PER_MS;
         }
+        if (tries == 2 && own.again)
+            add_to(&own, own.again);
         err_clear(&e);
         o = attempt(h, &a, url, left > 100 ? left : 100, &e);
         if (o == OVER && e.code == ERR_PERMISSION && !q->anonymous && tries < DENIED_TRIES)

@@ -19,6 +19,7 @@ struct s3_request {
     const char *key;   /* without the bucket; NULL: the bucket itself */
     const char *query; /* sorted, each with "=": "list-type=2&prefix=a%2F"; or NULL */
     const char *headers[6]; /* "Name: value", NULL ends */
+    const char *again; /* one more header, of further tries: when the first may have gone through and its answer got lost */
     const void *body;
     size_t body_len;
     const char *body_sha256; /* 64 hex digits [computed] */
