@@ -61,8 +61,12 @@ struct store_ops {
     /* The bytes, the caller's to free; -ERR_NOT_FOUND; -ERR_LIMIT over max. */
     int (*get)(struct store_backend *be, const char *name, size_t max, char **ret, size_t *ret_len,
                struct err *err);
-    /* These chunks will be read soon, in this order: fetch them ahead. May be NULL. */
-    void (*expect)(struct store_backend *be, const struct digest *chunks, size_t n);
+    /* The same of a chunk or a record, but the bytes are seen where they lie, without a copy: once, during the call, which
+     * gives what see gives. see must not call the back end. NULL: only get can. */
+    int (*show)(struct store_backend *be, const char *name, size_t max,
+                int (*see)(void *arg, const void *data, size_t len, struct err *err), void *arg, struct err *err);
+    /* These chunks will be read soon, in this order: fetch them ahead; last: none will follow. May be NULL. */
+    void (*expect)(struct store_backend *be, const struct digest *chunks, size_t n, bool last);
     /* -ERR_NOT_FOUND without touching err's cost: this is the fast path of deduplication. A shared one may
      * not know what others have put lately. Only a record that was put as one of the class counts, and where kinds are kept
      * apart only a chunk that lies there. A place that keeps none apart need not tell results from targets. */

@@ -68,7 +68,8 @@ static bool worth_packing(struct codec *c, const char *data, size_t len)
     return len < 4 * SAMPLE || shrinks(c, data, SAMPLE) || shrinks(c, data + len / 2, SAMPLE);
 }
 
-int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, struct err *err)
+/* Packs behind the header's room in c->buf, if that is worth it: *ret_packed. */
+static int try_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, bool *ret_packed, struct err *err)
 {
     int r = reserve(c, BLOCK_HEADER + ZSTD_compressBound(len), err);
     if (r < 0)
@@ -79,16 +80,39 @@ int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, s
     if (worth_packing(c, data, len))
         n = ZSTD_compressCCtx(c->cctx, c->buf + BLOCK_HEADER, c->cap - BLOCK_HEADER, data, len, 1);
     /* Less than 3 % is not worth unpacking it at each read. */
-    bool packed = !ZSTD_isError(n) && n < len - len / 32;
-    if (!packed) {
-        if (len)
-            memcpy(c->buf + BLOCK_HEADER, data, len);
-        n = len;
-    }
-    c->buf[0] = packed ? 'Z' : 'R';
+    *ret_packed = !ZSTD_isError(n) && n < len - len / 32;
+    *ret_len = BLOCK_HEADER + (*ret_packed ? n : len);
+    return 0;
+}
+
+static void write_header(uint8_t *to, bool packed, size_t len)
+{
+    to[0] = packed ? 'Z' : 'R';
     for (int i = 0; i < 4; i++)
-        c->buf[1 + i] = (uint8_t)(len >> (8 * i));
-    *ret_len = BLOCK_HEADER + n;
+        to[1 + i] = (uint8_t)(len >> (8 * i));
+}
+
+int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, struct err *err)
+{
+    bool packed;
+    int r = try_pack(c, data, len, ret_len, &packed, err);
+    if (r < 0)
+        return r;
+    if (!packed && len)
+        memcpy(c->buf + BLOCK_HEADER, data, len);
+    write_header(c->buf, packed, len);
+    return 0;
+}
+
+int block_pack_there(struct codec *c, uint8_t *data, size_t len, const uint8_t **ret, size_t *ret_len, struct err *err)
+{
+    bool packed;
+    int r = try_pack(c, data, len, ret_len, &packed, err);
+    if (r < 0)
+        return r;
+    uint8_t *block = packed ? c->buf : data - BLOCK_HEADER;
+    write_header(block, packed, len);
+    *ret = block;
     return 0;
 }
 
@@ -129,23 +153,44 @@ int block_unpack(struct codec *c, const void *block, size_t len, void *out, size
     return 0;
 }
 
+struct unpacking {
+    struct codec *codec;
+    char *out;
+    size_t want, stored;
+};
+
+static int see_block(void *arg, const void *block, size_t len, struct err *err)
+{
+    struct unpacking *u = arg;
+    u->stored = len;
+    return block_unpack(u->codec, block, len, u->out, u->want, err);
+}
+
+static int see_chunk(struct store *s, const char *name, struct unpacking *u, struct err *err)
+{
+    const struct store_ops *ops = s->be->ops;
+    _cleanup_free_ char *block = NULL;
+    size_t len;
+    if (ops->show)
+        return ops->show(s->be, name, BLOCK_HEADER + BLOCK_MAX, see_block, u, err);
+    int r = ops->get(s->be, name, BLOCK_HEADER + BLOCK_MAX, &block, &len, err);
+    return r == 0 ? see_block(u, block, len, err) : r;
+}
+
 int chunk_load(struct store *s, struct codec *c, const struct digest *d, size_t want, char *out, size_t *ret_stored,
                struct err *err)
 {
     struct blob_name name = blob_name_of('c', d);
-    _cleanup_free_ char *block = NULL;
-    size_t len;
-    int r = s->be->ops->get(s->be, name.s, BLOCK_HEADER + BLOCK_MAX, &block, &len, err);
+    struct unpacking u = {c, out, want, 0};
+    int r = see_chunk(s, name.s, &u, err);
     if (r == -ERR_NOT_FOUND)
         return err_set(err, ERR_CORRUPT, "chunk %.12s is missing", name.s + 2);
     if (r == -ERR_LIMIT)
         return err_set(err, ERR_CORRUPT, "chunk %.12s is too long", name.s + 2);
-    if (r == 0)
-        r = block_unpack(c, block, len, out, want, err);
     if (r == -ERR_CORRUPT)
         return WRAP(r, err, "chunk %.12s", name.s + 2);
     if (r == 0 && ret_stored)
-        *ret_stored = len;
+        *ret_stored = u.stored;
     return r;
 }
 
@@ -181,5 +226,5 @@ void chunks_expect(struct store *s, const struct chunk_list *l, size_t i)
         next[n] = l->v[i + n].digest;
         n++;
     }
-    s->be->ops->expect(s->be, next, n);
+    s->be->ops->expect(s->be, next, n, i + n == l->len);
 }

@@ -29,6 +29,9 @@ void codec_free(struct codec *c);
 
 /* *ret_len bytes at c->buf, valid until the next call. */
 int block_pack(struct codec *c, const void *data, size_t len, size_t *ret_len, struct err *err);
+/* The same of bytes with BLOCK_HEADER bytes of room before them, which become the block if it stays raw, without a copy.
+ * *ret: there or in c->buf. */
+int block_pack_there(struct codec *c, uint8_t *data, size_t len, const uint8_t **ret, size_t *ret_len, struct err *err);
 /* Checks the header: the unpacked length; -ERR_CORRUPT. */
 int block_length(const void *block, size_t len, size_t *ret, struct err *err);
 /* Unpacks into out, which has room for block_length() bytes. -ERR_CORRUPT if it does not give

@@ -12,13 +12,14 @@
 
 #define WORKERS_MAX 3
 #define QUEUE_MAX 8
+#define CHUNK_ROOM 64 /* before a chunk's bytes: for the header of a raw block, and so that they are aligned */
 #define THREADS_FROM ((size_t)1 << 20) /* bytes: less is done sooner by one thread */
 /* A batch is committed when it holds this much, so that memory and temporary files are bounded. */
 #define BATCH_BLOBS 1024
 #define BATCH_BYTES ((size_t)16 << 20)
 
 struct job {
-    uint8_t *buf;
+    uint8_t *buf; /* the bytes stand at CHUNK_ROOM */
     size_t len, index;
     bool hashed;
     struct digest digest; /* if so */
@@ -29,6 +30,7 @@ struct lane {
     struct upload *u;
     struct codec *codec;
     struct store_batch *batch;
+    bool borrowed; /* it is lane 0's */
     pthread_t thread;
 };
 
@@ -37,7 +39,7 @@ struct upload {
     int64_t session_ns; /* start */
     enum store_class class;
     struct chunker chunker;
-    uint8_t *buf; /* the open chunk */
+    uint8_t *buf; /* the open chunk, at CHUNK_ROOM */
     size_t buf_len;
     size_t total, next_index; /* of the stream */
     struct hasher whole; /* of the stream; ctx NULL: nobody wants to know */
@@ -49,7 +51,7 @@ struct upload {
     struct job queue[QUEUE_MAX];
     size_t queue_head, queue_len, busy;
     bool stop;
-    VEC(uint8_t *) spare; /* buffers of CHUNK_MAX */
+    VEC(uint8_t *) spare; /* buffers of CHUNK_ROOM + CHUNK_MAX */
     struct digest_set seen; /* chunks that this upload has added or found */
     VEC(struct digest) wrote; /* since the last commit of all */
     struct chunk_list chunks; /* of the stream, by index */
@@ -64,6 +66,12 @@ static int lane_init(struct lane *l, struct upload *u, struct err *err)
     if (!l->codec)
         return err_nomem(err);
     const struct store_ops *ops = u->s->be->ops;
+    /* Where a request costs more than a byte, what follows each other should lie in one place. */
+    l->borrowed = ops->shared && l != &u->lanes[0];
+    if (l->borrowed) {
+        l->batch = u->lanes[0].batch;
+        return 0;
+    }
     int r = ops->batch_new(u->s->be, &l->batch, err);
     if (r == 0)
         ops->batch_class(l->batch, u->class);
@@ -75,7 +83,8 @@ static void lane_release(struct lane *l)
     if (!l->u)
         return;
     codec_give(l->u->s, l->codec);
-    l->u->s->be->ops->batch_free(l->batch);
+    if (!l->borrowed)
+        l->u->s->be->ops->batch_free(l->batch);
     *l = (struct lane){0};
 }
 
@@ -131,7 +140,7 @@ void upload_free(struct upload *u)
     pthread_cond_destroy(&u->done);
     pthread_mutex_destroy(&u->lock);
     u->s->be->ops->session_end(u->s->be, u->session_ns);
-    if (u->wrote.len && !u->s->be->ops->shared)
+    if (u->wrote.len)
         chunks_discard(u->s, u->wrote.v, u->wrote.len, u->session_ns);
     VEC_RELEASE(&u->wrote);
     free(u);
@@ -163,14 +172,19 @@ static int commit_if_full(struct lane *l, struct err *err)
 {
     const struct store_ops *ops = l->u->s->be->ops;
     size_t blobs, bytes;
+    if (ops->shared && l->u->workers) /* others add to it as well; chunks bound themselves there, and records are few */
+        return 0;
     ops->batch_pending(l->batch, &blobs, &bytes);
     if (blobs < BATCH_BLOBS && bytes < BATCH_BYTES)
         return 0;
     return ops->batch_commit(l->u->s->be, &l->batch, 1, err);
 }
 
+/* For upload_free(); where others may have found them meanwhile, they stay for collection. */
 static int note_written(struct upload *u, const struct digest *d, struct err *err)
 {
+    if (u->s->be->ops->shared)
+        return 0;
     pthread_mutex_lock(&u->lock);
     bool ok = VEC_PUSH(&u->wrote, *d);
     pthread_mutex_unlock(&u->lock);
@@ -181,12 +195,13 @@ static int store_chunk(struct lane *l, const struct job *j, const struct digest 
                        size_t *ret_stored, struct err *err)
 {
     struct blob_name name = blob_name_of('c', d);
+    const uint8_t *block;
     int r = upload_chunk_known(l->u, name.s, ret_stored, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    r = block_pack(l->codec, j->buf, j->len, ret_stored, err);
+    r = block_pack_there(l->codec, j->buf + CHUNK_ROOM, j->len, &block, ret_stored, err);
     if (r == 0)
-        r = l->u->s->be->ops->batch_add(l->batch, name.s, l->codec->buf, *ret_stored, err);
+        r = l->u->s->be->ops->batch_add(l->batch, name.s, block, *ret_stored, err);
     if (r == 0)
         r = note_written(l->u, d, err);
     return r < 0 ? r : commit_if_full(l, err);
@@ -199,7 +214,7 @@ static void process(struct lane *l, const struct job *j)
     struct digest d = j->digest;
     bool first = false;
     size_t stored = 0;
-    int r = j->hashed ? 0 : digest_of(j->buf, j->len, &d, &err);
+    int r = j->hashed ? 0 : digest_of(j->buf + CHUNK_ROOM, j->len, &d, &err);
     pthread_mutex_lock(&u->lock);
     if (r == 0)
         r = digest_set_add(&u->seen, &d, &first, &err);
@@ -278,8 +293,25 @@ static int reserve_index(struct upload *u, struct err *err)
     return 0;
 }
 
-/* The open chunk is complete: to the queue, or if that is full (or nobody works on it) done here.
- * */
+/* To the queue; if that is full, the oldest of it is done here, so that chunks stay nearly in order however long somebody waits
+ * for room. */
+static void hand_on(struct upload *u, const struct job *j)
+{
+    pthread_mutex_lock(&u->lock);
+    bool full = u->queue_len == QUEUE_MAX;
+    struct job mine = full ? take_job(u) : *j;
+    u->queue[(u->queue_head + u->queue_len++) % QUEUE_MAX] = *j;
+    pthread_cond_signal(&u->work);
+    pthread_mutex_unlock(&u->lock);
+    if (!full)
+        return;
+    process(&u->lanes[0], &mine);
+    pthread_mutex_lock(&u->lock);
+    u->busy--;
+    pthread_mutex_unlock(&u->lock);
+}
+
+/* The open chunk is complete: to the workers, or if there are none, done here. */
 static int emit(struct upload *u, struct err *err)
 {
     if (!u->buf_len)
@@ -296,15 +328,10 @@ static int emit(struct upload *u, struct err *err)
     u->buf_len = 0;
     pthread_mutex_unlock(&u->lock);
     if (j.hashed) /* in the order of the stream, so not by several threads */
-        hasher_piece(&u->whole, j.buf, j.len, &j.digest);
-    pthread_mutex_lock(&u->lock);
-    bool mine = !u->workers || u->queue_len == QUEUE_MAX;
-    if (!mine) {
-        u->queue[(u->queue_head + u->queue_len++) % QUEUE_MAX] = j;
-        pthread_cond_signal(&u->work);
-    }
-    pthread_mutex_unlock(&u->lock);
-    if (mine)
+        hasher_piece(&u->whole, j.buf + CHUNK_ROOM, j.len, &j.digest);
+    if (u->workers)
+        hand_on(u, &j);
+    else
         process(&u->lanes[0], &j);
     return 0;
 }
@@ -317,7 +344,7 @@ static int need_buffer(struct upload *u, struct err *err)
     u->buf = u->spare.len ? VEC_POP(&u->spare) : NULL;
     pthread_mutex_unlock(&u->lock);
     if (!u->buf)
-        u->buf = mem_alloc(CHUNK_MAX);
+        u->buf = mem_alloc(CHUNK_ROOM + CHUNK_MAX);
     return u->buf ? 0 : err_nomem(err);
 }
 
@@ -331,7 +358,7 @@ int upload_write(struct upload *u, const void *data, size_t len, struct err *err
         int cut;
         size_t n = chunker_feed(&u->chunker, p, len, &cut);
         ASSERT(u->buf_len + n <= CHUNK_MAX);
-        memcpy(u->buf + u->buf_len, p, n);
+        memcpy(u->buf + CHUNK_ROOM + u->buf_len, p, n);
         u->buf_len += n;
         u->total += n;
         p += n;
@@ -430,7 +457,8 @@ int upload_commit(struct upload *u, struct err *err)
     struct store_batch *batches[1 + WORKERS_MAX];
     size_t n = 0;
     for (size_t i = 0; i <= u->workers; i++)
-        batches[n++] = u->lanes[i].batch;
+        if (!u->lanes[i].borrowed)
+            batches[n++] = u->lanes[i].batch;
     int r = u->s->be->ops->batch_commit(u->s->be, batches, n, err);
     if (r == 0)
         VEC_CLEAR(&u->wrote);

@@ -198,6 +198,7 @@ static const struct store_ops s3_ops = {
     .batch_pending = s3_batch_pending,
     .batch_free = s3_batch_free,
     .get = s3_get,
+    .show = s3_show,
     .expect = s3_expect,
     .stat = s3_stat,
     .touch = s3_touch,

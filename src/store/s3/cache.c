@@ -44,6 +44,7 @@ struct extent {
     bool listed;     /* in its pack's list; else freed when it is done with */
     bool queued;     /* is to be written */
     bool writing;    /* is being written: stays in memory */
+    unsigned holders; /* views of it: so too */
     int64_t used_ns; /* mono, for memory */
 };
 
@@ -136,7 +137,7 @@ static struct extent *find_extent(struct s3_cache *c, const char *pack, uint64_t
 
 static void give_spare(struct s3_cache *c, struct spare x)
 {
-    if (c->spare_len == SPARE_MAX || c->spare_bytes + x.touched > c->memory_max / 8 * 3) {
+    if (c->spare_len == SPARE_MAX || c->spare_bytes + x.touched > c->memory_max / 8 * 5) {
         free(x.p);
         return;
     }
@@ -188,6 +189,11 @@ static void release_data(struct s3_cache *c, struct extent *e)
         }
 }
 
+static bool in_use(const struct extent *e)
+{
+    return e->writing || e->holders;
+}
+
 static void unqueue(struct s3_cache *c, struct extent *e)
 {
     for (size_t i = 0; i < c->queue.len && e->queued; i++)
@@ -214,8 +220,8 @@ static void unlist(struct s3_cache *c, struct extent *e)
     }
     unqueue(c, e);
     e->listed = false;
-    if (e->writing)
-        return; /* the writer frees it */
+    if (in_use(e))
+        return; /* the last one who does frees it */
     release_data(c, e);
     if (e->state != FLYING)
         free(e);
@@ -234,9 +240,9 @@ static void trim_memory(struct s3_cache *c, size_t max)
         size_t candidates = 0;
         VEC_EACH(&c->fresh, e)
         {
-            if (!(*e)->writing && (!oldest || (*e)->used_ns < oldest->used_ns))
+            if (!in_use(*e) && (!oldest || (*e)->used_ns < oldest->used_ns))
                 oldest = *e;
-            candidates += !(*e)->writing;
+            candidates += !in_use(*e);
         }
         if (candidates < 2)
             return;
@@ -432,8 +438,10 @@ static void write_one(struct s3_cache *c, struct extent *e)
         _cleanup_free_ char *path = wrote ? file_path(c, e->pack, e->offset, e->len) : NULL;
         if (path)
             (void)unlink(path);
-        release_data(c, e);
-        free(e);
+        if (!in_use(e)) {
+            release_data(c, e);
+            free(e);
+        }
     }
     trim_memory(c, fetched_max(c));
 }
@@ -533,7 +541,7 @@ void cache_close(struct s3_cache *c)
         struct pack_extents *x = m->value;
         VEC_EACH(&x->v, e)
         {
-            ASSERT((*e)->state != FLYING);
+            ASSERT((*e)->state != FLYING && !(*e)->holders);
             free((*e)->data);
             free(*e);
         }
@@ -553,37 +561,60 @@ void cache_close(struct s3_cache *c)
     free(c);
 }
 
-int cache_get(struct s3_cache *c, const char *pack, uint64_t offset, size_t len, char **ret, struct err *err)
+/* From its file; without a lock held. 0 also if that is gone, which is noted. */
+static int view_file(struct s3_cache *c, const struct extent *copy, uint64_t offset, size_t len, struct cache_view *ret,
+                     struct err *err)
 {
     char *to = mem_alloc(len + 1);
     if (!to)
         return err_nomem(err);
-    const char *name = short_name(pack);
+    if (read_file(c, copy, offset, len, to)) {
+        to[len] = 0;
+        *ret = (struct cache_view){.data = to, .own = to};
+        return 1;
+    }
+    free(to);
     pthread_mutex_lock(&c->lock);
-    struct extent *e;
+    struct extent *e = find_extent(c, copy->pack, offset, len);
+    if (e && e->state == DISK)
+        unlist(c, e);
+    pthread_mutex_unlock(&c->lock);
+    return 0;
+}
+
+int cache_look(struct s3_cache *c, const char *pack, uint64_t offset, size_t len, struct cache_view *ret, struct err *err)
+{
+    const char *name = short_name(pack);
+    struct extent *e, copy = {0};
+    *ret = (struct cache_view){0};
+    pthread_mutex_lock(&c->lock);
     while ((e = find_extent(c, name, offset, len)) && e->state == FLYING)
         pthread_cond_wait(&c->arrived, &c->lock);
-    bool found = e && e->state == MEMORY;
-    struct extent copy = e ? *e : (struct extent){0};
-    if (found) {
-        memcpy(to, e->data + (offset - e->offset), len);
+    if (e && e->state == MEMORY) {
+        e->holders++;
         e->used_ns = os_mono_ns();
+        *ret = (struct cache_view){.data = e->data + (offset - e->offset), .held = e};
+    } else if (e) {
+        copy = *e;
     }
     pthread_mutex_unlock(&c->lock);
-    if (e && !found) {
-        found = read_file(c, &copy, offset, len, to);
-        pthread_mutex_lock(&c->lock);
-        e = found ? NULL : find_extent(c, name, offset, len);
-        if (e && e->state == DISK) /* its file was removed */
-            unlist(c, e);
-        pthread_mutex_unlock(&c->lock);
+    return ret->held ? 1 : e ? view_file(c, &copy, offset, len, ret, err) : 0;
+}
+
+void cache_view_release(struct s3_cache *c, struct cache_view *v)
+{
+    struct extent *e = v->held;
+    free(v->own);
+    *v = (struct cache_view){0};
+    if (!e)
+        return;
+    pthread_mutex_lock(&c->lock);
+    e->holders--;
+    if (!e->listed && !in_use(e)) { /* dropped meanwhile */
+        release_data(c, e);
+        free(e);
     }
-    to[len] = 0;
-    if (found)
-        *ret = to;
-    else
-        free(to);
-    return found;
+    pthread_mutex_unlock(&c->lock);
 }
 
 bool cache_has(struct s3_cache *c, const char *pack, uint64_t offset, size_t len)
@@ -599,20 +630,17 @@ struct extent *cache_reserve(struct s3_cache *c, const char *pack, uint64_t offs
     pthread_mutex_lock(&c->lock);
     struct extent *e = find_extent(c, short_name(pack), offset, len);
     e = e ? NULL : add_extent(c, short_name(pack), offset, len, FLYING);
-    if (e) {
-        e->room = find_room(c, len, &e->cap);
+    if (e)
         c->flying += len;
-    }
     pthread_mutex_unlock(&c->lock);
-    if (e && !e->room) {
-        cache_fail(c, e);
-        e = NULL;
-    }
     return e;
 }
 
-char *cache_room(struct extent *e)
+char *cache_room(struct s3_cache *c, struct extent *e)
 {
+    pthread_mutex_lock(&c->lock);
+    e->room = find_room(c, e->len, &e->cap);
+    pthread_mutex_unlock(&c->lock);
     return e->room;
 }
 

@@ -20,21 +20,28 @@
 struct s3_cache;
 struct extent;
 
-/* memory_bytes: three quarters of it bound what is held in memory of what was fetched, a quarter what was sent, three eighths
+/* memory_bytes: three quarters of it bound what is held in memory of what was fetched, a quarter what was sent, five eighths
  * what waits for use again. */
 int cache_open(const char *dir, uint64_t max_bytes, int64_t ttl_ms, size_t memory_bytes,
                struct s3_cache **ret, struct err *err);
 void cache_close(struct s3_cache *c);
 
-/* Copies [offset, offset + len) of a pack, waiting for an extent that is on its way. 1, or 0 if it
- * is not here; -ERR_NO_MEMORY. *ret is the caller's. */
-int cache_get(struct s3_cache *c, const char *pack, uint64_t offset, size_t len, char **ret, struct err *err);
+/* Bytes of a pack, where they lie in memory (held: they stay there and as they are until the view is released) or as a copy. */
+struct cache_view {
+    const char *data;
+    char *own; /* the copy, with a byte of zero behind it; may be taken */
+    struct extent *held;
+};
+/* [offset, offset + len) of a pack, waiting for an extent that is on its way. 1, or 0 if it is not here; -ERR_NO_MEMORY. */
+int cache_look(struct s3_cache *c, const char *pack, uint64_t offset, size_t len, struct cache_view *ret, struct err *err);
+void cache_view_release(struct s3_cache *c, struct cache_view *v); /* also of an empty one */
 bool cache_has(struct s3_cache *c, const char *pack, uint64_t offset, size_t len);
 
 /* Announces that somebody fetches an extent; NULL if it is here or on its way, or memory is out. Its bytes go to
- * cache_room(), and then it must be followed by cache_fill or cache_fail. */
+ * cache_room(), taken once and only when they come, so that what waits for its turn holds no memory; NULL if there is none.
+ * Then it must be followed by cache_fill or cache_fail. */
 struct extent *cache_reserve(struct s3_cache *c, const char *pack, uint64_t offset, size_t len);
-char *cache_room(struct extent *e); /* of the extent's length */
+char *cache_room(struct s3_cache *c, struct extent *e); /* of the extent's length */
 void cache_fill(struct s3_cache *c, struct extent *e);
 void cache_fail(struct s3_cache *c, struct extent *e);
 /* A whole pack that was sent and may be wanted again; data, memory of cap bytes, is taken over. */

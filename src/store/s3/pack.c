@@ -48,6 +48,8 @@ int pack_add(struct pack *p, const char *name, const void *data, size_t len, str
     strbuf_append(&p->buf, data, len);
     if (p->sealed)
         strbuf_append(&p->buf, no_tag, SEAL_TAG);
+    else
+        e.check = XXH3_64bits(data, len); /* now, while it is near */
     int r = strbuf_check(&p->buf, err);
     return r < 0 ? r : VEC_PUSH(&p->entries, e) ? 0 : err_nomem(err);
 }
@@ -116,7 +118,8 @@ static void put_directory(struct pack *p)
         strbuf_append(&p->buf, e->digest.b, DIGEST_LEN);
         put_u32(&p->buf, e->offset);
         put_u32(&p->buf, e->len);
-        e->check = XXH3_64bits(p->buf.s + e->offset, e->len);
+        if (p->sealed)
+            e->check = XXH3_64bits(p->buf.s + e->offset, e->len);
         put_u64(&p->buf, e->check);
     }
 }

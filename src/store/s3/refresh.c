@@ -16,7 +16,8 @@
 #include <string.h>
 
 #define OVERLAP_MS (INT64_C(15) * 60 * 1000) /* longer than a put is tried again, clocks differ by less */
-#define TAIL_BYTES ((size_t)64 << 10)        /* of larger packs; small ones are read whole */
+#define TAIL_BYTES SMALL_PACK                /* of larger packs; small ones are read whole */
+#define TAILS_KEPT 64                        /* of the newest packs: the records that their upload ended with are often in them */
 #define ADD_PACKS 64                         /* in one transaction */
 
 const char *const s3_classes[] = {"targets", "results", "corpora", NULL};
@@ -213,6 +214,24 @@ static int load_siblings(struct loader *l, const struct tail *t, struct loaded *
     return r;
 }
 
+/* Packs that are not full end an upload and have the directories of those before them. */
+static bool is_end(const struct loader *l, const struct fresh *f)
+{
+    return f->size < l->s->pack_bytes;
+}
+
+static void keep_tail(struct s3 *s, const struct fresh *f, const struct tail *t)
+{
+    struct extent *e = cache_reserve(s->cache, f->name, f->size - t->len, t->len);
+    char *room = e ? cache_room(s->cache, e) : NULL;
+    if (room) {
+        memcpy(room, t->bytes, t->len);
+        cache_fill(s->cache, e);
+    } else if (e) {
+        cache_fail(s->cache, e);
+    }
+}
+
 /* One that is gone meanwhile is passed over, and one that is damaged, so that the others can be used; but then nobody may
  * say that something is not there. */
 static int load_one(struct loader *l, const struct fresh *f, struct loaded *got, struct err *err)
@@ -233,15 +252,11 @@ static int load_one(struct loader *l, const struct fresh *f, struct loaded *got,
         r = load_siblings(l, &t, got, err);
     if (t.len == f->size)
         p.whole = TAKE_PTR(t.bytes);
+    else if (is_end(l, f) && f - l->v < TAILS_KEPT)
+        keep_tail(l->s, f, &t);
     free(t.bytes);
     int a = add_loaded(l, got, &p, err);
     return r < 0 ? r : a;
-}
-
-/* Packs that are not full end an upload and have the directories of those before them. */
-static bool is_end(const struct loader *l, const struct fresh *f)
-{
-    return f->size < l->s->pack_bytes;
 }
 
 /* Full ones only when all that may tell about them has been read. */

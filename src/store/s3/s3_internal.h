@@ -140,7 +140,9 @@ void s3_lease_end(struct s3 *s);
 /* --- read.c ---------------------------------------------------------------------------------------------- */
 
 int s3_get(struct store_backend *be, const char *name, size_t max, char **ret, size_t *ret_len, struct err *err);
-void s3_expect(struct store_backend *be, const struct digest *chunks, size_t n);
+int s3_show(struct store_backend *be, const char *name, size_t max,
+            int (*see)(void *arg, const void *data, size_t len, struct err *err), void *arg, struct err *err);
+void s3_expect(struct store_backend *be, const struct digest *chunks, size_t n, bool last);
 
 /* --- pins.c; name: "p/<owner>-<object>" --------------------------------------------------------------------- */
 

@@ -19,6 +19,8 @@
 
 #define LEASE_AFTER_NS (INT64_C(5) * 60 * NS_PER_S) /* less than any grace time */
 #define GATHER_SHARE 8 /* of the time that a group takes, a leader waits at most one part for others */
+#define SENDING_MAX 4 /* packs on their way */
+#define REST_LARGE ((size_t)512 << 10) /* so many last chunks are worth a request of their own */
 #define GROUP_LARGE ((size_t)1 << 20) /* so much waiting is worth another request beside the one that runs */
 
 struct pending_pin {
@@ -35,6 +37,7 @@ struct store_batch {
     struct strbuf siblings; /* of the packs that went out since the last commit */
     VEC(struct pending_pin) pins;
     size_t in_flight;
+    bool waiting; /* a full pack, for room: so that no other one is filled meanwhile */
     struct err failed; /* the first pack that did not go out */
 };
 
@@ -175,7 +178,7 @@ static void give_room(struct s3 *s, size_t bytes)
 /* So that memory stays bounded however slow the service is. */
 static void take_room(struct s3 *s, size_t bytes)
 {
-    size_t max = s->pack_bytes * (s->parallel < 4 ? s->parallel : 4);
+    size_t max = (s->pack_bytes + CHUNK_MAX) * (s->parallel < SENDING_MAX ? s->parallel : SENDING_MAX);
     pthread_mutex_lock(&s->lock);
     while (s->sending && s->sending + bytes > max)
         pthread_cond_wait(&s->room, &s->lock);
@@ -205,23 +208,24 @@ static void send_full(void *arg)
     pthread_mutex_unlock(&b->lock);
 }
 
-/* Under the batch's lock, which is left for a while. */
-static int send_if_full(struct store_batch *b, struct err *err)
+/* Sends the chunks so far. Under the batch's lock, which is left for a while. */
+static int send_chunks(struct store_batch *b, bool more, struct err *err)
 {
-    if (b->chunks.buf.len < b->s->pack_bytes)
-        return 0;
     struct sending *x = mem_zalloc(sizeof *x);
     if (!x)
         return err_nomem(err);
     *x = (struct sending){{send_full, x, NULL}, b, b->chunks, b->chunks.buf.len};
     pack_init(&b->chunks, x->pack.sealed);
-    /* There will be more of it. */
-    b->chunks.buf.s = cache_take_room(b->s->cache, b->s->pack_bytes + CHUNK_MAX, &b->chunks.buf.cap);
     b->in_flight++;
+    b->waiting = true;
     pthread_mutex_unlock(&b->lock);
     take_room(b->s, x->bytes);
     pool_submit(b->s->pool, &x->job);
     pthread_mutex_lock(&b->lock);
+    if (more)
+        b->chunks.buf.s = cache_take_room(b->s->cache, b->s->pack_bytes + CHUNK_MAX, &b->chunks.buf.cap);
+    b->waiting = false;
+    pthread_cond_broadcast(&b->done);
     return 0;
 }
 
@@ -255,6 +259,8 @@ int s3_batch_add(struct store_batch *b, const char *name, const void *data, size
 {
     ASSERT(strlen(name) > 4 && strlen(name) <= BLOB_NAME_MAX && name[1] == '/');
     pthread_mutex_lock(&b->lock);
+    while (b->waiting)
+        pthread_cond_wait(&b->done, &b->lock);
     int r = b->failed.code ? err_copy(err, &b->failed) : 0;
     if (r == 0 && name[0] == 'p')
         r = add_pin(b, name, data, len, err);
@@ -262,8 +268,8 @@ int s3_batch_add(struct store_batch *b, const char *name, const void *data, size
         move_to_room(b, len);
     if (r == 0 && name[0] != 'p')
         r = pack_add(name[0] == 'o' ? &b->records : &b->chunks, name, data, len, err);
-    if (r == 0)
-        r = send_if_full(b, err);
+    if (r == 0 && b->chunks.buf.len >= b->s->pack_bytes)
+        r = send_chunks(b, true, err);
     pthread_mutex_unlock(&b->lock);
     return r;
 }
@@ -422,10 +428,21 @@ static int commit_pins(struct store_batch *b, struct err *err)
     return r;
 }
 
+/* The last chunks of an upload of which packs are on their way go out beside those, so that only the records wait for all. */
+static int send_rest(struct store_batch *b, struct err *err)
+{
+    pthread_mutex_lock(&b->lock);
+    int r = b->in_flight && b->chunks.buf.len >= REST_LARGE ? send_chunks(b, false, err) : 0;
+    pthread_mutex_unlock(&b->lock);
+    return r;
+}
+
 int s3_batch_commit(struct store_backend *be, struct store_batch *const *b, size_t n, struct err *err)
 {
     struct s3 *s = s3_of(be);
     int r = s3_ready(s, err); /* the names of packs need the server's time */
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = send_rest(b[i], err);
     for (size_t i = 0; i < n; i++) {
         wait_for_packs(b[i]);
         if (r == 0 && b[i]->failed.code)

@@ -333,18 +333,20 @@ static void put_extent(struct s3_cache *c, const char *pack, uint64_t offset, si
     struct extent *e = cache_reserve(c, pack, offset, len);
     assert_non_null(e);
     _cleanup_free_ char *noise = lab_noise(len, seed);
-    memcpy(cache_room(e), noise, len);
+    memcpy(cache_room(c, e), noise, len);
     cache_fill(c, e);
 }
 
 static bool has_bytes(struct s3_cache *c, const char *pack, uint64_t offset, size_t len, uint64_t seed, size_t skip)
 {
-    _cleanup_free_ char *got = NULL, *want = lab_noise(skip + len, seed);
+    _cleanup_free_ char *want = lab_noise(skip + len, seed);
+    struct cache_view v;
     struct err e = {0};
-    int r = cache_get(c, pack, offset, len, &got, &e);
+    int r = cache_look(c, pack, offset, len, &v, &e);
     assert_true(r >= 0);
     if (r)
-        assert_memory_equal(got, want + skip, len);
+        assert_memory_equal(v.data, want + skip, len);
+    cache_view_release(c, &v);
     return r;
 }
 
@@ -381,6 +383,34 @@ static void test_cache(void **state)
     os_sleep_ms(5);
     assert_ok(cache_open(dir, 1 << 20, 0, 100000, &c, err)); /* nothing lives that long */
     assert_false(has_bytes(c, PACK_B, 0, 100, 0, 0));
+    cache_close(c);
+}
+
+/* What somebody looks at stays as it is, whatever comes after it, and also if its pack is dropped. */
+static void test_cache_view(void **state)
+{
+    _cleanup_dir_ char *dir = lab_dir();
+    _cleanup_free_ char *want = lab_noise(50000, 1);
+    struct s3_cache *c;
+    struct cache_view first, again;
+    struct err e = {0};
+    assert_ok(cache_open(dir, 1 << 20, 3600 * 1000, 100000, &c, err));
+    put_extent(c, PACK_A, 0, 50000, 1);
+    assert_int_equal(cache_look(c, PACK_A, 0, 50000, &first, &e), 1);
+    assert_int_equal(cache_look(c, PACK_A, 10, 100, &again, &e), 1);
+    assert_true(first.held && first.held == again.held);
+    for (int i = 0; i < 20; i++) /* more than memory holds */
+        put_extent(c, PACK_B, (uint64_t)i * 60000, 60000, 2);
+    assert_memory_equal(first.data, want, 50000);
+    cache_drop(c, PACK_A);
+    assert_false(has_bytes(c, PACK_A, 0, 100, 1, 0));
+    for (int i = 20; i < 40; i++) /* in room that was in use before */
+        put_extent(c, PACK_B, (uint64_t)i * 60000, 60000, 2);
+    assert_memory_equal(first.data, want, 50000);
+    cache_view_release(c, &first);
+    assert_memory_equal(again.data, want + 10, 100);
+    cache_view_release(c, &again);
+    cache_view_release(c, &again);
     cache_close(c);
 }
 
@@ -434,6 +464,9 @@ static void test_index(void **state)
     assert_ok(index_find(x, c, NULL, &at, err));
     assert_string_equal(at.pack.name, PACK_A);
     assert_true(at.e.check == UINT64_MAX && at.e.len == 100 && at.number == 0);
+    assert_ok(index_find(x, c, "results", &at, err));
+    assert_int_equal(index_find(x, c, "result", &at, NULL), -ERR_NOT_FOUND);
+    assert_int_equal(index_find(x, c, "targets", &at, NULL), -ERR_NOT_FOUND);
     p.info = (struct pack_info){.name = PACK_B, .size_bytes = 6000, .stamp_ns = 50};
     assert_ok(index_add(x, &p, 1, err));
     assert_ok(index_find(x, c, NULL, &at, err)); /* of a chunk, the one stamped last */
@@ -484,7 +517,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signature),   cmocka_unit_test(test_checksum),    cmocka_unit_test(test_xml),       cmocka_unit_test(test_hostile_xml),
         cmocka_unit_test(test_pack),        cmocka_unit_test(test_sealed_pack), cmocka_unit_test(test_siblings), cmocka_unit_test(test_key_files),
-        cmocka_unit_test(test_cache),       cmocka_unit_test(test_index),       cmocka_unit_test(test_index_recall),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_cache_view),       cmocka_unit_test(test_index),       cmocka_unit_test(test_index_recall),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
