@@ -118,6 +118,7 @@ struct poller *poller_new(struct worker *w, enum engine_method m, struct vertica
     p->worker = w;
     p->method = m;
     p->vertical = v;
+    p->sticky = sticky;
     return p;
 nomem:
     if (q)
@@ -345,8 +346,10 @@ int worker_start(const struct worker_options *o, struct worker **ret, struct err
     w->o = *o;
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->lock_again, NULL);
-    if (w->o.workflow_polls <= 0)
+    if (w->o.workflow_polls <= 0) {
         w->o.workflow_polls = 8;
+        w->o.workflow_extra = 24;
+    }
     if (w->o.activity_slots <= 0)
         w->o.activity_slots = (int)sysconf(_SC_NPROCESSORS_ONLN) + 1; /* one is prepared meanwhile */
     if (w->o.workflow_cache <= 0)

@@ -62,7 +62,10 @@ struct worker_options {
     const char *const *verticals;        /* NULL-terminated; queues "<vertical>-queue" */
     const char *tools;                   /* for fuzzing modules: see module/tools.h; NULL: none */
     const char *scratch_dir;             /* host folder below which activities get their scratch */
-    int workflow_polls;                  /* tasks asked for at a time, a queue; 0: 8 */
+    int workflow_polls;                  /* tasks asked for at a time, a queue; 0: 8, and workflow_extra 24 */
+    /* So many more while tasks come one after the other and take less than 2 ms on average: one that a poll waits for is
+     * handed out by the transaction that made it, and need not be written as waiting first. 0: none. */
+    int workflow_extra;
     int activity_slots;                  /* activities at a time, a vertical; 0: number of CPUs and one */
     /* So many more, a vertical, while activities take less than brief_ms on average: an engine that is far away takes long to
      * hand out a task, and what is brief takes little of this machine. Those that are running when it turns out otherwise run

@@ -19,7 +19,8 @@ struct poller {
     ProtobufCMessage *request; /* owned; the same for each poll */
     struct vertical *vertical;
     struct inbox *to;          /* where its answer goes */
-    bool extra;                /* only while activities are brief */
+    bool sticky;               /* of the queue of that name, for workflow tasks */
+    bool extra;                /* only while what comes is brief */
     /* An answer on its way to the thread that handles it. */
     ProtobufCMessage *answer;
     struct err err;
@@ -40,6 +41,7 @@ struct vertical {
     char *name, *queue;
     char *sticky; /* the queue of this worker alone, for the runs that it has in its cache */
     int extra;    /* polls and activities beyond the slots; of the activity thread */
+    int workflow_extra[2]; /* polls beyond the usual, of its queue and of the sticky one; of the workflow thread */
 };
 
 struct workflow_runner;

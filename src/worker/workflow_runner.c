@@ -18,6 +18,7 @@
 #define STICKY_TIMEOUT_NS (INT64_C(5) * 1000000000)
 #define HISTORY_PAGES_MAX 1024
 #define MISFITS_MAX 10000
+#define BRIEF_NS (2 * NS_PER_MS)
 #define TASKS_GATHERED 4 /* whose answers may go out together: the engine can begin with them while we compute the next */
 
 /* A run whose Lua state is kept between tasks. */
@@ -36,6 +37,7 @@ struct workflow_runner {
     struct map cache;   /* run id -> struct cached */
     struct cached *newest, *oldest;
     struct scripts scripts;
+    int64_t task_ns;    /* what a task takes, the average of the last ones */
     /* Runs whose script did not fit their history: the next try is with what the toolbox has now, then in turn. Only a misfit
      * lets a run leave the script that it started with; a task that was lost does not. */
     struct map misfits; /* run id -> number of misfits */
@@ -593,23 +595,49 @@ static void run_task(struct worker *w, struct job *j)
     workflow_result_release(&res);
 }
 
+static bool add_poller(struct worker *w, struct vertical *v, bool sticky, bool extra)
+{
+    struct poller *p = poller_new(w, ENGINE_POLL_WORKFLOW_TASK, v, sticky);
+    if (!p)
+        return false;
+    p->extra = extra;
+    v->workflow_extra[sticky] += extra;
+    atomic_fetch_add(&w->workflows->pollers, 1);
+    poller_send(p, &w->workflows->inbox);
+    return true;
+}
+
+static void poll_again(struct worker *w, struct poller *p, bool found)
+{
+    struct workflow_runner *r = w->workflows;
+    struct vertical *v = p->vertical;
+    bool sticky = p->sticky, more = found && r->task_ns < BRIEF_NS;
+    if (atomic_load(&w->stopping) || (p->extra && !more)) {
+        v->workflow_extra[sticky] -= p->extra;
+        poller_free(p);
+        atomic_fetch_sub(&r->pollers, 1);
+        return;
+    }
+    poller_send(p, &r->inbox);
+    if (more && v->workflow_extra[sticky] < w->o.workflow_extra)
+        add_poller(w, v, sticky, true);
+}
+
 static void handle_answer(struct worker *w, struct poller *p)
 {
     struct workflow_runner *r = w->workflows;
     struct job j = {.task = (Pb__PollWorkflowTaskQueueResponse *)TAKE_PTR(p->answer), .vertical = p->vertical};
-    if (j.task && j.task->task_token.len && j.task->workflow_execution && !atomic_load(&w->stopping)) {
+    bool found = j.task && j.task->task_token.len && j.task->workflow_execution;
+    if (found && !atomic_load(&w->stopping)) {
+        int64_t begun = os_mono_ns();
         j.first = j.task->history;
         run_task(w, &j);
         j.task->history = j.first;
+        r->task_ns += (os_mono_ns() - begun - r->task_ns) / 8;
     }
     pages_release(&j.pages);
     engine_free_message(j.task ? &j.task->base : NULL);
-    if (atomic_load(&w->stopping)) {
-        poller_free(p);
-        atomic_fetch_sub(&r->pollers, 1);
-    } else {
-        poller_send(p, &r->inbox);
-    }
+    poll_again(w, p, found);
 }
 
 static void *run_thread(void *arg)
@@ -642,13 +670,9 @@ static void *run_thread(void *arg)
 
 static int add_pollers(struct worker *w, struct vertical *v, bool sticky, struct err *err)
 {
-    for (int i = 0; i < w->o.workflow_polls; i++) {
-        struct poller *p = poller_new(w, ENGINE_POLL_WORKFLOW_TASK, v, sticky);
-        if (!p)
+    for (int i = 0; i < w->o.workflow_polls; i++)
+        if (!add_poller(w, v, sticky, false))
             return err_nomem(err);
-        atomic_fetch_add(&w->workflows->pollers, 1);
-        poller_send(p, &w->workflows->inbox);
-    }
     return 0;
 }
 

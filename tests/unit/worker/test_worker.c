@@ -271,6 +271,53 @@ static void set_worker(struct lab *l, struct worker *w)
     pthread_mutex_unlock(&l->lock);
 }
 
+/* The engine, with the polls for workflow tasks counted that are out. */
+static struct counted {
+    struct engine base;
+    struct engine *inner;
+    atomic_int polls;
+} counted;
+
+struct counted_call {
+    engine_done *done;
+    void *arg;
+};
+
+static void counted_done(void *arg, ProtobufCMessage *resp, const struct err *err)
+{
+    struct counted_call c = *(struct counted_call *)arg;
+    free(arg);
+    counted.polls--;
+    c.done(c.arg, resp, err);
+}
+
+static void counted_call(struct engine *e, enum engine_method m, const ProtobufCMessage *req, int64_t timeout_ms,
+                         engine_done *done, void *arg)
+{
+    (void)e;
+    if (m == ENGINE_POLL_WORKFLOW_TASK) {
+        struct counted_call c = {done, arg};
+        done = counted_done;
+        arg = mem_dup(&c, sizeof c);
+        counted.polls++;
+    }
+    engine_call(counted.inner, m, req, timeout_ms, done, arg);
+}
+
+static void counted_drain(struct engine *e)
+{
+    (void)e;
+    engine_drain(counted.inner);
+}
+
+static struct engine *count_polls(struct engine *e)
+{
+    static const struct engine_ops ops = {.name = "counted", .call = counted_call, .drain = counted_drain};
+    counted.base.ops = &ops;
+    counted.inner = e;
+    return &counted.base;
+}
+
 static void open_engine(struct lab *l)
 {
     struct err err = {0};
@@ -287,7 +334,7 @@ static void start_worker_as(struct lab *l, int64_t heartbeat_ms, bool far)
     char scratch[4096];
     snprintf(scratch, sizeof scratch, "%s/tmp", l->dir);
     check(os_mkdirs(scratch, 0700, &err), &err);
-    struct worker_options o = {.engine = l->engine, .store = l->store, .workspaces = l->workspaces, .spawner = spawner,
+    struct worker_options o = {.engine = count_polls(l->engine), .store = l->store, .workspaces = l->workspaces, .spawner = spawner,
                                .modules = l->registry, .verticals = verticals, .scratch_dir = scratch,
                                .heartbeat_ms = heartbeat_ms, .activity_slots = 3, .on_event = on_event, .find_script = find_script,
                                .activity_extra = far ? 4 : 0, .brief_ms = 3600000,
@@ -804,6 +851,30 @@ static void answer_for(struct lab *l, const char *activity)
 }
 
 /* A script that does not fit the history fails the task, again and again, but not the run; a mended one goes on. */
+/* Runs scripts until so many polls are out. */
+static void until_polls(struct lab *l, const char *script, int least, int most)
+{
+    static int n;
+    char id[32];
+    const Pb__HistoryEvent *e;
+    for (int i = 0; counted.polls < least || counted.polls > most; i++) {
+        assert_true(i < 1000);
+        snprintf(id, sizeof id, "poll-%d", n++);
+        start(l, id, script);
+        engine_free_message(wait_end(l, id, &e));
+    }
+}
+
+static void test_polls_follow_the_load(void **state)
+{
+    struct lab *l = *state;
+    for (int i = 0; i < 6000 && counted.polls < 16; i++) /* eight of the queue, eight of the sticky one */
+        os_sleep_ms(10);
+    assert_int_equal(counted.polls, 16);
+    until_polls(l, "return function() return {} end", 20, 40);
+    until_polls(l, "return function() for i = 1, 5000000 do end return {} end", 15, 16);
+}
+
 static void test_mended_script(void **state)
 {
     struct lab *l = *state;
@@ -974,6 +1045,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_as_many_as_slots, setup, teardown),
         cmocka_unit_test_setup_teardown(test_brief_ones_make_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_polls_follow_the_load, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mended_script, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_refused, setup, teardown),
