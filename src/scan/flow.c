@@ -131,6 +131,41 @@ void exits_note(struct flow *f, const struct node *n)
     ++*count;
 }
 
+void jump_note(struct flow *f, uint32_t label)
+{
+    struct jumps *j = f->jumps;
+    if (!j || j->count >= (int)(sizeof j->v / sizeof *j->v))
+        return;
+    j->v[j->count].label = label;
+    j->v[j->count].state = (saved_vec){0};
+    if (!save_branch(f, j->mark, &j->v[j->count].state))
+        f->nomem = true;
+    j->count++;
+}
+
+void jumps_release(struct jumps *j)
+{
+    for (int i = 0; i < j->count; i++)
+        VEC_RELEASE(&j->v[i].state);
+}
+
+/* A label: reached from before it, and from where something has jumped to it. */
+static void arrive(struct flow *f, uint32_t label)
+{
+    struct jumps *j = f->jumps;
+    for (int i = 0; j && i < j->count; i++) {
+        if (j->v[i].label != label)
+            continue;
+        if (f->terminated) {
+            undo_to(f, j->mark);
+            replay(f, &j->v[i].state);
+        } else {
+            merge_saved(f, j->mark, &j->v[i].state);
+        }
+        f->terminated = false;
+    }
+}
+
 static void run_branch(struct flow *f, const struct node *n, const struct node *cond, bool truth)
 {
     if (cond)
@@ -530,7 +565,10 @@ void exec_list(struct flow *f, const struct node *list)
     for (const struct node *n = list; n; n = n->next) {
         if (f->terminated && n->kind != N_FUNC && n->kind != N_CLASS && n->kind != N_CASE)
             continue; /* not reached; definitions still count */
-        exec(f, n);
+        if (n->kind != N_CASE || !n->sym)
+            exec(f, n);
+        else if (f->func && f->func->b && f->func->b->list == list)
+            arrive(f, n->sym);
     }
 }
 
@@ -689,6 +727,7 @@ int flow_run(struct syntax *sx, enum lang lang, const struct lang_rules *rules, 
     VEC_RELEASE(&f.classes);
     map_release(&f.called);
     map_release(&f.funcs);
+    map_release(&f.aliases);
     map_release(&f.fields);
     map_release(&f.assigned);
     return r;

@@ -30,10 +30,47 @@ static const struct node *nth(const struct node *list, int i)
     return list;
 }
 
-/* In bytes or elements; 0: not known. */
+uint32_t type_size(const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t bytes;
+    } types[] = {{"char", 1}, {"uint8_t", 1}, {"int8_t", 1}, {"bool", 1}, {"short", 2}, {"uint16_t", 2}, {"int16_t", 2},
+                 {"int", 4}, {"unsigned", 4}, {"float", 4}, {"uint32_t", 4}, {"int32_t", 4}, {"wchar_t", 4}, {"long", 8},
+                 {"double", 8}, {"int64_t", 8}, {"uint64_t", 8}, {"size_t", 8}, {"ssize_t", 8}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(name, types[i].name) == 0)
+            return types[i].bytes;
+    return 0;
+}
+
+const struct value *eval_sizeof(struct flow *f, const struct node *n)
+{
+    struct value *v = value_new(f, ORIGIN_CONST);
+    v->flags = VF_SIZED;
+    const struct node *of = n->a && n->a->kind == N_INDEX ? n->a->a : n->a;
+    const struct value *a = of && of->kind == N_NAME ? var_get(f, of->sym) : NULL;
+    uint64_t bytes = 0;
+    if (a && a->flags & VF_ARRAY && of != n->a)
+        bytes = a->elem;
+    else if (a && a->flags & VF_ARRAY)
+        bytes = (uint64_t)a->size * (a->elem ? a->elem : 1);
+    else if (of && of == n->a && of->kind == N_NAME)
+        bytes = type_size(symtab_name(&f->sx->syms, of->sym));
+    if (bytes) {
+        v->flags |= VF_NUM;
+        v->num = (int64_t)bytes;
+    }
+    return v;
+}
+
+/* In bytes; 0: not known. */
 static uint32_t room(const struct value *dst)
 {
-    return dst->flags & (VF_ARRAY | VF_HEAP) ? dst->size : 0;
+    if (dst->flags & VF_HEAP)
+        return dst->size;
+    uint64_t bytes = dst->flags & VF_ARRAY ? (uint64_t)dst->size * (dst->elem ? dst->elem : 1) : 0;
+    return bytes <= UINT32_MAX ? (uint32_t)bytes : 0;
 }
 
 /* malloc(strlen(s)): no place for the end. */
@@ -50,7 +87,8 @@ static void check_copy(struct flow *f, const struct node *n)
         return;
     if (src->origin == ORIGIN_CONST && !(src->flags & VF_BUILT)) {
         bool array = src->flags & VF_ARRAY && !src->text_len; /* not the text that it was made with */
-        if (room(dst) && (src->flags & VF_TEXT ? src->text_len >= room(dst) : array && src->size > room(dst)))
+        bool known = src->flags & VF_TEXT || (src->flags & VF_ARRAY && src->text_len);
+        if (room(dst) && (known ? src->text_len >= room(dst) : array && room(src) > room(dst)))
             flow_check(f, "buffer-copy", n, src);
         return;
     }
@@ -134,6 +172,15 @@ static void check_given_room(struct flow *f, const struct node *n, const char *n
         flow_check(f, "buffer-length", n, len);
 }
 
+static const struct node *product(const struct node *n)
+{
+    while (n && (n->kind == N_CAST || (n->kind == N_SEQ && n->list && !n->list->next)))
+        n = n->kind == N_CAST ? n->a : n->list;
+    if (n && n->kind == N_BINARY && n->op == OP1('+'))
+        return product(n->a) ? product(n->a) : product(n->b);
+    return n && n->kind == N_BINARY && n->op == OP1('*') ? n : NULL;
+}
+
 /* memcpy(dst, src, n), read(fd, dst, n): the length against the room. */
 static void check_length(struct flow *f, const struct node *n, int dst_at, int len_at)
 {
@@ -141,9 +188,16 @@ static void check_length(struct flow *f, const struct node *n, int dst_at, int l
     const struct value *dst = val(dst_node), *len = val(nth(n->list, len_at));
     if (!nth(n->list, len_at))
         return;
-    if (len->flags & VF_NUM && room(dst) && len->num > (int64_t)room(dst)) {
-        flow_check(f, "buffer-length", n, len);
-        return;
+    /* "n * sizeof(type)" and elements of an unknown size cannot be compared */
+    bool plain = !product(nth(n->list, len_at));
+    const struct value *src = len_at == 2 && dst_at == 0 && n->a && symtab_name(&f->sx->syms, n->a->sym)[0] == 'm' &&
+                              symtab_name(&f->sx->syms, n->a->sym)[3] != 's' ? val(nth(n->list, 1)) : NULL;
+    for (int i = 0; i < 2 && len->flags & VF_NUM; i++) {
+        const struct value *v = i ? src : dst;
+        if (v && room(v) && (plain || v->elem || v->flags & VF_HEAP) && len->num > (int64_t)room(v)) {
+            flow_check(f, "buffer-length", n, len);
+            return;
+        }
     }
     if (may_be_negative(f, len) && value_clean(f, len, rules_kind("size"))) {
         flow_check(f, "buffer-length", n, len);
@@ -157,18 +211,13 @@ static void check_length(struct flow *f, const struct node *n, int dst_at, int l
     flow_check(f, "buffer-length", n, len);
 }
 
-static const struct node *product(const struct node *n)
-{
-    while (n && (n->kind == N_CAST || (n->kind == N_SEQ && n->list && !n->list->next)))
-        n = n->kind == N_CAST ? n->a : n->list;
-    if (n && n->kind == N_BINARY && n->op == OP1('+'))
-        return product(n->a) ? product(n->a) : product(n->b);
-    return n && n->kind == N_BINARY && n->op == OP1('*') ? n : NULL;
-}
-
 static void check_alloc(struct flow *f, const struct node *n, int at)
 {
-    const struct node *p = product(nth(n->list, at));
+    const struct node *arg = nth(n->list, at), *p = product(arg), *to = f->target;
+    /* p = malloc(sizeof p) */
+    if (arg && arg->kind == N_UNARY && arg->op == KW_sizeof && arg->a && arg->a->kind == N_NAME && to && to->kind == N_NAME &&
+        to->sym == arg->a->sym)
+        flow_check(f, "sizeof-pointer", n, val(arg));
     if (!p)
         return;
     const struct value *a = val(p->a), *b = val(p->b);
@@ -242,6 +291,8 @@ void check_use(struct flow *f, const struct node *n, const struct value *v)
 {
     if ((f->lang != LANG_C && f->lang != LANG_CPP) || frees(f, f->stmt, n))
         return;
+    if (f->stmt && f->stmt->kind == N_ASSIGN && f->stmt->b == n)
+        return; /* a copy of the pointer uses nothing of what it points at */
     const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : f->stmt && f->stmt->kind == N_RETURN ? f->stmt : n;
     flow_check(f, "use-after-free", at, v);
 }
@@ -287,9 +338,16 @@ void check_index(struct flow *f, const struct node *n)
     if ((f->lang != LANG_C && f->lang != LANG_CPP) || !n->a || !n->b)
         return;
     const struct value *base = val(n->a), *key = val(n->b);
+    const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : n;
+    if (base->flags & VF_HEAP && base->size && base->elem) {
+        uint32_t count = base->size / base->elem;
+        if ((key->flags & VF_NUM && key->num >= (int64_t)count) ||
+            (!(key->flags & (VF_NUM | VF_ARRAY)) && key->origin == ORIGIN_CONST && key->size > count))
+            flow_check(f, "index-bounds", at, key);
+        return;
+    }
     if (!(base->flags & VF_ARRAY))
         return;
-    const struct node *at = f->stmt && f->stmt->kind < N_BLOCK ? f->stmt : n;
     if (base->size && ((key->flags & VF_NUM && (key->num >= (int64_t)base->size || (key->num < 0 && n->b->kind != N_BINARY))) ||
                        (!(key->flags & VF_NUM) && key->size > base->size && !(key->flags & VF_ARRAY)))) {
         flow_check(f, "index-bounds", at, key);

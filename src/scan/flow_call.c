@@ -256,16 +256,18 @@ const struct value *run_function(struct flow *f, const struct node *func, const 
     const struct node *outer = f->func, *stmt = f->stmt, *around = f->around;
     f->around = func->sym ? NULL : f->stmt;
     const struct value *result = f->result, *callback = f->callback;
-    bool terminated = f->terminated, top = f->top;
+    bool terminated = f->terminated, top = f->top, returns = f->returns;
     int loops = f->loops;
     size_t mark = f->log.len, locals = f->locals.len;
     struct exits e, *exits = f->exits;
     bool closure = shares_names(f, func);
+    struct jumps jumps = {.mark = mark}, *outer_jumps = f->jumps;
     f->exits = NULL;
+    f->jumps = &jumps;
     f->func = func;
     f->top = false;
     f->result = NULL;
-    f->terminated = false;
+    f->terminated = f->returns = false;
     f->loops = 0;
     if (closure)
         exits_enter(f, &e, EXITS_FUNCTION);
@@ -281,6 +283,8 @@ const struct value *run_function(struct flow *f, const struct node *func, const 
         exec(f, func->b);
     }
     const struct value *v = f->result ? f->result : &flow_const;
+    f->never = f->terminated && !f->returns;
+    f->returns = returns;
     struct left left[LEFT_MAX];
     int count = inlined ? params_left(f, func, args, left) : 0;
     if (closure) {
@@ -292,6 +296,8 @@ const struct value *run_function(struct flow *f, const struct node *func, const 
         undo_locals(f, mark, false);
     }
     f->exits = exits;
+    f->jumps = outer_jumps;
+    jumps_release(&jumps);
     f->locals.len = locals;
     for (int i = 0; i < count; i++)
         leave_to(f, &left[i]);
@@ -553,7 +559,7 @@ static struct value *of_mixture(struct flow *f, const struct node *n, const stru
 static void of_heap(struct flow *f, const struct node *n, const char *name, struct value *v, const char **path)
 {
     static const char *const heap[] = {"malloc", "calloc", "realloc", "strdup", "strndup", "xmalloc", "xcalloc", "g_malloc",
-                                       "kmalloc", "alloca", NULL};
+                                       "kmalloc", "alloca", "ALLOCA", "_alloca", NULL};
     if ((f->lang != LANG_C && f->lang != LANG_CPP) || !one_of(name, heap))
         return;
     v->flags |= VF_HEAP;
@@ -563,8 +569,13 @@ static void of_heap(struct flow *f, const struct node *n, const char *name, stru
         v->labels = 0;
     }
     const struct value *size = val(n->list);
-    if (size->flags & VF_NUM && size->num > 0 && size->num < INT32_MAX && strstr(name, "malloc"))
+    bool room = strstr(name, "malloc") || strcasestr(name, "alloca");
+    if (size->flags & VF_NUM && size->num > 0 && size->num < INT32_MAX && room) {
+        const struct node *arg = n->list, *side = arg->kind == N_BINARY && arg->op == OP1('*') ? arg->b : arg;
         v->size = (uint32_t)size->num;
+        if (side && side->kind == N_UNARY && side->op == KW_sizeof && val(side)->flags & VF_NUM)
+            v->elem = (uint32_t)val(side)->num;
+    }
     if (size->path && strcmp(size->path, "strlen()") == 0 && strstr(name, "malloc"))
         *path = "malloc(strlen)";
 }
@@ -671,13 +682,15 @@ static const struct value *from_facts(struct flow *f, const struct node *n, cons
     return NULL;
 }
 
-static const struct value *inline_call(struct flow *f, const struct node *n, const struct node *func, const char *name)
+static const struct value *inline_call(struct flow *f, const struct node *n, const struct node *func, const char *name,
+                                       bool *ret_never)
 {
     if (on_stack(f, func) || f->inlined >= FLOW_INLINE_MAX || f->steps > f->steps_max - f->steps_max / 4)
         return NULL;
     f->inlined++;
     const struct value *v = run_function(f, func, n->list, true);
     f->inlined--;
+    *ret_never = f->never;
     if (name_sanitizes(name) && v->origin != ORIGIN_CONST) {
         bool same = false; /* a "sanitizer" that gives back what it got is none */
         for (const struct node *a = n->list; a; a = a->next)
@@ -710,6 +723,33 @@ static const struct value *ruby_result(struct flow *f, const struct node *n, con
         v->clean = 0;
     }
     return v;
+}
+
+/* C: read and its like tell how much of the room that they were given they have filled. */
+static const struct value *counted(struct flow *f, const char *name, const struct value *r)
+{
+    static const char *const names[] = {"read", "recv", "recvfrom", "pread", "fread", "readlink", "readlinkat", "write", "send",
+                                        "fwrite", "pwrite", "sendto", "SSL_read", "recvmsg", "gethostname", "getline", NULL};
+    if (!one_of(name, names) || r->origin == ORIGIN_CONST)
+        return r;
+    struct value *v = value_copy(f, r);
+    v->clean |= rules_kind("size") | rules_kind("index");
+    return v;
+}
+
+/* The result as what is known of functions of that name says. */
+static const struct value *by_name(struct flow *f, const struct node *n, const char *name, const char *path,
+                                   const struct value *args, const struct value *r, bool ours)
+{
+    const struct value *known = from_facts(f, n, name, path, args, r);
+    if (known) {
+        r = known;
+    } else if (!ours && r->origin != ORIGIN_CONST && (gives_number(name) || name_sanitizes(name)) && f->lang != LANG_C) {
+        struct value *v = value_copy(f, r);
+        v->clean = CLEAN_ALL;
+        r = v;
+    }
+    return f->lang == LANG_C || f->lang == LANG_CPP ? counted(f, name, r) : r;
 }
 
 const struct value *eval_call(struct flow *f, const struct node *n)
@@ -758,10 +798,11 @@ const struct value *eval_call(struct flow *f, const struct node *n)
     match_call(f, n);
     if (f->lang == LANG_C || f->lang == LANG_CPP)
         check_c(f, n, name);
+    bool never = false;
     const struct value *r = renamed(f, n, name);
     const struct node *func = r ? NULL : resolve(f, n, callee);
     if (func && !(n->flags & NF_NEW))
-        r = inline_call(f, n, func, name);
+        r = inline_call(f, n, func, name, &never);
     if (!r && !func)
         r = mapped(f, n, name, receiver);
     f->lambda = lambda;
@@ -771,17 +812,10 @@ const struct value *eval_call(struct flow *f, const struct node *n)
         r = other_result(f, n, name, callee, receiver, args);
     if (f->lang == LANG_RUBY && r->origin != ORIGIN_CONST)
         r = ruby_result(f, n, name, r);
-    const struct value *known = from_facts(f, n, name, callee->path, args, r);
-    if (known)
-        r = known;
-    else if (!func && r->origin != ORIGIN_CONST && (gives_number(name) || name_sanitizes(name)) && f->lang != LANG_C) {
-        struct value *v = value_copy(f, r);
-        v->clean = CLEAN_ALL;
-        r = v;
-    }
+    r = by_name(f, n, name, callee->path, args, r, func != NULL);
     r = call_guard(f, n, name, r);
     call_effects(f, n, name, callee->path);
-    if (call_terminates(f, n, name, callee->path))
+    if (never || call_terminates(f, n, name, callee->path))
         f->terminated = true;
     return r;
 }

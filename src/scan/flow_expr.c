@@ -125,6 +125,9 @@ static const struct value *eval_name(struct flow *f, const struct node *n)
 {
     const char *name = symtab_name(&f->sx->syms, n->sym);
     const struct value *v = var_get(f, n->sym);
+    const struct node *alias = v && f->aliases.len && f->stack.len ? map_get(&f->aliases, name) : NULL;
+    if (alias)
+        return eval(f, alias);
     if (v) {
         if (v->flags & VF_FREED && f->target != n)
             check_use(f, n, v);
@@ -400,6 +403,11 @@ static const struct value *eval_logic(struct flow *f, const struct node *n)
     v->guard = and ? a->guard | b->guard : a->guard & b->guard;
     v->guard_kinds = a->guard_kinds | b->guard_kinds;
     v->flags &= ~(uint32_t)VF_NUM;
+    bool decided = a->flags & VF_NUM && a->flags & VF_BOOL && !a->num == and;
+    if (decided || (a->flags & b->flags & VF_NUM && a->flags & b->flags & VF_BOOL)) {
+        v->num = decided ? a->num != 0 : b->num != 0;
+        v->flags |= VF_NUM | VF_BOOL;
+    }
     return v;
 }
 
@@ -500,20 +508,8 @@ static const struct value *eval_binary(struct flow *f, const struct node *n)
 
 static const struct value *eval_unary(struct flow *f, const struct node *n)
 {
-    if (n->op == KW_sizeof) {
-        struct value *v = value_new(f, ORIGIN_CONST);
-        v->flags = VF_SIZED;
-        const struct value *a = n->a && n->a->kind == N_NAME ? var_get(f, n->a->sym) : NULL;
-        const char *type = n->a && n->a->kind == N_NAME ? symtab_name(&f->sx->syms, n->a->sym) : "";
-        if (a && a->flags & VF_ARRAY && a->size) {
-            v->flags |= VF_NUM;
-            v->num = a->size;
-        } else if (!a && (strcmp(type, "char") == 0 || strcmp(type, "uint8_t") == 0)) {
-            v->flags |= VF_NUM;
-            v->num = 1;
-        }
-        return v;
-    }
+    if (n->op == KW_sizeof)
+        return eval_sizeof(f, n);
     const struct value *a = n->a ? eval(f, n->a) : &flow_const;
     switch (n->op) {
     case OP1('-'):
@@ -731,6 +727,7 @@ static const struct value *declared(struct flow *f, const struct node *n, const 
             d->size = (uint32_t)size->num;
         else if (!size && v && v->text)
             d->size = v->text_len + 1;
+        d->elem = n->flags & NF_POINTER ? 8 : n->c && n->c->kind == N_NAME ? type_size(symtab_name(&f->sx->syms, n->c->sym)) : 0;
     }
     if (!n->c)
         return d ? d : v;
@@ -754,6 +751,15 @@ static const struct value *declared(struct flow *f, const struct node *n, const 
         f->lang == LANG_JAVA || f->lang == LANG_CSHARP)
         d->path = type->path;
     return d;
+}
+
+/* #define ARGUMENT data */
+static void note_alias(struct flow *f, const struct node *n)
+{
+    bool c = f->lang == LANG_C || f->lang == LANG_CPP;
+    if (c && n->a->kind == N_NAME && n->b->kind == N_NAME && n->b->sym != n->a->sym && n->b->val &&
+        n->b->val->origin == ORIGIN_UNKNOWN && !map_set(&f->aliases, symtab_name(&f->sx->syms, n->a->sym), n->b))
+        f->nomem = true;
 }
 
 void note_locals(struct flow *f, const struct node *target)
@@ -807,6 +813,8 @@ static const struct value *eval_assign(struct flow *f, const struct node *n)
         }
     }
     ((struct node *)(uintptr_t)n)->val = (struct value *)(uintptr_t)v;
+    if (n->flags & NF_STATIC && f->stack.len == 0 && n->a && n->b)
+        note_alias(f, n);
     if (n->flags & NF_DECL && f->stack.len)
         note_locals(f, n->a);
     if (n->a)
@@ -840,6 +848,11 @@ static const struct value *eval_comp(struct flow *f, const struct node *n)
 
 static const struct value *eval_return(struct flow *f, const struct node *n)
 {
+    if (n->kind == N_RETURN && n->flags & NF_JUMP) {
+        jump_note(f, n->sym);
+        f->terminated = true;
+        return &flow_const;
+    }
     const struct value *v = n->a ? eval(f, n->a) : &flow_const;
     if (n->kind == N_RETURN && n->a)
         match_return(f, n);
@@ -847,6 +860,7 @@ static const struct value *eval_return(struct flow *f, const struct node *n)
         v = value_settled(f, v, f->cleaned);
         f->result = f->result ? value_join(f, f->result, v) : v;
     }
+    f->returns |= n->kind == N_RETURN;
     exits_note(f, n);
     f->terminated = true;
     return &flow_const;

@@ -244,9 +244,12 @@ static void refine_compare(struct flow *f, const struct node *c, bool truth)
         uint64_t kinds = rules_kind("size") | rules_kind("index");
         /* a > b, where that holds: a is no less than something */
         bool greater = (c->op == OP1('>') || c->op == OP2('>', '=')) == truth;
+        bool bounds = f->lang == LANG_C || f->lang == LANG_CPP; /* there only the smaller one is bounded by that */
         mark_clean(f, greater ? a->labels : b->labels, rules_kind("negative"));
-        mark_clean(f, a->labels | b->labels, kinds);
+        mark_clean(f, !bounds ? a->labels | b->labels : greater ? b->labels : a->labels, kinds);
         for (int i = 0; i < 2; i++) {
+            if (bounds && i == !greater)
+                continue;
             const struct node *side = i ? c->b : c->a;
             uint32_t key = var_key(f, side);
             const struct value *v = key ? var_get(f, key) : NULL;
@@ -330,7 +333,8 @@ void refine(struct flow *f, const struct node *c, bool truth)
             bool member = (c->op == KW_in) == truth;
             if (b->origin >= ORIGIN_PARAM && a->origin == ORIGIN_CONST && !member && (text_has(a, "..") || text_has(a, "/")))
                 mark_clean(f, b->labels, rules_kind("path"));
-            else if (b->origin >= ORIGIN_PARAM && a->origin == ORIGIN_CONST && !member && (text_has(a, "'") || text_has(a, "\"")))
+            else if (b->origin >= ORIGIN_PARAM && a->origin == ORIGIN_CONST && !member &&
+                     (text_has(a, "'") || text_has(a, "\"")))
                 mark_clean(f, b->labels, rules_kind("xpath")); /* it cannot end the string it stands in */
             else if (member && b->origin < ORIGIN_PARAM)
                 clean_node(f, c->a, CLEAN_ALL);
@@ -416,7 +420,8 @@ static void c_effects(struct flow *f, const struct node *n, const char *name)
     static const char *const copies[] = {"strcpy", "strncpy", "memcpy", "memmove", "strlcpy", "wcscpy", "stpcpy",
             "bcopy", NULL};
     static const char *const appends[] = {"strcat", "strncat", "strlcat", NULL};
-    static const char *const prints[] = {"sprintf", "snprintf", "vsprintf", "vsnprintf", "asprintf", NULL};
+    static const char *const prints[] = {"sprintf", "snprintf", "vsprintf", "vsnprintf", "asprintf", "_snprintf",
+                                         "_vsnprintf", NULL};
     const struct node *dst = n->list;
     if (!dst)
         return;
@@ -426,7 +431,7 @@ static void c_effects(struct flow *f, const struct node *n, const char *name)
         write_arg(f, dst, value_concat(f, val(dst), val(nth(dst, 1))));
     } else if (one_of(name, prints)) {
         const struct value *v = NULL;
-        bool bounded = name[1] == 'n' || strcmp(name, "vsnprintf") == 0;
+        bool bounded = strstr(name, "snprintf") != NULL;
         for (const struct node *a = nth(dst, bounded ? 2 : 1); a; a = a->next)
             v = v ? value_concat(f, v, val(a)) : val(a);
         if (v)

@@ -43,7 +43,8 @@ struct value {
     uint64_t guard_kinds;
     const char *text;   /* known text, or its beginning */
     uint32_t text_len;
-    uint32_t size;
+    uint32_t size;      /* of an array in elements, of memory from the heap in bytes; 0: not known */
+    uint32_t elem;      /* bytes of an element; 0: not known */
     int64_t num;
     const char *path;   /* what it is: "os.path", "sqlite3.connect()" */
     const struct node *func;
@@ -83,6 +84,16 @@ struct saved { /* what has changed since a mark of the log */
 };
 typedef VEC(struct saved) saved_vec;
 
+/* C: the states in which a function jumps to its labels. */
+struct jumps {
+    size_t mark;
+    int count;
+    struct {
+        uint32_t label;
+        saved_vec state;
+    } v[8];
+};
+
 /* A loop, a switch or a function without a name: the states in which it is left or begins anew. */
 #define FLOW_EXITS 8
 struct exits {
@@ -120,14 +131,18 @@ struct flow {
     uint64_t steps, steps_max;
     int depth, loops, inlined;
     bool terminated; /* nothing after this point is reached */
+    bool returns;    /* the function being run comes back somewhere */
+    bool never;      /* the last one that was run does not */
     bool top;        /* module level */
     bool nomem, cut;
     uint32_t freed[FLOW_FREED]; /* keys of fields that were freed, the last ones */
     int freed_count;
     struct exits *exits; /* the innermost, or NULL */
+    struct jumps *jumps; /* of the innermost function, or NULL */
     VEC(uint32_t) locals; /* names that the functions being run have declared */
     struct map called; /* functions of the file that are called inside functions */
     struct map funcs;  /* by name */
+    struct map aliases;  /* C: macros that stand for a variable, its node by their name */
     struct map fields;   /* "Class.name": what a class's own field is set to where it is declared, if that is constant */
     struct map assigned; /* "Class.name" of own fields, "name" of others' members, that something is put into by the code */
 };
@@ -184,6 +199,8 @@ void replay(struct flow *f, const saved_vec *s);
 void merge_saved(struct flow *f, size_t mark, const saved_vec *s);
 void exits_enter(struct flow *f, struct exits *e, int kind);
 void exits_leave(struct flow *f, struct exits *e);
+void jump_note(struct flow *f, uint32_t label);
+void jumps_release(struct jumps *j);
 /* A break, a continue or a return: what is left keeps this state. */
 void exits_note(struct flow *f, const struct node *n);
 /* The same, but fields of objects (a.b) stay as they are; after a function without a name what it gave to names of the
@@ -236,6 +253,9 @@ void match_binary(struct flow *f, const struct node *n);
 /* A finding of the rule with this "check", if there is one that allows it. */
 void flow_check(struct flow *f, const char *check, const struct node *n, const struct value *v);
 void check_c(struct flow *f, const struct node *n, const char *name);
+/* C: the bytes of a type known by one name; 0: who knows. */
+uint32_t type_size(const char *name);
+const struct value *eval_sizeof(struct flow *f, const struct node *n);
 void check_use(struct flow *f, const struct node *n, const struct value *v);
 void check_index(struct flow *f, const struct node *n);
 void check_arithmetic(struct flow *f, const struct node *n, const struct value *a, const struct value *b);

@@ -426,6 +426,10 @@ static struct node *jump_stmt(struct parser *p)
 {
     struct node *n = node_new(p, at_kw(p, KW_continue) ? N_CONTINUE : at_kw(p, KW_goto) ? N_RETURN : N_BREAK);
     advance(p);
+    if (n->kind == N_RETURN) {
+        n->flags = NF_JUMP;
+        n->sym = cur(p)->sym;
+    }
     if (cur(p)->kind == TOK_NAME && !(cur(p)->flags & TOKF_NEWLINE))
         advance(p);
     else if (cur(p)->kind == TOK_NUMBER)
@@ -806,9 +810,12 @@ static struct node *name_stmt(struct parser *p)
         }
     }
     if (is_op(ahead(p, 1), OP1(':')) && !p->pattern && p->lang != LANG_RUBY && !is_op(ahead(p, 1), OP2(':', ':'))) {
-        advance(p); /* a label */
+        struct node *label = is_c(p) ? node_new(p, N_CASE) : NULL;
+        if (label)
+            label->sym = cur(p)->sym;
         advance(p);
-        return NULL;
+        advance(p);
+        return label ? node_end(p, label) : NULL;
     }
     return NULL;
 }

@@ -66,6 +66,7 @@ enum node_flags {
     NF_FALLTHROUGH = 1024,
     NF_TUPLE = 2048,
     NF_WORDS = 4096,
+    NF_JUMP = 8192,    /* N_RETURN: to the label sym */
 };
 
 struct value;

@@ -123,6 +123,7 @@ const struct value *value_join(struct flow *f, const struct value *a, const stru
     else if (b->entries && extends(a->entries, b->entries))
         v->entries = a->entries;
     v->size = a->size > b->size ? a->size : b->size;
+    v->elem = !a->elem || a->elem == b->elem ? b->elem : !b->elem ? a->elem : 0;
     v->path = a->path && b->path && strcmp(a->path, b->path) == 0 ? a->path : a->flags & VF_NULL ? b->path
               : b->flags & VF_NULL || !b->path ? a->path : a->path ? a->path : b->path;
     v->func = a->func ? a->func : b->func;

@@ -128,6 +128,18 @@ static void left_early(void **state)
     assert_int_equal(run_text(LANG_PYTHON, text).count, 0);
     text = "import os\ndef f(b):\n    a = input()\n    if a == 'ls' or b == 'id':\n        os.system(a)\n";
     assert_int_equal(run_text(LANG_PYTHON, text).line, 5);
+    text = "#include <stdlib.h>\nint f(int n) {\n  char *p = malloc(n);\n  if (n == 3) {\n    free(p);\n    goto out;\n  }\n"
+           "  return 0;\nout:\n  free(p);\n  return 1;\n}\n";
+    assert_int_equal(run_text(LANG_C, text).line, 10);
+    text = "#include <stdlib.h>\nint f(int n) {\n  char *p = malloc(n);\n  if (n == 3)\n    goto out;\n  free(p);\n"
+           "  return 0;\nout:\n  free(p);\n  return 1;\n}\n";
+    assert_int_equal(run_text(LANG_C, text).count, 0);
+    text = "import os, sys\ndef stop():\n    sys.exit(1)\ndef f():\n    a = input()\n    if a != 'ls':\n        stop()\n"
+           "    os.system(a)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).count, 0);
+    text = "import os, sys\ndef stop(n):\n    if n:\n        return\n    sys.exit(1)\ndef f():\n    a = input()\n"
+           "    if a != 'ls':\n        stop(1)\n    os.system(a)\n";
+    assert_int_equal(run_text(LANG_PYTHON, text).line, 10);
     text = "def f\n  s = 'ls'\n  params[:n].each do |x|\n    s = x\n  end\n  system(s)\nend\n";
     assert_int_equal(run_text(LANG_RUBY, text).line, 6);
 }
