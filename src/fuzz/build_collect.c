@@ -103,7 +103,8 @@ static bool beside(struct fuzz_build *b, json_t *t, const char *key, const char 
     return path && (!os_exists(path) || json_object_set_new(t, key, json_string(rel)) == 0);
 }
 
-/* Nobody has said what belongs to the harness: what lies beside it. An OSS-Fuzz project, fuzz.yaml and a language's own script say it. */
+/* Nobody has said what belongs to the harness: what lies beside it. An OSS-Fuzz project, fuzz.yaml and a language's own
+ * script say it. */
 static int take_beside(struct fuzz_build *b, const char *name, const char *source, struct err *err)
 {
     if (!source || b->driver->build_script || strcmp(b->system, "ossfuzz") == 0 || strcmp(b->system, FUZZ_BUILD_FILE) == 0)
