@@ -305,6 +305,12 @@ def errors(s):
         st, h, b = s.ask("POST", W, body, headers)
         if st != want or b["detail"]["error"].get("field") != field: fail(f"{str(body)[:40]}: {st} {b}")
     if s.ask("POST", "/workflows/none/submit", {"target_path": "/x"})[0] != 404: fail("submit of no workflow")
+    s.post("/runs/none/signal/x", b'{"\\u0000": 1}', 404, headers={"Content-Type": "application/json"})
+    # The longest value of a query fits into a body, however it is written; one character more is the value's fault, not the body's.
+    longest = s.get("/openapi.json")["components"]["schemas"]["QueryValue"]["properties"]["value"]["maxLength"]
+    for n, want in ((longest, 404), (longest + 1, 422)):
+        e = s.post("/runs/none/query/x", json.dumps({"value": "\U0001f600" * n}).encode(), want, headers={"Content-Type": "application/json"})
+        if want == 422 and e["detail"]["error"]["field"] != "value": fail(f"a value of {n} characters: {e}")
     for fields, field in [({"timeout": "0"}, "timeout"), ({"timeout": "x"}, "timeout"), ({"parameters": "["}, "parameters"),
                           ({"parameters": '{"m": 1}'}, "parameters"), ({"name": "a/b"}, "name"), ({"other": "1"}, "other")]:
         b = s.upload("talk", b"x", fields, want=422)

@@ -345,7 +345,12 @@ int do_retry_run(struct exchange *x, struct err *err)
 int do_signal_run(struct exchange *x, struct err *err)
 {
     char request_id[37];
-    int r = body_json(x, err);
+    struct run_info run;
+    int r = exchange_run(x, &run, err); /* what is wrong with a value matters less than that nobody is there */
+    if (r < 0)
+        return r;
+    run_info_release(&run);
+    r = body_json(x, err);
     if (r == 0)
         r = key_request_id(x, arg_text(x, "name"), request_id, err);
     if (r == 0)
