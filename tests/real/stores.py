@@ -273,6 +273,71 @@ def privacy(server, folder):
     print(f"ok {server.kind}: nothing is public, and no store of a bucket reads another")
 
 
+LEAVE = '''
+import os, json, sys
+sys.stdin.readline()
+open("/scratch/big.bin", "wb").write(os.urandom(30000))
+print(json.dumps({"type": "artifact", "path": "/scratch/big.bin", "name": "big.bin"}))
+print(json.dumps({"type": "result", "status": "success"}))
+'''
+
+
+class Serving(peers.Stopped):
+    """`ff serve` with a store in a bucket, for a namespace that may store 20 KB."""
+
+    def __init__(self, state, toolbox, env):
+        super().__init__()
+        (state / "server.json").unlink(missing_ok=True)
+        self.start([FF, "--state", state, "--toolbox", toolbox, "serve", "--listen", "127.0.0.1:0"],
+                   env=env | {"FF_QUOTA_NAMESPACES": "small storage=20K"})
+        end = time.monotonic() + 60
+        while not (state / "server.json").exists() or '"rest"' not in (state / "server.json").read_text():
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise SystemExit("ff serve did not start: " + self.log.read_text(errors="replace"))
+            time.sleep(0.05)
+        self.url = json.loads((state / "server.json").read_text())["rest"]
+
+    def ask(self, token, method, path, body=None):
+        q = urllib.request.Request(self.url + path, body, {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}, method=method)
+        try:
+            with urllib.request.urlopen(q, timeout=60) as r:
+                return r.status, json.load(r)
+        except urllib.error.HTTPError as e:
+            return e.code, json.load(e)
+
+    def upload(self, token, name):
+        status, r = self.ask(token, "POST", f"/workflows/leaver/upload-and-submit?filename=a.txt&name={name}", b"a target\n")
+        end = time.monotonic() + 60
+        while status == 200 and self.ask(token, "GET", f"/runs/{name}/status")[1]["is_running"] and time.monotonic() < end:
+            time.sleep(0.1)
+        return status, r
+
+
+def quota(server, folder):
+    """What a run has left in the bucket counts, also after a restart, until the run is taken away."""
+    box, state, env = folder / "box", folder / "quota", server.settings("quota")
+    (box / "modules/leave").mkdir(parents=True)
+    (box / "workflows/leaver").mkdir(parents=True)
+    (box / "modules/leave/module.yaml").write_text('name: leave\nversion: "1"\ncategory: tool\ndescription: d\nexec: ["/usr/bin/python3", "/module/m.py"]\n')
+    (box / "modules/leave/m.py").write_text(LEAVE)
+    (box / "workflows/leaver/metadata.yaml").write_text('name: leaver\nversion: "1"\nvertical: python\n')
+    (box / "workflows/leaver/workflow.lua").write_text(
+        'return function() ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}}) return {summary = {}} end\n')
+    ff("store", "init", env=env, state=state)
+    token = ff("token", "create", "--role", "operator", "--namespace", "small", env=env, state=state)["token"]
+    with Serving(state, box, env) as s:
+        assert s.upload(token, "first")[0] == 200 and s.ask(token, "GET", "/runs/first/status")[1]["is_completed"]
+        time.sleep(2.1)
+        status, r = s.upload(token, "second")
+        assert status == 429 and "stores 29" in str(r), (status, r)
+    with Serving(state, box, env) as s:
+        status, r = s.upload(token, "third")
+        assert status == 429 and "stores 29" in str(r), (status, r)
+        assert s.ask(token, "DELETE", "/runs/first")[0] == 200
+        assert s.upload(token, "fourth")[0] == 200
+    print(f"ok {server.kind}: a quota of what may be stored")
+
+
 def main():
     peers.need("minio", "versitygw", "boto3")
     with tempfile.TemporaryDirectory() as d:
@@ -290,6 +355,7 @@ def main():
             retention(s, folder)
             shared_bytes(s, folder)
             privacy(s, folder)
+            quota(s, folder)
         with peers.S3Server("minio-tls") as s:
             suites(s, "virtual")
             bad = s.settings("suite")

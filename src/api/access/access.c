@@ -20,7 +20,7 @@
 
 #define BEARER "Bearer "
 #define APPLICATION_ID 0x46464143 /* "FFAC" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define BUSY_MS 20000
 #define FORGET_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define USED_EVERY_MS 60000
@@ -28,6 +28,7 @@
 static const char *const role_names[] = {[ACCESS_VIEWER] = "viewer", [ACCESS_OPERATOR] = "operator", [ACCESS_ADMIN] = "admin"};
 
 enum stmt { FIND, USED, INSERT, TAKEN, COUNT, FORGET, PICK, REVOKE, LIST, OWNER, USAGE_ADD, USAGE_GET,
+            RESULT_ADD, RESULT_EACH, RESULT_FORGET,
             SESSION_FORGET, SESSION_CROWD, SESSION_OPEN, SESSION_FIND, SESSION_CLOSE, SESSION_REVOKE, STMT_COUNT };
 #define COLUMNS "id, name, namespace, role, created, expires, used, revoked"
 static const char *const sql[STMT_COUNT] = {
@@ -53,6 +54,9 @@ static const char *const sql[STMT_COUNT] = {
                      " JOIN token ON id = token AND token.prefix = session.prefix WHERE session.hash = ?1",
     [SESSION_CLOSE] = "DELETE FROM session WHERE hash = ?1",
     [SESSION_REVOKE] = "DELETE FROM session WHERE token = ?1",
+    [RESULT_ADD] = "INSERT OR IGNORE INTO result VALUES(?1, ?2, ?3, ?4, ?5)",
+    [RESULT_EACH] = "SELECT run, ref, bytes FROM result WHERE namespace = ?1",
+    [RESULT_FORGET] = "DELETE FROM result WHERE namespace = ?1 AND run = ?2 AND at < ?3",
     [USAGE_GET] = "SELECT coalesce(sum(cpu_ms), 0) FROM usage WHERE namespace = ?1 AND day = ?2",
 };
 
@@ -131,7 +135,7 @@ static int make_schema(struct access *a, struct err *err)
         return r;
     if (v > SCHEMA_VERSION)
         return err_set(err, ERR_STATE, "the tokens were made by a newer version (%d, this one knows %d)", v, SCHEMA_VERSION);
-    char text[1536];
+    char text[2048];
     snprintf(text, sizeof text,
              "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE;"
              "CREATE TABLE IF NOT EXISTS token(id TEXT PRIMARY KEY, name TEXT NOT NULL, namespace TEXT NOT NULL,"
@@ -142,6 +146,8 @@ static int make_schema(struct access *a, struct err *err)
              "CREATE INDEX IF NOT EXISTS token_prefix ON token(prefix);"
              "CREATE TABLE IF NOT EXISTS usage(namespace TEXT NOT NULL, day INTEGER NOT NULL, cpu_ms INTEGER NOT NULL,"
              " PRIMARY KEY(namespace, day)) WITHOUT ROWID;"
+             "CREATE TABLE IF NOT EXISTS result(namespace TEXT NOT NULL, run TEXT NOT NULL, ref TEXT NOT NULL,"
+             " bytes INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(namespace, run, ref)) WITHOUT ROWID;"
              "CREATE TABLE IF NOT EXISTS session(hash BLOB PRIMARY KEY, token TEXT NOT NULL, prefix INTEGER NOT NULL,"
              " expires INTEGER NOT NULL) WITHOUT ROWID;"
              "CREATE INDEX IF NOT EXISTS session_token ON session(token);"
@@ -712,6 +718,62 @@ int access_usage(struct access *a, const char *name_space, int64_t day, int64_t 
     if (r == 0)
         *ret_cpu_ms = sqlite3_column_int64(s, 0);
     sqlite3_reset(s);
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+static int add_result(struct access *a, const char *name_space, const char *run_id, const struct access_result *x,
+                      struct err *err)
+{
+    sqlite3_stmt *s = a->st[RESULT_ADD];
+    bind_text(s, 1, name_space);
+    bind_text(s, 2, run_id);
+    bind_text(s, 3, x->ref);
+    sqlite3_bind_int64(s, 4, (int64_t)x->bytes);
+    sqlite3_bind_int64(s, 5, now_ms());
+    return run(a, RESULT_ADD, err);
+}
+
+int access_results_add(struct access *a, const char *name_space, const char *run_id, const struct access_result *list, size_t n,
+                       struct err *err)
+{
+    pthread_mutex_lock(&a->lock);
+    int r = exec(a, "BEGIN IMMEDIATE", err);
+    bool begun = r == 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add_result(a, name_space, run_id, &list[i], err);
+    if (begun && (r < 0 || (r = exec(a, "COMMIT", err)) < 0))
+        exec(a, "ROLLBACK", NULL);
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+int access_results_each(struct access *a, const char *name_space,
+                        int (*each)(void *arg, const char *run_id, const struct access_result *x), void *arg, struct err *err)
+{
+    pthread_mutex_lock(&a->lock);
+    sqlite3_stmt *s = a->st[RESULT_EACH];
+    bind_text(s, 1, name_space);
+    int rc, r = 0;
+    while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *id = (const char *)sqlite3_column_text(s, 0), *ref = (const char *)sqlite3_column_text(s, 1);
+        r = id && ref ? each(arg, id, &(struct access_result){ref, (uint64_t)sqlite3_column_int64(s, 2)}) : err_nomem(err);
+    }
+    if (r == 0 && rc != SQLITE_DONE)
+        r = failed(a, rc, err);
+    sqlite3_reset(s);
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+int access_results_forget(struct access *a, const char *name_space, const char *run_id, int64_t before_ms, struct err *err)
+{
+    pthread_mutex_lock(&a->lock);
+    sqlite3_stmt *s = a->st[RESULT_FORGET];
+    bind_text(s, 1, name_space);
+    bind_text(s, 2, run_id);
+    sqlite3_bind_int64(s, 3, before_ms);
+    int r = run(a, RESULT_FORGET, err);
     pthread_mutex_unlock(&a->lock);
     return r;
 }

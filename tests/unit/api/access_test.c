@@ -9,6 +9,7 @@
 #include "api/access/audit.h"
 #include "api/access/quota.h"
 #include "base/cleanup.h"
+#include "base/strbuf.h"
 #include "base/mem.h"
 #include "codec/json.h"
 #include "os/clock.h"
@@ -448,6 +449,51 @@ static void use_is_counted(void **state)
     assert_int_equal(cpu, 0);
 }
 
+static int add_text(void *arg, const char *run_id, const struct access_result *x)
+{
+    strbuf_printf(arg, "%s/%s=%d ", run_id, x->ref, (int)x->bytes);
+    return 0;
+}
+
+static int refuse(void *arg, const char *run_id, const struct access_result *x)
+{
+    (void)run_id;
+    (void)x;
+    ++*(int *)arg;
+    return -ERR_NO_MEMORY;
+}
+
+static void results_are(const char *name_space, const char *want)
+{
+    struct strbuf text = STRBUF_INIT_MAX(1000);
+    struct err err = {0};
+    strbuf_puts(&text, "");
+    assert_int_equal(access_results_each(f.a, name_space, add_text, &text, &err), 0);
+    assert_string_equal(strbuf_str(&text), want);
+    strbuf_release(&text);
+}
+
+static void results_are_noted(void **state)
+{
+    static const struct access_result list[] = {{"x", 10}, {"y", 20}, {"x", 10}};
+    (void)state;
+    struct err err = {0};
+    int calls = 0;
+    assert_int_equal(access_results_add(f.a, "a", "one", list, 3, &err), 0);
+    assert_int_equal(access_results_add(f.a, "a", "one", list, 1, &err), 0); /* an activity that was run again */
+    assert_int_equal(access_results_add(f.a, "a", "two", list, 1, &err), 0);
+    assert_int_equal(access_results_add(f.a, "b", "one", list, 2, &err), 0);
+    results_are("a", "one/x=10 one/y=20 two/x=10 ");
+    assert_int_equal(access_results_each(f.a, "a", refuse, &calls, &err), -ERR_NO_MEMORY);
+    assert_int_equal(calls, 1);
+    assert_int_equal(access_results_forget(f.a, "a", "one", 1, &err), 0); /* they are younger */
+    results_are("a", "one/x=10 one/y=20 two/x=10 ");
+    assert_int_equal(access_results_forget(f.a, "a", "one", INT64_MAX, &err), 0);
+    results_are("a", "two/x=10 ");
+    results_are("b", "one/x=10 one/y=20 ");
+    results_are("c", "");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2)
@@ -458,7 +504,7 @@ int main(int argc, char **argv)
         TEST(a_process_that_ends_leaves_the_rest), TEST(a_token_expires),
         TEST(what_is_no_name_is_refused), TEST(the_text_is_kept_nowhere), TEST(the_last_use_is_noted),
         TEST(the_file_is_a_token_too), TEST(roles_and_namespaces), TEST(threads_share_it), TEST(changes_are_written_down),
-        TEST(what_cannot_be_written_down_is_refused), TEST(the_log_is_bounded), TEST(quotas), TEST(use_is_counted),
+        TEST(what_cannot_be_written_down_is_refused), TEST(the_log_is_bounded), TEST(quotas), TEST(use_is_counted), TEST(results_are_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
