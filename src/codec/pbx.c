@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define FIELDS_MAX 4000000
+#define BLOCK_ALIGN 16
 #define FAILURE_TEXT_MAX ((size_t)4096)
 #define FAILURE_TEXT_DEPTH 24
 
@@ -43,7 +44,8 @@ static int malformed(struct err *err, const char *why)
     return err_set(err, ERR_INVALID, "malformed protobuf message: %s", why);
 }
 
-int pbx_scan(const ProtobufCMessageDescriptor *d, const void *data, size_t len, struct err *err)
+/* *ret_size: about what it takes decoded. */
+static int scan(const ProtobufCMessageDescriptor *d, const void *data, size_t len, uint64_t *ret_size, struct err *err)
 {
     struct frame stack[PBX_DEPTH_MAX];
     int depth = 0;
@@ -54,6 +56,7 @@ int pbx_scan(const ProtobufCMessageDescriptor *d, const void *data, size_t len, 
     for (;;) {
         struct frame *f = &stack[depth];
         if (p == f->end) {
+            *ret_size = decoded + fields * BLOCK_ALIGN;
             if (depth-- == 0)
                 return 0;
             continue;
@@ -106,6 +109,12 @@ int pbx_scan(const ProtobufCMessageDescriptor *d, const void *data, size_t len, 
     }
 }
 
+int pbx_scan(const ProtobufCMessageDescriptor *d, const void *data, size_t len, struct err *err)
+{
+    uint64_t size;
+    return scan(d, data, len, &size, err);
+}
+
 int pbx_unpack(const ProtobufCMessageDescriptor *d, const void *data, size_t len,
                ProtobufCMessage **ret, struct err *err)
 {
@@ -117,6 +126,74 @@ int pbx_unpack(const ProtobufCMessageDescriptor *d, const void *data, size_t len
         return malformed(err, d->short_name);
     *ret = m;
     return 0;
+}
+
+/* --- in one block -------------------------------------------------------------------------------------------- */
+
+struct pbx_block {
+    struct pbx_block *more; /* what did not fit */
+    size_t used, cap;
+    _Alignas(BLOCK_ALIGN) uint8_t data[];
+};
+
+static struct pbx_block *block_new(size_t cap)
+{
+    struct pbx_block *b = mem_alloc(sizeof *b + cap);
+    if (b)
+        *b = (struct pbx_block){.cap = cap};
+    return b;
+}
+
+static void *block_alloc(void *arg, size_t n)
+{
+    struct pbx_block *b = arg;
+    n = (n + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
+    if (b->cap - b->used < n) {
+        struct pbx_block *more = block_new(n);
+        if (!more)
+            return NULL;
+        more->used = n;
+        more->more = b->more;
+        b->more = more;
+        return more->data;
+    }
+    void *p = b->data + b->used;
+    b->used += n;
+    return p;
+}
+
+static void block_keep(void *arg, void *p)
+{
+    (void)arg;
+    (void)p;
+}
+
+int pbx_unpack_block(const ProtobufCMessageDescriptor *d, const void *data, size_t len, struct pbx_block **ret_block,
+                     const ProtobufCMessage **ret, struct err *err)
+{
+    uint64_t size;
+    int r = scan(d, data, len, &size, err);
+    if (r < 0)
+        return r;
+    struct pbx_block *b = block_new(size);
+    if (!b)
+        return err_nomem(err);
+    ProtobufCAllocator in_block = {.alloc = block_alloc, .free = block_keep, .allocator_data = b};
+    *ret = protobuf_c_message_unpack(d, &in_block, len, data);
+    if (!*ret) {
+        pbx_block_free(b);
+        return malformed(err, d->short_name);
+    }
+    *ret_block = b;
+    return 0;
+}
+
+void pbx_block_free(struct pbx_block *b)
+{
+    for (struct pbx_block *more; b; b = more) {
+        more = b->more;
+        free(b);
+    }
 }
 
 int pbx_pack(const ProtobufCMessage *m, uint8_t **ret, size_t *ret_len, struct err *err)

@@ -19,6 +19,11 @@ int pbx_scan(const ProtobufCMessageDescriptor *d, const void *data, size_t len, 
 /* Scan, then unpack. Free with protobuf_c_message_free_unpacked(m, NULL). */
 int pbx_unpack(const ProtobufCMessageDescriptor *d, const void *data, size_t len,
                ProtobufCMessage **ret, struct err *err);
+/* The same for a message that is only read, in one piece of memory: *ret lives as long as the block. */
+struct pbx_block;
+int pbx_unpack_block(const ProtobufCMessageDescriptor *d, const void *data, size_t len, struct pbx_block **ret_block,
+                     const ProtobufCMessage **ret, struct err *err);
+void pbx_block_free(struct pbx_block *b); /* NULL is fine */
 /* Packs into fresh memory that the caller frees. */
 int pbx_pack(const ProtobufCMessage *m, uint8_t **ret, size_t *ret_len, struct err *err);
 /* Deep copy by packing and unpacking (unknown fields included). */

@@ -35,7 +35,7 @@ struct link_call {
     struct link_call *prev, *next; /* conn->calls */
     struct conn *conn;
     uint64_t id;
-    ProtobufCMessage *req;
+    struct pbx_block *block; /* of the request */
     /* Its answer, from when it is handed over: a message, or what is left of a failure. */
     ProtobufCMessage *resp;
     uint8_t *failure; /* NULL and no resp: memory was out */
@@ -166,8 +166,7 @@ static void call_free(struct link_call *call)
     *(call->prev ? &call->prev->next : &c->calls) = call->next;
     if (call->next)
         call->next->prev = call->prev;
-    if (call->req)
-        protobuf_c_message_free_unpacked(call->req, NULL);
+    pbx_block_free(call->block);
     if (call->resp)
         protobuf_c_message_free_unpacked(call->resp, NULL);
     free(call->failure);
@@ -199,6 +198,7 @@ static bool called(struct conn *c, const struct link_frame *f, const uint8_t *da
 {
     struct link_server *s = c->server;
     struct err err = {0};
+    const ProtobufCMessage *req = NULL;
     bool room;
     const struct rpc_method *m = map_getn(&s->methods, data, f->name);
     struct link_call *call = f->id > c->last_id ? call_new(c, f->id, &room) : NULL;
@@ -211,11 +211,11 @@ static bool called(struct conn *c, const struct link_frame *f, const uint8_t *da
     else if (!m)
         r = err_set(&err, ERR_UNIMPLEMENTED, "unknown method");
     else
-        r = pbx_unpack(m->request, data + f->name, f->size - f->name, &call->req, &err);
+        r = pbx_unpack_block(m->request, data + f->name, f->size - f->name, &call->block, &req, &err);
     if (r < 0)
         link_call_fail(call, &err, NULL, NULL);
     else
-        s->o.handle(s->o.arg, call, m, call->req, f->wait_ms);
+        s->o.handle(s->o.arg, call, m, req, f->wait_ms);
     return true;
 }
 

@@ -28,6 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (pbx_dup(m, &copy, &err) == 0)
         protobuf_c_message_free_unpacked(copy, NULL);
+    struct pbx_block *block;
+    const ProtobufCMessage *same;
+    if (pbx_unpack_block(d, data + 1, size - 1, &block, &same, &err) == 0) {
+        ASSERT(protobuf_c_message_get_packed_size(same) == protobuf_c_message_get_packed_size(m));
+        pbx_block_free(block);
+    }
     if (d == &pb__payloads__descriptor) {
         json_t *j = NULL;
         if (pbx_payloads_json((const Pb__Payloads *)m, 0, &j, &err) == 0)

@@ -131,6 +131,45 @@ static void test_unknown_fields_survive(void **state)
     strbuf_release(&b);
 }
 
+static void same_in_a_block(const ProtobufCMessageDescriptor *d, const struct strbuf *b)
+{
+    struct pbx_block *block;
+    const ProtobufCMessage *m;
+    uint8_t *packed;
+    size_t n;
+    assert_int_equal(pbx_unpack_block(d, b->s, b->len, &block, &m, NULL), 0);
+    assert_int_equal(pbx_pack(m, &packed, &n, NULL), 0);
+    assert_int_equal(n, b->len);
+    assert_memory_equal(packed, b->s, n);
+    free(packed);
+    pbx_block_free(block);
+}
+
+static void test_in_one_block(void **state)
+{
+    struct strbuf b = STRBUF_INIT, payload = STRBUF_INIT;
+    struct pbx_block *block;
+    const ProtobufCMessage *m;
+    struct err err = {0};
+    put_field(&b, 1, "message", 7);
+    put_field(&b, 900, "later", 5);
+    put_field(&b, 901, "and later", 9);
+    same_in_a_block(&pb__failure__descriptor, &b);
+    strbuf_clear(&b);
+    nest(&b, PBX_DEPTH_MAX);
+    same_in_a_block(&pb__failure__descriptor, &b);
+    strbuf_clear(&b);
+    same_in_a_block(&pb__failure__descriptor, &b);
+    put_field(&payload, 2, "some bytes", 10);
+    for (int i = 0; i < 5000; i++) /* what it takes to read so many fields does not fit the block */
+        put_field(&b, 1, payload.s, payload.len);
+    same_in_a_block(&pb__payloads__descriptor, &b);
+    assert_int_equal(pbx_unpack_block(&pb__payloads__descriptor, "\x0a\x05", 2, &block, &m, &err), -ERR_INVALID);
+    pbx_block_free(NULL);
+    strbuf_release(&payload);
+    strbuf_release(&b);
+}
+
 static void test_json_payloads(void **state)
 {
     _cleanup_json_ json_t *j = json_pack("{s:[i,s]}", "a", 1, "x");
@@ -195,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_depth),         cmocka_unit_test(test_expansion),
         cmocka_unit_test(test_malformed),     cmocka_unit_test(test_unknown_fields_survive),
+        cmocka_unit_test(test_in_one_block),
         cmocka_unit_test(test_json_payloads), cmocka_unit_test(test_times),
         cmocka_unit_test(test_out_of_memory),
     };
