@@ -640,6 +640,13 @@ static void handle_answer(struct worker *w, struct poller *p)
     poll_again(w, p, found);
 }
 
+/* Each answer and the poll behind it, for a few tasks; not where the next one may keep them from going out. */
+static void gather(const struct workflow_runner *r)
+{
+    if (r->task_ns < BRIEF_NS)
+        engine_gather();
+}
+
 static void *run_thread(void *arg)
 {
     struct worker *w = arg;
@@ -647,18 +654,18 @@ static void *run_thread(void *arg)
     while (!atomic_load(&w->stopping) || atomic_load(&r->pollers) > 0) {
         engine_send(w->o.engine);
         struct poller *p = inbox_take(&r->inbox, true);
-        engine_gather(); /* each answer and the poll behind it, for a few tasks */
         worker_call_again(w);
         if (!p && atomic_load(&w->stopping))
             os_sleep_ms(1);
         if (inbox_failed(p) && !atomic_load(&w->stopping))
             os_sleep_ms(POLL_PAUSE_MS);
+        gather(r);
         for (int n = 1; p; n++) {
             struct poller *next = p->next;
             handle_answer(w, p);
-            if (n % TASKS_GATHERED == 0) {
+            if (n % TASKS_GATHERED == 0 || r->task_ns >= BRIEF_NS) {
                 engine_send(w->o.engine);
-                engine_gather();
+                gather(r);
             }
             p = next;
         }

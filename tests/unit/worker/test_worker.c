@@ -850,7 +850,6 @@ static void answer_for(struct lab *l, const char *activity)
     engine_free_message(m);
 }
 
-/* A script that does not fit the history fails the task, again and again, but not the run; a mended one goes on. */
 /* Runs scripts until so many polls are out. */
 static void until_polls(struct lab *l, const char *script, int least, int most)
 {
@@ -875,6 +874,7 @@ static void test_polls_follow_the_load(void **state)
     until_polls(l, "return function() for i = 1, 5000000 do end return {} end", 15, 16);
 }
 
+/* A script that does not fit the history fails the task, again and again, but not the run; a mended one goes on. */
 static void test_mended_script(void **state)
 {
     struct lab *l = *state;
