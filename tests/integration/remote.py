@@ -35,7 +35,7 @@ parameters:
 default_parameters: {n: 3}
 '''
 SHOP = {"a.py": 'import os\npassword = "hunter2secret99"\nos.system("x" + input())\n', "lib/b.py": "eval(input())\n", "c.txt": "text\n"}
-READ = ["runs list", "runs list --status completed", "runs list -n 1", "runs list --workflow talks", "runs list --status nonsense",
+READ = ["runs list", "runs list --status completed", "runs list --status COMPLETED", "runs list -n 1", "runs list --workflow talks", "runs list --status nonsense",
         "runs list --query 'WorkflowId = \"first\"'", "runs show first", "runs show fir", "runs show nosuch", "runs show",
         "runs events first", "runs export first", "runs query open mood", "runs query open nosuch", "runs show open", "workflow status first",
         "findings list", "findings list --run first --severity high", "findings list --run first --rule secrets --path lib",

@@ -374,6 +374,8 @@ def heads(s):
     for list, want in ((tag, 304), ("W/" + tag, 304), ('"other", ' + tag, 304), ("*", 304), ('"other"', 200)):
         st = s.ask("GET", f"/runs/{done}/findings", headers={"If-None-Match": list})[0]
         if st != want: fail(f"If-None-Match: {list}: {st}, wanted {want}")
+    if s.ask("GET", "/openapi.json", headers={"If-None-Match": s.ask("HEAD", "/openapi.json")[1]["ETag"]})[0] != 304: fail("/openapi.json again")
+    if s.get("/runs?status=COMPLETED") != s.get("/runs?status=completed"): fail("a status as answers write it")
 
 
 def hostile(s):
