@@ -13,14 +13,19 @@
 static int unknown(const json_t *properties, const char *key, struct err *err)
 {
     struct suggest s;
+    _cleanup_(strbuf_release) struct strbuf all = STRBUF_INIT;
     const char *name;
     json_t *sub;
     suggest_init(&s, key);
-    json_object_foreach((json_t *)properties, name, sub)
+    json_object_foreach((json_t *)properties, name, sub) {
         suggest_offer(&s, name);
+        strbuf_printf(&all, "%s%s", all.len ? ", " : "", name);
+    }
     if (s.best)
         return err_set(err, ERR_INVALID, "unknown parameter '%.100s': did you mean '%s'?", key, s.best);
-    return err_set(err, ERR_INVALID, "unknown parameter '%.100s'", key);
+    if (!all.len)
+        return err_set(err, ERR_INVALID, "unknown parameter '%.100s': there are none", key);
+    return err_set(err, ERR_INVALID, "unknown parameter '%.100s': there are %.300s", key, strbuf_str(&all));
 }
 
 /* Steps to the object that holds the last part of "a.b.c"; key becomes that part. */

@@ -88,6 +88,8 @@ static void test_find(void **state)
     strbuf_release(&b);
     assert_int_equal(workflow_def_set_text(d, given, "dpeth=1", &err), -ERR_INVALID);
     assert_string_equal(err.msg, "unknown parameter 'dpeth': did you mean 'depth'?");
+    assert_int_equal(workflow_def_set_text(d, given, "zzz=1", &err), -ERR_INVALID);
+    assert_string_equal(err.msg, "unknown parameter 'zzz': there are depth, names, deep");
     assert_int_equal(workflow_def_set_text(d, given, "deep.y=1", &err), -ERR_INVALID);
     assert_int_equal(workflow_def_set_text(d, given, "depth=x", &err), -ERR_INVALID);
     assert_int_equal(workflow_def_set_text(d, given, "nonsense", &err), -ERR_INVALID);
