@@ -737,6 +737,15 @@ static const struct value *counted(struct flow *f, const char *name, const struc
     return v;
 }
 
+/* What is in a file is another thing than its name. */
+static bool reads_file(const char *name, const char *path)
+{
+    static const char *const names[] = {"readFile", "readFileSync", "file_get_contents", "ReadFile", "readString", "readAllBytes",
+                                        "readAllLines", "read_text", "read_bytes", "readlines", "binread", NULL};
+    return one_of(name, names) || (path && (strcmp(path, "File.read") == 0 || strcmp(path, "IO.read") == 0 ||
+                                            strcmp(path, "open") == 0 || strcmp(path, "File.open") == 0));
+}
+
 /* The result as what is known of functions of that name says. */
 static const struct value *by_name(struct flow *f, const struct node *n, const char *name, const char *path,
                                    const struct value *args, const struct value *r, bool ours)
@@ -744,6 +753,11 @@ static const struct value *by_name(struct flow *f, const struct node *n, const c
     const struct value *known = from_facts(f, n, name, path, args, r);
     if (known) {
         r = known;
+    } else if (!ours && r->origin != ORIGIN_CONST && reads_file(name, path)) {
+        struct value *v = value_new(f, ORIGIN_UNKNOWN);
+        v->path = r->path;
+        v->labels = flow_label(f, n, 0);
+        r = v;
     } else if (!ours && r->origin != ORIGIN_CONST && (gives_number(name) || name_sanitizes(name)) && f->lang != LANG_C) {
         struct value *v = value_copy(f, r);
         v->clean = CLEAN_ALL;

@@ -491,6 +491,10 @@ static const struct value *eval_binary(struct flow *f, const struct node *n)
     default:
         break;
     }
+    if (n->op == OP2('<', '-') && f->lang == LANG_GO && n->a) { /* a channel holds what is sent */
+        assign_to(f, n->a, value_join(f, a, b));
+        return &flow_const;
+    }
     if (joins_strings(f, n->op, a)) {
         if (n->op == OP2('<', '<') && n->a)
             return pushed(f, n->a, a, b);

@@ -196,7 +196,8 @@ const struct value *call_guard(struct flow *f, const struct node *n, const char 
     const struct value *g = r;
     if (one_of(name, prefixes))
         g = prefix(f, n, receiver, r);
-    if (!g->guard && one_of(name, matchers))
+    bool exec = strcmp(name, "exec") == 0 && receiver && receiver->text && receiver->origin == ORIGIN_CONST; /* /re/.exec(x) */
+    if (!g->guard && (exec || one_of(name, matchers)))
         g = regex_guard(f, n, name, receiver, r);
     if (!g->guard && one_of(name, members))
         g = membership(f, n, name, receiver, r);
