@@ -459,6 +459,12 @@ static bool args_join(const char *path)
     return path && (strcmp(path, "File") == 0 || strcmp(path, "java.io.File") == 0);
 }
 
+static bool joins_path(const char *path)
+{
+    static const char *const names[] = {"Paths.get", "Path.of", "java.nio.file.Paths.get", "java.nio.file.Path.of", NULL};
+    return path && one_of(path, names);
+}
+
 /* Go: T{a, b}, T{Name: a}, map[string]T{"k": a}: what is where. */
 static const struct value *composite(struct flow *f, const struct node *n, const struct value *v)
 {
@@ -597,6 +603,8 @@ static const struct value *other_result(struct flow *f, const struct node *n, co
     }
     struct value *v = mix->origin == ORIGIN_CONST ? of_constants(f, n, name, receiver) : of_mixture(f, n, mix, receiver, args);
     of_heap(f, n, name, v, &path);
+    if (f->lang == LANG_JAVA && n->list && n->list->next && v->origin != ORIGIN_CONST && joins_path(callee->path))
+        v->flags |= VF_BUILT;
     if (f->lang == LANG_C && strcmp(name, "strlen") == 0 && val(n->list)->flags & VF_ARRAY && val(n->list)->text_len) {
         v->flags |= VF_NUM;
         v->num = val(n->list)->text_len;
@@ -728,6 +736,11 @@ static const struct value *ruby_result(struct flow *f, const struct node *n, con
 /* C: read and its like tell how much of the room that they were given they have filled. */
 static const struct value *counted(struct flow *f, const char *name, const struct value *r)
 {
+    if ((strcmp(name, "strcspn") == 0 || strcmp(name, "strspn") == 0) && r->origin != ORIGIN_CONST) {
+        struct value *v = value_copy(f, r);
+        v->clean |= rules_kind("index"); /* at most where the text ends */
+        return v;
+    }
     static const char *const names[] = {"read", "recv", "recvfrom", "pread", "fread", "readlink", "readlinkat", "write", "send",
                                         "fwrite", "pwrite", "sendto", "SSL_read", "recvmsg", "gethostname", "getline", NULL};
     if (!one_of(name, names) || r->origin == ORIGIN_CONST)
