@@ -253,5 +253,6 @@ const struct fuzz_driver aflplusplus_driver = {
     .fault = fault,
     .reproduce = reproduce,
     .crashed = fuzz_status_crashed,
+    .many = true,
     .merge = merge,
 };

@@ -25,8 +25,9 @@
 #define SAVE_NS (10 * NS_PER_S)
 #define MEMORY_NS (600 * NS_PER_S) /* what is left to later runs is no older, however this one ends */
 #define SYNC_SHARE 50 /* looking for new inputs takes no more than this part of the time */
-#define MERGE_NS (60 * NS_PER_S)
-#define MERGE_ROUNDS 16 /* most often two: the second one finds that nothing is left to do */
+#define MERGE_LEAST_NS (60 * NS_PER_S)
+#define MERGE_MOST_NS (600 * NS_PER_S)
+#define PACKS 4 /* times that the packing of the corpus took: for the rest after a merge */
 #define AFTER_NS (40 * NS_PER_S)     /* what the end takes at most, besides minimising */
 #define AFTER_LEAST_NS (4 * NS_PER_S) /* engines that do not want to stop have three seconds */
 #define REPORT_NS NS_PER_S
@@ -371,75 +372,6 @@ static int fuzz(struct campaign *c, struct err *err)
 
 /* --- after ------------------------------------------------------------------------------------------------ */
 
-/* The inputs in a folder take the place of the corpus. */
-static int replace_corpus(struct campaign *c, const char *from, struct err *err)
-{
-    _cleanup_free_ char *next = mem_printf("%s/corpus-next", c->base);
-    struct corpus merged = {0};
-    uint64_t n = 0;
-    int r = next ? corpus_init(&merged, next, err) : err_nomem(err);
-    if (r == 0)
-        r = corpus_take(&merged, from, NULL, &n, err);
-    bool smaller = merged.names.len > 0 && merged.names.len < c->corpus.names.len;
-    corpus_release(&merged);
-    if (r == 0 && smaller) {
-        r = os_remove_tree(c->corpus.dir, err);
-        if (r == 0)
-            r = os_rename(next, c->corpus.dir, err);
-        return r < 0 ? r : corpus_reload(&c->corpus, err);
-    }
-    os_remove_tree(next ? next : "", NULL);
-    return r;
-}
-
-/* One round. *ret_good: the engine could do it. */
-static int merge_once(struct campaign *c, int engine, int64_t until, bool *ret_good, struct err *err)
-{
-    struct fuzz_command cmd = {0};
-    struct fuzz_child child;
-    bool late = false;
-    _cleanup_free_ char *into = mem_printf("%s/merged", c->work_dir);
-    fuzz_child_init(&child);
-    int r = into ? os_remove_tree(into, err) : err_nomem(err);
-    if (r == 0)
-        r = os_mkdirs(into, 0755, err);
-    if (r < 0)
-        return r;
-    c->drivers[engine]->merge(&c->targets[engine], &c->bounds, into, c->corpus.dir, &cmd);
-    cmd.writable[0] = c->work_dir;
-    cmd.cwd = c->work_dir;
-    fuzz_word(&cmd.env, "TMPDIR=%s", c->work_dir);
-    r = fuzz_child_run(&cmd, until, &child, &late, err);
-    *ret_good = r == 0 && !late && !c->drivers[engine]->crashed(child.status);
-    fuzz_child_release(&child);
-    fuzz_command_release(&cmd);
-    return r < 0 || !*ret_good ? r : replace_corpus(c, into, err);
-}
-
-/* The engine that merges for all; -1: none does. Of several it is the first of the list: libFuzzer, in one process. */
-static int merging_engine(const struct campaign *c)
-{
-    for (const struct fuzz_driver *const *d = fuzz_drivers; *d; d++)
-        for (int i = 0; i < c->engines; i++)
-            if (c->drivers[i] == *d && (*d)->merge)
-                return i;
-    return -1;
-}
-
-/* What the engines found together, by the fewest inputs: merged until it does not shrink any more. */
-static int merge(struct campaign *c, struct err *err)
-{
-    int64_t until = within(c, os_mono_ns() + MERGE_NS);
-    size_t before = 0;
-    int engine = merging_engine(c), r = 0;
-    bool good = engine >= 0;
-    for (int i = 0; r == 0 && good && i < MERGE_ROUNDS && c->corpus.names.len > 1 && c->corpus.names.len != before; i++) {
-        before = c->corpus.names.len;
-        r = merge_once(c, engine, until, &good, err);
-    }
-    return r;
-}
-
 /* What has changed since the runs before. */
 static json_t *novelties_json(const struct campaign *c)
 {
@@ -455,15 +387,32 @@ static json_t *novelties_json(const struct campaign *c)
                      "remembered", (json_int_t)c->remembered);
 }
 
-static int finish(struct campaign *c, struct err *err)
+static void finish_triage(struct campaign *c, bool asked)
 {
     int64_t until = within(c, os_mono_ns() + (c->minimise_ms + 30000) * NS_PER_MS);
-    bool asked = strcmp(c->stopped_by ? c->stopped_by : "", "signal") == 0;
     while (!(c->closing ? module_stop_asked(c->ctx) : asked) && triage_step(c) && os_mono_ns() < until)
         sessions_wait(c, TICK_MS);
     triage_end(c);
     sessions_sweep(c);
-    int r = asked ? 0 : merge(c, err);
+}
+
+/* A campaign of days may take some minutes for it. What is left is to be packed twice, and stored, before the end. */
+static int64_t merge_until(const struct campaign *c)
+{
+    int64_t share = campaign_ms(c) * NS_PER_MS / 20, now = os_mono_ns();
+    int64_t until = now + (share < MERGE_LEAST_NS ? MERGE_LEAST_NS : share < MERGE_MOST_NS ? share : MERGE_MOST_NS);
+    int64_t half = c->ends_ns ? now + (c->ends_ns - now) / 2 : until, packed = within(c, until) - PACKS * c->pack_ns;
+    return within(c, until) < half ? within(c, until) : packed > half ? packed : half;
+}
+
+static int finish(struct campaign *c, struct err *err)
+{
+    bool asked = strcmp(c->stopped_by ? c->stopped_by : "", "signal") == 0;
+    finish_triage(c, asked);
+    uint64_t crashes = c->crashes;
+    int r = asked ? 0 : merge_corpus(c, merge_until(c), err);
+    if (r == 0 && c->crashes > crashes) /* inputs of the corpus that crash, and that no engine has run */
+        finish_triage(c, asked);
     if (r == 0)
         r = campaign_flush(c, err);
     if (r == 0)
@@ -479,6 +428,8 @@ static int finish(struct campaign *c, struct err *err)
     json_object_set_new(s, "stopped_by", json_string(c->stopped_by ? c->stopped_by : "error"));
     json_object_set_new(s, "corpus_digest", json_string(digest));
     json_object_update_new(s, novelties_json(c));
+    if (c->unmerged)
+        json_object_set_new(s, "corpus_unmerged", json_integer((json_int_t)c->unmerged));
     json_object_set_new(s, "moves", json_integer((json_int_t)c->moves));
     json_object_set_new(s, "strays_killed", json_integer((json_int_t)c->strays));
     module_summary(c->ctx, s);

@@ -146,6 +146,7 @@ struct campaign {
     /* Counters; base_: of the attempts before. */
     int64_t began_ns, ended_ns, base_ms, last_find_ms, last_crash_ms;
     uint64_t base_executions, crashes, strays, moves;
+    size_t unmerged; /* inputs of the corpus that the merge had no time for */
     uint64_t edges, features;
     int64_t rate_ns;
     uint64_t rate_executions;
@@ -153,6 +154,7 @@ struct campaign {
     /* Archives of the corpus that are kept: 0 has all, the others what came after. */
     int deltas;
     bool changed;
+    int64_t pack_ns; /* how long the archive of the whole corpus took */
     int64_t stats_ns, scan_ns, sync_ns, save_ns, memory_ns, sync_every_ns;
     int64_t assign_ns, assign_every_ns;
 };
@@ -162,6 +164,10 @@ int campaign_prepare(struct campaign *c, struct module_ctx *ctx, struct err *err
 void campaign_release(struct campaign *c);
 int64_t campaign_ms(const struct campaign *c); /* its own time, over all attempts */
 uint64_t campaign_executions(const struct campaign *c);
+
+/* merge.c. Takes out of the corpus what covers nothing of its own, by until (os_mono_ns()) at the latest. Inputs that crash are
+ * crashes then, and no part of it. */
+int merge_corpus(struct campaign *c, int64_t until, struct err *err);
 
 /* crashes.c. A file that an engine says crashed: copied, kept, counted. report may be NULL: not known. */
 int campaign_crash(struct campaign *c, int engine, const char *path, enum fuzz_fault fault, const char *report, size_t report_len,

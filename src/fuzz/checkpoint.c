@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "fuzz/campaign_internal.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 #include <stdio.h>
@@ -19,16 +20,18 @@
 
 static int keep_corpus(struct campaign *c, struct err *err)
 {
-    if (!c->corpus.fresh.len && (c->deltas >= 0 || !c->corpus.names.len))
+    if (!c->corpus.fresh && (c->deltas >= 0 || !c->corpus.names.len))
         return 0;
-    bool all = c->deltas < 0 || c->deltas >= DELTAS_MAX || c->corpus.fresh.len * 2 > c->corpus.names.len;
+    bool all = c->deltas < 0 || c->deltas >= DELTAS_MAX || c->corpus.fresh * 2 > c->corpus.names.len;
     int number = all ? 0 : c->deltas + 1;
     char name[32];
     snprintf(name, sizeof name, "corpus-%d.tar", number);
     _cleanup_free_ char *path = os_path_join(c->base, name);
+    int64_t began = os_mono_ns();
     int r = path ? corpus_pack(&c->corpus, all, path, err) : err_nomem(err);
     if (r < 0)
         return r;
+    c->pack_ns = all ? os_mono_ns() - began : c->pack_ns;
     module_keep(c->ctx, path, name);
     for (int i = 1; all && i <= c->deltas; i++) {
         snprintf(name, sizeof name, "corpus-%d.tar", i);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "base/vec.h"
 #include "codec/sha256.h"
 #include "fuzz/child.h"
 #include "os/clock.h"
@@ -23,7 +24,7 @@
 #define TAR_NS (600 * NS_PER_S)
 #define NAMES_MAX 2000000
 
-static char here; /* a value for maps that are sets */
+static char here, is_fresh; /* values of maps that are sets */
 
 /* Ends the hashing. false: no memory, and "". */
 static bool to_hex(struct sha256 *sha, char ret[65])
@@ -111,36 +112,32 @@ static void forget_all(struct corpus *c)
 {
     map_release(&c->names);
     memset(&c->names, 0, sizeof c->names);
-    VEC_EACH(&c->fresh, p)
-        free(*p);
-    VEC_RELEASE(&c->fresh);
+    c->fresh = 0;
     c->bytes = 0;
 }
 
 static int note(struct corpus *c, const char *name, uint64_t size, bool fresh, struct err *err)
 {
-    char *copy_of = fresh ? mem_strdup(name) : NULL;
-    if (!map_set(&c->names, name, &here) || (fresh && (!copy_of || !VEC_PUSH(&c->fresh, copy_of)))) {
-        free(copy_of);
+    if (!map_set(&c->names, name, fresh ? &is_fresh : &here))
         return err_nomem(err);
-    }
+    c->fresh += fresh;
     c->bytes += size;
     return 0;
 }
 
+/* Name by name: there may be a million. */
 static int read_folder(struct corpus *c, bool fresh, struct err *err)
 {
-    char **names;
-    size_t n;
-    int r = fuzz_list_files(c->dir, &names, &n, err);
-    for (size_t i = 0; i < n; i++) {
-        _cleanup_free_ char *path = os_path_join(c->dir, names[i]);
+    DIR *d = opendir(c->dir);
+    int r = d || errno == ENOENT ? 0 : err_sys(err, errno, "read %s", c->dir);
+    for (struct dirent *e; d && r == 0 && (e = readdir(d));) {
         struct stat st;
-        if (r == 0 && path && stat(path, &st) == 0 && !map_get(&c->names, names[i]))
-            r = note(c, names[i], (uint64_t)st.st_size, fresh, err);
-        free(names[i]);
+        if (e->d_name[0] != '.' && !map_get(&c->names, e->d_name) &&
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            r = note(c, e->d_name, (uint64_t)st.st_size, fresh, err);
     }
-    free(names);
+    if (d)
+        closedir(d);
     return r;
 }
 
@@ -152,10 +149,11 @@ int corpus_init(struct corpus *c, const char *dir, struct err *err)
     return r < 0 ? r : read_folder(c, true, err);
 }
 
-int corpus_reload(struct corpus *c, struct err *err)
+void corpus_refresh(struct corpus *c)
 {
-    forget_all(c);
-    return read_folder(c, true, err);
+    MAP_EACH(&c->names, e)
+        e->value = &is_fresh;
+    c->fresh = c->names.len;
 }
 
 void corpus_release(struct corpus *c)
@@ -190,16 +188,11 @@ int corpus_add(struct corpus *c, const char *path, bool *ret_new, char name_ret[
 void corpus_remove(struct corpus *c, const char *name)
 {
     _cleanup_free_ char *path = os_path_join(c->dir, name);
-    if (!path || !map_remove(&c->names, name))
+    void *was = path ? map_remove(&c->names, name) : NULL;
+    if (!was)
         return;
     unlink(path);
-    for (size_t i = 0; i < c->fresh.len; i++) {
-        if (strcmp(c->fresh.v[i], name) == 0) {
-            free(c->fresh.v[i]);
-            c->fresh.v[i] = c->fresh.v[--c->fresh.len];
-            break;
-        }
-    }
+    c->fresh -= was == &is_fresh;
 }
 
 static int take(struct corpus *c, const char *from, struct map *seen, int depth, uint64_t *added, struct err *err)
@@ -319,13 +312,9 @@ int corpus_pack(struct corpus *c, bool all, const char *tar, struct err *err)
 {
     struct strbuf names = STRBUF_INIT;
     _cleanup_free_ char *list = mem_printf("%s.list", tar);
-    if (all) {
-        MAP_EACH(&c->names, e)
+    MAP_EACH(&c->names, e)
+        if (all || e->value == &is_fresh)
             strbuf_printf(&names, "%s\n", e->key);
-    } else {
-        VEC_EACH(&c->fresh, p)
-            strbuf_printf(&names, "%s\n", *p);
-    }
     int r = strbuf_check(&names, err);
     if (r == 0)
         r = list ? os_write_file_atomic(list, strbuf_str(&names), names.len, 0644, err) : err_nomem(err);
@@ -336,9 +325,9 @@ int corpus_pack(struct corpus *c, bool all, const char *tar, struct err *err)
         unlink(list);
     if (r < 0)
         return r;
-    VEC_EACH(&c->fresh, p)
-        free(*p);
-    VEC_CLEAR(&c->fresh);
+    MAP_EACH(&c->names, e)
+        e->value = &here;
+    c->fresh = 0;
     return 0;
 }
 

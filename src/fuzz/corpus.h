@@ -6,7 +6,6 @@
 
 #include "base/err.h"
 #include "base/map.h"
-#include "base/vec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,9 +15,9 @@
 
 struct corpus {
     char *dir;
-    struct map names; /* what is in dir */
+    struct map names; /* what is in dir; the values tell which of them no archive has yet */
     uint64_t bytes;
-    VEC(char *) fresh; /* names that no archive has yet; borrowed from the map's keys' copies */
+    size_t fresh; /* how many those are */
 };
 
 int corpus_init(struct corpus *c, const char *dir, struct err *err); /* makes the folder; takes what is in it */
@@ -36,8 +35,8 @@ int corpus_digest(const struct corpus *c, char ret[65], struct err *err);
 int corpus_pack(struct corpus *c, bool all, const char *tar, struct err *err);
 /* Puts what a tar has into the corpus. None of it is fresh. */
 int corpus_unpack(struct corpus *c, const char *tar, struct err *err);
-/* The folder was replaced by another one (after a merge): everything in it is read anew, and is fresh. */
-int corpus_reload(struct corpus *c, struct err *err);
+/* All of it is fresh: after a merge, when the archives have what it has not any more. */
+void corpus_refresh(struct corpus *c);
 
 /* Copies a regular file, following no link at its end. -ERR_LIMIT over max bytes. sha256: 65 bytes, hexadecimal; may be
  * NULL. */

@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|merge|bad|alone|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|merge|large|bad|alone|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -428,7 +428,30 @@ def merge():
             summary = doc["result"]["summary"]["targets"]["m"] if doc["status"] == "COMPLETED" else {}
             if not summary or not 3 < summary["corpus_size"] < 40:
                 fail(f"{engine}: {doc['status']} {doc.get('error')} {summary}")
+        # AFL++ leaves out seeds that crash, and afl-cmin merges nothing beside one: they are bugs, and the rest is merged.
+        bugs = "if (n > 2 && d[0] == '!') first(); if (n > 2 && d[0] == '?') second();"
+        text = HARNESS % ("".join(f"__attribute__((noinline)) static void {f}(void) {{ abort(); }}\n" for f in ("first", "second")), bugs + body)
+        doc = document(run(lab, lab.target({"m_fuzzer.c": text, **seeds, "seeds/one": "!!!!", "seeds/other": "????"}, "m"),
+                           'engines=["aflplusplus"]', "duration=5s", "remember=false", "minimize=0"))
+        summary = doc["result"]["summary"]["targets"]["m"] if doc["status"] == "COMPLETED" else {}
+        found = {f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]}
+        if not summary or not 3 < summary["corpus_size"] < 40 or found != {"first", "second"} or "corpus_unmerged" in summary:
+            fail(f"seeds that crash: {doc['status']} {doc.get('error')} {found} {summary}")
         ok("by afl-cmin, by libFuzzer")
+
+
+def large():
+    """A corpus that is too large to be merged in the time there is: it shrinks by what there was time for, and the result says it."""
+    with Lab() as lab:
+        files = {f"seeds/{i}": f"{'abcd'[i % 4]}{i:06}" for i in range(20000)}
+        files["fuzz.yaml"] = "targets:\n  - {name: m, sources: [m_fuzzer.c], seeds: seeds}\n"
+        body = "volatile int x = 0; usleep(4000); if (n > 6) switch (d[0]) { case 'a': x = 1; break; case 'b': x = n; break; case 'c': x = d[1]; }"
+        doc = document(run(lab, lab.target({"m_fuzzer.c": HARNESS % ("", body), **files}, "m"), "duration=4s", "minimize=0"))
+        summary = doc["result"]["summary"]["targets"]["m"] if doc["status"] == "COMPLETED" else {}
+        size, left = summary.get("corpus_size", 0), summary.get("corpus_unmerged", 0)
+        if not summary or not 3 < size < 17000 or not left <= size < left + 200:
+            fail(f"{doc['status']} {doc.get('error')} {summary}")
+        ok(f"{size} inputs left of 20000, {left} of them not looked at")
 
 
 HARNESS = "#include <stddef.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <stdio.h>\n#include <string.h>\n" \
@@ -796,4 +819,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "merge": merge, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "merge": merge, "large": large, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

@@ -170,9 +170,9 @@ static void keeps_a_corpus(void **state)
     assert_int_equal(corpus_init(&c, where, NULL), 0);
     assert_int_equal(corpus_take(&c, from, NULL, &added, NULL), 0);
     assert_int_equal(added, 2);
-    assert_int_equal(c.fresh.len, 2);
+    assert_int_equal(c.fresh, 2);
     assert_int_equal(corpus_pack(&c, true, tar, NULL), 0);
-    assert_int_equal(c.fresh.len, 0);
+    assert_int_equal(c.fresh, 0);
     assert_int_equal(corpus_init(&d, second, NULL), 0);
     assert_int_equal(corpus_unpack(&d, tar, NULL), 0);
     assert_int_equal(d.names.len, 2);
