@@ -80,10 +80,8 @@ static void watch(struct testing *t, struct fuzz_child *child)
 {
     int64_t told_ns = 0;
     while (!fuzz_child_ended(child, on_line, t)) {
-        struct pollfd p = {.fd = child->out_fd, .events = POLLIN};
-        poll(&p, child->out_fd >= 0, TICK_MS);
-        if (p.revents & POLLHUP)
-            os_sleep_ms(1);
+        struct pollfd p[2];
+        poll(p, fuzz_child_poll(child, p), TICK_MS);
         int64_t now = os_mono_ns();
         t->late |= now > t->stop_at_ns;
         t->stopped |= module_stop_asked(t->ctx);

@@ -61,7 +61,7 @@ void fuzz_command_release(struct fuzz_command *c)
 void fuzz_child_init(struct fuzz_child *c)
 {
     memset(c, 0, sizeof *c);
-    c->out_fd = -1;
+    c->out_fd = c->exit_fd = -1;
     strbuf_init(&c->tail, 2 * FUZZ_TAIL_BYTES + LINE_MAX_BYTES);
     strbuf_init(&c->line, LINE_MAX_BYTES + 1);
 }
@@ -80,6 +80,8 @@ void fuzz_child_release(struct fuzz_child *c)
     }
     if (c->out_fd >= 0)
         close(c->out_fd);
+    if (c->exit_fd >= 0)
+        close(c->exit_fd);
     strbuf_release(&c->tail);
     strbuf_release(&c->line);
     fuzz_child_init(c);
@@ -139,6 +141,7 @@ static int adopt(struct fuzz_child *c, pid_t pid, int p[2], const char *what, st
     fuzz_child_release(c);
     c->pid = pid;
     c->out_fd = p[0];
+    c->exit_fd = (int)syscall(SYS_pidfd_open, pid, 0);
     c->started_ns = os_mono_ns();
     return 0;
 }
@@ -230,6 +233,17 @@ void fuzz_child_read(struct fuzz_child *c, void (*line)(void *arg, const char *t
     }
 }
 
+/* A process that has closed its output may take long to go: a sanitizer has terabytes of address space to give back. */
+nfds_t fuzz_child_poll(const struct fuzz_child *c, struct pollfd *ret)
+{
+    nfds_t n = 0;
+    if (c->out_fd >= 0)
+        ret[n++] = (struct pollfd){.fd = c->out_fd, .events = POLLIN};
+    if (c->exit_fd >= 0)
+        ret[n++] = (struct pollfd){.fd = c->exit_fd, .events = POLLIN};
+    return n;
+}
+
 bool fuzz_child_ended(struct fuzz_child *c, void (*line)(void *arg, const char *text, size_t len), void *arg)
 {
     fuzz_child_read(c, line, arg);
@@ -247,6 +261,8 @@ bool fuzz_child_ended(struct fuzz_child *c, void (*line)(void *arg, const char *
     }
     if (c->out_fd >= 0) /* somebody else may hold the other end */
         close(TAKE_FD(c->out_fd));
+    if (c->exit_fd >= 0)
+        close(TAKE_FD(c->exit_fd));
     return true;
 }
 
@@ -257,10 +273,8 @@ int fuzz_child_run(const struct fuzz_command *cmd, int64_t stop_at_ns, struct fu
         return r;
     bool late = false;
     while (!fuzz_child_ended(ret, NULL, NULL)) {
-        struct pollfd p = {.fd = ret->out_fd, .events = POLLIN};
-        poll(&p, ret->out_fd >= 0, TICK_MS);
-        if (p.revents & POLLHUP)
-            os_sleep_ms(1);
+        struct pollfd p[2];
+        poll(p, fuzz_child_poll(ret, p), TICK_MS);
         if (!late && os_mono_ns() > stop_at_ns) {
             late = true;
             fuzz_child_kill(ret, SIGKILL);

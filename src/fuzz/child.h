@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,6 +38,7 @@ void fuzz_command_release(struct fuzz_command *c); /* argv and env */
 struct fuzz_child {
     pid_t pid;   /* 0: none */
     int out_fd;  /* its standard error (and output); not blocking; -1: closed */
+    int exit_fd; /* readable once it has ended; -1: the kernel tells it in no such way */
     int64_t started_ns, ended_ns;
     uint64_t output_bytes;
     struct strbuf tail; /* the last of its output */
@@ -55,6 +57,8 @@ void fuzz_child_read(struct fuzz_child *c, void (*line)(void *arg, const char *t
 /* True when it has ended; c->status is set then, and the rest of its output read. */
 bool fuzz_child_ended(struct fuzz_child *c, void (*line)(void *arg, const char *text, size_t len), void *arg);
 void fuzz_child_kill(struct fuzz_child *c, int sig); /* its process group */
+/* What to poll for its output and its end: at most two. Gives how many there are. */
+nfds_t fuzz_child_poll(const struct fuzz_child *c, struct pollfd *ret);
 
 /* Runs one to its end. stop_at_ns: killed then (os_mono_ns()). *ret_late: it was. */
 int fuzz_child_run(const struct fuzz_command *cmd, int64_t stop_at_ns, struct fuzz_child *ret, bool *ret_late, struct err *err);

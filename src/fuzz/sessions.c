@@ -368,18 +368,9 @@ void sessions_sweep(struct campaign *c)
 
 int sessions_wait(struct campaign *c, int ms)
 {
-    struct pollfd p[CAMPAIGN_SESSIONS_MAX + 1];
-    nfds_t n = 0;
+    struct pollfd p[2 * (CAMPAIGN_SESSIONS_MAX + 1)];
+    nfds_t n = fuzz_child_poll(&c->triage.child, p);
     for (int i = 0; i < c->sessions_count; i++)
-        if (c->sessions[i].s.child.out_fd >= 0)
-            p[n++] = (struct pollfd){.fd = c->sessions[i].s.child.out_fd, .events = POLLIN};
-    if (c->triage.child.out_fd >= 0)
-        p[n++] = (struct pollfd){.fd = c->triage.child.out_fd, .events = POLLIN};
-    int got = poll(p, n, ms);
-    for (nfds_t i = 0; i < n; i++)
-        if (p[i].revents & POLLHUP) { /* its end is seen a moment later */
-            os_sleep_ms(1);
-            break;
-        }
-    return got;
+        n += fuzz_child_poll(&c->sessions[i].s.child, p + n);
+    return poll(p, n, ms);
 }

@@ -269,6 +269,26 @@ static void on_line(void *arg, const char *text, size_t len)
     *(size_t *)arg += len;
 }
 
+/* The end of a child is seen when it comes, also of one that has closed its output before: no clock's next tick is waited for. */
+static void sees_the_end(void **state)
+{
+    int64_t fastest = INT64_MAX;
+    struct fuzz_command c = {0};
+    struct fuzz_child child;
+    fuzz_child_init(&child);
+    fuzz_word(&c.argv, "/bin/sh");
+    fuzz_word(&c.argv, "-c");
+    fuzz_word(&c.argv, "exec >&- 2>&-; exec /bin/sleep 0.002");
+    for (int i = 0; i < 40; i++) {
+        int64_t began = os_mono_ns();
+        assert_int_equal(fuzz_child_run(&c, began + 60 * NS_PER_S, &child, NULL, NULL), 0);
+        fastest = os_mono_ns() - began < fastest ? os_mono_ns() - began : fastest;
+    }
+    assert_true(fastest < 18 * NS_PER_MS);
+    fuzz_command_release(&c);
+    fuzz_child_release(&child);
+}
+
 static void runs_children(void **state)
 {
     (void)state;
@@ -418,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(packs_inputs, make_dir, remove_dir),
         cmocka_unit_test(names_frames),
         cmocka_unit_test(picks_engines),
+        cmocka_unit_test(sees_the_end),
         cmocka_unit_test(runs_children),
         cmocka_unit_test_setup_teardown(refuses_bad_yaml, make_dir, remove_dir),
         cmocka_unit_test(reads_targets),
