@@ -102,8 +102,8 @@ struct fuzz_driver {
                       struct fuzz_command *ret);
     bool (*crashed)(int status);
     bool many; /* the command of reproduce() takes more inputs behind the first one */
-    /* Merge: into, which is empty, gets the inputs in from that cover all that those do. One that crashes may fail it (where many
-     * is set it is looked for then). NULL: not offered. */
+    /* Merge: into, which is empty, gets the inputs in from that cover all that those do. Those that crash are
+     * dropped, or fail it (where many is set they are looked for before). NULL: not offered. */
     void (*merge)(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
                   struct fuzz_command *ret);
     /* Minimise: NULL: by reproduction, as triage.h has it for all. Coverage: of all inputs of a folder; its lines are read

@@ -18,6 +18,7 @@
 #define ROUNDS_MAX 24   /* most often two: the second one finds that nothing is left to do */
 #define MANY 200        /* inputs of one run of the target */
 #define CRASHES_MAX 100 /* that are looked for in a part */
+#define SLOW_MOST 3     /* inputs of one run that may take as long as an input may */
 
 typedef char input_name[CORPUS_NAME_BYTES];
 
@@ -28,7 +29,8 @@ struct merging {
     input_name *names; /* of the part */
     size_t len, size;  /* how many they are; how many there may be */
     char *part, *into;
-    bool good; /* the engine could do it so far */
+    bool good;   /* the engine could do it so far */
+    bool screen; /* inputs that crash are looked for first */
 };
 
 /* The engine that merges for all; -1: none does. Of several it is the first of the list: libFuzzer, in one process. */
@@ -122,7 +124,8 @@ static int try_range(struct merging *m, size_t first, size_t end, bool *ret, str
     struct fuzz_command cmd = {.cwd = c->work_dir, .writable = {c->work_dir}, .quiet = true};
     struct fuzz_child child;
     bool is_late = false;
-    int64_t longest = os_mono_ns() + c->bounds.input_ms * NS_PER_MS + NS_PER_S;
+    int64_t inputs = end - first < SLOW_MOST ? (int64_t)(end - first) : SLOW_MOST;
+    int64_t longest = os_mono_ns() + inputs * c->bounds.input_ms * NS_PER_MS + NS_PER_S;
     fuzz_child_init(&child);
     _cleanup_free_ char *one = os_path_join(m->part, m->names[first]);
     if (!one)
@@ -151,6 +154,8 @@ static int find_crash(struct merging *m, size_t *first, size_t end, bool *ret_fo
         from = crashes ? from : middle;
         to = crashes ? middle : to;
     }
+    if (r == 0 && *ret_found) /* alone: many slow ones together are none */
+        r = try_range(m, from, from + 1, ret_found, err);
     if (r < 0 || !*ret_found || late(m))
         return r;
     *first = from + 1;
@@ -158,7 +163,8 @@ static int find_crash(struct merging *m, size_t *first, size_t end, bool *ret_fo
     return path ? campaign_crash(m->c, m->engine, path, FAULT_CRASH, NULL, 0, err) : err_nomem(err);
 }
 
-/* An engine that cannot merge beside inputs that crash: they are set aside, as the crashes that they are. */
+/* afl-cmin drops inputs that crash without a word, and fails where one is the last. They are set aside, as the crashes that they
+ * are: an engine that had little time has not run all. */
 static int set_aside(struct merging *m, bool *ret_any, struct err *err)
 {
     int crashes = 0, r = 0;
@@ -177,15 +183,12 @@ static int merge_part(struct merging *m, struct err *err)
 {
     bool good = false, any = false;
     int r = link_part(m, err);
+    if (r == 0 && m->screen)
+        r = set_aside(m, &any, err);
+    if (r == 0 && any)
+        r = link_part(m, err);
     if (r == 0)
         r = run_merge(m, &good, err);
-    if (r == 0 && !good && !late(m) && m->c->drivers[m->engine]->many) {
-        r = set_aside(m, &any, err);
-        if (r == 0 && any)
-            r = link_part(m, err);
-        if (r == 0 && any)
-            r = run_merge(m, &good, err);
-    }
     if (r == 0 && good)
         r = keep_merged(m, &good, err);
     m->good = good;
@@ -218,6 +221,7 @@ static int merge_all(struct merging *m, struct err *err)
             break;
         before = c->corpus.names.len;
         m->size = i == 0 ? PART_LEAST : m->size * 2;
+        m->screen = i == 0 && c->drivers[m->engine]->many;
         m->size = m->size < before ? m->size : before;
         free(m->names);
         m->names = mem_calloc(m->size, sizeof *m->names);
