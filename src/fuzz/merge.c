@@ -1,7 +1,7 @@
 /* What the engines found together, by the fewest inputs: the corpus at the end of a campaign.
  *
- * An engine merges all or nothing, and needs memory and time by the number of inputs. So it gets a part of the corpus at a time, whose
- * inputs that cover nothing of their own are taken out at once; parts grow from round to round, and the last one is the
+ * An engine merges all or nothing, and needs memory and time by the number of inputs. So it gets a part of the corpus at a time,
+ * whose inputs that cover nothing of their own are taken out at once; parts grow from round to round, and the last one is the
  * whole. When time is over what was done counts, and the next run goes on with it. */
 #include "base/cleanup.h"
 #include "base/mem.h"
