@@ -30,7 +30,7 @@ struct lab_pending *lab_begin_update(struct lab *l, const char *id, const char *
     q.workflow_execution = &x;
     q.wait_policy = &wait;
     q.request = &r;
-    return lab_begin(l, ENGINE_UPDATE_WORKFLOW, &q, 15000);
+    return lab_begin(l, ENGINE_UPDATE_WORKFLOW, &q, 60000);
 }
 
 Pb__UpdateWorkflowExecutionResponse *lab_end_update(struct lab_pending *p)
