@@ -543,7 +543,9 @@ static void too_long_a_history_ends_the_run(void **state)
     struct lab_complete force = {.force_new = true};
     bool warned = false;
     for (int i = 0; i < 9; i++) {
-        Pb__PollWorkflowTaskQueueResponse *t = lab_poll_on(l, LAB_QUEUE, NULL, 1000);
+        Pb__PollWorkflowTaskQueueResponse *t = NULL;
+        for (int tries = 0; !t && tries < 30 && status_of(l, "a") == STATUS(RUNNING); tries++)
+            t = lab_poll_on(l, LAB_QUEUE, NULL, 1000);
         if (!t)
             break;
         if (i == 2)
