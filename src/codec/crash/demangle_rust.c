@@ -287,7 +287,7 @@ static void path(struct rust *r, bool in_value, bool open)
     case 'M':
     case 'X':
         quiet_path(r); /* where the implementation is */
-        /* fallthrough */
+        __attribute__((fallthrough));
     case 'Y':
         say(r, "<");
         type(r);
