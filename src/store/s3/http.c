@@ -28,6 +28,7 @@
 #define ATTEMPT_S 60L        /* an attempt takes at most this, and a second more for each SLOW_BYTES */
 #define SLOW_BYTES (64 << 10)
 #define RETRY_MS INT64_C(60000)
+#define LAST_MS 1000         /* less is no time for another try, or a quarter of what there was */
 #define DENIED_TRIES 4       /* MinIO says "denied" as well where a folder of its disk comes and goes beneath it */
 #define DELAY_MIN_MS 50
 #define DELAY_MAX_MS 5000
@@ -631,6 +632,8 @@ int s3_http_call(struct s3_http *h, const struct s3_request *q, struct s3_respon
             atomic_fetch_add(&h->stats.retries, 1);
             wait_before_retry(tries, left);
             left = (end - os_mono_ns()) / NS_PER_MS;
+            if (left < LAST_MS && left < h->retry_ms / 4) /* it would run out of time, and hide what went wrong before */
+                break;
         }
         if (tries == 2 && own.again)
             add_to(&own, own.again);
