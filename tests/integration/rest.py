@@ -412,6 +412,22 @@ def hostile(s):
     s.get("/health/live")
 
 
+def bodies(s):
+    """Bodies that are begun and not ended have a bound together, and what is ended gives its room back."""
+    J, F = "application/json", "multipart/form-data; boundary=b"
+    for path, kind, sent, least, most in (("/workflows/talk/upload-and-submit", F, b"--b--", 100, 400), ("/workflows/talk/submit", J, b" " * 3000000, 15, 60)):
+        def refused(): return s.ask("POST", path, sent, {"Content-Type": kind})[0] == 429
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 4000000\r\n\r\n".encode()
+        begun = []
+        while len(begun) < most and not refused():
+            begun.append(socket.create_connection(("127.0.0.1", s.port)))
+            begun[-1].sendall(head + sent)
+        if not least < len(begun) < most: fail(f"{len(begun)} bodies at a time: {path}")
+        s.get("/runs?limit=1")
+        for c in begun: c.close()
+        if not until(lambda: not refused()): fail(f"no room is given back: {path}")
+
+
 def more(s):
     """Beyond the former routes."""
     a = s.post("/workflows/waits/submit", {"target_path": str(s.lab.target()), "name": "waits-1", "timeout": 50})
@@ -661,6 +677,7 @@ with Lab() as lab:
     many_watchers(s)
     elsewhere(lab, s)
     hostile(s)
+    bodies(s)
     s = resumed(lab, s)
     s = repeated(lab, s)
     s.stop()

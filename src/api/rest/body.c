@@ -5,6 +5,7 @@
 #include "api/rest/rest_internal.h"
 
 #include "base/cleanup.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/schema.h"
@@ -20,6 +21,9 @@
 
 #define BUFFER ((size_t)256 << 10)
 #define FIELD_MAX ((size_t)1 << 20)
+/* Memory for bodies at a time: a client that begins many and ends none must not take that of the others. */
+#define BODIES_MAX ((size_t)256 << 20)
+#define BODIES_OF_ONE_MAX ((size_t)64 << 20) /* a namespace's */
 #define DRAIN_MAX ((uint64_t)16 << 30) /* of an upload that failed: clients look for an answer when they have sent all */
 
 struct field {
@@ -52,6 +56,39 @@ struct body_upload {
     bool waiting;      /* the connection waits for a buffer */
     bool ended;        /* all has come */
 };
+
+/* --- memory --------------------------------------------------------------------------------------------------------- */
+
+/* The connections' thread. -ERR_BUSY: there are too many bodies at a time. */
+static int hold(struct exchange *x, size_t bytes, struct err *err)
+{
+    struct rest *r = x->rest;
+    const char *name_space = service_namespace(&x->svc);
+    size_t now = (uintptr_t)map_get(&r->bodies, name_space);
+    if (bytes > BODIES_OF_ONE_MAX - now || bytes > BODIES_MAX - r->bodies_bytes) {
+        x->error_status = 429;
+        x->error_type = "TooManyRequests";
+        return err_set(err, ERR_BUSY, "too many bodies are arriving at a time");
+    }
+    if (!map_set(&r->bodies, name_space, (void *)(uintptr_t)(now + bytes)))
+        return err_nomem(err);
+    r->bodies_bytes += bytes;
+    x->held += bytes;
+    return 0;
+}
+
+static void give_back(struct exchange *x)
+{
+    struct rest *r = x->rest;
+    const char *name_space = service_namespace(&x->svc);
+    if (!x->held)
+        return;
+    size_t left = (uintptr_t)map_get(&r->bodies, name_space) - x->held;
+    if (!left || !map_set(&r->bodies, name_space, (void *)(uintptr_t)left))
+        map_remove(&r->bodies, name_space);
+    r->bodies_bytes -= x->held;
+    x->held = 0;
+}
 
 /* --- parts ------------------------------------------------------------------------------------------------------ */
 
@@ -245,10 +282,11 @@ static enum MHD_Result upload_data(struct body_upload *u, const char *data, size
 static int begin_upload(struct exchange *x, bool bytes, bool form, const char *type, struct err *err)
 {
     static const struct multipart_ops ops = {on_part, on_data, on_end};
-    struct body_upload *u = mem_zalloc(sizeof *u);
     char boundary[MULTIPART_BOUNDARY_MAX + 1];
+    int held = hold(x, 2 * BUFFER, err);
+    struct body_upload *u = held == 0 ? mem_zalloc(sizeof *u) : NULL;
     if (!u)
-        return err_nomem(err);
+        return held < 0 ? held : err_nomem(err);
     x->upload = u;
     u->x = x;
     u->bytes = -1;
@@ -325,9 +363,19 @@ enum MHD_Result body_data(struct exchange *x, const char *data, size_t *io_size)
 {
     if (x->upload)
         return upload_data(x->upload, data, io_size);
-    if (json_object_get(x->route->extra, "body") || x->route->mount)
-        strbuf_append(&x->body, data, *io_size);
+    size_t n = *io_size;
+    struct err err = {0};
     *io_size = 0;
+    if (!json_object_get(x->route->extra, "body") && !x->route->mount)
+        return MHD_YES;
+    if (x->body.len + n <= JSON_BODY_MAX && hold(x, n, &err) < 0) {
+        strbuf_release(&x->body);
+        give_back(x);
+        reply_error(x, &err);
+        x->phase = PHASE_ANSWERED; /* when the rest has come */
+        return MHD_YES;
+    }
+    strbuf_append(&x->body, data, n);
     return MHD_YES; /* what is over the maximum is told at its end */
 }
 
@@ -351,6 +399,7 @@ void body_end(struct exchange *x)
 void body_free(struct exchange *x)
 {
     struct body_upload *u = x->upload;
+    give_back(x);
     if (!u)
         return;
     pthread_mutex_lock(&u->lock); /* the client has gone while a buffer is being emptied */

@@ -11,6 +11,7 @@
 #include "api/service/run.h"
 #include "api/service/submit.h"
 #include "base/histogram.h"
+#include "base/map.h"
 #include "base/strbuf.h"
 
 #include <pthread.h>
@@ -102,6 +103,7 @@ struct exchange {
     struct strbuf body;
     json_t *json;
     struct body_upload *upload;
+    size_t held; /* bytes of memory that its body has been given */
     struct answer answer;
     char field[64];         /* what a 422 is about */
     const char *error_type; /* of the error, where it is not the code's own */
@@ -208,6 +210,8 @@ struct rest {
     pthread_t clock;
     bool clock_started;
     struct status_cache *cache;
+    struct map bodies; /* memory of bodies that are arriving, in bytes, by namespace; the connections' thread alone */
+    size_t bodies_bytes; /* of all */
 };
 
 /* Makes the answer a stream of what the feed gives; takes it, also when it fails. */

@@ -628,6 +628,7 @@ void rest_stop(struct rest *r, int64_t grace_ms)
     rest_tls_free(r->tls);
     jobs_free(r->jobs);
     api_release(&r->api);
+    map_release(&r->bodies);
     if (r->cache)
         pthread_mutex_destroy(&r->cache->lock);
     free(r->cache);
