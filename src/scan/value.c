@@ -131,6 +131,24 @@ const struct value *value_join(struct flow *f, const struct value *a, const stru
     return v;
 }
 
+/* PHP: was it escaped for the inside of quotes, and stands outside of them? */
+static bool escape_misses(const struct flow *f, const struct value *before, const struct value *v)
+{
+    static const char *const escapes[] = {"mysqli_real_escape_string()", "mysql_real_escape_string()", "mysql_escape_string()",
+                                          "addslashes()", "pg_escape_string()", "real_escape_string()", "esc_sql()", NULL};
+    if (f->lang != LANG_PHP || !v->path || !(before->flags & VF_TEXT) || !before->text_len)
+        return false;
+    const char *last = strrchr(v->path, '.');
+    if (!one_of(last ? last + 1 : v->path, escapes))
+        return false;
+    int single = 0, twice = 0;
+    for (uint32_t i = 0; i < before->text_len; i++) {
+        single += before->text[i] == '\'';
+        twice += before->text[i] == '"';
+    }
+    return single % 2 == 0 && twice % 2 == 0;
+}
+
 const struct value *value_concat(struct flow *f, const struct value *a, const struct value *b)
 {
     struct value *v = value_new(f, ORIGIN_CONST);
@@ -138,6 +156,8 @@ const struct value *value_concat(struct flow *f, const struct value *a, const st
     v->flags = ((a->flags | b->flags) & VF_BUILT) | VF_STRING;
     if (v->origin != ORIGIN_CONST)
         v->flags |= VF_BUILT;
+    if (escape_misses(f, a, b))
+        v->clean &= ~rules_kind("sql");
     if (a->flags & VF_TEXT && b->text) {
         size_t n = (size_t)a->text_len + b->text_len;
         if (n > FLOW_TEXT_MAX)
