@@ -92,6 +92,7 @@ void fuzz_child_release(struct fuzz_child *c)
 /* In the child, after fork: only what is needed, and _exit on any failure, whose reason goes to its output. */
 static void become(const struct fuzz_command *cmd, int out, char *const *env)
 {
+    static const struct rlimit file = {FUZZ_FILE_MAX, FUZZ_FILE_MAX};
     struct err err = {0};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     setsid();
@@ -107,6 +108,8 @@ static void become(const struct fuzz_command *cmd, int out, char *const *env)
         dprintf(2, "%s\n", err.msg);
         _exit(126);
     }
+    if (cmd->writable[0]) /* a file without end takes the campaign's room */
+        setrlimit(RLIMIT_FSIZE, &file);
     execvpe(cmd->argv.v[0], cmd->argv.v, env);
     dprintf(2, "%s: %s\n", cmd->argv.v[0], strerror(errno));
     _exit(127);

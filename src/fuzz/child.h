@@ -11,9 +11,11 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #define FUZZ_ARGS_MAX 256
+#define FUZZ_FILE_MAX ((rlim_t)2 << 30) /* bytes of a file that a child which is confined may write */
 #define FUZZ_TAIL_BYTES ((size_t)256 << 10) /* of a child's output that are remembered */
 
 /* argv or env, built piece by piece. Texts are copied. */

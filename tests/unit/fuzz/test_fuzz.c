@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *dir;
@@ -289,6 +290,27 @@ static void sees_the_end(void **state)
     fuzz_child_release(&child);
 }
 
+/* A file that has no end is cut off long before the sandbox's disk is full. */
+static void bounds_files(void **state)
+{
+    char *path = os_path_join(dir, "big");
+    struct stat st;
+    struct fuzz_command c = {.cwd = dir, .writable = {dir}};
+    struct fuzz_child child;
+    fuzz_child_init(&child);
+    fuzz_word(&c.argv, "/bin/sh");
+    fuzz_word(&c.argv, "-c");
+    fuzz_word(&c.argv, "trap '' XFSZ; dd if=/dev/zero of=big bs=1M seek=2047 count=2");
+    assert_int_equal(fuzz_child_run(&c, os_mono_ns() + 60 * NS_PER_S, &child, NULL, NULL), 0);
+    assert_true(WIFEXITED(child.status) && WEXITSTATUS(child.status) != 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, FUZZ_FILE_MAX);
+    fuzz_command_release(&c);
+    fuzz_child_release(&child);
+    unlink(path);
+    free(path);
+}
+
 static void runs_children(void **state)
 {
     (void)state;
@@ -439,6 +461,7 @@ int main(void)
         cmocka_unit_test(names_frames),
         cmocka_unit_test(picks_engines),
         cmocka_unit_test(sees_the_end),
+        cmocka_unit_test_setup_teardown(bounds_files, make_dir, remove_dir),
         cmocka_unit_test(runs_children),
         cmocka_unit_test_setup_teardown(refuses_bad_yaml, make_dir, remove_dir),
         cmocka_unit_test(reads_targets),
