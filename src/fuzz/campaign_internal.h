@@ -88,6 +88,7 @@ struct session {
     int quick_ends;      /* one after another, before it was ready */
     int64_t start_at_ns; /* not before */
     bool broken;
+    bool flooded;        /* this start was ended for what it printed */
     int engine;          /* index of the campaign's engines */
     uint64_t discoveries, judged; /* of starts that have ended; what was known when cores were assigned last */
     int move_to;         /* the engine that it is to run next; -1: as now */

@@ -57,6 +57,7 @@ struct fuzz_session {
     struct fuzz_child child;
     struct fuzz_counts counts;
     bool ready; /* it has begun to make inputs of its own */
+    bool mute;  /* the target printed without end: what it prints is to be thrown away, if the engine can do that */
 };
 
 /* Why an input was kept by the engine. */

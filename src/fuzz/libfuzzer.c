@@ -95,6 +95,8 @@ void libfuzzer_session(const struct fuzz_session *s, struct fuzz_words *a)
         fuzz_word(a, "-max_total_time=%lld", (long long)s->bounds->run_seconds);
     if (s->target->dict)
         fuzz_word(a, "-dict=%s", s->target->dict);
+    if (s->mute) /* libFuzzer's own words stay */
+        fuzz_word(a, "-close_fd_mask=3");
     if (s->subset)
         fuzz_word(a, "-seed_inputs=@%s", s->subset);
     fuzz_word(a, "%s/corpus", s->dir);

@@ -23,7 +23,7 @@
 /* An engine that is silent for so long, and has run for long enough, is asked for its numbers by a new start. */
 #define SILENCE_NS (30 * NS_PER_S)
 #define AGE_NS (120 * NS_PER_S)
-#define FLOOD_BYTES ((uint64_t)256 << 20) /* of output of one start, from where on it is thrown away */
+#define FLOOD_BYTES ((uint64_t)256 << 20) /* of output of one start: it ends there */
 
 static int add_session(struct campaign *c, int engine, bool is_main, struct err *err)
 {
@@ -230,7 +230,9 @@ static void on_end(struct campaign *c, struct session *x)
             module_log(c->ctx, "warning", "%s", err.msg);
         session_move(c, x);
     }
-    bool quick = !x->s.ready && now - x->start_ns < QUICK_NS && c->crashes == crashes; /* no crash either: it cannot run */
+    /* no crash either: it cannot run */
+    bool quick = !x->flooded && !x->s.ready && now - x->start_ns < QUICK_NS && c->crashes == crashes;
+    x->flooded = false;
     x->quick_ends = quick ? x->quick_ends + 1 : 0;
     x->start_at_ns = now;
     if (quick && !c->stopping) {
@@ -246,7 +248,10 @@ static void watch(struct campaign *c, struct session *x)
     if (x->move_to >= 0 && now > x->move_by_ns)
         fuzz_child_kill(&x->s.child, SIGKILL);
     if (x->s.child.output_bytes > FLOOD_BYTES && x->s.child.out_fd >= 0) {
-        module_log(c->ctx, "warning", "%s: the target prints without end", x->s.driver->name);
+        if (!x->s.mute)
+            module_log(c->ctx, "warning", "%s: the target prints without end: its output is thrown away", x->s.driver->name);
+        x->flooded = !x->s.mute; /* again: it cannot run */
+        x->s.mute = true;
         fuzz_child_kill(&x->s.child, SIGKILL);
     }
     int64_t age = now - x->start_ns, least = x->ready_after_ns * 100 > AGE_NS ? x->ready_after_ns * 100 : AGE_NS;

@@ -517,6 +517,11 @@ def bad():
             fail(f"hostile: {summary}")
         kept_bytes(lab, doc)
         nothing_left(b"t_fuzzer")
+        loud = "static char text[1 << 20]; memset(text, 'x', sizeof text); fwrite(text, 1, sizeof text, stderr); fwrite(text, 1, sizeof text, stdout);"
+        doc = document(run(lab, lab.target({"g_fuzzer.c": HARNESS % ("", loud + "if (n > 1 && d[0] == 'B') abort();")}, "loud"),
+                           "duration=15s", "minimize=0"))
+        if doc["status"] != "COMPLETED" or len(doc["findings"]) != 1:
+            fail(f"gigabytes of output: {doc['status']} {str(doc.get('error'))[:200]} {len(doc['findings'])}")
         doc = document(run(lab, lab.target({"f_fuzzer.c": HARNESS % (FAKE_INIT, FAKE)}, "fake"), "duration=6s", "minimize=0"))
         summary = doc["result"]["summary"]["targets"]["f_fuzzer"]
         states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
