@@ -322,13 +322,16 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 {
     struct exchange *x = *con_cls;
     (void)cls;
-    (void)conn;
     (void)url;
     (void)version;
     if (!x || x->phase == PHASE_SENT)
         return x ? MHD_YES : MHD_NO;
     if (!x->method[0])
         return begin(x, method);
+    if (x->phase == PHASE_WORKING) { /* woken for a stream that this connection had before: who works on it wakes it again */
+        http.MHD_suspend_connection(conn);
+        return MHD_YES;
+    }
     if (x->phase == PHASE_ANSWERED && *upload_data_size) {
         *upload_data_size = 0;
         return MHD_YES;
