@@ -428,6 +428,21 @@ def bodies(s):
         if not until(lambda: not refused()): fail(f"no room is given back: {path}")
 
 
+def kept_alive(s):
+    """The stream of a run that ends, and what comes after it on its connection: a wake-up for the one is not taken for the other's."""
+    empty = s.lab.dir / "empty"
+    empty.mkdir()
+    failed = []
+    def go():
+        for i in range(40):
+            p = s.lab.ff("--server", f"http://127.0.0.1:{s.port}", "-q", "run", "security_assessment", empty)
+            if p.returncode: return failed.append(p.stderr)
+    threads = [threading.Thread(target=go) for _ in range(3)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    if failed: fail(f"runs one after the other: {failed[0]}")
+
+
 def more(s):
     """Beyond the former routes."""
     a = s.post("/workflows/waits/submit", {"target_path": str(s.lab.target()), "name": "waits-1", "timeout": 50})
@@ -673,6 +688,7 @@ with Lab() as lab:
     heads(s)
     names(lab, s)
     more(s)
+    kept_alive(s)
     described(s)
     many_watchers(s)
     elsewhere(lab, s)
