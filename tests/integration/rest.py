@@ -524,6 +524,10 @@ def resumed(lab, s):
     if rest[-1][2]["data"].get("status") != "COMPLETED" or rest[-1][1] != "state": fail(f"the last event: {rest[-1]}")
     whole = events(s, f"/runs/{rid}/events")
     if events(s, f"/runs/{rid}/events", last="") != whole: fail("an empty Last-Event-ID")
+    if events(s, f"/runs/{rid}/events", last=rest[-2][0]) != rest[-1:]: fail("the last event alone")
+    for path in f"/runs/{rid}/events", f"/fuzzing/{rid}/stream":  # a browser would come again and again
+        st, _, body = s.ask("GET", path, headers={"Last-Event-ID": str(rest[-1][0])})
+        if st != 204 or body: fail(f"{path} by who has seen all: {st} {body}")
     if [e[0] for e in whole[:len(first)]] != [e[0] for e in first] or whole[len(first):] != rest: fail("two readings differ")
     if sum(e[2]["data"].get("status") == "RUNNING" for e in whole) != 1: fail("the history was taken twice")
     return s

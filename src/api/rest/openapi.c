@@ -83,6 +83,8 @@ static json_t *answers(const struct route *r)
     json_object_set_new(j, status, ok);
     if (json_array_size(json_object_get(r->extra, "header")) && schema && strcmp(schema, "Submitted") != 0)
         json_object_set_new(j, "304", json_pack("{s:s}", "description", "the client has it already"));
+    if (strcmp(type, "text/event-stream") == 0)
+        json_object_set_new(j, "204", json_pack("{s:s}", "description", "the client has seen all, and no more will come"));
     json_array_foreach(json_object_get(r->extra, "errors"), i, code) {
         snprintf(status, sizeof status, "%d", (int)json_integer_value(code));
         json_object_set_new(j, status, error_answer("an error"));

@@ -181,7 +181,7 @@ static struct MHD_Response *build(struct exchange *x)
     if (!r)
         return NULL;
     a->text = NULL; /* the response's */
-    if (a->status != 304)
+    if (a->status != 304 && a->status != 204)
         add(r, "Content-Type", a->type);
     if (zipped)
         add(r, "Content-Encoding", "gzip");

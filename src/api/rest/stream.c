@@ -245,14 +245,17 @@ static int begin(struct exchange *x, bool fuzzing, struct err *err)
         r = set_begin(x, s, &after, err);
     if (r == 0)
         r = live_watch_new(x->rest->o.live, exchange_key(x, s->run_id), after, wake, s, &s->watch, err);
+    if (r == 0 && after && live_watch_ended(s->watch) && ended_since(s)) {
+        free_stream(s);
+        x->answer.status = 204; /* nothing will come: the client that has seen all is not to ask again */
+        return 0;
+    }
     if (r == 0) {
         live_follow(x->rest->o.live, exchange_key(x, s->run_id));
         r = answer_by(x, s, err);
     }
-    if (r < 0) {
-        if (s)
-            free_stream(s);
-    }
+    if (r < 0 && s)
+        free_stream(s);
     return r;
 }
 
