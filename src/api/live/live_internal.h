@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #define RUN_ID_MAX ENGINE_ID_MAX
 #define RING 256
@@ -98,7 +99,7 @@ struct live {
     pthread_cond_t cond;
     struct item *first, **end;
     size_t queued;
-    bool stopping;
+    atomic_bool stopping; /* set under queue_lock, so that nobody misses it who waits for cond */
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;  /* channels: their rings and watchers */
