@@ -194,7 +194,7 @@ static void bench_headers(struct store *s)
     ingest_result_release(&res);
     char *base = NULL;
     struct err e = {0};
-    struct store *fresh;
+    struct store *fresh = NULL;
     if (os_temp_dir(work_dir(), "ff-bench-", &base, &e) < 0 || store_open_local(base, &fresh, &e) < 0)
         die("open", &e);
     double t = take_in(fresh, dir, &res), mb = (double)res.bytes / 1e6;
