@@ -126,9 +126,11 @@ static int try_hold(struct shared *s, struct err *err)
                              .settled = on_settled,
                              .arg = s};
     struct door *door;
-    /* Else the folder takes no sockets: the engine is this process's alone. */
-    if (served_start(engine_embedded_outside(e), &s->served, NULL) == 0 && door_open(&o, &door, NULL) == 0)
+    /* Else the folder takes no sockets: the engine is this process's alone. Who is about to go lets nobody in. */
+    pthread_mutex_lock(&s->lock);
+    if (!s->shut && served_start(engine_embedded_outside(e), &s->served, NULL) == 0 && door_open(&o, &door, NULL) == 0)
         atomic_store(&s->door, door);
+    pthread_mutex_unlock(&s->lock);
     return 0;
 }
 
@@ -418,7 +420,10 @@ int engine_shared_copy(struct engine *e, const char *id, struct err *err)
 void engine_shared_shut(struct engine *e)
 {
     struct shared *s = ((struct face *)e)->shared;
-    door_shut(atomic_load(&s->door));
+    pthread_mutex_lock(&s->lock);
+    s->shut = true;
+    pthread_mutex_unlock(&s->lock);
+    door_shut(atomic_load(&s->door)); /* its thread reads `served` until here */
     engine_drain(&s->outside.base);
     served_stop(TAKE_PTR(s->served), GRACE_MS);
 }

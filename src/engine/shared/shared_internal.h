@@ -39,7 +39,7 @@ struct shared {
 
     _Atomic(struct engine *) local; /* once set, it stays: this process holds the engine */
     _Atomic(struct door *) door;    /* then; NULL if it could not be opened */
-    struct served *served;          /* its calls.sock, then, until engine_shared_shut() */
+    struct served *served;          /* its calls.sock, then, until engine_shared_shut(); set under the lock unless `shut` */
     atomic_bool stays; /* the holder, if it is another process */
     struct rpc_detail_type details[16];
     size_t details_count;
@@ -49,6 +49,7 @@ struct shared {
     struct ticket *tickets;
     bool draining[2];     /* inside, outside */
     bool stop;
+    bool shut;            /* no connections of others from here on, whoever holds the engine */
     struct err why;       /* nobody holds the engine; code 0: no try has failed yet */
 
     /* The thread's, while another process holds it. */

@@ -21,7 +21,7 @@ struct member {
 static struct archive *open_archive(const char *path, bool zip, const char *filter)
 {
     struct archive *a = archive_write_new();
-    int r = strstr(path, "7z") ? archive_write_set_format_7zip(a)
+    int r = strstr(strrchr(path, '/'), "7z") ? archive_write_set_format_7zip(a)
             : zip              ? archive_write_set_format_zip(a)
                                : archive_write_set_format_pax_restricted(a);
     assert_int_equal(r, ARCHIVE_OK);

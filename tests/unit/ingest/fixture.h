@@ -77,6 +77,8 @@ static inline void assert_content(struct fixture *f, const char *path, const cha
     struct tree *t;
     _cleanup_free_ char *got = NULL;
     assert_ok(tree_open(f->s, f->res.tree.text, &t, err));
+    for (size_t i = 0; !entry(t, path) && i < f->res.notices_count; i++)
+        print_error("%s: %s\n", f->res.notices[i].path, f->res.notices[i].text);
     assert_ok(tree_read_file(t, path, 1 << 20, &got, NULL, err));
     assert_string_equal(got, want);
     tree_free(t);
