@@ -1,4 +1,5 @@
 #include "cli/admit.h"
+#include "cli/bucket_use.h"
 
 #include "api/access/access.h"
 #include "api/access/quota.h"
@@ -8,7 +9,6 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "base/vec.h"
 #include "codec/json.h"
 #include "os/clock.h"
 
@@ -18,7 +18,6 @@
 #define DAY_NS (24 * 3600 * NS_PER_S)
 #define LOOK_AGAIN_NS (2 * NS_PER_S) /* at what is stored, while activities end */
 #define LOOK_ANYWAY_NS (60 * NS_PER_S) /* other processes store too */
-#define UNLISTED_MS (INT64_C(3600) * 1000) /* a cluster's lists are late: a run that is in none for so long is gone */
 #define WRITE_FROM_MS 10000 /* CPU time of a namespace that is kept back, so that not each activity is a write */
 
 struct use {
@@ -26,12 +25,12 @@ struct use {
     int64_t places; /* of runs that are being started */
     uint64_t stored_bytes; /* as they were found then, and what was let in since */
     int64_t stored_at_ns;  /* 0: not looked at yet */
-    bool stores;           /* an activity has ended since */
+    bool stores;           /* an activity has ended since, or may have */
 };
 
 struct admit {
     struct app *app;
-    bool bucket; /* what runs leave is noted when they leave it */
+    bool bucket;
     struct access *access;
     pthread_mutex_t lock;
     struct map uses; /* by namespace */
@@ -68,50 +67,14 @@ static void write_use(struct admit *a, const char *name_space, struct use *u)
     log_warn("CPU time of %s: %s", name_space, err.msg);
 }
 
-struct left {
-    VEC(struct access_result) refs;
-};
-
-static void add_ref(struct left *list, const json_t *j)
-{
-    struct access_result x = {json_str(j, "ref", NULL), (uint64_t)json_i64(j, "bytes", 0)};
-    if (x.ref && !VEC_PUSH(&list->refs, x))
-        log_warn("memory is out: a result is not counted");
-}
-
-/* An activity has left something. Under the lock. */
-static void note_results(struct admit *a, const struct worker_event *e)
-{
-    struct left list = {0};
-    struct err err = {0};
-    const char *name;
-    json_t *j;
-    add_ref(&list, json_object_get(e->data, "findings"));
-    json_object_foreach(json_object_get(e->data, "artifacts"), name, j)
-        add_ref(&list, j);
-    struct use *u = list.refs.len ? use_of(a, e->name_space) : NULL;
-    if (u)
-        u->stores = true;
-    if (list.refs.len && access_results_add(a->access, e->name_space, e->workflow_id, list.refs.v, list.refs.len, &err) < 0)
-        log_warn("what run %s has stored is not counted: %s", e->workflow_id, err.msg);
-    VEC_RELEASE(&list.refs);
-}
-
 static void on_event(void *arg, const struct worker_event *e)
 {
     struct admit *a = arg;
     if (a->next)
         a->next(a->next_arg, e);
-    bool usage = strcmp(e->type, "usage") == 0;
-    if (!usage && strcmp(e->type, "completed") != 0)
+    if (strcmp(e->type, "usage") != 0)
         return;
     pthread_mutex_lock(&a->lock);
-    if (!usage) {
-        if (a->bucket && a->access)
-            note_results(a, e);
-        pthread_mutex_unlock(&a->lock);
-        return;
-    }
     struct use *u = use_of(a, e->name_space);
     if (u)
         u->stores = true;
@@ -152,52 +115,13 @@ int admit_set_quotas(struct admit *a, const struct config *c, struct err *err)
     return r < 0 ? err_wrap(err, "quota") : 0;
 }
 
-struct found {
-    struct map *runs, seen, gone; /* by id; by reference; by id */
-    uint64_t bytes;
-    bool nomem;
-};
-
-static int add_result(void *arg, const char *run_id, const struct access_result *x)
-{
-    struct found *f = arg;
-    struct map *m = map_get(f->runs, run_id) ? &f->seen : &f->gone;
-    const char *key = m == &f->seen ? x->ref : run_id;
-    if (map_get(m, key))
-        return 0;
-    if (m == &f->seen)
-        f->bytes += x->bytes;
-    f->nomem = f->nomem || !map_set(m, key, f);
-    return f->nomem ? -ERR_NO_MEMORY : 0;
-}
-
-/* To look at each pin of a bucket is to ask for it: what this server's workers have noted counts there. */
-static int look_at_results(struct admit *a, const struct service *svc, struct map *runs, uint64_t *io_bytes, struct err *err)
-{
-    struct found f = {.runs = runs};
-    const char *name_space = service_namespace(svc);
-    int r = a->access ? access_results_each(a->access, name_space, add_result, &f, err) : 0;
-    if (f.nomem)
-        r = err_nomem(err);
-    MAP_EACH(&f.gone, e)
-        if (r == 0)
-            r = access_results_forget(a->access, name_space, e->key, os_now_ns() / NS_PER_MS - UNLISTED_MS, err);
-    *io_bytes += f.bytes;
-    map_release(&f.seen);
-    map_release(&f.gone);
-    return r;
-}
-
 /* Under the lock. */
 static int look_at_store(struct admit *a, const struct service *svc, struct use *use, struct err *err)
 {
-    struct map runs = {0};
-    int r = runs_stored_bytes(svc, !a->bucket, a->bucket ? &runs : NULL, &use->stored_bytes, err);
-    if (r == 0 && a->bucket)
-        r = look_at_results(a, svc, &runs, &use->stored_bytes, err);
-    map_release(&runs);
-    use->stored_at_ns = os_mono_ns();
     use->stores = false;
+    int r = a->bucket ? bucket_use(a->access, svc, &use->stored_bytes, &use->stores, err)
+                      : runs_stored_bytes(svc, true, NULL, NULL, &use->stored_bytes, err);
+    use->stored_at_ns = os_mono_ns();
     return r;
 }
 

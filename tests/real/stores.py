@@ -314,7 +314,7 @@ class Serving(peers.Stopped):
 
 
 def quota(server, folder):
-    """What a run has left in the bucket counts, also after a restart, until the run is taken away."""
+    """What a run has left in the bucket counts, whoever worked for it, also after a restart, until the run is taken away."""
     box, state, env = folder / "box", folder / "quota", server.settings("quota")
     (box / "modules/leave").mkdir(parents=True)
     (box / "workflows/leaver").mkdir(parents=True)
@@ -334,7 +334,16 @@ def quota(server, folder):
         status, r = s.upload(token, "third")
         assert status == 429 and "stores 29" in str(r), (status, r)
         assert s.ask(token, "DELETE", "/runs/first")[0] == 200
-        assert s.upload(token, "fourth")[0] == 200
+        assert s.upload(token, "fourth")[0] == 200 and s.ask(token, "GET", "/runs/fourth/status")[1]["is_completed"]
+        assert s.ask(token, "DELETE", "/runs/fourth")[0] == 200
+    target = folder / "target.txt"
+    target.write_text("another target\n")
+    ff("--namespace", "small", "--toolbox", box, "run", "leaver", target, "--name", "elsewhere", env=env, state=state)  # its own worker
+    with Serving(state, box, env) as s:
+        status, r = s.upload(token, "fifth")
+        assert status == 429 and "stores 29" in str(r), (status, r)
+        assert s.ask(token, "DELETE", "/runs/elsewhere")[0] == 200
+        assert s.upload(token, "sixth")[0] == 200
     print(f"ok {server.kind}: a quota of what may be stored")
 
 

@@ -20,7 +20,7 @@
 
 #define BEARER "Bearer "
 #define APPLICATION_ID 0x46464143 /* "FFAC" */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define BUSY_MS 20000
 #define FORGET_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define USED_EVERY_MS 60000
@@ -28,7 +28,7 @@
 static const char *const role_names[] = {[ACCESS_VIEWER] = "viewer", [ACCESS_OPERATOR] = "operator", [ACCESS_ADMIN] = "admin"};
 
 enum stmt { FIND, USED, INSERT, TAKEN, COUNT, FORGET, PICK, REVOKE, LIST, OWNER, USAGE_ADD, USAGE_GET,
-            RESULT_ADD, RESULT_EACH, RESULT_FORGET,
+            RESULT_ADD, RESULT_EACH, RESULT_FORGET, HISTORY_SET, HISTORY_EACH, HISTORY_FORGET,
             SESSION_FORGET, SESSION_CROWD, SESSION_OPEN, SESSION_FIND, SESSION_CLOSE, SESSION_REVOKE, STMT_COUNT };
 #define COLUMNS "id, name, namespace, role, created, expires, used, revoked"
 static const char *const sql[STMT_COUNT] = {
@@ -57,6 +57,9 @@ static const char *const sql[STMT_COUNT] = {
     [RESULT_ADD] = "INSERT OR IGNORE INTO result VALUES(?1, ?2, ?3, ?4, ?5)",
     [RESULT_EACH] = "SELECT run, ref, bytes FROM result WHERE namespace = ?1",
     [RESULT_FORGET] = "DELETE FROM result WHERE namespace = ?1 AND run = ?2 AND at < ?3",
+    [HISTORY_SET] = "INSERT OR REPLACE INTO history VALUES(?1, ?2, ?3)",
+    [HISTORY_EACH] = "SELECT execution, event FROM history WHERE namespace = ?1",
+    [HISTORY_FORGET] = "DELETE FROM history WHERE namespace = ?1 AND execution = ?2",
     [USAGE_GET] = "SELECT coalesce(sum(cpu_ms), 0) FROM usage WHERE namespace = ?1 AND day = ?2",
 };
 
@@ -148,6 +151,8 @@ static int make_schema(struct access *a, struct err *err)
              " PRIMARY KEY(namespace, day)) WITHOUT ROWID;"
              "CREATE TABLE IF NOT EXISTS result(namespace TEXT NOT NULL, run TEXT NOT NULL, ref TEXT NOT NULL,"
              " bytes INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(namespace, run, ref)) WITHOUT ROWID;"
+             "CREATE TABLE IF NOT EXISTS history(namespace TEXT NOT NULL, execution TEXT NOT NULL, event INTEGER NOT NULL,"
+             " PRIMARY KEY(namespace, execution)) WITHOUT ROWID;"
              "CREATE TABLE IF NOT EXISTS session(hash BLOB PRIMARY KEY, token TEXT NOT NULL, prefix INTEGER NOT NULL,"
              " expires INTEGER NOT NULL) WITHOUT ROWID;"
              "CREATE INDEX IF NOT EXISTS session_token ON session(token);"
@@ -734,14 +739,25 @@ static int add_result(struct access *a, const char *name_space, const char *run_
     return run(a, RESULT_ADD, err);
 }
 
-int access_results_add(struct access *a, const char *name_space, const char *run_id, const struct access_result *list, size_t n,
-                       struct err *err)
+static int set_history(struct access *a, const char *name_space, const struct access_history *h, struct err *err)
+{
+    sqlite3_stmt *s = a->st[HISTORY_SET];
+    bind_text(s, 1, name_space);
+    bind_text(s, 2, h->execution_id);
+    sqlite3_bind_int64(s, 3, h->event);
+    return run(a, HISTORY_SET, err);
+}
+
+int access_results_add(struct access *a, const char *name_space, const struct access_history *h, const struct access_result *list,
+                       size_t n, struct err *err)
 {
     pthread_mutex_lock(&a->lock);
     int r = exec(a, "BEGIN IMMEDIATE", err);
     bool begun = r == 0;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = add_result(a, name_space, run_id, &list[i], err);
+        r = add_result(a, name_space, h->run_id, &list[i], err);
+    if (r == 0)
+        r = set_history(a, name_space, h, err);
     if (begun && (r < 0 || (r = exec(a, "COMMIT", err)) < 0))
         exec(a, "ROLLBACK", NULL);
     pthread_mutex_unlock(&a->lock);
@@ -774,6 +790,35 @@ int access_results_forget(struct access *a, const char *name_space, const char *
     bind_text(s, 2, run_id);
     sqlite3_bind_int64(s, 3, before_ms);
     int r = run(a, RESULT_FORGET, err);
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+int access_histories_each(struct access *a, const char *name_space,
+                          int (*each)(void *arg, const struct access_history *h), void *arg, struct err *err)
+{
+    pthread_mutex_lock(&a->lock);
+    sqlite3_stmt *s = a->st[HISTORY_EACH];
+    bind_text(s, 1, name_space);
+    int rc, r = 0;
+    while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *id = (const char *)sqlite3_column_text(s, 0);
+        r = id ? each(arg, &(struct access_history){.execution_id = id, .event = sqlite3_column_int64(s, 1)}) : err_nomem(err);
+    }
+    if (r == 0 && rc != SQLITE_DONE)
+        r = failed(a, rc, err);
+    sqlite3_reset(s);
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+int access_history_forget(struct access *a, const char *name_space, const char *execution_id, struct err *err)
+{
+    pthread_mutex_lock(&a->lock);
+    sqlite3_stmt *s = a->st[HISTORY_FORGET];
+    bind_text(s, 1, name_space);
+    bind_text(s, 2, execution_id);
+    int r = run(a, HISTORY_FORGET, err);
     pthread_mutex_unlock(&a->lock);
     return r;
 }

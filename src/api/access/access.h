@@ -101,18 +101,26 @@ int access_owner_token(struct access *a, char *token, struct err *err);
 int access_usage_add(struct access *a, const char *name_space, int64_t day, int64_t cpu_ms, struct err *err);
 int access_usage(struct access *a, const char *name_space, int64_t day, int64_t *ret_cpu_ms, struct err *err);
 
-/* What runs have left in a store that does not tell it cheaply (a bucket): kept for the quota of the namespace. The same object
- * of a run again is nothing new. */
+/* What runs have left in a store that does not tell it cheaply (a bucket), as their histories say: kept for the quota of the
+ * namespace, with how far each history was read. The same object of a run again is nothing new. */
 struct access_result {
     const char *ref;
     uint64_t bytes;
 };
-int access_results_add(struct access *a, const char *name_space, const char *run_id, const struct access_result *list, size_t n,
-                       struct err *err);
+struct access_history {
+    const char *run_id; /* NULL where it is read back */
+    const char *execution_id;
+    int64_t event; /* the last one that was read; INT64_MAX: it has ended */
+};
+int access_results_add(struct access *a, const char *name_space, const struct access_history *h, const struct access_result *list,
+                       size_t n, struct err *err);
 /* each must not call back; an error of it ends it. */
 int access_results_each(struct access *a, const char *name_space,
                         int (*each)(void *arg, const char *run_id, const struct access_result *x), void *arg, struct err *err);
 /* Of a run that is gone, what was told before then (milliseconds since 1970). */
 int access_results_forget(struct access *a, const char *name_space, const char *run_id, int64_t before_ms, struct err *err);
+int access_histories_each(struct access *a, const char *name_space,
+                          int (*each)(void *arg, const struct access_history *h), void *arg, struct err *err);
+int access_history_forget(struct access *a, const char *name_space, const char *execution_id, struct err *err);
 
 #endif

@@ -72,3 +72,66 @@ int run_artifacts(const struct service *svc, const char *id, json_t **ret, struc
     free(g);
     return r;
 }
+
+struct left {
+    int (*each)(void *arg, const char *ref, uint64_t bytes, struct err *err);
+    void *arg;
+};
+
+static int give_ref(const struct left *l, const json_t *j, struct err *err)
+{
+    const char *ref = json_str(j, "ref", "");
+    int64_t bytes = json_i64(j, "bytes", 0);
+    return store_ref_valid(ref) && bytes > 0 ? l->each(l->arg, ref, (uint64_t)bytes, err) : 0;
+}
+
+static int give_left(const struct left *l, const Pb__HistoryEvent *e, struct err *err)
+{
+    _cleanup_json_ json_t *result = NULL;
+    const char *name;
+    json_t *ref;
+    if (e->attributes_case != PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_COMPLETED_EVENT_ATTRIBUTES)
+        return 0;
+    const Pb__ActivityTaskCompletedEventAttributes *c = e->activity_task_completed_event_attributes;
+    if (!c->result || pbx_payloads_json(c->result, 0, &result, NULL) < 0)
+        return 0;
+    int r = give_ref(l, json_object_get(result, "findings"), err);
+    json_object_foreach(json_object_get(result, "artifacts"), name, ref)
+        if (r == 0)
+            r = give_ref(l, ref, err);
+    return r;
+}
+
+/* The newest come first. */
+int run_left(const struct service *svc, const char *run_id, const char *execution_id, int64_t *io_event,
+             int (*each)(void *arg, const char *ref, uint64_t bytes, struct err *err), void *arg, struct err *err)
+{
+    Pb__GetWorkflowExecutionHistoryReverseRequest req = PB__GET_WORKFLOW_EXECUTION_HISTORY_REVERSE_REQUEST__INIT;
+    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
+    const struct left left = {each, arg};
+    int64_t before = *io_event;
+    ProtobufCMessage *m = NULL;
+    bool more = true;
+    int r = 0;
+    req.namespace_ = service_namespace(svc);
+    ex.workflow_id = (char *)(uintptr_t)run_id;
+    ex.run_id = (char *)(uintptr_t)execution_id;
+    req.execution = &ex;
+    while (r == 0 && more) {
+        ProtobufCMessage *next = NULL;
+        r = engine_call_sync(svc->engine, ENGINE_GET_HISTORY_REVERSE, &req.base, 0, &next, err);
+        engine_free_message(m); /* its token was borrowed */
+        m = next;
+        const Pb__GetWorkflowExecutionHistoryReverseResponse *a = (const void *)m;
+        for (size_t i = 0; r == 0 && more && a->history && i < a->history->n_events; i++) {
+            const Pb__HistoryEvent *e = a->history->events[i];
+            more = e->event_id > before;
+            *io_event = *io_event < e->event_id ? e->event_id : *io_event;
+            r = more ? give_left(&left, e, err) : 0;
+        }
+        more = more && r == 0 && a->next_page_token.len;
+        req.next_page_token = more ? a->next_page_token : (ProtobufCBinaryData){0};
+    }
+    engine_free_message(m);
+    return r;
+}

@@ -95,7 +95,8 @@ int runs_list(const struct service *svc, const char *filter, size_t limit, Proto
 
 struct targets {
     struct map seen; /* by reference */
-    struct map *runs; /* by id; or NULL */
+    void (*each)(void *arg, const struct run_item *item);
+    void *arg;
     uint64_t bytes;
     bool failed;
 };
@@ -103,8 +104,8 @@ struct targets {
 static void add_target(void *arg, const struct run_item *item)
 {
     struct targets *t = arg;
-    if (t->runs)
-        t->failed = t->failed || !map_set(t->runs, item->run_id, t);
+    if (t->each)
+        t->each(t->arg, item);
     if (!*item->target_ref || map_get(&t->seen, item->target_ref))
         return;
     t->bytes += item->target_bytes;
@@ -140,9 +141,10 @@ static int add_results(const struct service *svc, struct targets *t, struct err 
     return store_each_pin(svc->store, add_result, &s, err);
 }
 
-int runs_stored_bytes(const struct service *svc, bool results, struct map *ret_runs, uint64_t *ret, struct err *err)
+int runs_stored_bytes(const struct service *svc, bool results, void (*each)(void *arg, const struct run_item *item), void *arg,
+                      uint64_t *ret, struct err *err)
 {
-    struct targets t = {.runs = ret_runs};
+    struct targets t = {.each = each, .arg = arg};
     ProtobufCBinaryData token = {0};
     int r = 0;
     do

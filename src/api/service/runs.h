@@ -3,7 +3,6 @@
 #define FF_API_SERVICE_RUNS_H
 
 #include "api/service/service.h"
-#include "base/map.h"
 #include "base/strbuf.h"
 
 struct run_item {
@@ -23,9 +22,10 @@ int runs_filter(const char *status, const char *workflow, const char *query, str
 int runs_list(const struct service *svc, const char *filter, size_t limit, ProtobufCBinaryData *io_token,
               void (*one)(void *arg, const struct run_item *item), void *arg, struct err *err);
 /* Bytes that the runs of the namespace keep in the store: targets, and what is pinned for them (results, reports, corpora), each
- * object once. results: those too; they are looked for pin by pin, which is for a store on this machine. ret_runs: gets the ids
- * of these runs (its values mean nothing); may be NULL. */
-int runs_stored_bytes(const struct service *svc, bool results, struct map *ret_runs, uint64_t *ret, struct err *err);
+ * object once. results: those too; they are looked for pin by pin, which is for a store on this machine. each: is given these
+ * runs; may be NULL. */
+int runs_stored_bytes(const struct service *svc, bool results, void (*each)(void *arg, const struct run_item *item), void *arg,
+                      uint64_t *ret, struct err *err);
 /* {run_id, execution_id, workflow, status, target, started_at, finished_at, duration_ms}; NULL when memory is out. */
 json_t *run_item_json(const struct run_item *i);
 

@@ -473,16 +473,33 @@ static void results_are(const char *name_space, const char *want)
     strbuf_release(&text);
 }
 
+static int add_history(void *arg, const struct access_history *h)
+{
+    strbuf_printf(arg, "%s=%lld ", h->execution_id, (long long)h->event);
+    return 0;
+}
+
+static void histories_are(const char *name_space, const char *want)
+{
+    struct strbuf text = STRBUF_INIT_MAX(1000);
+    struct err err = {0};
+    strbuf_puts(&text, "");
+    assert_int_equal(access_histories_each(f.a, name_space, add_history, &text, &err), 0);
+    assert_string_equal(strbuf_str(&text), want);
+    strbuf_release(&text);
+}
+
 static void results_are_noted(void **state)
 {
     static const struct access_result list[] = {{"x", 10}, {"y", 20}, {"x", 10}};
+    static const struct access_history one = {"one", "e1", 7}, later = {"one", "e1", 9}, two = {"two", "e2", 3};
     (void)state;
     struct err err = {0};
     int calls = 0;
-    assert_int_equal(access_results_add(f.a, "a", "one", list, 3, &err), 0);
-    assert_int_equal(access_results_add(f.a, "a", "one", list, 1, &err), 0); /* an activity that was run again */
-    assert_int_equal(access_results_add(f.a, "a", "two", list, 1, &err), 0);
-    assert_int_equal(access_results_add(f.a, "b", "one", list, 2, &err), 0);
+    assert_int_equal(access_results_add(f.a, "a", &one, list, 3, &err), 0);
+    assert_int_equal(access_results_add(f.a, "a", &later, list, 1, &err), 0); /* an activity that was run again */
+    assert_int_equal(access_results_add(f.a, "a", &two, list, 1, &err), 0);
+    assert_int_equal(access_results_add(f.a, "b", &one, list, 2, &err), 0);
     results_are("a", "one/x=10 one/y=20 two/x=10 ");
     assert_int_equal(access_results_each(f.a, "a", refuse, &calls, &err), -ERR_NO_MEMORY);
     assert_int_equal(calls, 1);
@@ -492,6 +509,10 @@ static void results_are_noted(void **state)
     results_are("a", "two/x=10 ");
     results_are("b", "one/x=10 one/y=20 ");
     results_are("c", "");
+    histories_are("a", "e1=9 e2=3 ");
+    assert_int_equal(access_history_forget(f.a, "a", "e1", &err), 0);
+    histories_are("a", "e2=3 ");
+    histories_are("b", "e1=7 ");
 }
 
 int main(int argc, char **argv)
