@@ -17,6 +17,7 @@
 
 #define LOG_MAX ((size_t)1 << 20)
 #define NOTES_MAX ((size_t)64 << 10)
+#define BACKGROUND_NICE 15
 
 /* --- running it ------------------------------------------------------------------------------------------- */
 
@@ -83,6 +84,10 @@ static void build_env(const struct fuzz_build *b, struct fuzz_words *env)
     fuzz_word(env, "CCC=clang++");
     fuzz_word(env, "ASAN_OPTIONS=detect_leaks=0"); /* of programs that the build runs */
     fuzz_word(env, "SOURCE_DATE_EPOCH=0");
+    if (b->probed) {
+        fuzz_word(env, "PROBED=%s", b->probed);
+        fuzz_word(env, "CONFIG_SITE=%s/config.site", b->work);
+    }
 }
 
 static int judge(struct fuzz_build *b, const struct fuzz_child *c, bool late, struct err *err)
@@ -100,7 +105,7 @@ static int judge(struct fuzz_build *b, const struct fuzz_child *c, bool late, st
 
 int fuzz_build_shell_env(struct fuzz_build *b, const char *script, const char *cwd, const char *const *extra, struct err *err)
 {
-    struct fuzz_command c = {.cwd = cwd, .writable = {b->base, "/tmp", "/dev/shm"}};
+    struct fuzz_command c = {.cwd = cwd, .writable = {b->base, "/tmp", "/dev/shm"}, .nice = b->background ? BACKGROUND_NICE : 0};
     struct fuzz_child child;
     bool late = false;
     fuzz_child_init(&child);
@@ -206,20 +211,9 @@ void fuzz_build_init(struct fuzz_build *b)
     strbuf_init(&b->notes, NOTES_MAX);
 }
 
-int fuzz_build_run(struct fuzz_build *b, struct err *err)
+static int build_native(struct fuzz_build *b, const struct fuzz_way *w, const char *sub, struct err *err)
 {
-    char sub[256];
-    const struct fuzz_way *w = fuzz_way_of(b->tree, sub, sizeof sub);
-    b->system = w->name;
-    fuzz_build_init(b);
-    b->targets = json_array();
-    int r = b->targets ? b->driver->missing(err) : err_nomem(err);
-    if (r == 0)
-        r = fuzz_build_make_base(b, err);
-    if (r < 0)
-        return r;
-    if (!b->driver->build_env || b->driver->build_script)
-        return build_scripts(b, err);
+    int r;
     b->wrapped = strcmp(w->name, "ossfuzz") != 0;
     if (strcmp(w->name, "fuzz.yaml") == 0)
         return fuzz_build_yaml(b, err);
@@ -232,6 +226,26 @@ int fuzz_build_run(struct fuzz_build *b, struct err *err)
     }
     if (r == 0 && !json_array_size(b->targets))
         r = err_set(err, ERR_NOT_FOUND, "the build (%s) gave no fuzz target", w->name);
+    return r;
+}
+
+int fuzz_build_run(struct fuzz_build *b, struct err *err)
+{
+    char sub[256];
+    struct err why = {0};
+    const struct fuzz_way *w = fuzz_way_of(b->tree, sub, sizeof sub);
+    b->system = w->name;
+    fuzz_build_init(b);
+    b->targets = json_array();
+    int r = b->targets ? b->driver->missing(err) : err_nomem(err);
+    if (r == 0)
+        r = fuzz_build_make_base(b, err);
+    if (r < 0)
+        return r;
+    if (!b->driver->build_env || b->driver->build_script)
+        return build_scripts(b, err);
+    r = build_native(b, w, sub, err);
+    fuzz_build_step(b, "keep_probed", b->base, NULL, &why); /* without it the next build takes longer */
     return r;
 }
 

@@ -24,6 +24,8 @@ struct fuzz_build {
     const char *sanitizers; /* "address,undefined" */
     bool second;            /* with the driver's second_env */
     const char *only;       /* NULL: all targets, else the one of this name */
+    const char *probed;     /* what configure scripts found out in another build of the tree: its folder "probed"; NULL: none */
+    bool background;        /* with low priority */
     int64_t stop_at_ns;
     const fuzz_harness_list *harnesses;
     char *src, *work, *out;

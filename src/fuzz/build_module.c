@@ -50,6 +50,7 @@ struct making {
     json_t *failed;  /* {engine: reason} */
     json_t *notes;   /* what was left out, and why */
     struct strbuf log, list;
+    char *probed; /* of the first build: what its configure scripts found out */
     int64_t stop_at_ns;
 };
 
@@ -81,6 +82,15 @@ static int take_built(struct making *m, struct fuzz_build *b, struct err *err)
     return r;
 }
 
+/* What a build has left for the next one; NULL: nothing. */
+static char *probed_in(const char *base)
+{
+    char *dir = os_path_join(base, "probed");
+    if (dir && !os_is_dir(dir))
+        free(TAKE_PTR(dir));
+    return dir;
+}
+
 /* The same once more, for what an engine wants besides. One that fails is no loss but of that. */
 static int build_second(struct making *m, const struct fuzz_build *first, struct err *err)
 {
@@ -89,7 +99,7 @@ static int build_second(struct making *m, const struct fuzz_build *first, struct
     _cleanup_free_ char *base = mem_printf("%s/b/%s-2", module_scratch(m->ctx), engine);
     struct fuzz_build b = {.tree = first->tree, .base = base, .driver = first->driver, .harnesses = first->harnesses,
                            .sanitizers = first->sanitizers, .only = first->only, .stop_at_ns = first->stop_at_ns,
-                           .second = true};
+                           .second = true, .probed = m->probed, .background = first->background};
     int r = base ? os_mkdirs(base, 0755, err) : err_nomem(err);
     if (r == 0 && fuzz_build_run(&b, &why) < 0)
         module_log(m->ctx, "warning", "%s, second build: %s", engine, why.msg);
@@ -144,11 +154,14 @@ static int build_for(struct making *m, const char *engine, struct err *first, st
     if (sanitizers[strspn(sanitizers, "abcdefghijklmnopqrstuvwxyz-,")])
         return err_set(err, ERR_INVALID, "sanitizers: a list of names, as address,undefined");
     struct fuzz_build b = {.tree = m->tree, .base = base, .driver = d, .harnesses = &m->harnesses,
-                           .sanitizers = sanitizers, .only = json_str(m->in, "target", NULL), .stop_at_ns = m->stop_at_ns};
+                           .sanitizers = sanitizers, .only = json_str(m->in, "target", NULL), .stop_at_ns = m->stop_at_ns,
+                           .probed = m->probed, .background = json_flag(m->in, "background", false)};
     module_progress(m->ctx, 0, 0, engine);
     r = os_mkdirs(base, 0755, err);
     if (r == 0)
         r = fuzz_build_run(&b, &why);
+    if (!m->probed)
+        m->probed = probed_in(base);
     if (r == -ERR_FAILED && !m->sources)
         add_needs(&b, &why);
     strbuf_printf(&m->log, "== %s (%s)\n", engine, b.system ? b.system : "");
@@ -255,6 +268,7 @@ static int run_build(struct module_ctx *ctx, struct err *err)
     json_decref(m.failed);
     json_decref(m.notes);
     free(m.sources);
+    free(m.probed);
     strbuf_release(&m.log);
     strbuf_release(&m.list);
     return r;

@@ -598,6 +598,12 @@ TREES = {
 }
 
 
+CONFIGURED = {"t_fuzzer.c": USE, "lib.c": "#include \"config.h\"\n#if !HAVE_POLL_H || HAVE_NOSUCH_H || SIZEOF_LONG != 8\n#error\n#endif\n" + LIB,
+              "configure.ac": "AC_INIT([t],[1])\nAC_CONFIG_HEADERS([config.h])\nAC_PROG_CC\nAC_CHECK_HEADERS([poll.h nosuch.h])\n"
+                              "AC_CHECK_SIZEOF([long])\nAC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n",
+              "Makefile.in": "lib.a: lib.c\n\t$(CC) $(CFLAGS) -c lib.c -o lib.o\n\tar rc lib.a lib.o\n"}
+
+
 def builds():
     with Lab() as lab:
         for name, files in TREES.items():
@@ -614,6 +620,11 @@ def builds():
         p = lab.ff("fuzz", "run", "-b", lab.dir / "out-ossfuzz/b/libfuzzer/out/t_fuzzer", "-t", "2s", "-o", "found", timeout=60)
         if p.returncode != 0 or "coverage" not in p.stdout:
             fail(p.stdout + p.stderr)
+        # What a configure script finds out for one engine, the other ones' builds need not find out again.
+        doc = lab.json("fuzz", "build", lab.target(CONFIGURED, "configured"), "-e", "libfuzzer,aflplusplus", "-o", "out-c", timeout=240)
+        log = (lab.dir / "out-c/build.txt").read_text().split("== aflplusplus")
+        if len(doc["summary"]["targets"]) != 2 or "(cached)" in log[0] or "for nosuch.h... (cached) no" not in log[1] or "work/bin/cc" not in log[1]:
+            fail(f"configured for two engines: {doc['summary']} {log[-1][-2000:]}")
         # Beside a program from elsewhere: only a seed, in its zip, leads to the fault.
         magic = "{" + ",".join(str(b) for b in b"only-of-the-seeds") + "}"
         text = HARNESS % (f"static const uint8_t magic[] = {magic};", "if (n > 16 && memcmp(d, magic, sizeof magic) == 0) abort();")

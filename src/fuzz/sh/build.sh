@@ -7,6 +7,7 @@ set -eu
 copy_tree() {
   cp -dR --preserve=mode,timestamps,links "$TREE"/. "$SRC"
   chmod -R u+rwX "$SRC"
+  [ -z "${CONFIG_SITE-}" ] || site_script >"$CONFIG_SITE"
   [ -n "${CC-}" ] || return 0
   mkdir "$WORK/bin"
   for n in cc gcc; do wrapper $n "$CC" "$CFLAGS"; done
@@ -15,6 +16,32 @@ copy_tree() {
 wrapper() { # NAME COMPILER FLAGS
   printf '#!/bin/sh\nexec %s "$@" %s -Wno-error -Qunused-arguments\n' "$2" "$3" >"$WORK/bin/$1"
   chmod +x "$WORK/bin/$1"
+}
+
+# --- what configure scripts of Autoconf find out: nine tenths of a small project's build, and the same for each engine ---
+
+# Of each config.log the cache variables, for the same script in the same folder of the next engine's build. Not: programs, the
+# environment, and what names a folder of this build; those are the engine's.
+keep_probed() {
+  local f d to script
+  find "$SRC" "$WORK" -name config.log -size -8192k | while read -r f; do
+    d=$(dirname "$f")
+    script=$(sed -n 's/^  \$ \([^ ]*\).*/\1/p' "$f" | head -n 1)
+    to="${SRC%/src}/probed${d#"${SRC%/src}"}"
+    cd "$d" && [ -f "$script" ] && mkdir -p "$to" || continue
+    cksum <"$script" >"$to/script"
+    sed -n '/^## Cache variables/,/^## Output variables/p' "$f" | grep -vF "${SRC%/src}" | grep -vE '^[^=]*_(env|path|prog)_' |
+      grep -xE "[A-Za-z0-9_]+_cv_[A-Za-z0-9_]+=('[^']*'|[A-Za-z0-9_.,:+/-]*)" >"$to/answers" || true
+  done
+}
+site_script() { # the text of CONFIG_SITE, which configure reads first
+  cat <<END
+ff_probed=\$PROBED\${PWD#"${SRC%/src}"}
+if test -r "\$ff_probed/answers" && test "\`cksum <"\$0"\`" = "\`cat "\$ff_probed/script"\`"; then
+  . "\$ff_probed/answers"
+fi
+:
+END
 }
 
 # --- build systems; SUB: the folder of the file that they are known by; HARNESSES: files, one a line ---
