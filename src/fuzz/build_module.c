@@ -207,6 +207,25 @@ static int pack(struct making *m, struct err *err)
     return r;
 }
 
+/* For a build of the same tree that comes after this one. */
+static int pack_probed(struct making *m, struct err *err)
+{
+    _cleanup_free_ char *tar = os_path_join(module_scratch(m->ctx), "probed.tar");
+    int r = tar ? fuzz_tar(tar, m->probed, NULL, err) : err_nomem(err);
+    if (r == 0)
+        module_artifact(m->ctx, tar, "probed.tar");
+    return r;
+}
+
+static int take_probed(struct making *m, struct err *err)
+{
+    const char *tar = json_str(json_object_get(m->in, "probed"), "path", NULL);
+    if (!tar)
+        return 0;
+    m->probed = os_path_join(module_scratch(m->ctx), "probed");
+    return m->probed ? fuzz_untar(tar, m->probed, err) : err_nomem(err);
+}
+
 static int take_sources(struct making *m, struct err *err)
 {
     const char *tar = json_str(json_object_get(m->in, "sources"), "path", NULL);
@@ -229,6 +248,8 @@ static int make_all(struct making *m, struct err *err)
     if (r == 0)
         r = take_sources(m, err);
     if (r == 0)
+        r = take_probed(m, err);
+    if (r == 0)
         r = fuzz_harness_find(m->tree, &m->harnesses, err);
     if (r == 0 && !json_array_size(engines))
         r = build_for(m, "libfuzzer", &first, err);
@@ -250,7 +271,8 @@ static int make_all(struct making *m, struct err *err)
         return err_copy(err, &first);
     if (json_object_size(m->failed))
         module_partial(m->ctx, "%s", first.msg);
-    return pack(m, err);
+    r = m->probed ? pack_probed(m, err) : 0;
+    return r < 0 ? r : pack(m, err);
 }
 
 static int run_build(struct module_ctx *ctx, struct err *err)
@@ -340,6 +362,8 @@ const struct module fuzz_build_module = {
         "\"description\":\"for which engines (default libfuzzer)\"},"
         "\"target\":{\"type\":\"string\",\"description\":\"only this one\"},"
         "\"sources\":{\"type\":\"object\",\"description\":\"REF of fuzz_fetch's sources.tar, in place of the target\"},"
+        "\"probed\":{\"type\":\"object\",\"description\":\"REF of a build's probed.tar: what its configure scripts found out\"},"
+        "\"background\":{\"type\":\"boolean\",\"default\":false,\"description\":\"with low priority\"},"
         "\"sanitizers\":{\"type\":\"string\",\"default\":\"address,undefined\"},"
         "\"timeout\":{\"type\":\"string\",\"default\":\"30m\"}}}",
     .output_schema = "{\"type\":\"object\",\"properties\":{\"targets\":{\"type\":\"array\"}}}",

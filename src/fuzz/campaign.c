@@ -90,6 +90,8 @@ static int read_options(struct campaign *c, struct err *err)
     if (r == 0)
         r = read_time(in, "rebalance", 120000, &c->assign_every_ns, err);
     c->assign_every_ns *= NS_PER_MS;
+    if (c->duration_ms)
+        c->duration_ms += (int64_t)(json_num(in, "not_counted", 0) * 1000);
     if (r == 0)
         r = read_time(in, "input_timeout", 10000, &c->bounds.input_ms, err);
     read_end(c);
@@ -169,8 +171,6 @@ static int built_targets(struct campaign *c, const char *tar, struct err *err)
             r = add_target(c, &t, err);
         fuzz_target_release(&t);
     }
-    if (r == 0 && !c->engines)
-        r = err_set(err, ERR_NOT_FOUND, "the build has no target '%s'", want ? want : "");
     return r;
 }
 
@@ -178,11 +178,17 @@ static int find_targets(struct campaign *c, struct err *err)
 {
     const char *binary = json_str(c->input, "binary", NULL);
     const char *tar = json_str(json_object_get(c->input, "build"), "path", NULL);
+    const char *more = json_str(json_object_get(c->input, "more"), "path", NULL);
     if (binary)
         return binary_target(c, binary, err);
-    if (tar)
-        return built_targets(c, tar, err);
-    return err_set(err, ERR_INVALID, "what is to be fuzzed? 'build' or 'binary' says it");
+    if (!tar)
+        return err_set(err, ERR_INVALID, "what is to be fuzzed? 'build' or 'binary' says it");
+    int r = built_targets(c, tar, err);
+    if (r == 0 && more)
+        r = built_targets(c, more, err);
+    if (r == 0 && !c->engines)
+        r = err_set(err, ERR_NOT_FOUND, "the build has no target '%s'", json_str(c->input, "target", ""));
+    return r;
 }
 
 /* --- before ----------------------------------------------------------------------------------------------- */
@@ -500,11 +506,13 @@ const struct module fuzz_campaign_module = {
     .input_schema =
         "{\"type\":\"object\",\"properties\":{"
         "\"build\":{\"type\":\"object\",\"description\":\"REF of what fuzz_build has made\"},"
+        "\"more\":{\"type\":\"object\",\"description\":\"REF of another build, for more engines\"},"
         "\"binary\":{\"type\":\"string\",\"description\":\"a target that is built already: its path in the workspace\"},"
         "\"engine\":{\"type\":\"string\",\"description\":\"the engine that the binary was built for (default libfuzzer)\"},"
         "\"function\":{\"type\":\"string\",\"description\":\"of a binary with several: the function or class\"},"
         "\"target\":{\"type\":\"string\",\"description\":\"which target of the build\"},"
         "\"duration\":{\"type\":[\"string\",\"integer\"],\"default\":\"60s\",\"description\":\"0: no end\"},"
+        "\"not_counted\":{\"type\":\"number\",\"description\":\"seconds of its time that are no part of the duration\"},"
         "\"ends_at\":{\"type\":\"number\",\"description\":\"seconds of the clock: the result is to be there by then\"},"
         "\"plateau\":{\"type\":[\"string\",\"integer\"],\"description\":\"stop when nothing new was found for so long\"},"
         "\"max_executions\":{\"type\":\"integer\"},"

@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|merge|large|bad|alone|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|alone|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -414,6 +414,41 @@ def afl():
         nothing_left(b"/out/tlv")
         nothing_left(b"afl-fuzz\0-i\0/scratch")
         ok(f"{ {k: v['executions'] for k, v in engines.items()} }")
+
+
+def apart():
+    """The first engine works while the others are built, which join it; none of them that cannot be built, or run, is missed."""
+    made = "\n\t$(CC) $(CFLAGS) -c lib.c -o lib.o && ar rc lib.a lib.o\n"
+    both, short = 'engines=["libfuzzer","aflplusplus"]', ("duration=6s", "minimize=0", "remember=false")
+    with Lab() as lab:
+        def go(name, recipe, text, *args):
+            files = {"t_fuzzer.c": text, "lib.c": LIB, "Makefile": f"all:\n\t{recipe}" + made}
+            began = time.monotonic()
+            doc = document(run(lab, lab.target(files, name), both, *args, timeout=280))
+            if doc["status"] != "COMPLETED":
+                fail(f"{name}: {doc['status']} {doc.get('error')}")
+            told = " ".join(n["text"] for n in doc["result"]["notifications"])
+            return doc, doc["result"]["summary"]["targets"]["t_fuzzer"], told, time.monotonic() - began
+        bug = HARNESS % ("", "if (n > 0 && d[0] == 'B') abort();")
+        doc, summary, told, took = go("early", "test $$FUZZING_ENGINE != afl || sleep 250", bug, "stop_at_first_crash=true", "minimize=0")
+        if len(doc["findings"]) != 1 or "aflplusplus" not in told or took > 200:
+            fail(f"the report waits for an engine: {took} s {summary} {told}")
+        doc, summary, told, took = go("join", "test $$FUZZING_ENGINE != afl || sleep 4", bug, *short)
+        work = {e["engine"]: e["executions"] for e in summary["engines"]}
+        if not all(work.get(e, 0) > 100 for e in ("libfuzzer", "aflplusplus")) or summary["stopped_by"] != "duration" or len(doc["findings"]) != 1:
+            fail(f"it does not join: {summary} {told}")
+        if summary["elapsed_time"] < 9:
+            fail(f"time without it counts: {summary['elapsed_time']}")
+        for engine, other in (("libfuzzer", "aflplusplus"), ("aflplusplus", "libfuzzer")):
+            broken = "defined __AFL_COMPILER" if engine == "aflplusplus" else "!defined __AFL_COMPILER"
+            doc, summary, told, took = go(f"no-{engine}", "true", f"#if {broken}\n#error not for it\n#endif\n" + bug, *short)
+            if [e["engine"] for e in summary["engines"]] != [other] or len(doc["findings"]) != 1 or f"{engine}: does not build" not in told:
+                fail(f"{engine} cannot be built: {summary} {told}")
+        ends = HARNESS % ("#ifndef __AFL_COMPILER\n__attribute__((constructor)) static void e(void) { _exit(9); }\n#endif", "if (n > 0 && d[0] == 'B') abort();")
+        doc, summary, told, took = go("ends", "test $$FUZZING_ENGINE != afl || sleep 4", ends, *short)
+        if summary["executions"] < 100 or len(doc["findings"]) != 1:
+            fail(f"one engine cannot run: {summary} {told}")
+        ok("begins early, goes on with all")
 
 
 def merge():
@@ -835,4 +870,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "merge": merge, "large": large, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

@@ -1,17 +1,30 @@
--- Builds the targets, fuzzes one after another, and makes one report of all bugs.
+-- Builds the targets, fuzzes one after another, and makes one report of all bugs. With more than one engine, the first one begins when
+-- its build is there; the others are built meanwhile, and the campaign goes on with them.
 --
 -- Signals: "stop" ends the fuzzing, and what was found is reported; "pause" lets the engines rest until "resume".
 
-local function names_of(targets)
-  local seen, names = {}, {}
+local function add_names(names, targets)
   for _, t in ipairs(targets) do
-    if not seen[t.name] then
-      seen[t.name] = true
+    if not names[t.name] then
+      names[t.name] = true
       names[#names + 1] = t.name
     end
   end
-  return names
 end
+
+local BUILD_SOON = "1s" -- another build that takes no longer (it is cached, say) is waited for
+
+-- The engine to begin with, and the others; nil: all are built at once.
+local function engines_apart(p)
+  local others = ff.array{}
+  for _, engine in ipairs(p.engines or {}) do
+    if engine ~= p.engines[1] then others[#others + 1] = engine end
+  end
+  if #others == 0 or p.mode == "regression" then return nil end
+  return ff.array{p.engines[1]}, others
+end
+
+local function reason_of(e) return (e.message:gsub("^module 'fuzz_build' failed: ", "")) end
 
 local function notice(list, module, text)
   list[#list + 1] = {level = "warning", kind = "partial", module = module, text = text}
@@ -63,13 +76,55 @@ return function(input)
     sources = fetched.artifacts["sources.tar"]
   end
 
+  local function build(engines, before)
+    return ff.start("fuzz_build",
+      {engines = engines, target = p.target, sanitizers = p.sanitizers, sources = sources, background = before ~= nil,
+        probed = before and before.artifacts["probed.tar"]},
+      {timeout = "2h", retry = {max = 1}})
+  end
+  local function tell_build(b)
+    for _, text in ipairs(b.summary.notes or {}) do notice(notices, "fuzz_build", text) end
+    for engine, reason in pairs(b.summary.failed or {}) do notice(notices, "fuzz_build", engine .. ": " .. reason) end
+  end
+
   ff.progress("building")
-  local built = ff.activity("fuzz_build",
-    {engines = p.engines, target = p.target, sanitizers = p.sanitizers, sources = sources},
-    {timeout = "2h", retry = {max = 1}})
-  for _, text in ipairs(built.summary.notes or {}) do notice(notices, "fuzz_build", text) end
-  for engine, reason in pairs(built.summary.failed or {}) do
-    notice(notices, "fuzz_build", engine .. ": " .. reason)
+  local first, others = engines_apart(p)
+  local built, later, more -- the first engine's build; that of the others while it is under way, and when it is there
+  if others then
+    local ok, result = pcall(ff.await, build(first))
+    if ok then
+      built, later = result, build(others, result)
+      local soon = ff.timer(BUILD_SOON)
+      pcall(ff.race, {later, soon})
+      soon:cancel()
+    elseif ff.cancelled() then
+      error(result)
+    else
+      notice(notices, "fuzz_build", first[1] .. ": " .. reason_of(result))
+      local made, answer = pcall(ff.await, build(others))
+      if not made then error(result) end
+      built = answer
+    end
+  else
+    built = ff.await(build(p.engines))
+  end
+  tell_build(built)
+  local names = {}
+  add_names(names, built.summary.targets)
+
+  -- The other engines' build is over.
+  local function take_later()
+    local ok, result = pcall(ff.await, later)
+    later = nil
+    if ok then
+      more = result
+      tell_build(more)
+      add_names(names, more.summary.targets)
+    elseif ff.cancelled() then
+      error(result)
+    else
+      notice(notices, "fuzz_build", table.concat(others, ", ") .. ": " .. reason_of(result))
+    end
   end
 
   local findings, crashes, targets = {}, {}, {}
@@ -88,13 +143,14 @@ return function(input)
     end
   end
 
-  local names = names_of(built.summary.targets)
   for i, name in ipairs(names) do
     if stopped then break end
     local result
+    local alone = 0 -- seconds without the other engines: no part of the duration
     local function arguments(finish)
       return {
-        build = built.artifacts["build.tar"], target = name, duration = p.duration, plateau = p.plateau, jobs = p.jobs,
+        build = built.artifacts["build.tar"], more = more and more.artifacts["build.tar"], target = name,
+        duration = later and 0 or p.duration, not_counted = alone, plateau = p.plateau, jobs = p.jobs,
         max_executions = p.max_executions, stop_at_first_crash = p.stop_at_first_crash, input_timeout = p.input_timeout,
         memory_mb = p.memory_mb, max_len = p.max_len, minimize = p.minimize, leaks = p.leaks, rebalance = p.rebalance,
         seed = p.seed, corpus = p.corpus,
@@ -106,12 +162,25 @@ return function(input)
     repeat
       ff.progress("fuzzing " .. name)
       paused = false
+      if later and later:done() then take_later() end
+      local began, waits, joined = ff.now(), later ~= nil, false
       running = ff.start("fuzz_campaign", arguments(), {timeout = "365d", heartbeat = "60s",
         retry = {max = 1000, initial = "1s", max_interval = "5s"}})
-      local ended = end_of(running, function() return paused or stopped end)
+      if waits then pcall(ff.race, {running, later}) end
+      if waits and later:done() and not running:done() then
+        take_later()
+        joined = true
+        running:cancel() -- and on with all engines
+      end
+      local ended = end_of(running, function() return paused or stopped or joined end)
       running = nil
       handed_over = ended == nil
       result = ended or result
+      if waits then alone = alone + ff.now() - began end
+      if later and not stopped and ended and ended.summary.stopped_by == "engines" then -- the first one cannot run
+        take_later()
+        joined = true
+      end
       if paused and not stopped then
         ff.progress("paused")
         resting = ff.timer("365d")
@@ -119,7 +188,7 @@ return function(input)
         resting = nil
         if ff.cancelled() then error(why) end
       end
-    until not paused or stopped
+    until not (paused or joined) or stopped
     if handed_over then
       ff.progress("taking over what was found")
       ff.scope(function()
@@ -127,6 +196,12 @@ return function(input)
       end)
     end
     take(name, result)
+  end
+
+  if later then
+    later:cancel()
+    pcall(ff.await, later)
+    notice(notices, "fuzz_build", table.concat(others, ", ") .. ": the fuzzing was over before the build")
   end
 
   ff.progress("making the report")
@@ -146,5 +221,5 @@ return function(input)
     if file:sub(-6) == ".sarif" then sarif = ref end
   end
   return {summary = summary, findings = report.findings, sarif = sarif, crashes = crashes,
-    build_log = built.artifacts["build.txt"], modules = {"fuzz_campaign"}, notifications = notices}
+    build_log = built.artifacts["build.txt"], build_log_others = more and more.artifacts["build.txt"], modules = {"fuzz_campaign"}, notifications = notices}
 end
