@@ -767,6 +767,81 @@ static void a_reset_applies_updates_again(void **state)
 
 /* --- search attributes ------------------------------------------------------------------------------------ */
 
+struct attribute {
+    Pb__SearchAttributes all;
+    Pb__SearchAttributes__IndexedFieldsEntry entry, *list;
+};
+
+static const Pb__SearchAttributes *set_attribute(struct attribute *a, const char *name, const char *json)
+{
+    pb__search_attributes__init(&a->all);
+    pb__search_attributes__indexed_fields_entry__init(&a->entry);
+    a->entry.key = (char *)name;
+    a->entry.value = lab_payloads(json)->payloads[0];
+    a->list = &a->entry;
+    a->all.indexed_fields = &a->list;
+    a->all.n_indexed_fields = 1;
+    return &a->all;
+}
+
+static int start_with_attribute(struct lab *l, const char *name, const char *json)
+{
+    struct attribute a;
+    char id[64];
+    snprintf(id, sizeof id, "%s %s", name, json);
+    return lab_try_start(l, &(struct lab_start){.id = id, .attributes = set_attribute(&a, name, json)}, NULL, NULL);
+}
+
+static void search_attributes_have_types(void **state)
+{
+    struct lab *l = *state;
+#define TYPE(NAME) PB__INDEXED_VALUE_TYPE__INDEXED_VALUE_TYPE_##NAME
+    static const struct {
+        const char *name;
+        Pb__IndexedValueType type;
+        const char *good[4], *bad[4];
+    } each[] = {
+        {"AnInt", TYPE(INT), {"5", "[5]", "null", NULL}, {"\"5\"", "5.0", "[5, 6]", "{}"}},
+        {"AKeyword", TYPE(KEYWORD), {"\"a\"", "[\"a\"]", NULL, NULL}, {"5", "[\"a\", \"b\"]", "true", NULL}},
+        {"ADouble", TYPE(DOUBLE), {"5", "5.5", NULL, NULL}, {"\"5\"", "false", NULL, NULL}},
+        {"ABool", TYPE(BOOL), {"true", NULL, NULL, NULL}, {"1", "\"true\"", NULL, NULL}},
+        {"ATime", TYPE(DATETIME), {"\"2026-01-01T00:00:00Z\"", NULL, NULL, NULL}, {"5", "\"2026-01-01\"", "\"soon\"", NULL}},
+        {"AList", TYPE(KEYWORD_LIST), {"[\"a\", \"b\"]", "[]", NULL, NULL}, {"\"a\"", "[\"a\", 5]", NULL, NULL}},
+    };
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+        assert_int_equal(add_attribute(l, each[i].name, each[i].type), 0);
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        assert_true(becomes_listed(l, each[i].name, (int)each[i].type));
+        for (size_t k = 0; k < 4 && each[i].good[k]; k++) {
+            int r = start_with_attribute(l, each[i].name, each[i].good[k]);
+            for (int tries = 0; r < 0 && l->remote && tries < 100; tries++) { /* starts learn of it later than lists */
+                os_sleep_ms(300);
+                r = start_with_attribute(l, each[i].name, each[i].good[k]);
+            }
+            assert_int_equal(r, 0);
+        }
+        for (size_t k = 0; k < 4 && each[i].bad[k]; k++)
+            assert_int_equal(start_with_attribute(l, each[i].name, each[i].bad[k]), -ERR_INVALID);
+    }
+    assert_int_equal(start_with_attribute(l, "ExecutionStatus", "\"Running\""), -ERR_INVALID);
+    assert_int_equal(start_with_attribute(l, "HistoryLength", "5"), -ERR_INVALID);
+#undef TYPE
+    struct attribute wrong;
+    Pb__UpsertWorkflowSearchAttributesCommandAttributes a = PB__UPSERT_WORKFLOW_SEARCH_ATTRIBUTES_COMMAND_ATTRIBUTES__INIT;
+    Pb__Command k = PB__COMMAND__INIT;
+    a.search_attributes = (Pb__SearchAttributes *)set_attribute(&wrong, "AnInt", "\"5\"");
+    k.command_type = PB__COMMAND_TYPE__COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES;
+    k.attributes_case = PB__COMMAND__ATTRIBUTES_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES_COMMAND_ATTRIBUTES;
+    k.upsert_workflow_search_attributes_command_attributes = &a;
+    lab_start(l, &(struct lab_start){.id = "upserts", .queue = "upserts"});
+    const Pb__PollWorkflowTaskQueueResponse *t = lab_poll_on(l, "upserts", NULL, 60000);
+    assert_non_null(t);
+    assert_int_equal(lab_try_complete(l, t, NULL, (Pb__Command *[]){&k}, 1, NULL, NULL), -ERR_INVALID);
+    const Pb__HistoryEvent *failed = lab_event(l, "upserts", NULL, EVENT(WORKFLOW_TASK_FAILED));
+    assert_int_equal(failed->workflow_task_failed_event_attributes->cause,
+                     PB__WORKFLOW_TASK_FAILED_CAUSE__WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES);
+}
+
 static void search_attributes_are_found(void **state)
 {
     struct lab *l = *state;
@@ -941,6 +1016,7 @@ int main(void)
         CASE(a_run_begins_anew_from_a_task),
         CASE(a_reset_ends_the_open_run),
         CASE(a_reset_applies_updates_again),
+        CASE(search_attributes_have_types),
         CASE(search_attributes_are_found),
         CASE(older_lists),
         CASE(signals_to_others_keep_their_mark),

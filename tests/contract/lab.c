@@ -198,6 +198,7 @@ int lab_try_start(struct lab *l, const struct lab_start *s, Pb__StartWorkflowExe
     q.retry_policy = (Pb__RetryPolicy *)s->retry;
     q.cron_schedule = text_of(s->cron);
     q.memo = s->memo ? memo_of(s->memo) : NULL;
+    q.search_attributes = (Pb__SearchAttributes *)s->attributes;
     Pb__StartWorkflowExecutionResponse *r = NULL;
     int x = lab_call(l, ENGINE_START_WORKFLOW, &q, 0, &r, err);
     if (x == 0)

@@ -40,6 +40,7 @@ struct lab_start {
     const Pb__RetryPolicy *retry;
     const char *memo; /* of field "m" */
     const char *cron;
+    const Pb__SearchAttributes *attributes;
     bool eager; /* asks for the first workflow task with the answer */
 };
 

@@ -4,6 +4,11 @@
 
 #include "engine/embedded/engine_internal.h"
 
+/* A name of what the engine says of every run by itself. */
+bool attribute_reserved(const char *name);
+/* May a run of that namespace have these? A registered one must have a value of its type (or none); reserved ones
+ * are nobody's to set. a NULL: none. -ERR_INVALID. */
+int attributes_check(struct eng *e, int64_t ns, const Pb__SearchAttributes *a, struct err *err);
 /* Writes those of the run anew. */
 int attributes_put(struct eng *e, struct run *run, struct err *err);
 int attributes_delete(struct eng *e, struct run *run, struct err *err);

@@ -3,6 +3,7 @@
  * An attribute need not be registered to be used. What is registered is kept and listed, so that tools which register first, or
  * look before they set one, find what they expect. */
 #include "base/mem.h"
+#include "engine/embedded/attribute.h"
 #include "engine/embedded/calls.h"
 #include "engine/embedded/namespace.h"
 
@@ -46,14 +47,6 @@ void call_get_search_attributes(struct eng *e, struct call *c)
     call_answer(e, c, (ProtobufCMessage *)r);
 }
 
-static bool is_system(const char *name)
-{
-    for (int i = 0; i < SYSTEM_COUNT; i++)
-        if (strcmp(system_attributes[i].name, name) == 0)
-            return true;
-    return false;
-}
-
 /* The index of a registered one; the number of them: it is none. */
 static size_t find(const Pb__EmbeddedNamespace *s, const char *name)
 {
@@ -67,7 +60,7 @@ static bool may_be_added(struct eng *e, struct call *c, const Pb__EmbeddedNamesp
                          Pb__IndexedValueType type)
 {
     size_t i = find(s, name);
-    if (!*name || strlen(name) > ENGINE_ID_MAX || is_system(name))
+    if (!*name || strlen(name) > ENGINE_ID_MAX || attribute_reserved(name))
         call_fail(e, c, ERR_INVALID, "'%.100s' is no name for a search attribute of one's own", name);
     else if (type <= TYPE(UNSPECIFIED) || type > TYPE(KEYWORD_LIST))
         call_fail(e, c, ERR_INVALID, "search attribute %.100s: %d is no type", name, (int)type);

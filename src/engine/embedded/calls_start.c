@@ -1,6 +1,7 @@
 /* StartWorkflowExecution and SignalWithStartWorkflowExecution. */
 #include "base/mem.h"
 #include "codec/pbx.h"
+#include "engine/embedded/attribute.h"
 #include "engine/embedded/calls.h"
 #include "engine/embedded/close.h"
 #include "engine/embedded/cron.h"
@@ -70,6 +71,8 @@ static int check_start(struct eng *e, struct start *p, const char *cron, struct 
         r = check_size(p->memo, "memo", err);
     if (r == 0)
         r = check_size(p->header, "header", err);
+    if (r == 0)
+        r = attributes_check(e, p->ns, p->search_attributes, err);
     return r;
 }
 

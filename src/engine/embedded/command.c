@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "codec/pbx.h"
 #include "engine/embedded/activity.h"
+#include "engine/embedded/attribute.h"
 #include "engine/embedded/close.h"
 #include "engine/embedded/cron.h"
 #include "engine/embedded/effect.h"
@@ -314,9 +315,8 @@ static cause_t start_child(struct context *c)
         return refuse(c, "WorkflowId is not set or too long on command");
     if (!k->workflow_type || !id_ok(k->workflow_type->name))
         return refuse(c, "WorkflowType is not set or too long on command");
-    if (*k->cron_schedule && cron_check(k->cron_schedule, c->err) < 0)
-        return c->bad;
-    if (retry_check(k->retry_policy, c->err) < 0)
+    if ((*k->cron_schedule && cron_check(k->cron_schedule, c->err) < 0) || retry_check(k->retry_policy, c->err) < 0 ||
+        attributes_check(c->e, c->run->ns, k->search_attributes, c->err) < 0)
         return c->bad;
     cause_t bad = check_payload(c, k->input, "StartChildWorkflowExecutionCommandAttributes.Input");
     if (bad)
@@ -411,9 +411,8 @@ static cause_t continue_as_new(struct context *c)
         c->command->continue_as_new_workflow_execution_command_attributes;
     if (k->workflow_type && strlen(k->workflow_type->name) > ENGINE_ID_MAX)
         return refuse(c, "WorkflowType is too long on command");
-    if (*k->cron_schedule && cron_check(k->cron_schedule, c->err) < 0)
-        return c->bad;
-    if (retry_check(k->retry_policy, c->err) < 0)
+    if ((*k->cron_schedule && cron_check(k->cron_schedule, c->err) < 0) || retry_check(k->retry_policy, c->err) < 0 ||
+        attributes_check(c->e, c->run->ns, k->search_attributes, c->err) < 0)
         return c->bad;
     cause_t bad = check_payload(c, k->input, "ContinueAsNewWorkflowExecutionCommandAttributes.Input");
     if (!bad)
@@ -454,6 +453,8 @@ static cause_t upsert_search_attributes(struct context *c)
     Pb__EmbeddedRun *s = c->run->s;
     if (!up || !up->n_indexed_fields)
         return refuse(c, "IndexedFields is empty on UpsertWorkflowSearchAttributesCommandAttributes");
+    if (attributes_check(c->e, c->run->ns, up, c->err) < 0)
+        return c->bad;
     Pb__SearchAttributes *merged = NULL;
     msg_set(c->e, &merged, s->search_attributes);
     fields_merge_attributes(c->e, &merged, up);
