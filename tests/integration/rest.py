@@ -357,6 +357,7 @@ def heads(s):
     for name, out in [("two hosts", answer(H, b"Host: evil.example")), ("two hosts, the other way", answer(b"Host: evil.example", H)),
                       ("two lengths", answer(H, J, b"Content-Length: 2", b"Content-Length: 3", line=POST, body=b"{}x")),
                       ("a length and a coding", answer(H, J, b"Content-Length: 4", b"Transfer-Encoding: chunked", line=POST, body=b"2\r\n{}\r\n0\r\n\r\n")),
+                      ("a blank before a colon", answer(H, J, b"Content-Length : 2", line=POST, body=b"{}")),
                       ("an unknown coding", answer(H, J, b"Transfer-Encoding: gzip, chunked", line=POST, body=b"0\r\n\r\n"))]:
         if not out.startswith(b"HTTP/1.1 400 ") or out.count(b"HTTP/1.1 ") != 1: fail(f"{name}: {out[:200]}")
     if not answer(H, b"Connection: close", line=b"GET http://localhost/runs?limit=1 HTTP/1.1").startswith(b"HTTP/1.1 200 "): fail("the absolute form")
@@ -376,6 +377,42 @@ def heads(s):
         if st != want: fail(f"If-None-Match: {list}: {st}, wanted {want}")
     if s.ask("GET", "/openapi.json", headers={"If-None-Match": s.ask("HEAD", "/openapi.json")[1]["ETag"]})[0] != 304: fail("/openapi.json again")
     if s.get("/runs?status=COMPLETED") != s.get("/runs?status=completed"): fail("a status as answers write it")
+
+
+def unreadable(s):
+    """What cannot be read as a request gets an answer of the API's own kind, and the connection ends with it."""
+    H, POST = b"Host: localhost\r\n", b"POST /workflows/talk/submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    ids, chunked = [], POST + b"Transfer-Encoding: chunked\r\n\r\n"
+    for name, want, data in [("a first line without end", 414, b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n"),
+                             ("a method without end", 414, b"G" * 100000),
+                             ("a header without end", 431, b"GET / HTTP/1.1\r\n" + H + b"X-A: " + b"b" * 100000 + b"\r\n\r\n"),
+                             ("headers without end", 431, b"GET / HTTP/1.1\r\n" + H + b"".join(b"X-%d: y\r\n" % i for i in range(9000)) + b"\r\n"),
+                             ("cookies without end", 431, b"GET / HTTP/1.1\r\n" + H + b"Cookie: " + b"a=b; " * 20000 + b"\r\n\r\n"),
+                             ("no Host", 400, b"GET / HTTP/1.1\r\n\r\n"), ("a path with a blank", 400, b"GET /a b HTTP/1.1\r\nConnection: close\r\n" + H + b"\r\n"),
+                             ("no header", 400, b"GET / HTTP/1.1\r\n" + H + b"nonsense\r\n\r\n"),
+                             ("no version", 400, b"GET / HTTQ/1.1\r\n" + H + b"\r\n"), ("a version to come", 505, b"GET / HTTP/9.9\r\n" + H + b"\r\n"),
+                             ("a version that was", 505, b"GET / HTTP/0.9\r\n" + H + b"\r\n"),
+                             ("a length that is none", 400, POST + b"Content-Length: x\r\n\r\n{}"),
+                             ("a negative length", 400, POST + b"Content-Length: -1\r\n\r\n{}"),
+                             ("a length of 2^70", 413, POST + b"Content-Length: 1180591620717411303424\r\n\r\n{}"),
+                             ("chunks that are none", 400, chunked + b"nonsense\r\n{}\r\n0\r\n\r\n"),
+                             ("a chunk that is longer than it says", 400, chunked + b"2\r\n{}nonsense\r\n0\r\n\r\n"),
+                             ("a chunk of 2^70", 413, chunked + b"400000000000000000\r\n{}\r\n0\r\n\r\n"),
+                             ("a second request", 505, b"GET /health/live HTTP/1.1\r\n" + H + b"\r\nGET / HTTP/9.9\r\n" + H + b"\r\n")]:
+        out = s.raw(data)
+        head, _, body = out[max(m.start() for m in re.finditer(rb"HTTP/1.1 \d", out)) if out else 0:].partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        h = dict(x.lower().split(": ", 1) for x in lines[1:])
+        try: e = json.loads(body)["detail"]["error"]
+        except ValueError: fail(f"{name}: {out[:300]}")
+        if f" {want} " not in lines[0] or h.get("content-type") != "application/json" or h.get("connection") != "close": fail(f"{name}, wanted {want}: {head}")
+        if not e["message"] or not e["timestamp"] or len(e["request_id"]) != 26 or e["request_id"].lower() != h.get("x-request-id"): fail(f"{name}: {head} {e}")
+        ids.append(e["request_id"])
+    log = s.lab.dir / "serve.log"
+    if not until(lambda: all(f"request {i}: " in log.read_text() for i in ids)): fail("the ids of refused requests are not in the log")
+    # What was wrong before the body stands.
+    out = s.raw(b"POST /nowhere HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+    if not out.startswith(b"HTTP/1.1 404 "): fail(f"garbage that is sent to nowhere: {out[:200]}")
 
 
 def hostile(s):
@@ -685,11 +722,12 @@ with Lab() as lab:
     refused(lab)
     tokens(lab)
     managed(lab)
-    s = Server(lab, "--insecure-loopback")
+    s = Server(lab, "--insecure-loopback", "-v")
     former_client(s, {})
     errors(s)
     guards(s)
     heads(s)
+    unreadable(s)
     names(lab, s)
     more(s)
     kept_alive(s)

@@ -124,6 +124,7 @@ def tls(lab):
     old = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{s.port}", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], capture_output=True,
                          text=True, stdin=subprocess.DEVNULL, timeout=30)
     if "Cipher is (NONE)" not in old.stdout + old.stderr: fail(f"TLS 1.1: {old.stdout[-300:]}")
+    unreadable_over_tls(s, d)
     live_over_tls(s)
     certificates_change(s, d)
     s.stop()
@@ -147,6 +148,19 @@ def upgrade(s, path, headers, context=None):
     line = c.recv(4096).split(b"\r\n")[0].decode()
     c.close()
     return line
+
+
+def unreadable_over_tls(s, d):
+    """What cannot be read as a request is answered over TLS too."""
+    with trusting(d).wrap_socket(socket.create_connection(("127.0.0.1", s.port), 60), server_hostname="localhost") as c:
+        c.sendall(b"GET / HTTP/9.9\r\n\r\n")
+        out = b""
+        while True:
+            data = c.recv(65536)
+            if not data: break
+            out += data
+    head, _, body = out.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 505 ") or json.loads(body)["detail"]["error"]["type"] != "VersionNotSupported": fail(f"another HTTP over TLS: {out}")
 
 
 def live_over_tls(s):

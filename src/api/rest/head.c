@@ -7,13 +7,15 @@
 
 struct framing {
     int hosts, lengths, codings;
-    bool odd; /* a coding that is not "chunked" alone */
+    bool odd;   /* a coding that is not "chunked" alone */
+    bool blank; /* in a name: others may take it for the name without */
 };
 
 static enum MHD_Result look(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct framing *f = arg;
     (void)kind;
+    f->blank = f->blank || strpbrk(name, " \t");
     if (strcasecmp(name, "Host") == 0)
         f->hosts++;
     else if (strcasecmp(name, "Content-Length") == 0)
@@ -31,12 +33,16 @@ static int refuse(struct exchange *x, const char *why, struct err *err)
     return err_set(err, ERR_USAGE, "%s", why);
 }
 
-int head_check(struct exchange *x, struct err *err)
+int head_check(struct exchange *x, const char *version, struct err *err)
 {
     struct framing f = {0};
     http.MHD_get_connection_values(x->conn, MHD_HEADER_KIND, look, &f);
+    if (f.blank)
+        return refuse(x, "a header's name has a blank in it", err);
     if (f.hosts > 1)
         return refuse(x, "Host is given twice", err);
+    if (!f.hosts && strcmp(version, "HTTP/1.0") != 0)
+        return refuse(x, "Host is missing", err);
     if (f.lengths > 1 || f.codings > 1 || (f.lengths && f.codings))
         return refuse(x, "where the body ends is said twice: one Content-Length or one Transfer-Encoding is wanted", err);
     if (f.odd)

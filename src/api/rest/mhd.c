@@ -23,6 +23,16 @@ static void load(void)
         os_library_load("libwslay.so.1", wslay_calls, ARRAY_LEN(wslay_calls), &why);
 }
 
+/* The linker exports it, so that the loader finds it before the library's: no option of the library has it answer otherwise. */
+__attribute__((visibility("default"), used)) enum MHD_Result MHD_queue_response(struct MHD_Connection *connection,
+                                                                                unsigned int status_code,
+                                                                                struct MHD_Response *response)
+{
+    (void)response;
+    http_refused(connection, status_code);
+    return MHD_NO;
+}
+
 int http_load(struct err *err)
 {
     pthread_once(&once, load);

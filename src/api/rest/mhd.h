@@ -11,7 +11,8 @@
 #define MHD_CALLS(X) \
     X(MHD_add_response_header) X(MHD_create_response_from_buffer) X(MHD_create_response_from_callback)                  \
     X(MHD_create_response_from_fd64) X(MHD_create_response_for_upgrade) X(MHD_destroy_response)                         \
-    X(MHD_get_connection_info) X(MHD_get_connection_values) X(MHD_get_daemon_info) X(MHD_lookup_connection_value)       \
+    X(MHD_get_connection_info) X(MHD_get_connection_values) X(MHD_get_daemon_info) X(MHD_get_reason_phrase_for)         \
+    X(MHD_lookup_connection_value)                                                                                       \
     X(MHD_queue_response) X(MHD_quiesce_daemon) X(MHD_resume_connection) X(MHD_set_connection_option)                   \
     X(MHD_start_daemon) X(MHD_stop_daemon) X(MHD_suspend_connection) X(MHD_upgrade_action)
 
@@ -28,5 +29,10 @@ extern struct http_calls http;
 
 /* For the rest of the process's life; any number of times, from any thread. -ERR_MISSING. */
 int http_load(struct err *err);
+
+/* The library answers by itself what it cannot read, in HTML, and some of it with two heads: then it calls its own
+ * MHD_queue_response, which the program's stands before (mhd.c; calls of this program go by http). This sends an answer; the
+ * connection is ended. */
+void http_refused(struct MHD_Connection *conn, unsigned status);
 
 #endif

@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <xxhash.h>
 #include <zlib.h>
 
@@ -163,7 +165,7 @@ static bool compress_text(struct answer *a)
     return ok;
 }
 
-static void add(struct MHD_Response *r, const char *name, const char *value)
+static void add(void *r, const char *name, const char *value)
 {
     if (value && *value)
         http.MHD_add_response_header(r, name, value);
@@ -190,6 +192,60 @@ static struct MHD_Response *build(struct exchange *x)
     return r;
 }
 
+static void each_header(const struct exchange *x, void (*one)(void *arg, const char *name, const char *value), void *arg)
+{
+    const struct answer *a = &x->answer;
+    one(arg, "X-Request-Id", x->id);
+    one(arg, "X-Content-Type-Options", "nosniff");
+    one(arg, "Cache-Control", "no-cache");
+    one(arg, "ETag", a->etag);
+    one(arg, "Allow", a->allow);
+    one(arg, "Retry-After", a->retry_after);
+    one(arg, "Connection", x->closes ? "close" : NULL);
+    one(arg, a->header[0][0] ? a->header[0] : "X-Ff", a->header[1]);
+    one(arg, "WWW-Authenticate", a->status == 401 ? "Bearer" : NULL);
+    one(arg, "Idempotent-Replayed", a->replayed ? "true" : NULL);
+}
+
+static void write_header(void *head, const char *name, const char *value)
+{
+    if (value && *value)
+        strbuf_printf(head, "%s: %s\r\n", name, value);
+}
+
+/* No language's names: HTTP has its own. */
+static void write_date(struct strbuf *head)
+{
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = (time_t)(os_now_ns() / NS_PER_S);
+    struct tm t;
+    gmtime_r(&now, &t);
+    strbuf_printf(head, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n", days + t.tm_wday * 3, t.tm_mday, months + t.tm_mon * 3,
+                  t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+}
+
+void reply_past(struct exchange *x, int fd)
+{
+    struct strbuf b = STRBUF_INIT_MAX((size_t)64 << 10);
+    const struct answer *a = &x->answer;
+    const char *reason = http.MHD_get_reason_phrase_for((unsigned)a->status);
+    x->refused = true;
+    x->phase = PHASE_SENT;
+    x->sent = a->len;
+    strbuf_printf(&b, "HTTP/1.1 %d %s\r\n", a->status, reason ? reason : "");
+    write_date(&b);
+    each_header(x, write_header, &b);
+    write_header(&b, "Content-Type", a->text ? a->type : NULL);
+    strbuf_printf(&b, "Content-Length: %zu\r\n\r\n", a->len);
+    if (a->text && !x->head)
+        strbuf_append(&b, a->text, a->len);
+    if (b.len && !b.over && x->rest->tls)
+        rest_tls_send(x->conn, strbuf_str(&b), b.len);
+    else if (b.len && !b.over)
+        (void)!send(fd, strbuf_str(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    strbuf_release(&b);
+}
+
 enum MHD_Result reply_send(struct exchange *x)
 {
     struct answer *a = &x->answer;
@@ -197,18 +253,7 @@ enum MHD_Result reply_send(struct exchange *x)
     x->phase = PHASE_SENT;
     if (!r)
         return MHD_NO;
-    add(r, "X-Request-Id", x->id);
-    add(r, "X-Content-Type-Options", "nosniff");
-    add(r, "Cache-Control", "no-cache");
-    add(r, "ETag", a->etag);
-    add(r, "Allow", a->allow);
-    add(r, "Retry-After", a->retry_after);
-    add(r, "Connection", x->closes ? "close" : NULL);
-    add(r, a->header[0][0] ? a->header[0] : "X-Ff", a->header[1]);
-    if (a->status == 401)
-        add(r, "WWW-Authenticate", "Bearer");
-    if (a->replayed)
-        add(r, "Idempotent-Replayed", "true");
+    each_header(x, add, r);
     enum MHD_Result ok = http.MHD_queue_response(x->conn, (unsigned)a->status, r);
     http.MHD_destroy_response(r);
     return ok;

@@ -110,6 +110,7 @@ struct exchange {
     int error_status;       /* the same; 0: the code's */
     bool gzip, head;
     bool closes; /* where the next request begins is not known: the connection ends with the answer */
+    bool refused; /* answered past the library */
     int64_t begun_ns;
     uint64_t sent;
 };
@@ -133,10 +134,12 @@ int bad_field(struct exchange *x, const char *field, struct err *err);
 /* Sets the ETag of the answer from its text, and makes it a 304 if the client has it. */
 void reply_etag(struct exchange *x);
 enum MHD_Result reply_send(struct exchange *x);
+/* Sends it past the library, by which the connection is ended. */
+void reply_past(struct exchange *x, int fd);
 
 /* One Host, and one way to say where the body ends: else another server on the way may see other requests than this one.
  * -ERR_USAGE. */
-int head_check(struct exchange *x, struct err *err);
+int head_check(struct exchange *x, const char *version, struct err *err);
 /* What an Accept-Encoding says; NULL: nothing. */
 bool head_accepts_gzip(const char *list);
 /* Has the client shown a certificate of the authority? */

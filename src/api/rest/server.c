@@ -34,6 +34,8 @@
 /* A connection, watched so that one which sends its headers byte by byte ends. */
 struct conn {
     struct conn *next, **here;
+    struct rest *rest;
+    struct exchange *exchange; /* the one that is going on; NULL: none whose first line was read */
     int fd;
     _Atomic(int64_t) since_ms;
     atomic_bool busy; /* a request's headers were there */
@@ -176,6 +178,12 @@ static void name_request(struct exchange *x)
         x->id[i] = "0123456789ABCDEF"[n & 15];
 }
 
+static struct conn *conn_of(struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return i ? i->socket_context : NULL;
+}
+
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 {
     struct rest *r = cls;
@@ -189,6 +197,9 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
     x->target_error = target_parse(uri, strlen(uri), &x->target, &x->target_why);
     name_request(x);
     atomic_fetch_add(&r->exchanges, 1);
+    struct conn *c = conn_of(conn);
+    if (c)
+        c->exchange = x;
     return x;
 }
 
@@ -252,15 +263,9 @@ static enum MHD_Result to_work(struct exchange *x)
     return MHD_YES;
 }
 
-static struct conn *conn_of(const struct exchange *x)
-{
-    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return i ? i->socket_context : NULL;
-}
-
 bool exchange_certified(const struct exchange *x)
 {
-    struct conn *c = x->rest->tls ? conn_of(x) : NULL;
+    struct conn *c = x->rest->tls ? conn_of(x->conn) : NULL;
     if (c && c->certificate == CERTIFICATE_UNKNOWN)
         c->certificate = rest_tls_verified(x->rest->tls, x->conn) ? CERTIFICATE_SHOWN : CERTIFICATE_NONE;
     return c && c->certificate == CERTIFICATE_SHOWN;
@@ -268,9 +273,10 @@ bool exchange_certified(const struct exchange *x)
 
 static void mark_busy(struct exchange *x, bool busy, int64_t ms)
 {
-    struct conn *c = conn_of(x);
+    struct conn *c = conn_of(x->conn);
     if (!c)
         return;
+    c->exchange = busy ? x : NULL;
     atomic_store(&c->since_ms, ms);
     atomic_store(&c->busy, busy);
 }
@@ -286,14 +292,14 @@ static bool answer_from_cache(struct exchange *x)
 }
 
 /* The headers are there: all that can be wrong so far is told before a body is taken. */
-static enum MHD_Result begin(struct exchange *x, const char *method)
+static enum MHD_Result begin(struct exchange *x, const char *method, const char *version)
 {
     struct err err = {0};
     x->gzip = head_accepts_gzip(request_header(x, "Accept-Encoding"));
     mark_busy(x, true, x->begun_ns / NS_PER_MS);
     snprintf(x->method, sizeof x->method, "%s", method);
     x->head = strcmp(method, "HEAD") == 0;
-    int r = head_check(x, &err);
+    int r = head_check(x, version, &err);
     if (r == 0)
         r = find_route(x, method, &err);
     if (r == 0)
@@ -323,11 +329,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     struct exchange *x = *con_cls;
     (void)cls;
     (void)url;
-    (void)version;
     if (!x || x->phase == PHASE_SENT)
         return x ? MHD_YES : MHD_NO;
     if (!x->method[0])
-        return begin(x, method);
+        return begin(x, method, version);
     if (x->phase == PHASE_WORKING) { /* woken for a stream that this connection had before: who works on it wakes it again */
         http.MHD_suspend_connection(conn);
         return MHD_YES;
@@ -343,14 +348,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     return to_work(x);
 }
 
-static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode end)
+/* It counts, and is told of. */
+static void note_answer(const struct exchange *x, int64_t now_ns, bool cut_off)
 {
-    struct rest *r = cls;
-    struct exchange *x = *con_cls;
-    (void)conn;
-    if (!x)
-        return;
-    int64_t now = os_mono_ns(), us = (now - x->begun_ns) / NS_PER_US;
+    struct rest *r = x->rest;
+    int64_t us = (now_ns - x->begun_ns) / NS_PER_US;
     atomic_fetch_add(&r->counters.requests, 1);
     atomic_fetch_add(&r->counters.errors, x->answer.status >= 500);
     atomic_fetch_add(&r->counters.bytes, x->sent);
@@ -358,13 +360,74 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
         histogram_add(&r->api.routes[x->route - r->api.routes].took, us);
     if (r->o.answered)
         r->o.answered(r->o.arg, &(struct rest_answered){.request_id = x->id,
-                                                        .method = x->method,
+                                                        .method = x->method[0] ? x->method : "?",
                                                         .route = x->route ? x->route->path : "?",
                                                         .caller = x->caller.name[0] ? x->caller.name : "-",
                                                         .status = x->answer.status,
                                                         .took_us = us,
                                                         .bytes = x->sent,
-                                                        .cut_off = end != MHD_REQUEST_TERMINATED_COMPLETED_OK});
+                                                        .cut_off = cut_off});
+}
+
+static void refusal(unsigned status, struct exchange *x)
+{
+    static const struct {
+        unsigned status;
+        int code;
+        const char *type, *why;
+    } table[] = {
+        {413, ERR_LIMIT, NULL, "no body is so long"},
+        {414, ERR_LIMIT, NULL, "the request's first line is too long"},
+        {431, ERR_LIMIT, NULL, "the request's headers are too long"},
+        {505, ERR_USAGE, "VersionNotSupported", "HTTP/1.1 and HTTP/1.0 are spoken here"},
+        {500, ERR_NO_MEMORY, NULL, "there is no memory for this request"},
+    };
+    struct err err = {0};
+    size_t i = 0;
+    while (i < ARRAY_LEN(table) && table[i].status != status)
+        i++;
+    if (i < ARRAY_LEN(table)) {
+        x->error_type = table[i].type;
+        err_set(&err, table[i].code, "%s", table[i].why);
+    } else {
+        err_set(&err, ERR_USAGE, "that is no request of HTTP/1.1: its first line, a header, the Host, or how its body is framed");
+    }
+    x->error_status = (int)status;
+    reply_error(x, &err);
+}
+
+void http_refused(struct MHD_Connection *conn, unsigned status)
+{
+    struct conn *c = conn_of(conn);
+    struct exchange first_line = {0}, *x = c ? c->exchange : NULL;
+    if (!c)
+        return;
+    if (!x) {
+        x = &first_line;
+        x->rest = c->rest;
+        x->conn = conn;
+        x->begun_ns = os_mono_ns();
+        name_request(x);
+    }
+    x->closes = true;
+    if (x->phase != PHASE_ANSWERED || x->answer.ready) /* what was wrong before stands */
+        refusal(status, x);
+    reply_past(x, c->fd);
+    if (x == &first_line) {
+        note_answer(x, os_mono_ns(), false);
+        free(x->answer.text);
+    }
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode end)
+{
+    struct rest *r = cls;
+    struct exchange *x = *con_cls;
+    (void)conn;
+    if (!x)
+        return;
+    int64_t now = os_mono_ns();
+    note_answer(x, now, end != MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->refused);
     mark_busy(x, false, now / NS_PER_MS);
     body_free(x);
     target_release(&x->target);
@@ -392,6 +455,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
             return;
         }
         int one = 1;
+        c->rest = r;
         c->fd = i->connect_fd;
         c->since_ms = now_ms();
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -544,7 +608,7 @@ static int start_daemon(struct rest *r, int fd, struct err *err)
         flags, 0, NULL, NULL, on_request, r, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, r->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, r, MHD_OPTION_NOTIFY_CONNECTION, on_connection, r,
-        MHD_OPTION_URI_LOG_CALLBACK, on_uri, r, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_THREAD_STACK_SIZE,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, r, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_THREAD_STACK_SIZE,
         (size_t)512 << 10, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     return r->daemon ? 0 : err_set(err, ERR_IO, "the HTTP server does not start");
 }

@@ -102,7 +102,8 @@ int target_parse(const char *text, size_t len, struct target *ret, struct err *e
     size_t scheme = strncasecmp(text, "http://", len < 7 ? len : 7) == 0    ? 7
                     : strncasecmp(text, "https://", len < 8 ? len : 8) == 0 ? 8
                                                                             : 0;
-    if (!len || (text[0] != '/' && len <= scheme) || (text[0] != '/' && !scheme) || memchr(text, 0, len))
+    bool odd = memchr(text, 0, len) || memchr(text, ' ', len);
+    if (!len || (text[0] != '/' && len <= scheme) || (text[0] != '/' && !scheme) || odd)
         return malformed("path", err);
     if (!(ret->text = mem_strndup(text, len)))
         return err_nomem(err);

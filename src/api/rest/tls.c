@@ -15,6 +15,7 @@
 
 #define TLS_CALLS(X)                                                                                                         \
     X(gnutls_certificate_get_peers) X(gnutls_certificate_send_x509_rdn_sequence) X(gnutls_malloc) X(gnutls_pcert_deinit)     \
+    X(gnutls_record_send)                                                                                                    \
     X(gnutls_pcert_list_import_x509_raw) X(gnutls_privkey_deinit) X(gnutls_privkey_import_x509_raw) X(gnutls_privkey_init)   \
     X(gnutls_x509_crt_deinit) X(gnutls_x509_crt_import) X(gnutls_x509_crt_init) X(gnutls_x509_trust_list_add_trust_mem)      \
     X(gnutls_x509_trust_list_deinit) X(gnutls_x509_trust_list_init) X(gnutls_x509_trust_list_verify_crt)
@@ -156,13 +157,25 @@ static bool chain_verified(struct rest_tls *t, const gnutls_datum_t *raw, unsign
     return ok;
 }
 
+static gnutls_session_t session_of(struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return i ? i->tls_session : NULL;
+}
+
+void rest_tls_send(struct MHD_Connection *conn, const char *data, size_t len)
+{
+    gnutls_session_t session = session_of(conn);
+    if (session)
+        (void)lib.gnutls_record_send(session, data, len);
+}
+
 bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn)
 {
     unsigned n = 0;
     if (!t->trust)
         return false;
-    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    gnutls_session_t session = i ? i->tls_session : NULL;
+    gnutls_session_t session = session_of(conn);
     const gnutls_datum_t *raw = session ? lib.gnutls_certificate_get_peers(session, &n) : NULL;
     return raw && chain_verified(t, raw, n);
 }
