@@ -55,10 +55,11 @@ def bare(program, folder, seed):
 
 def by_hand(work):
     """Builds as one would without ff, then runs the engine until it crashes. In a process of its own, whose processor time is told."""
-    env = dict(os.environ, CC="clang-14", CXX="clang++-14", CFLAGS=FLAGS, CXXFLAGS=FLAGS, LIB_FUZZING_ENGINE="-fsanitize=fuzzer", OUT=str(work),
-               ASAN_OPTIONS="detect_leaks=0")
+    env = dict(os.environ, CC="clang-14", CXX="clang++-14", CFLAGS=FLAGS, CXXFLAGS=FLAGS, LIB_FUZZING_ENGINE="-fsanitize=fuzzer",
+               OUT=str(work), ASAN_OPTIONS="detect_leaks=0")
     began = time.monotonic()
-    subprocess.run(["bash", "-eu", "-c", BY_HAND[0]], cwd=work / "tree", env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(["bash", "-eu", "-c", BY_HAND[0]], cwd=work / "tree", env=env, check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
     crash = bare(work / "fuzzer", work / "bare", 1)
     if crash is None:
         sys.exit("the bare engine found nothing")
@@ -86,8 +87,8 @@ def from_nothing(work):
     cpu = cpu_of_children() - before
     hand_took, crash, hand_cpu = json.loads(os.read(told, 4096) or b'"the build by hand failed"')
     os.waitpid(child, 0)
-    print(f"from nothing: by hand {hand_took:.1f} s to the crash (processor {hand_cpu:.1f} s), ff run {took:.1f} s to the report (processor "
-          f"{cpu:.1f} s); {what}\n  both build: {took - hand_took:+.1f} s (processor {cpu - hand_cpu:+.1f} s); "
+    print(f"from nothing: by hand {hand_took:.1f} s to the crash (processor {hand_cpu:.1f} s), "
+          f"ff run {took:.1f} s to the report (processor {cpu:.1f} s); {what}\n  both build: {took - hand_took:+.1f} s (processor {cpu - hand_cpu:+.1f} s); "
           f"beside the engine's {crash:.1f} s alone, whoever built that: {took - crash:+.1f} s", flush=True)
 
 

@@ -437,6 +437,7 @@ static int finish(struct campaign *c, struct err *err)
     if (c->unmerged)
         json_object_set_new(s, "corpus_unmerged", json_integer((json_int_t)c->unmerged));
     json_object_set_new(s, "moves", json_integer((json_int_t)c->moves));
+    json_object_set_new(s, "folders_cleaned", json_integer((json_int_t)c->cleaned));
     json_object_set_new(s, "strays_killed", json_integer((json_int_t)c->strays));
     module_summary(c->ctx, s);
     if (sessions_all_broken(c))

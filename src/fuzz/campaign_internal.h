@@ -89,6 +89,8 @@ struct session {
     int64_t start_at_ns; /* not before */
     bool broken;
     bool flooded;        /* this start was ended for what it printed */
+    bool littered;       /* it is ended for the files that it has left */
+    int64_t litter_by_ns;
     int engine;          /* index of the campaign's engines */
     uint64_t discoveries, judged; /* of starts that have ended; what was known when cores were assigned last */
     int move_to;         /* the engine that it is to run next; -1: as now */
@@ -146,7 +148,7 @@ struct campaign {
     char last_words[400];   /* of an engine that cannot run */
     /* Counters; base_: of the attempts before. */
     int64_t began_ns, ended_ns, base_ms, last_find_ms, last_crash_ms;
-    uint64_t base_executions, crashes, strays, moves;
+    uint64_t base_executions, crashes, strays, moves, cleaned;
     size_t unmerged; /* inputs of the corpus that the merge had no time for */
     uint64_t edges, features;
     int64_t rate_ns;
@@ -230,6 +232,11 @@ bool sessions_all_ready(const struct campaign *c); /* each has read the corpus, 
 void sessions_release(struct campaign *c);
 void sessions_sweep(struct campaign *c);
 int sessions_wait(struct campaign *c, int ms); /* until there is output */
+
+/* litter.c */
+bool litter_of_session(const struct session *x); /* the target has left more than may be */
+void litter_clean_session(struct campaign *c, struct session *x); /* one that has ended */
+void litter_clean_work(struct campaign *c); /* where single inputs are run; while none is */
 
 /* checkpoint.c */
 int checkpoint_save(struct campaign *c, struct err *err);

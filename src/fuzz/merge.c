@@ -192,6 +192,7 @@ static int merge_part(struct merging *m, struct err *err)
     if (r == 0 && good)
         r = keep_merged(m, &good, err);
     m->good = good;
+    litter_clean_work(m->c);
     return r;
 }
 

@@ -20,6 +20,7 @@
 #define STORM 4 /* crashes one after another, each soon after its start */
 #define QUICK_NS (3 * NS_PER_S)
 #define STOP_NS (3 * NS_PER_S)
+#define LITTER_NS (NS_PER_S / 2)
 /* An engine that is silent for so long, and has run for long enough, is asked for its numbers by a new start. */
 #define SILENCE_NS (30 * NS_PER_S)
 #define AGE_NS (120 * NS_PER_S)
@@ -179,6 +180,11 @@ int sessions_scan(struct campaign *c, struct err *err)
             x->s.driver->poll(&x->s);
         if (!x->s.driver->ends_at_crash)
             r = scan(c, x, false, err);
+        if (x->s.child.pid && !x->littered && litter_of_session(x)) { /* its last words are numbers */
+            x->littered = true;
+            x->litter_by_ns = os_mono_ns() + LITTER_NS;
+            fuzz_child_kill(&x->s.child, x->s.driver->stop_signal ? x->s.driver->stop_signal : SIGTERM);
+        }
     }
     return r;
 }
@@ -231,8 +237,10 @@ static void on_end(struct campaign *c, struct session *x)
         session_move(c, x);
     }
     /* no crash either: it cannot run */
-    bool quick = !x->flooded && !x->s.ready && now - x->start_ns < QUICK_NS && c->crashes == crashes;
-    x->flooded = false;
+    if (x->littered)
+        litter_clean_session(c, x);
+    bool quick = !x->flooded && !x->littered && !x->s.ready && now - x->start_ns < QUICK_NS && c->crashes == crashes;
+    x->flooded = x->littered = false;
     x->quick_ends = quick ? x->quick_ends + 1 : 0;
     x->start_at_ns = now;
     if (quick && !c->stopping) {
@@ -245,7 +253,7 @@ static void on_end(struct campaign *c, struct session *x)
 static void watch(struct campaign *c, struct session *x)
 {
     int64_t now = os_mono_ns();
-    if (x->move_to >= 0 && now > x->move_by_ns)
+    if ((x->move_to >= 0 && now > x->move_by_ns) || (x->littered && now > x->litter_by_ns))
         fuzz_child_kill(&x->s.child, SIGKILL);
     if (x->s.child.output_bytes > FLOOD_BYTES && x->s.child.out_fd >= 0) {
         if (!x->s.mute)

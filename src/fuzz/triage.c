@@ -23,6 +23,7 @@
 #define RUN_SLACK_NS (5 * NS_PER_S)
 #define TIMEOUT_TRIES 3
 #define RUNS_MAX 20000
+#define LOOK_EVERY 32 /* runs */
 #define NAMES_NS (60 * NS_PER_S)
 #define SMALL_ENOUGH 1
 #define FINE_BYTES ((size_t)16)
@@ -56,6 +57,8 @@ static bool run(struct campaign *c, const char *input, bool symbolize)
     cmd.nice = 5;
     cmd.quiet = !c->drivers[e]->talks;
     t->stop_at_ns = os_mono_ns() + c->bounds.input_ms * NS_PER_MS + RUN_SLACK_NS;
+    if (t->runs % LOOK_EVERY == 0)
+        litter_clean_work(c);
     int r = fuzz_child_start(&t->child, &cmd, &err);
     fuzz_command_release(&cmd);
     if (r < 0)

@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|alone|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|litter|alone|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -571,6 +571,39 @@ def bad():
         ok("each has its own clear end")
 
 
+LITTER_INIT = """
+#include <sys/stat.h>
+static unsigned run, made;
+__attribute__((noinline)) static void real_bug(void) { abort(); }
+static void leave(const char *where, const char *ret, unsigned long bytes) {
+    char name[64];
+    static char block[1 << 20];
+    snprintf(name, sizeof name, "%s/%u-%d-%s", where, made++, (int)getpid(), ret);
+    int fd = open(name, O_CREAT | O_WRONLY, 0600);
+    while (fd >= 0 && bytes) { unsigned long n = bytes < sizeof block ? bytes : sizeof block; if (write(fd, block, n) < 0) break; bytes -= n; }
+    if (fd >= 0) close(fd);
+}
+"""
+LITTER = {"files": 'for (int i = 0; i < 40; i++) leave(".", "f", 1);',
+          "folders": 'if (run++ % 3000 == 0) chmod("x", 0700), rename("x", "y"), mkdir("x", 0700); leave("x", "f", 1); if (run % 3000 == 2999) chmod("x", 0);',
+          "crashes": 'for (int i = 0; i < 40; i++) leave("crashes", "f", 1);',
+          "bytes": 'if (run++ % 4 == 0) leave("tmp", "f", 64 << 20);'}
+
+
+def litter():
+    """A target that leaves files without end, small or large: its folder is cleaned, and the campaign goes on, and says so."""
+    with Lab() as lab:
+        for name, text in LITTER.items():
+            text = HARNESS % (LITTER_INIT, "if (n > 3 && d[0] == 'B' && d[1] == 'U') real_bug();" + text)
+            doc = document(run(lab, lab.target({"l_fuzzer.c": text}, name), "duration=20s", "minimize=1s", "seed=3"))
+            summary = doc["result"]["summary"]["targets"]["l_fuzzer"] if doc["status"] == "COMPLETED" else {}
+            states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
+            if not summary or summary["stopped_by"] != "duration" or summary["folders_cleaned"] < 1 or set(states) - {"real_bug"}:
+                fail(f"{name}: {doc['status']} {doc.get('error')} {summary} {states}")
+            print(name, summary["folders_cleaned"], summary["executions"], states, flush=True)
+        ok("cleaned: " + ", ".join(LITTER))
+
+
 def alone():
     """ff fuzz list, build, run, triage, reproduce, minimize."""
     with Lab() as lab:
@@ -870,4 +903,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "litter": litter, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

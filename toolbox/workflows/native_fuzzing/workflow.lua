@@ -221,5 +221,6 @@ return function(input)
     if file:sub(-6) == ".sarif" then sarif = ref end
   end
   return {summary = summary, findings = report.findings, sarif = sarif, crashes = crashes,
-    build_log = built.artifacts["build.txt"], build_log_others = more and more.artifacts["build.txt"], modules = {"fuzz_campaign"}, notifications = notices}
+    build_log = built.artifacts["build.txt"], build_log_others = more and more.artifacts["build.txt"],
+    modules = {"fuzz_campaign"}, notifications = notices}
 end
