@@ -77,7 +77,7 @@ int rpc_tls_read_ca(const char *path, char **ret, struct err *err)
     X509 *x = parse_cert(*ret);
     ERR_clear_error();
     if (!x)
-        return err_set(err, ERR_INVALID, "%s: no PEM certificate in it", path);
+        return err_set(err, ERR_MISSING, "%s: no PEM certificate in it", path);
     X509_free(x);
     return 0;
 }
@@ -89,11 +89,11 @@ static int check_pair(const struct rpc_tls *tls, const struct pair *p, bool expi
     EVP_PKEY *k = parse_key(p->key);
     int r = 0;
     if (!x)
-        r = err_set(err, ERR_INVALID, "%s: no PEM certificate in it", tls->cert_file);
+        r = err_set(err, ERR_MISSING, "%s: no PEM certificate in it", tls->cert_file);
     else if (!k)
-        r = err_set(err, ERR_INVALID, "%s: no PEM private key in it, or one with a passphrase", tls->key_file);
+        r = err_set(err, ERR_MISSING, "%s: no PEM private key in it, or one with a passphrase", tls->key_file);
     else if (X509_check_private_key(x, k) != 1)
-        r = err_set(err, ERR_INVALID, "the key in %s is not that of the certificate in %s", tls->key_file, tls->cert_file);
+        r = err_set(err, ERR_MISSING, "the key in %s is not that of the certificate in %s", tls->key_file, tls->cert_file);
     else if (expired && X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
         r = err_set(err, ERR_UNAUTHENTICATED, "the certificate in %s has expired", tls->cert_file);
     X509_free(x);

@@ -48,7 +48,7 @@ void rpc_tls_files_free(struct rpc_tls_files *f); /* NULL is fine */
 const struct rpc_tls *rpc_tls_files_names(const struct rpc_tls_files *f);
 bool rpc_tls_files_changed(struct rpc_tls_files *f); /* since it was last asked; the first time: yes */
 /* Their PEM text, for servers of another kind: a certificate with its key, which belong to each other, and certificates of an
- * authority. -ERR_MISSING, -ERR_INVALID, naming the file. The caller frees. */
+ * authority. -ERR_MISSING, naming the file. The caller frees. */
 int rpc_tls_read_pair(const struct rpc_tls *tls, char **ret_cert, char **ret_key, struct err *err);
 int rpc_tls_read_ca(const char *path, char **ret, struct err *err);
 

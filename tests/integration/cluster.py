@@ -131,6 +131,11 @@ def faults(lab, port, good):
     fault(lab, "plain to TLS", "it closed the connection", at(port))
     fault(lab, "TLS to HTTP", "it does not speak TLS", at(http, TEMPORAL_TLS="true", TEMPORAL_TLS_CA=str(c / "ca.pem")))
     fault(lab, "no such file", "/nowhere/ca", at(port, TEMPORAL_TLS_CA="/nowhere/ca"))
+    (c / "text").write_text("no certificate\n")
+    for key in ("TEMPORAL_TLS_CA", "TEMPORAL_TLS_CERT"):
+        fault(lab, "a file without a certificate", "text: no PEM certificate", {**good, "TEMPORAL_TLS_KEY": str(c / "client.key"), "TEMPORAL_TLS_CERT": str(c / "client.pem"), key: str(c / "text")})
+    fault(lab, "another's key", "is not that of the certificate", {**good, "TEMPORAL_TLS_CERT": str(c / "client.pem"), "TEMPORAL_TLS_KEY": str(c / "server.key")})
+    fault(lab, "no port", "the address has no port", {"TEMPORAL_ADDRESS": "localhost"})
     fault(lab, "HTTP/1", "it speaks HTTP/1", at(http))
     fault(lab, "silence", "no answer in time", at(silent))
     fault(lab, "hangs up", "it closed the connection", at(closes))

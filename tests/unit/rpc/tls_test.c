@@ -310,10 +310,10 @@ static void test_files(void **state)
         const char *text;
     } table[] = {
         {{.ca_file = "/nowhere/ca.pem"}, ERR_MISSING, "/nowhere/ca.pem"},
-        {{.ca_file = f->ca.key_file}, ERR_INVALID, "no PEM certificate"},
+        {{.ca_file = f->ca.key_file}, ERR_MISSING, "no PEM certificate"},
         {{.ca_file = f->ca.cert_file, .cert_file = f->client.cert_file}, ERR_INVALID, "belong together"},
-        {{.ca_file = f->ca.cert_file, .cert_file = f->client.cert_file, .key_file = f->ca.key_file}, ERR_INVALID, "not that of"},
-        {{.ca_file = f->ca.cert_file, .cert_file = f->client.key_file, .key_file = f->ca.key_file}, ERR_INVALID, "client.key"},
+        {{.ca_file = f->ca.cert_file, .cert_file = f->client.cert_file, .key_file = f->ca.key_file}, ERR_MISSING, "not that of"},
+        {{.ca_file = f->ca.cert_file, .cert_file = f->client.key_file, .key_file = f->ca.key_file}, ERR_MISSING, "client.key"},
         {{.ca_file = f->ca.cert_file, .cert_file = old.cert_file, .key_file = old.key_file}, ERR_UNAUTHENTICATED, "expired"},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
