@@ -171,7 +171,7 @@ static int mount_mcp(struct rest_serve *s, struct app *app, struct live *live, s
     int r = mcp_new(&o, &s->mcp, err);
     if (r == 0)
         r = mcp_http_new(s->mcp, &s->mcp_http, err);
-    s->mounts[0] = (struct rest_mount){.path = "/mcp", .role = REST_VIEWER, .handle = mcp_http_handle, .arg = s->mcp_http};
+    s->mounts[0] = (struct rest_mount){.path = "/mcp", .handle = mcp_http_handle, .arg = s->mcp_http};
     return r;
 }
 

@@ -526,11 +526,7 @@ int mcp_http_handle(void *arg, const struct rest_mount_request *q, struct rest_m
         return post(h, q, a, err);
     if (strcmp(q->method, "GET") == 0)
         return listen_for(h, q, a, err);
-    if (strcmp(q->method, "DELETE") == 0)
-        return end_session(h, q, a, err);
-    snprintf(a->header[0], sizeof a->header[0], "Allow");
-    snprintf(a->header[1], sizeof a->header[1], "GET, POST, DELETE");
-    return answer_error(a, 405, MCP_INVALID_REQUEST, "GET, POST or DELETE", err);
+    return end_session(h, q, a, err);
 }
 
 /* --- begin and end -------------------------------------------------------------------------------------------------------- */

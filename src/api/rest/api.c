@@ -54,27 +54,30 @@ static const char *word(const json_t *route, size_t i)
     return s ? s : "";
 }
 
-static int add_route(struct api *a, const json_t *line, struct err *err)
+static const struct rest_mount *mount_at(const struct rest_mount *mounts, const char *path)
+{
+    for (; mounts && mounts->path; mounts++)
+        if (strcmp(mounts->path, path) == 0)
+            return mounts;
+    return NULL;
+}
+
+static int add_route(struct api *a, const json_t *line, const struct rest_mount *mounts, struct err *err)
 {
     struct route *r = &a->routes[a->count];
     if (a->count == ROUTES_MAX)
         return err_set(err, ERR_INTERNAL, "too many routes");
     *r = (struct route){.method = word(line, 0), .path = word(line, 1), .op = word(line, 2), .role = role_of(word(line, 3)),
                         .summary = word(line, 4), .extra = json_array_get(line, 5), .run = function_of(word(line, 2))};
+    r->mounted = json_flag(r->extra, "mount", false);
+    if (r->mounted) {
+        r->run = do_mount;
+        r->mount = mount_at(mounts, r->path);
+    }
     if (!r->run)
         return err_set(err, ERR_INTERNAL, "nothing serves the route %s", r->op);
-    r->lasts = json_flag(r->extra, "websocket", false) || strcmp(json_str(r->extra, "type", ""), "text/event-stream") == 0;
-    a->count++;
-    return split(r, err);
-}
-
-static int add_mount(struct api *a, const struct rest_mount *m, struct err *err)
-{
-    struct route *r = &a->routes[a->count];
-    if (a->count == ROUTES_MAX)
-        return err_set(err, ERR_INTERNAL, "too many routes");
-    *r = (struct route){.method = "POST", .path = m->path, .op = "mount", .role = m->role, .summary = "", .run = do_mount,
-                        .mount = m, .any_method = true, .lasts = true};
+    bool stream = strcmp(json_str(r->extra, "type", ""), "text/event-stream") == 0;
+    r->lasts = stream || r->mounted || json_flag(r->extra, "websocket", false);
     a->count++;
     return split(r, err);
 }
@@ -84,11 +87,9 @@ int api_load(struct api *a, const struct rest_mount *mounts, bool open, struct e
     size_t i;
     json_t *line;
     int r = json_parse(rest_api_text, rest_api_text_len, rest_api_text_len, &a->doc, err);
-    json_array_foreach(json_object_get(a->doc, "routes"), i, line) if (r == 0) r = add_route(a, line, err);
+    json_array_foreach(json_object_get(a->doc, "routes"), i, line) if (r == 0) r = add_route(a, line, mounts, err);
     if (r == 0)
         r = openapi_write(a, open, &a->openapi, err);
-    for (; r == 0 && mounts && mounts->path; mounts++)
-        r = add_mount(a, mounts, err);
     return r;
 }
 
@@ -117,6 +118,11 @@ static int fits(const struct route *r, const struct target *t)
     return score;
 }
 
+static bool answers_head(const struct route *r)
+{
+    return strcmp(r->method, "GET") == 0 && !r->mounted;
+}
+
 const struct route *api_find(const struct api *a, const char *method, const struct target *t, char *ret_allow)
 {
     const struct route *found = NULL;
@@ -133,8 +139,8 @@ const struct route *api_find(const struct api *a, const char *method, const stru
         if (score < path_best)
             continue;
         size_t n = strlen(ret_allow);
-        snprintf(ret_allow + n, 64 - n, "%s%s%s", n ? ", " : "", r->method, strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
-        if (score > best && (r->any_method || strcmp(r->method, head ? "GET" : method) == 0)) {
+        snprintf(ret_allow + n, 64 - n, "%s%s%s", n ? ", " : "", r->method, answers_head(r) ? ", HEAD" : "");
+        if (score > best && (head ? answers_head(r) : strcmp(r->method, method) == 0)) {
             found = r;
             best = score;
         }
@@ -232,14 +238,16 @@ int api_arguments(const struct api *a, const struct exchange *x, json_t **ret_ar
     json_t *name;
     _cleanup_json_ json_t *args = json_object();
     int r = args ? check_path(a, x, args, err) : err_nomem(err);
-    if (r == 0 && !x->route->mount)
+    if (r == 0)
         r = check_query(a, x, args, ret_field, err);
     json_array_foreach(json_object_get(x->route->extra, "header"), i, name) {
-        const char *n = json_string_value(name), *value = request_header(x, n);
+        const char *n = json_string_value(name);
+        const json_t *parameter = api_parameter(a, n);
+        const char *wire = wire_name(parameter, n), *value = request_header(x, wire);
         if (r < 0 || !value)
             continue;
-        snprintf(ret_field, 64, "%s", n);
-        r = check_value(api_parameter(a, n), n, value, args, err);
+        snprintf(ret_field, 64, "%s", wire);
+        r = check_value(parameter, n, value, args, err);
     }
     if (r < 0)
         return r;

@@ -366,7 +366,7 @@ enum MHD_Result body_data(struct exchange *x, const char *data, size_t *io_size)
     size_t n = *io_size;
     struct err err = {0};
     *io_size = 0;
-    if (!json_object_get(x->route->extra, "body") && !x->route->mount)
+    if (!json_object_get(x->route->extra, "body"))
         return MHD_YES;
     if (x->body.len + n <= JSON_BODY_MAX && hold(x, n, &err) < 0) {
         strbuf_release(&x->body);

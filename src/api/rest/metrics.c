@@ -109,7 +109,7 @@ static void write_routes(const struct api *a, struct strbuf *out)
         const struct route *r = &a->routes[i];
         uint64_t t[HISTOGRAM_RANGES + 1];
         histogram_totals(&r->took, t);
-        snprintf(label, sizeof label, "method=\"%s\",route=\"%s\"", r->any_method ? "*" : r->method, r->path);
+        snprintf(label, sizeof label, "method=\"%s\",route=\"%s\"", r->method, r->path);
         if (t[HISTOGRAM_RANGES])
             write_histogram("ff_http_request_seconds", label, &r->took, out);
     }

@@ -31,6 +31,8 @@ int do_mount(struct exchange *x, struct err *err)
     struct rest_mount_request q = {.method = x->method, .body = strbuf_str(&x->body), .body_len = x->body.len,
                                    .caller = &x->caller, .peer = peer, .header = header, .arg = x};
     struct rest_mount_answer a = {.status = 200};
+    if (!m)
+        return err_set(err, ERR_NOT_FOUND, "that is not served here");
     if (x->body.over)
         return err_set(err, ERR_LIMIT, "the body has over %zu bytes", JSON_BODY_MAX);
     int r = strbuf_check(&x->body, err);

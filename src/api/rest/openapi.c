@@ -18,9 +18,9 @@ static json_t *ref(const char *kind, const char *name)
 static void add_parameter(const struct api *a, json_t *list, const char *name)
 {
     const json_t *p = api_parameter(a, name);
-    bool in_path = strcmp(json_str(p, "in", ""), "path") == 0;
+    bool required = strcmp(json_str(p, "in", ""), "path") == 0 || json_flag(p, "required", false);
     json_t *j = json_pack("{s:s, s:s, s:b, s:O}", "name", json_str(p, "wire", name), "in", json_str(p, "in", "query"), "required",
-                          in_path, "schema", json_object_get(p, "schema"));
+                          required, "schema", json_object_get(p, "schema"));
     const char *text = json_str(p, "description", NULL);
     if (j && text)
         json_object_set_new(j, "description", json_string(text));
@@ -58,43 +58,72 @@ static json_t *body(const struct route *r)
     return json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "multipart/form-data", "schema", ref("schemas", form));
 }
 
-static json_t *error_answer(const char *description)
+/* What is mounted has errors of its own kind beside the server's. */
+static json_t *error_answer(const struct route *r, const char *description)
 {
-    return json_pack("{s:s, s:{s:{s:o}}}", "description", description, "content", "application/json", "schema",
-                     ref("schemas", "Error"));
+    const char *own = json_str(r->extra, "error", NULL);
+    json_t *schema = ref("schemas", "Error");
+    if (own)
+        schema = json_pack("{s:[o, o]}", "anyOf", schema, ref("schemas", own));
+    return json_pack("{s:s, s:{s:{s:o}}}", "description", description, "content", "application/json", "schema", schema);
+}
+
+static bool has_header(const struct route *r, const char *wanted)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(json_object_get(r->extra, "header"), i, name)
+        if (strcmp(json_string_value(name), wanted) == 0)
+            return true;
+    return false;
+}
+
+static json_t *done(const struct route *r, int status)
+{
+    const char *schema = json_str(r->extra, "answer", NULL), *type = json_str(r->extra, "type", "application/json");
+    json_t *j;
+    if (json_flag(r->extra, "websocket", false))
+        return json_pack("{s:s}", "description", "the connection speaks WebSocket from here on");
+    if (status == 204)
+        return json_pack("{s:s}", "description", "done");
+    if (schema)
+        j = json_pack("{s:s, s:{s:{s:o}}}", "description", "done", "content", type, "schema", ref("schemas", schema));
+    else if (strcmp(type, "application/json") == 0)
+        j = json_pack("{s:s, s:{s:{s:{}}}}", "description", "done", "content", type, "schema");
+    else
+        j = json_pack("{s:s, s:{s:{s:{s:s}}}}", "description", "done", "content", type, "schema", "type", "string");
+    if (json_flag(r->extra, "stream", false))
+        json_object_set_new(json_object_get(j, "content"), "text/event-stream",
+                            json_pack("{s:{s:s}}", "schema", "type", "string"));
+    return j;
 }
 
 static json_t *answers(const struct route *r)
 {
-    const char *schema = json_str(r->extra, "answer", NULL), *type = json_str(r->extra, "type", "application/json");
     char status[16];
     size_t i;
-    json_t *j = json_object(), *code, *ok;
-    bool json = strcmp(type, "application/json") == 0;
-    snprintf(status, sizeof status, "%d", (int)json_i64(r->extra, "status", 200));
-    if (json_flag(r->extra, "websocket", false))
-        ok = json_pack("{s:s}", "description", "the connection speaks WebSocket from here on");
-    else if (schema)
-        ok = json_pack("{s:s, s:{s:{s:o}}}", "description", "done", "content", type, "schema", ref("schemas", schema));
-    else if (json)
-        ok = json_pack("{s:s, s:{s:{s:{}}}}", "description", "done", "content", type, "schema");
-    else
-        ok = json_pack("{s:s, s:{s:{s:{s:s}}}}", "description", "done", "content", type, "schema", "type", "string");
-    json_object_set_new(j, status, ok);
-    if (json_array_size(json_object_get(r->extra, "header")) && schema && strcmp(schema, "Submitted") != 0)
+    json_t *j = json_object(), *code;
+    int ok = (int)json_i64(r->extra, "status", 200);
+    snprintf(status, sizeof status, "%d", ok);
+    json_object_set_new(j, status, done(r, ok));
+    json_array_foreach(json_object_get(r->extra, "empty"), i, code) {
+        snprintf(status, sizeof status, "%d", (int)json_integer_value(code));
+        json_object_set_new(j, status, json_pack("{s:s}", "description", "taken; there is nothing to answer"));
+    }
+    if (has_header(r, "If-None-Match"))
         json_object_set_new(j, "304", json_pack("{s:s}", "description", "the client has it already"));
-    if (strcmp(type, "text/event-stream") == 0)
+    if (strcmp(json_str(r->extra, "type", ""), "text/event-stream") == 0 && !r->mounted)
         json_object_set_new(j, "204", json_pack("{s:s}", "description", "the client has seen all, and no more will come"));
     json_array_foreach(json_object_get(r->extra, "errors"), i, code) {
         snprintf(status, sizeof status, "%d", (int)json_integer_value(code));
-        json_object_set_new(j, status, error_answer("an error"));
+        json_object_set_new(j, status, error_answer(r, "an error"));
     }
     if (r->role != REST_NONE) {
-        json_object_set_new(j, "401", error_answer("no token, or not a valid one"));
-        json_object_set_new(j, "403", error_answer("not allowed"));
+        json_object_set_new(j, "401", error_answer(r, "no token, or not a valid one"));
+        json_object_set_new(j, "403", error_answer(r, "not allowed"));
     }
-    json_object_set_new(j, "404", error_answer("not found"));
-    json_object_set_new(j, "default", error_answer("an error"));
+    json_object_set_new(j, "404", error_answer(r, "not found"));
+    json_object_set_new(j, "default", error_answer(r, "an error"));
     return j;
 }
 

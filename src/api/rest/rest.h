@@ -44,8 +44,7 @@ struct rest_mount_answer {
     struct rest_feed *feed; /* server-sent events instead of a body (rest/feed.h); taken */
 };
 struct rest_mount {
-    const char *path; /* "/mcp" */
-    enum rest_role role;
+    const char *path; /* "/mcp": of routes of api.yaml */
     int (*handle)(void *arg, const struct rest_mount_request *q, struct rest_mount_answer *a, struct err *err);
     void *arg;
 };

@@ -35,8 +35,8 @@ struct route {
     const char *parts[TARGET_PARTS_MAX]; /* "{name}" is a parameter */
     size_t parts_count;
     do_route *run;
-    const struct rest_mount *mount;
-    bool any_method; /* of a mount */
+    bool mounted;
+    const struct rest_mount *mount; /* NULL: nobody serves it here */
     bool lasts; /* a stream: how long it takes says nothing */
     struct histogram took;
 };

@@ -182,10 +182,13 @@ static void table(void **state)
     assert_string_equal(allow, "GET, HEAD");
     assert_null(find(&a, "PATCH", "/fuzzing/x/stats", allow));
     assert_string_equal(allow, "GET, HEAD, POST");
+    assert_string_equal(find(&a, "DELETE", "/mcp", allow)->op, "mcp_end");
+    assert_null(find(&a, "HEAD", "/mcp", allow));
+    assert_string_equal(allow, "POST, GET, DELETE");
     assert_null(find(&a, "GET", "/none", allow));
     assert_string_equal(allow, "");
     for (size_t i = 0; i < a.count; i++) { /* what a route names is there */
-        static const char *const kinds[] = {"body", "form", "answer"};
+        static const char *const kinds[] = {"body", "form", "answer", "error"};
         for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
             const char *name = json_string_value(json_object_get(a.routes[i].extra, kinds[k]));
             assert_true(!name || api_schema(&a, name));
@@ -193,6 +196,8 @@ static void table(void **state)
         size_t q;
         json_t *p;
         json_array_foreach(json_object_get(a.routes[i].extra, "query"), q, p)
+            assert_non_null(api_parameter(&a, json_string_value(p)));
+        json_array_foreach(json_object_get(a.routes[i].extra, "header"), q, p)
             assert_non_null(api_parameter(&a, json_string_value(p)));
     }
     assert_non_null(strstr(a.openapi, "\"openapi\":\"3.1.0\""));
