@@ -230,7 +230,7 @@ static int new_client(struct temporal *t, const struct engine_temporal_options *
 
 int engine_temporal_open(const struct engine_temporal_options *o, struct engine **ret, struct err *err)
 {
-    if (!strchr(o->address, ':'))
+    if (*o->address && !strchr(o->address, ':'))
         return err_set(err, ERR_MISSING, "Temporal at %s: the address has no port (7233 is the usual one)", o->address);
     if (o->api_key && !o->tls && !rpc_target_local(o->address))
         return err_set(err, ERR_INVALID, "Temporal at %s: the API key would travel in the clear without TLS", o->address);

@@ -383,6 +383,7 @@ static void test_faults(void **state)
         {.o = {.address = "192.0.2.1:7233", .api_key = "k"}, .code = ERR_INVALID, .text = "in the clear"},
         {.o = {.address = c->address, .tls = true, .tls_ca = "/nowhere/ca"}, .code = ERR_MISSING, .text = "/nowhere/ca"},
         {.o = {.address = ""}, .code = ERR_INVALID, .text = "no address"},
+        {.o = {.address = "localhost"}, .code = ERR_MISSING, .text = "no port"},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         struct engine_temporal_options o = table[i].o;
