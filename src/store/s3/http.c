@@ -32,6 +32,9 @@
 #define DENIED_TRIES 4       /* MinIO says "denied" as well where a folder of its disk comes and goes beneath it */
 #define DELAY_MIN_MS 50
 #define DELAY_MAX_MS 5000
+#define SMALL_BODY ((size_t)32 << 10) /* of a request: goes out in one piece with its headers; of an answer: needs no large buffer */
+#define BUFFER_BYTES (256L << 10)
+#define BUFFER_SMALL (16L << 10) /* finding and clearing a large one costs more than a small answer */
 #define SKEW_MIN_NS (3 * NS_PER_S)
 #define CRC_HEADER "x-amz-checksum-crc32: "
 #define ERROR_BODY_MAX ((size_t)64 << 10)
@@ -352,6 +355,30 @@ static int make_headers(struct s3_http *h, const struct s3_request *q, const cha
     return r == 0 && !ok ? err_nomem(err) : r;
 }
 
+static bool small_answer(const struct s3_request *q)
+{
+    return q->exact ? q->exact_bytes <= SMALL_BODY : strcmp(q->method, "GET") != 0;
+}
+
+static void set_body(struct attempt *a)
+{
+    CURL *c = a->c;
+    const struct s3_request *q = a->q;
+    if (q->body_len && q->body_len <= SMALL_BODY) {
+        lib.curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->body);
+        lib.curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
+        a->sent = q->body_len;
+    } else if (q->body || strcmp(q->method, "PUT") == 0 || strcmp(q->method, "POST") == 0) {
+        lib.curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+        lib.curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
+        lib.curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->body_len);
+        lib.curl_easy_setopt(c, CURLOPT_READFUNCTION, on_send);
+        lib.curl_easy_setopt(c, CURLOPT_READDATA, a);
+        lib.curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+        lib.curl_easy_setopt(c, CURLOPT_SEEKDATA, a);
+    }
+}
+
 static void set_options(struct s3_http *h, struct attempt *a, const char *url,
                         struct curl_slist *headers, int64_t left_ms)
 {
@@ -369,8 +396,7 @@ static void set_options(struct s3_http *h, struct attempt *a, const char *url,
     lib.curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, bound * 1000 < left_ms ? bound * 1000 : (long)left_ms);
     lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_S);
     lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
-    lib.curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 256L << 10);
-    lib.curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
+    lib.curl_easy_setopt(c, CURLOPT_BUFFERSIZE, small_answer(q) ? BUFFER_SMALL : BUFFER_BYTES);
     lib.curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     lib.curl_easy_setopt(c, CURLOPT_HEADERDATA, a);
     lib.curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_receive);
@@ -379,14 +405,8 @@ static void set_options(struct s3_http *h, struct attempt *a, const char *url,
         lib.curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
     if (strcmp(q->method, "HEAD") == 0)
         lib.curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-    else if (q->body || strcmp(q->method, "PUT") == 0 || strcmp(q->method, "POST") == 0) {
-        lib.curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
-        lib.curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->body_len);
-        lib.curl_easy_setopt(c, CURLOPT_READFUNCTION, on_send);
-        lib.curl_easy_setopt(c, CURLOPT_READDATA, a);
-        lib.curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
-        lib.curl_easy_setopt(c, CURLOPT_SEEKDATA, a);
-    }
+    else
+        set_body(a);
 }
 
 /* What an attempt came to. */
