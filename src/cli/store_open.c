@@ -7,77 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CREDENTIALS_MAX ((size_t)1 << 20)
-
 char *store_cache_dir(const struct config *c, const char *state_dir)
 {
     const char *set = config_get(c, CONFIG_cache_dir);
     return *set ? mem_strdup(set) : os_path_join(state_dir, "cache");
 }
 
-static void free_secret(char *s)
-{
-    if (s)
-        explicit_bzero(s, strlen(s));
-    free(s);
-}
-
 void s3_settings_release(struct s3_settings *s)
 {
     free(s->cache_dir);
-    free_secret(s->access_key);
-    free_secret(s->secret_key);
-    free_secret(s->session_token);
+    free(s->credentials_file);
+    s3_keys_release(&s->keys);
     *s = (struct s3_settings){0};
 }
 
 /* --- credentials ---------------------------------------------------------------------------------------- */
-
-static int take(char **to, const char *value, struct err *err)
-{
-    free_secret(*to);
-    *to = mem_strdup(value);
-    return *to ? 0 : err_nomem(err);
-}
-
-/* "  name = value  " of an INI file: cut in place; false for anything else. */
-static bool split_line(char *line, char **name, char **value)
-{
-    char *eq = strchr(line, '=');
-    if (!eq || line[0] == '#' || line[0] == ';')
-        return false;
-    *eq = 0;
-    *name = line + strspn(line, " \t");
-    (*name)[strcspn(*name, " \t")] = 0;
-    *value = eq + 1 + strspn(eq + 1, " \t");
-    size_t n = strlen(*value);
-    while (n && strchr(" \t\r", (*value)[n - 1]))
-        (*value)[--n] = 0;
-    return true;
-}
-
-/* The file of AWS's own programs: sections with aws_access_key_id and so on. */
-static int read_section(struct s3_settings *s, char *text, const char *profile, struct err *err)
-{
-    static const char *const names[] = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"};
-    char **const to[] = {&s->access_key, &s->secret_key, &s->session_token};
-    bool inside = false;
-    char *save = NULL, *name, *value;
-    size_t n = strlen(profile);
-    int r = 0;
-    for (char *line = strtok_r(text, "\n", &save); line && r == 0; line = strtok_r(NULL, "\n", &save)) {
-        if (line[0] == '[') {
-            inside = strncmp(line + 1, profile, n) == 0 && line[1 + n] == ']';
-            continue;
-        }
-        if (!inside || !split_line(line, &name, &value))
-            continue;
-        for (size_t i = 0; i < ARRAY_LEN(names) && r == 0; i++)
-            if (strcmp(name, names[i]) == 0)
-                r = take(to[i], value, err);
-    }
-    return r;
-}
 
 static const char *first_of(const char *set, const char *env, const char *def)
 {
@@ -85,49 +29,40 @@ static const char *first_of(const char *set, const char *env, const char *def)
     return v && *v ? v : def;
 }
 
-static int read_credentials_file(const struct config *c, struct s3_settings *s, struct err *err)
+static int no_credentials(struct err *err)
 {
-    const char *home = getenv("HOME"), *set = config_get(c, CONFIG_s3_credentials_file);
-    const char *named = first_of(set, "AWS_SHARED_CREDENTIALS_FILE", "");
-    _cleanup_free_ char *path = *named ? mem_strdup(named) : mem_printf("%s/.aws/credentials", home ? home : "");
-    char *text = NULL;
-    size_t len = 0;
-    int r = path ? os_read_file(path, CREDENTIALS_MAX, &text, &len, err) : err_nomem(err);
-    if (r == -ERR_NOT_FOUND && !*set) {
-        err_clear(err);
-        return 0;
-    }
-    if (r == 0)
-        r = read_section(s, text, first_of(config_get(c, CONFIG_s3_profile), "AWS_PROFILE", "default"), err);
-    if (text)
-        explicit_bzero(text, len);
-    free(text);
-    return r;
+    err_set(err, ERR_UNAUTHENTICATED, "no credentials for the S3 store");
+    return err_hint(err, "set S3_ACCESS_KEY and S3_SECRET_KEY, or s3.credentials_file");
 }
 
-/* Settings (S3_ACCESS_KEY and S3_SECRET_KEY among them), then AWS's variables, then the file. */
+/* A file that is not there is an error only if the settings say where it is, or name a profile. */
+static int read_credentials_file(const struct config *c, bool wanted, struct s3_settings *s, struct err *err)
+{
+    const char *home = getenv("HOME");
+    const char *named = first_of(config_get(c, CONFIG_s3_credentials_file), "AWS_SHARED_CREDENTIALS_FILE", "");
+    s->credentials_file = *named ? mem_strdup(named) : mem_printf("%s/.aws/credentials", home ? home : "");
+    if (!s->credentials_file)
+        return err_nomem(err);
+    s->o.credentials_file = s->credentials_file;
+    s->o.profile = first_of(config_get(c, CONFIG_s3_profile), "AWS_PROFILE", "default");
+    int r = s3_keys_read(s->credentials_file, s->o.profile, &s->keys, err);
+    return r == -ERR_NOT_FOUND && !wanted ? no_credentials(err) : r;
+}
+
+/* The settings' keys (S3_ACCESS_KEY and S3_SECRET_KEY among them), the file if the settings tell of it, AWS's variables, the
+ * file where it usually is. */
 static int find_credentials(const struct config *c, struct s3_settings *s, struct err *err)
 {
     const char *key = config_get(c, CONFIG_s3_access_key), *secret = config_get(c, CONFIG_s3_secret_key);
-    const char *token = config_get(c, CONFIG_s3_session_token);
-    if (!*key && !*secret) {
-        const char *k = getenv("AWS_ACCESS_KEY_ID"), *x = getenv("AWS_SECRET_ACCESS_KEY"), *t = getenv("AWS_SESSION_TOKEN");
-        if (k && x) {
-            key = k;
-            secret = x;
-            token = t ? t : "";
-        }
-    }
-    int r = 0;
-    if (!*key && !*secret)
-        r = read_credentials_file(c, s, err);
-    else if ((r = take(&s->access_key, key, err)) == 0 && (r = take(&s->secret_key, secret, err)) == 0)
-        r = take(&s->session_token, token, err);
-    if (r == 0 && (!s->access_key || !s->secret_key || !*s->access_key || !*s->secret_key)) {
-        err_set(err, ERR_UNAUTHENTICATED, "no credentials for the S3 store");
-        return err_hint(err, "set S3_ACCESS_KEY and S3_SECRET_KEY, or s3.credentials_file");
-    }
-    return r;
+    const char *aws_key = getenv("AWS_ACCESS_KEY_ID"), *aws_secret = getenv("AWS_SECRET_ACCESS_KEY");
+    bool told = *config_get(c, CONFIG_s3_credentials_file) || *config_get(c, CONFIG_s3_profile);
+    if (*key && *secret)
+        return s3_keys_set(&s->keys, key, secret, config_get(c, CONFIG_s3_session_token), err);
+    if (*key || *secret)
+        return no_credentials(err);
+    if (!told && aws_key && *aws_key && aws_secret && *aws_secret)
+        return s3_keys_set(&s->keys, aws_key, aws_secret, getenv("AWS_SESSION_TOKEN"), err);
+    return read_credentials_file(c, told, s, err);
 }
 
 /* --- options -------------------------------------------------------------------------------------------- */
@@ -161,9 +96,9 @@ int s3_settings_read(const struct config *c, const char *state_dir, struct s3_se
     ret->o.parallel = (unsigned)parallel;
     ret->o.retry_ms = ret->o.retry_ms ? ret->o.retry_ms : 1;
     ret->o.cache_dir = ret->cache_dir;
-    ret->o.access_key = ret->access_key;
-    ret->o.secret_key = ret->secret_key;
-    ret->o.session_token = ret->session_token;
+    ret->o.access_key = ret->keys.access;
+    ret->o.secret_key = ret->keys.secret;
+    ret->o.session_token = ret->keys.token;
     return 0;
 }
 

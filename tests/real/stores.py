@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,20 @@ elif what == "copy":
             s3.copy_object(Bucket=rest[1], Key=rest[2] + o["Key"], CopySource={"Bucket": rest[0], "Key": o["Key"]})
 elif what == "public":
     of("s3").put_bucket_policy(Bucket=rest[0], Policy=rest[1])
+elif what == "private":
+    of("s3").delete_bucket_policy(Bucket=rest[0])
+elif what == "expires":  # what the service says of each object: by which rule it goes, and after how many days
+    s3, found = of("s3"), {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=rest[0]):
+        for o in page["Contents"]:
+            h = s3.head_object(Bucket=rest[0], Key=o["Key"])
+            e = h.get("Expiration")
+            days = None
+            if e:
+                import email.utils
+                days = round((email.utils.parsedate_to_datetime(e.split('"')[1]) - h["LastModified"]).total_seconds() / 86400)
+            found.setdefault("/".join(o["Key"].split("/")[:-1]), []).append(days)
+    print(json.dumps(found))
 elif what == "assume":
     print(json.dumps(of("sts").assume_role(RoleArn="arn:x:ignored:by:minio:", RoleSessionName="ff-test", DurationSeconds=3600,
                                            Policy=rest[0])["Credentials"], default=str))
@@ -106,6 +121,15 @@ def end_to_end(server, folder):
     print(f"ok {server.kind}: a run, read, verified and repeated from another host")
 
 
+def cut_short(which, env, state, reached):
+    """Kills a migration as soon as so much of it is done."""
+    p = subprocess.Popen([FF, "--state", state, "store", "migrate", *which], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not reached() and p.poll() is None:
+        time.sleep(0.001)
+    p.kill()
+    assert p.wait() == -signal.SIGKILL, "it was over before it could be killed"
+
+
 def migration(server, folder):
     """local to s3 and back, cut short by a kill, and gone on with."""
     env = server.settings("moved")
@@ -113,19 +137,24 @@ def migration(server, folder):
     ff("store", "init", env=env, state=state)
     local = env | {"FF_STORE": "local"}
     refs = []
-    for i in range(6):
+    for i in range(10):
         big = folder / "big"
         big.write_bytes(os.urandom(6_000_000) + bytes([i]))
         refs.append((ff("store", "put", big, env=local, state=state)["ref"], big.read_bytes()))
-    p = subprocess.Popen([FF, "--state", state, "store", "migrate", "local", "s3"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(0.15)
-    p.kill()
-    p.wait()
+    there = lambda: sum(1 for p in (server.data / "moved" / "packs").rglob("xl.meta") if p.stat().st_size)
+    cut_short(["local", "s3"], env, state, lambda: there() >= 3)
+    assert there() < 15, "it was not cut short"
     done = ff("store", "migrate", "local", "s3", env=env, state=state)
-    assert done["objects"] == 6 and done["bad_objects"] == 0 and done["pins_copied"] <= 6
+    assert done["objects"] == 10 and done["bad_objects"] == 0 and done["pins_copied"] <= 10
+    assert done["bytes_copied"] < 10 * 6_000_000 - 2 * 3_000_000, done  # what had arrived was not sent again
     assert ff("store", "migrate", "local", "s3", env=env, state=state)["objects_copied"] == 0
+    packs = other / "store" / "files" / "p"
+    arrived = lambda: sum(p.stat().st_size for p in packs.iterdir()) if packs.exists() else 0
+    cut_short(["s3", "local"], env, other, lambda: arrived() > 17_000_000)  # of which 16 MB have been committed
     back = ff("store", "migrate", "s3", "local", env=env, state=other)
-    assert back["objects_copied"] == 6 and back["pins_copied"] == 6
+    assert back["objects_copied"] <= 10 and back["bytes_copied"] < 10 * 6_000_000 - 12_000_000, back
+    back = ff("store", "migrate", "s3", "local", env=env, state=other)
+    assert back["objects"] == 10 and back["objects_copied"] == back["pins_copied"] == 0, back
     for ref, data in refs:
         ff("store", "get", ref, "-o", folder / "out", env=local, state=other)
         assert (folder / "out").read_bytes() == data
@@ -190,6 +219,15 @@ def retention(server, folder):
     assert boto3(server, "rules", "expiry") == a | b
     init("", FF_S3_KEEP_TARGETS="31d")
     assert boto3(server, "rules", "expiry") == b | {"packs/targets/": 31}
+    # The service says of each object when it goes: by the rule of its class, which each have their own, or never.
+    init("team/d/", FF_S3_KEEP_TARGETS="3d", FF_S3_KEEP_RESULTS="5d", FF_S3_KEEP_CORPORA="7d")
+    d = env | {"FF_S3_PREFIX": "team/d/"}
+    ff("run", "security_assessment", EXAMPLE, env=d, state=state)
+    told = {k.removeprefix("team/d/"): v for k, v in boto3(server, "expires", "expiry").items() if k.startswith("team/d")}
+    # A day begins at midnight: what is a day old then goes the next one.
+    assert {k: {x and x - (x not in (3, 5)) for x in v} for k, v in told.items()} == {
+        "team/d": {None}, "pins": {None}, "packs/targets": {3}, "packs/results": {5}}, told
+    init("team/d/")
     init("team/b/")
     assert boto3(server, "rules", "expiry") == {"packs/targets/": 31}
     init("team/c/")
@@ -264,12 +302,17 @@ def privacy(server, folder):
     for args in (("ls",), ("get", refs["b/"], "-o", folder / "never"), ("put", EXAMPLE / "README.md")):
         e = ff("store", *args, env=b | mine | {"CACHE_DIR": str(folder / "empty-cache")}, state=folder / "p3", want=5)["error"]
         assert "denies access" in e["message"], e
-    # A bucket that was made public is not taken.
-    everybody = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"],
-                                                         "Resource": ["arn:aws:s3:::private", "arn:aws:s3:::private/*"]}]}
-    boto3(server, "public", "private", json.dumps(everybody))
-    e = ff("store", "init", env=a, state=state, want=5)["error"]
-    assert "anybody" in e["message"], e
+    # A bucket that was made public is not taken, however little of it.
+    all_of_it, packs = "arn:aws:s3:::private", "arn:aws:s3:::private/a/packs/results/*"
+    for action, resource, says in (("s3:GetObject", all_of_it + "/*", "read"), ("s3:GetObject", packs, "read"),
+                                   ("s3:ListBucket", all_of_it, "list"), ("s3:PutObject", packs, "write")):
+        boto3(server, "public", "private", json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": "*", "Action": [action], "Resource": [resource]}]}))
+        e = ff("store", "init", env=a, state=state, want=5)["error"]
+        assert "anybody can " + says in e["message"], (action, resource, e)
+    boto3(server, "private", "private")
+    ff("store", "init", env=a, state=state)
+    assert not list((server.data / "private" / "a").rglob("probe"))
     print(f"ok {server.kind}: nothing is public, and no store of a bucket reads another")
 
 
@@ -313,6 +356,49 @@ class Serving(peers.Stopped):
         return status, r
 
 
+def credentials(server, folder):
+    """Where keys come from, in which order, and what is said of those that are no good."""
+    env, state = server.settings("keyring"), folder / "c"
+    ff("store", "init", env=env, state=state)
+    for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY"):
+        del env[name]
+    home, file, other = folder / "home", folder / "home" / ".aws" / "credentials", folder / "elsewhere"
+    file.parent.mkdir(parents=True)
+    env["HOME"] = str(home)
+    temporary = boto3(server, "assume", json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::keyring", "arn:aws:s3:::keyring/*"]}]}))
+    section = lambda name, key, secret, token="": (f"[{name}]\r\naws_access_key_id={key}\r\n  aws_secret_access_key = {secret} \n" +
+                                                   (f"aws_session_token = {token}\n" if token else "") + "region = mars\n\n")
+    temp = (temporary["AccessKeyId"], temporary["SecretAccessKey"], temporary["SessionToken"])
+    file.write_text("# keys\n" + section("default", server.key, server.secret) + section("wrong", server.key, "wrong") +
+                    section("short-lived", *temp) + section("of-another", *temp[:2], temp[2][:-9] + "AAAAAAAAA") +
+                    "[half]\naws_access_key_id = x\n")
+    other.write_text(section("default", "nobody", "x") + section("here", server.key, server.secret))
+    aws = {"AWS_ACCESS_KEY_ID": server.key, "AWS_SECRET_ACCESS_KEY": server.secret}
+    bad = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "x"}
+    for more in ({}, {"AWS_PROFILE": "short-lived"}, {"FF_S3_PROFILE": "short-lived"}, {"AWS_PROFILE": "wrong", "FF_S3_PROFILE": "default"},
+                 {"AWS_SHARED_CREDENTIALS_FILE": str(other), "AWS_PROFILE": "here"}, aws | {"AWS_PROFILE": "wrong"},
+                 bad | {"FF_S3_PROFILE": "short-lived"}, bad | {"FF_S3_CREDENTIALS_FILE": str(file)},
+                 bad | {"S3_ACCESS_KEY": server.key, "S3_SECRET_KEY": server.secret},
+                 {"AWS_ACCESS_KEY_ID": temp[0], "AWS_SECRET_ACCESS_KEY": temp[1], "AWS_SESSION_TOKEN": temp[2]},
+                 {"S3_ACCESS_KEY": temp[0], "S3_SECRET_KEY": temp[1], "FF_S3_SESSION_TOKEN": temp[2]}):
+        assert ff("store", "ls", env=env | more, state=state)["objects"] == [], more
+    refused = "does not accept the credentials"
+    for more, says in ((bad, refused), ({"AWS_PROFILE": "wrong"}, refused), ({"AWS_PROFILE": "of-another"}, refused),
+                       ({"FF_S3_PROFILE": "nobody"}, f"{file} has no keys for the profile 'nobody'"),
+                       ({"AWS_PROFILE": "half"}, "no keys for the profile 'half'"), ({"S3_ACCESS_KEY": server.key}, "no credentials"),
+                       ({"HOME": str(folder)}, "no credentials"), ({"FF_S3_CREDENTIALS_FILE": str(folder / "none")}, str(folder / "none")),
+                       ({"AWS_ACCESS_KEY_ID": temp[0], "AWS_SECRET_ACCESS_KEY": temp[1]}, refused)):
+        e = ff("store", "ls", env=env | more, state=state, want=2 if "none" in says else 5)["error"]
+        assert says in e["message"] and server.secret not in str(e), (more, e)
+    # A bucket of AWS with dots has no certificate: it is named in the path. Nobody is asked but a proxy that is not there.
+    far = env | {"S3_ENDPOINT": "", "FF_S3_RETRY": "1ms", "https_proxy": "http://127.0.0.1:9"}
+    for bucket, where in (("a.dotted", "https://s3.us-east-1.amazonaws.com/a.dotted"), ("plain", "https://plain.s3.us-east-1.amazonaws.com")):
+        e = ff("store", "ls", env=far | {"S3_BUCKET": bucket}, state=state, want=5)["error"]
+        assert where + ":" in e["message"], e
+    print(f"ok {server.kind}: keys from settings, the environment and files")
+
+
 def quota(server, folder):
     """What a run has left in the bucket counts, whoever worked for it, also after a restart, until the run is taken away."""
     box, state, env = folder / "box", folder / "quota", server.settings("quota")
@@ -347,11 +433,25 @@ def quota(server, folder):
     print(f"ok {server.kind}: a quota of what may be stored")
 
 
+def untrusted(server, folder):
+    """Certificates that nobody vouches for, of another name, out of date; and a service that speaks no TLS."""
+    env, state = server.settings("suite"), folder / "untrusted"
+    nobody = {k: v for k, v in env.items() if k != "FF_S3_CA_FILE"}
+    plain = {"S3_ENDPOINT": server.url.replace("https:", "http:"), "FF_S3_RETRY": "1s"}
+    for asks, before, says in ((nobody, (), "its certificate is not trusted"), (env | {"S3_BUCKET": "other", "FF_S3_STYLE": "virtual"}, (), "other.localhost"),
+                               (env, ("faketime", "-f", "+5d"), "expired"), (env | {"FF_S3_CA_FILE": str(folder / "none")}, (), "certificate"),
+                               (env | plain, (), "HTTP")):
+        p = subprocess.run([*before, FF, "--state", state, "store", "ls"], env=asks, capture_output=True, text=True, timeout=120)
+        assert p.returncode == 5 and says in p.stderr.splitlines()[0] and len(p.stderr.splitlines()) <= 2, (says, p)
+    print(f"ok {server.kind}: certificates that are not trusted")
+
+
 def main():
     peers.need("minio", "versitygw", "boto3")
     with tempfile.TemporaryDirectory() as d:
         folder = pathlib.Path(d)
-        (folder / "e2e").mkdir()
+        for name in ("e2e", "tls", "gateway"):
+            (folder / name).mkdir()
         keys = folder / "keys"
         keys.write_text("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n")
         keys.chmod(0o600)
@@ -364,15 +464,16 @@ def main():
             retention(s, folder)
             shared_bytes(s, folder)
             privacy(s, folder)
+            credentials(s, folder)
             quota(s, folder)
         with peers.S3Server("minio-tls") as s:
             suites(s, "virtual")
-            bad = s.settings("suite")
-            del bad["FF_S3_CA_FILE"]
-            e = ff("store", "ls", env=bad, state=folder / "tls", want=5)["error"]
-            assert "certificate" in e["message"], e
+            suites(s, "path")
+            end_to_end(s, folder / "tls")
+            untrusted(s, folder)
         with peers.S3Server("versitygw") as s:
             suites(s, "path")
+            end_to_end(s, folder / "gateway")
 
 
 main()

@@ -324,7 +324,7 @@ int s3_init(const struct s3_options *o, const struct s3_retention *keep, bool *r
         }
     }
     if (r == 0)
-        r = api_bucket_private(h, key, err);
+        r = api_bucket_private(h, prefix, key, err);
     s3_http_free(h);
     if (ret_created)
         *ret_created = created;

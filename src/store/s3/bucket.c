@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/vec.h"
+#include "codec/uri.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,16 +32,65 @@ int api_bucket_make(struct s3_http *h, const char *region, bool *ret_created, st
     return mine ? 0 : r;
 }
 
-int api_bucket_private(struct s3_http *h, const char *key, struct err *err)
+/* What somebody without a key asks for is refused; that the service does not answer is no refusal. */
+static int refused(struct s3_http *h, const struct s3_request *q, const char *what, struct err *err)
 {
     struct s3_response res;
-    struct s3_request q = {.method = "GET", .key = key, .anonymous = true, .max_bytes = 64 << 10};
-    int r = s3_http_call(h, &q, &res, NULL);
+    int r = s3_http_call(h, q, &res, err);
+    bool no = res.status >= 400 && res.status < 500;
     s3_response_release(&res);
-    if (r < 0) /* denied, as it should be */
-        return 0;
-    err_set(err, ERR_PERMISSION, "anybody can read what is in it, without a key");
-    return err_hint(err, "take that policy away from the bucket, or use one of its own");
+    if (r == 0) {
+        err_set(err, ERR_PERMISSION, "anybody can %s, without a key", what);
+        return err_hint(err, "take that policy away from the bucket, or use one of its own");
+    }
+    return no ? 0 : r;
+}
+
+static int list_refused(struct s3_http *h, const char *prefix, struct err *err)
+{
+    struct strbuf query = STRBUF_INIT_MAX(4 << 10);
+    strbuf_puts(&query, "list-type=2&prefix=");
+    uri_append_value(&query, prefix);
+    struct s3_request q = {.method = "GET", .query = strbuf_str(&query), .anonymous = true, .max_bytes = S3_XML_MAX};
+    int r = strbuf_check(&query, err);
+    if (r == 0)
+        r = refused(h, &q, "list what is in it", err);
+    strbuf_release(&query);
+    return r;
+}
+
+/* A policy may be about some names only: an object of ours stands where packs will. Its name is no pack's. */
+static int class_private(struct s3_http *h, const char *prefix, const char *class, struct err *err)
+{
+    static const char text[] = "can this be read by anybody?\n";
+    struct s3_response res;
+    _cleanup_free_ char *key = mem_printf("%spacks/%s/probe", prefix, class);
+    if (!key)
+        return err_nomem(err);
+    struct s3_request put = {.method = "PUT", .key = key, .body = text, .body_len = strlen(text), .max_bytes = 64 << 10};
+    struct s3_request get = {.method = "GET", .key = key, .anonymous = true, .max_bytes = 64 << 10};
+    struct s3_request away = {.method = "DELETE", .key = key, .max_bytes = 64 << 10};
+    int r = s3_http_call(h, &put, &res, err);
+    s3_response_release(&res);
+    if (r == 0)
+        r = refused(h, &get, "read what is in it", err);
+    put.anonymous = true;
+    if (r == 0)
+        r = refused(h, &put, "write to it", err);
+    int d = s3_http_call(h, &away, &res, r == 0 ? err : NULL);
+    s3_response_release(&res);
+    return r < 0 ? r : d;
+}
+
+int api_bucket_private(struct s3_http *h, const char *prefix, const char *key, struct err *err)
+{
+    struct s3_request q = {.method = "GET", .key = key, .anonymous = true, .max_bytes = 64 << 10};
+    int r = refused(h, &q, "read what is in it", err);
+    if (r == 0)
+        r = list_refused(h, prefix, err);
+    for (size_t i = 0; s3_classes[i] && r == 0; i++)
+        r = class_private(h, prefix, s3_classes[i], err);
+    return r;
 }
 
 /* --- what expires ------------------------------------------------------------------------------------------------ */

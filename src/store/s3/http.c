@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/fault.h"
 #include "store/digest.h"
+#include "store/s3/credentials.h"
 #include "store/s3/curl.h"
 #include "store/s3/sign.h"
 #include "store/s3/xml.h"
@@ -43,7 +44,11 @@ struct s3_http {
     char *base;        /* "https://host[:port]" or "https://bucket.host", then "/bucket" if path style */
     char *host;        /* "Host: ..." */
     const char *path;  /* within base: "" or "/bucket" */
-    char *bucket, *region, *access_key, *secret_key, *token, *ca_file;
+    char *bucket, *region, *ca_file;
+    char *credentials_file, *profile;
+    pthread_rwlock_t keys_lock; /* guards keys */
+    struct s3_keys keys;
+    atomic_uint keys_age; /* how often they have changed */
     int64_t retry_ms;
     atomic_llong skew_ns;
     struct s3_http_stats stats;
@@ -59,6 +64,7 @@ struct attempt {
     size_t sent, cap;
     bool error_body; /* the status says that the body is an error document */
     bool over, nomem;
+    unsigned keys_age; /* of those that it was signed with */
     CURL *c;
 };
 
@@ -67,7 +73,8 @@ struct attempt {
 static bool virtual_style(const struct s3_options *o, bool aws, bool *ret, struct err *err)
 {
     const char *style = o->style && *o->style ? o->style : "auto";
-    *ret = strcmp(style, "virtual") == 0 || (strcmp(style, "auto") == 0 && aws);
+    bool dotted = strchr(o->bucket, '.'); /* no certificate for *.s3.amazonaws.com covers those */
+    *ret = strcmp(style, "virtual") == 0 || (strcmp(style, "auto") == 0 && aws && !dotted);
     if (*ret || strcmp(style, "path") == 0 || strcmp(style, "auto") == 0)
         return true;
     err_set(err, ERR_INVALID, "s3.style '%.20s' is none of auto, path, virtual", style);
@@ -126,32 +133,22 @@ int s3_http_new(const struct s3_options *o, struct s3_http **ret, struct err *er
     if (!h)
         return err_nomem(err);
     pthread_mutex_init(&h->lock, NULL);
+    pthread_rwlock_init(&h->keys_lock, NULL);
     h->retry_ms = o->retry_ms ? o->retry_ms : RETRY_MS;
     h->bucket = mem_strdup(o->bucket);
-    h->access_key = mem_strdup(o->access_key);
-    h->secret_key = mem_strdup(o->secret_key);
-    h->token = o->session_token && *o->session_token
-                   ? mem_printf("x-amz-security-token: %s", o->session_token) : NULL;
-    h->ca_file = o->ca_file && *o->ca_file ? mem_strdup(o->ca_file) : NULL;
+    h->ca_file = mem_strdup(o->ca_file ? o->ca_file : "");
     h->region = mem_strdup(region);
-    r = h->bucket && h->access_key && h->secret_key && h->region &&
-                    (h->token || !o->session_token || !*o->session_token) &&
-                    (h->ca_file || !o->ca_file || !*o->ca_file)
-                ? set_base(h, o, region, err)
-                : err_nomem(err);
+    h->credentials_file = mem_strdup(o->credentials_file ? o->credentials_file : "");
+    h->profile = mem_strdup(o->profile ? o->profile : "default");
+    r = h->bucket && h->region && h->ca_file && h->credentials_file && h->profile ? set_base(h, o, region, err) : err_nomem(err);
+    if (r == 0)
+        r = s3_keys_set(&h->keys, o->access_key, o->secret_key, o->session_token, err);
     if (r < 0) {
         s3_http_free(h);
         return r;
     }
     *ret = h;
     return 0;
-}
-
-static void free_secret(char *s)
-{
-    if (s)
-        explicit_bzero(s, strlen(s));
-    free(s);
 }
 
 void s3_http_free(struct s3_http *h)
@@ -161,11 +158,12 @@ void s3_http_free(struct s3_http *h)
     while (h->idle_len)
         lib.curl_easy_cleanup(h->idle[--h->idle_len]);
     pthread_mutex_destroy(&h->lock);
-    free_secret(h->secret_key);
-    free_secret(h->token);
+    pthread_rwlock_destroy(&h->keys_lock);
+    s3_keys_release(&h->keys);
+    free(h->credentials_file);
+    free(h->profile);
     free(h->base);
     free(h->bucket);
-    free(h->access_key);
     free(h->region);
     free(h->host);
     free(h->ca_file);
@@ -327,21 +325,24 @@ static bool add_header(struct curl_slist **l, const char *line)
 }
 
 /* All that is signed, and the signature. */
-static int make_headers(struct s3_http *h, const struct s3_request *q, const char *path, struct curl_slist **l,
-                        struct err *err)
+static int sign_with(struct s3_http *h, const struct s3_keys *keys, const struct s3_request *q, const char *path, struct curl_slist **l,
+                     struct err *err)
 {
     char date[64], sha[96];
+    _cleanup_free_ char *token = NULL;
     const char *signed_[SIGN_HEADERS_MAX] = {h->host, date, sha};
     size_t n = 3;
     time_t now = (time_t)((os_now_ns() + s3_http_skew_ns(h)) / NS_PER_S);
     struct tm tm;
     strftime(date, sizeof date, "x-amz-date: %Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
     snprintf(sha, sizeof sha, "x-amz-content-sha256: %.64s", q->body_sha256);
-    if (h->token)
-        signed_[n++] = h->token;
     for (size_t i = 0; i < ARRAY_LEN(q->headers) && q->headers[i]; i++)
         signed_[n++] = q->headers[i];
-    struct sign_request s = {.access_key = h->access_key, .secret_key = h->secret_key, .region = h->region,
+    if (keys->token && !(token = mem_printf("x-amz-security-token: %s", keys->token)))
+        return err_nomem(err);
+    if (token)
+        signed_[n++] = token;
+    struct sign_request s = {.access_key = keys->access, .secret_key = keys->secret, .region = h->region,
                              .method = q->method, .path = path, .query = q->query ? q->query : "",
                              .date = date + strlen("x-amz-date: "), .sha256 = q->body_sha256,
                              .headers = signed_, .headers_len = n};
@@ -353,6 +354,41 @@ static int make_headers(struct s3_http *h, const struct s3_request *q, const cha
         ok = add_header(l, signed_[i]);
     strbuf_release(&authorization);
     return r == 0 && !ok ? err_nomem(err) : r;
+}
+
+static int make_headers(struct s3_http *h, struct attempt *a, const char *path, struct curl_slist **l, struct err *err)
+{
+    pthread_rwlock_rdlock(&h->keys_lock);
+    a->keys_age = atomic_load(&h->keys_age);
+    int r = sign_with(h, &h->keys, a->q, path, l, err);
+    pthread_rwlock_unlock(&h->keys_lock);
+    return r;
+}
+
+static bool differ(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") != 0;
+}
+
+/* The service does not take the keys any more: does the file that they came from have other ones by now? */
+static bool renew_keys(struct s3_http *h, unsigned age)
+{
+    struct s3_keys now = {0};
+    bool other = atomic_load(&h->keys_age) != age; /* another thread was faster */
+    if (other || !*h->credentials_file)
+        return other;
+    pthread_rwlock_wrlock(&h->keys_lock);
+    other = h->keys_age != age;
+    if (!other && s3_keys_read(h->credentials_file, h->profile, &now, NULL) == 0) {
+        other = differ(now.access, h->keys.access) || differ(now.secret, h->keys.secret) || differ(now.token, h->keys.token);
+        struct s3_keys old = h->keys;
+        h->keys = now;
+        now = old;
+        h->keys_age += other;
+    }
+    pthread_rwlock_unlock(&h->keys_lock);
+    s3_keys_release(&now);
+    return other;
 }
 
 static bool small_answer(const struct s3_request *q)
@@ -401,7 +437,7 @@ static void set_options(struct s3_http *h, struct attempt *a, const char *url,
     lib.curl_easy_setopt(c, CURLOPT_HEADERDATA, a);
     lib.curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_receive);
     lib.curl_easy_setopt(c, CURLOPT_WRITEDATA, a);
-    if (h->ca_file)
+    if (*h->ca_file)
         lib.curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
     if (strcmp(q->method, "HEAD") == 0)
         lib.curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
@@ -453,7 +489,7 @@ static const char *const passing[] = {
     NULL};
 static const char *const denied[] = {"AccessDenied", "AllAccessDisabled", "AccountProblem", NULL};
 static const char *const unknown_caller[] = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken",
-                                             "InvalidToken", NULL};
+                                             "InvalidToken", "InvalidTokenId", "TokenRefreshRequired", NULL};
 static const char *const full[] = {"XMinioStorageFull", "InsufficientStorage", "QuotaExceeded",
                                    "XMinioAdminBucketQuotaExceeded", NULL};
 
@@ -515,6 +551,16 @@ static enum outcome judge_code(struct s3_http *h, const struct s3_response *r,
     return OVER;
 }
 
+/* A refusal that is no document, such as a TLS port's to one who speaks plain HTTP: its first line. */
+static void plain_reason(const struct s3_response *r, struct s3_xml_error *e)
+{
+    size_t n = 0;
+    while (n < r->len && n + 1 < sizeof e->message && n < 120 && r->body[n] >= ' ' && r->body[n] <= '~')
+        n++;
+    if (n && r->body[0] != '<')
+        snprintf(e->message, sizeof e->message, "%.*s", (int)n, r->body);
+}
+
 static enum outcome judge(struct s3_http *h, struct attempt *a, struct err *err)
 {
     struct s3_response *r = a->ret;
@@ -530,6 +576,8 @@ static enum outcome judge(struct s3_http *h, struct attempt *a, struct err *err)
     /* Some calls answer 200 and say what went wrong in the body. */
     if (r->body && r->len && (!good || memmem(r->body, r->len < 512 ? r->len : 512, "<Error", 6)))
         (void)s3_xml_error(r->body, r->len, &e);
+    if (!good && r->body && !e.code[0] && !e.message[0])
+        plain_reason(r, &e);
     if (good && !e.code[0])
         return DONE;
     snprintf(r->code, sizeof r->code, "%s", e.code);
@@ -555,7 +603,7 @@ static enum outcome attempt(struct s3_http *h, struct attempt *a, const char *ur
     }
     size_t at = strlen(h->base) - strlen(h->path); /* where the path begins */
     _cleanup_free_ char *path = mem_strndup(url + at, strcspn(url + at, "?"));
-    int r = a->c && path ? make_headers(h, a->q, path, &headers, err) : err_nomem(err);
+    int r = a->c && path ? make_headers(h, a, path, &headers, err) : err_nomem(err);
     if (r == 0) {
         set_options(h, a, url, headers, left_ms);
         lib.curl_easy_setopt(a->c, CURLOPT_ERRORBUFFER, text);
@@ -660,6 +708,8 @@ int s3_http_call(struct s3_http *h, const struct s3_request *q, struct s3_respon
         err_clear(&e);
         o = attempt(h, &a, url, left > 100 ? left : 100, &e);
         if (o == OVER && e.code == ERR_PERMISSION && !q->anonymous && tries < DENIED_TRIES)
+            o = AGAIN;
+        if (o == OVER && e.code == ERR_UNAUTHENTICATED && renew_keys(h, a.keys_age))
             o = AGAIN;
     }
     if (o == DONE)

@@ -410,11 +410,11 @@ int index_pack(struct s3_index *x, const char *name, struct pack_info *ret, stru
     return r < 0 ? r : r == 1 ? 0 : -ERR_NOT_FOUND;
 }
 
-int index_latest(struct s3_index *x, const char *class, char ret[PACK_NAME_MAX], struct err *err)
+int index_latest(struct s3_index *x, const char *class, int64_t until_ms, char ret[PACK_NAME_MAX], struct err *err)
 {
     char from[PACK_NAME_MAX], to[PACK_NAME_MAX];
     snprintf(from, sizeof from, "%s/", class);
-    snprintf(to, sizeof to, "%s0", class); /* '0' follows '/' */
+    snprintf(to, sizeof to, "%s/%013llx", class, (unsigned long long)until_ms);
     *ret = 0;
     pthread_mutex_lock(&x->lock);
     bind_text(x, Q_LATEST, 1, from);

@@ -76,8 +76,8 @@ int index_listing_begin(struct s3_index *x, int64_t *ret_round, struct err *err)
 int index_listing_seen(struct s3_index *x, int64_t round, const struct pack_info *p, bool *ret_known,
                        struct err *err);
 int index_listing_end(struct s3_index *x, int64_t round, struct err *err);
-/* The name of the latest pack of a class, "" without one. */
-int index_latest(struct s3_index *x, const char *class, char ret[PACK_NAME_MAX], struct err *err);
+/* The name of the latest pack of a class that was written before then, "" without one. */
+int index_latest(struct s3_index *x, const char *class, int64_t until_ms, char ret[PACK_NAME_MAX], struct err *err);
 /* Pages through packs in order of name, "" at the start. */
 int index_packs(struct s3_index *x, const char *after, struct pack_info *ret, size_t cap, size_t *ret_n,
                 struct err *err);

@@ -2,8 +2,8 @@
  * tells itself what is in it, and in those that the same upload had sent before it.
  *
  * Names of packs begin with their time, so what is new stands at the end of its class and a listing from
- * shortly before the latest known pack finds it. What was removed shows when it is read, or in a
- * listing of everything. */
+ * shortly before the latest known pack finds it; one that a clock gone wrong has put into the future hides
+ * none. What was removed shows when it is read, or in a listing of everything. */
 #include "store/s3/s3_internal.h"
 
 #include "base/map.h"
@@ -76,7 +76,7 @@ static int list_class(struct scan *c, const char *class, struct err *err)
     char begin[64], latest[PACK_NAME_MAX], after[PACK_NAME_MAX + 16] = "";
     snprintf(begin, sizeof begin, "packs/%s/", class);
     if (!c->round) {
-        int r = index_latest(c->s->index, class, latest, err);
+        int r = index_latest(c->s->index, class, s3_now_ns(c->s) / NS_PER_MS + OVERLAP_MS, latest, err);
         if (r < 0)
             return r;
         long long ms = *latest ? (long long)strtoull(latest + strlen(class) + 1, NULL, 16) : 0;

@@ -504,8 +504,14 @@ static void test_index(void **state)
     assert_int_equal(index_find(x, c, NULL, &at, NULL), -ERR_NOT_FOUND);
     index_close(x);
     assert_ok(index_open(path, "another", &x, err)); /* of another bucket: begun anew */
-    assert_ok(index_latest(x, "results", at.pack.name, err));
+    assert_ok(index_latest(x, "results", INT64_C(1) << 50, at.pack.name, err));
     assert_string_equal(at.pack.name, "");
+    p.info = (struct pack_info){.name = PACK_A, .size_bytes = 5000};
+    assert_ok(index_add(x, &p, 1, err));
+    p.info = (struct pack_info){.name = "results/fffffffffff00-" ALL_C, .size_bytes = 5000}; /* as by a clock gone wrong */
+    assert_ok(index_add(x, &p, 1, err));
+    assert_ok(index_latest(x, "results", INT64_C(1) << 44, at.pack.name, err));
+    assert_string_equal(at.pack.name, PACK_A);
     index_close(x);
     lab_write(dir, "index.db", "rubbish that is no database at all, and long enough to be looked at ..............", 80);
     assert_ok(index_open(path, "one", &x, err));
