@@ -53,6 +53,7 @@ class Proxy:
         self.left = 0
         self.hits = self.requests = 0
         self.lock = threading.Lock()
+        self.now = threading.local()  # .head: of the request that a rule is asked about
         self.socket = socket.create_server(("127.0.0.1", own_port))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -92,6 +93,7 @@ class Proxy:
                     rule = self.rule if self.left > 0 else None
                     self.left -= rule is not None
                     self.hits += rule is not None
+                self.now.head = head
                 if rule and rule(self, c, method, path, lambda change=bytes: self.forward(head, change(body))):
                     return  # the connection ends with it
                 with self.lock:  # not meant
@@ -381,6 +383,86 @@ def lost_answers(lab):
     print("ok a pack whose answer was lost is not stored twice")
 
 
+def backoff(lab):
+    """Tries of one request come at pauses that grow."""
+    times = []
+
+    def rule(p, c, method, path, answer):
+        times.append(time.monotonic())
+        return storm(p, c, method, path, answer)
+    lab.proxy.spoil(rule, 10**6)
+    lab.failed(lab.ff("store", "ls", want=5, FF_S3_RETRY="6s"), "503")
+    pauses = [b - a for a, b in zip(times, times[1:])]
+    assert 5 <= len(times) <= 14 and max(pauses) > 0.7, pauses  # 25 ms at first, then twice as long, and a part of it random
+    print(f"ok {len(times)} tries in 6 s")
+
+
+def at_a_time(lab):
+    """Parts of one object go and come several at a time, and no more than the settings say."""
+    path = lab.file(60_000_000)
+    for most, least in ((8, 3), (2, 2), (1, 1)):
+        busy, peak, lock = [0], [0], threading.Lock()
+
+        def rule(p, c, method, path, answer):
+            if not is_put(method, path) and not is_data(method, path):
+                return False
+            with lock:
+                busy[0] += 1
+                peak[0] = max(peak[0], busy[0])
+            head, data = answer()
+            time.sleep(0.2)
+            with lock:
+                busy[0] -= 1
+            c.sendall(b"".join(head) + b"\r\n" + data)
+            return True
+        own = {"FF_S3_PREFIX": f"parallel{most}/", "FF_S3_PARALLEL": str(most)}
+        lab.ff("store", "init", **own)
+        lab.proxy.spoil(rule, 10**6)
+        ref = lab.put(path, **own)
+        put, peak[0] = peak[0], 0
+        lab.get(ref, path.read_bytes(), **own)
+        lab.proxy.spoil(None, 0)
+        assert least <= put <= most + 1 and least <= peak[0] <= most + 1, (most, put, peak[0])  # one more: by the caller itself
+        print(f"ok up to {most} transfers at a time: {put} and {peak[0]}")
+
+
+def fresh_keys(lab):
+    """Temporary keys run out while an upload goes on: it goes on with those that the file has by then, or says so in one line."""
+    keys = lab.folder / "temporary"
+    section = lambda k: f"[default]\naws_access_key_id = {k[0]}\naws_secret_access_key = {k[1]}\naws_session_token = {k[2]}\n"
+    first, second = lab.server.temporary_keys(), lab.server.temporary_keys()
+    text = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+    expired = []
+
+    def rule(p, c, method, path, answer):
+        if not expired or not any(first[0].encode() in line for line in p.now.head):
+            return False
+        expired.append(path)
+        c.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+        return True
+    data = os.urandom(20_000_000)
+    for others in (True, False):
+        keys.write_text(section(first))
+        env = {k: v for k, v in lab.env.items() if k not in ("S3_ACCESS_KEY", "S3_SECRET_KEY")} | {"FF_S3_CREDENTIALS_FILE": str(keys)}
+        expired.clear()
+        lab.proxy.spoil(rule, 10**6)
+        p = subprocess.Popen([FF, "--state", lab.state(), "store", "put", "-"], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        p.stdin.write(data[:10_000_000])  # keys are taken by now
+        if others:
+            keys.write_text(section(second))
+        expired.append("from now on")
+        out, said = p.communicate(data[10_000_000:], timeout=120)
+        lab.proxy.spoil(None, 0)
+        assert len(expired) >= 2, "the keys were not used"
+        if others:
+            assert p.returncode == 0, said
+            lab.get(out.decode().strip(), data)
+        else:
+            assert p.returncode == 5 and b"does not accept the credentials: The provided token has expired" in said and not out, said
+    print("ok keys that run out")
+
+
 def lasting(lab):
     """What stays: one line, exit status 5, soon."""
     path = lab.file(6_000_000)
@@ -593,7 +675,7 @@ def service_goes(lab):
 def wait_for_service(lab, proxy, late, patient, path):
     """The cases, and then the service comes that one waits for meanwhile."""
     began = time.monotonic()
-    for case in (passing, lost_answers, lasting, clock, cache_disk, writers, killed, resumed, first_look, away_from_a_run, strangers):
+    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, lasting, clock, cache_disk, writers, killed, resumed, first_look, away_from_a_run, strangers):
         proxy.spoil(None, 0)
         case(lab)
     time.sleep(max(0, 40 - (time.monotonic() - began)))
@@ -606,7 +688,7 @@ def wait_for_service(lab, proxy, late, patient, path):
 
 
 def main():
-    peers.need("minio")
+    peers.need("minio", "boto3")
     with tempfile.TemporaryDirectory() as d, peers.S3Server("minio") as server:
         proxy = Proxy(server.port)
         lab = Lab(server, proxy, pathlib.Path(d))
