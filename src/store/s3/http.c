@@ -33,7 +33,7 @@
 #define DENIED_TRIES 4       /* MinIO says "denied" as well where a folder of its disk comes and goes beneath it */
 #define DELAY_MIN_MS 50
 #define DELAY_MAX_MS 5000
-#define SMALL_BODY ((size_t)32 << 10) /* of a request: goes out in one piece with its headers; of an answer: needs no large buffer */
+#define SMALL_BODY ((size_t)32 << 10) /* goes out in one piece with its headers; as an answer it needs no large buffer */
 #define BUFFER_BYTES (256L << 10)
 #define BUFFER_SMALL (16L << 10) /* finding and clearing a large one costs more than a small answer */
 #define SKEW_MIN_NS (3 * NS_PER_S)
@@ -325,8 +325,8 @@ static bool add_header(struct curl_slist **l, const char *line)
 }
 
 /* All that is signed, and the signature. */
-static int sign_with(struct s3_http *h, const struct s3_keys *keys, const struct s3_request *q, const char *path, struct curl_slist **l,
-                     struct err *err)
+static int sign_with(struct s3_http *h, const struct s3_keys *keys, const struct s3_request *q, const char *path,
+                     struct curl_slist **l, struct err *err)
 {
     char date[64], sha[96];
     _cleanup_free_ char *token = NULL;

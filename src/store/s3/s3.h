@@ -17,7 +17,7 @@ struct s3_options {
     const char *access_key;    /* required */
     const char *secret_key;    /* required */
     const char *session_token; /* of temporary credentials [none] */
-    const char *credentials_file; /* where the keys were read, to be looked at again when the service no longer takes them [none] */
+    const char *credentials_file; /* of the keys: read again when the service no longer takes them [none] */
     const char *profile;       /* section of it */
     const char *style;         /* "path", "virtual" or "auto": virtual on AWS only, unless the name has dots [auto] */
     const char *ca_file;       /* certificates to trust [the system's] */

@@ -105,7 +105,8 @@ int api_abort_uploads(struct s3 *s, int64_t before_ns, struct err *err);
 /* --- bucket.c: the bucket itself -------------------------------------------------------------------------- */
 
 int api_bucket_make(struct s3_http *h, const char *region, bool *ret_created, struct err *err);
-/* -ERR_PERMISSION if everybody may read that object, which is there, or read or write where packs are, or list below the prefix. */
+/* -ERR_PERMISSION if everybody may read that object, which is there, or read or write where packs are, or list below the
+ * prefix. */
 int api_bucket_private(struct s3_http *h, const char *prefix, const char *key, struct err *err);
 /* Sets the rules of the store with that prefix; those of others are left as they are. */
 int api_bucket_expiry(struct s3_http *h, const char *prefix, const struct s3_retention *keep, struct err *err);
