@@ -20,8 +20,13 @@
 #define LOOK_MS 500
 #define EVENTS_AT_A_TIME 500
 
+enum view { VIEW_STATS, VIEW_CRASHES, VIEW_LIVE };
+
 struct monitor {
     struct app *app;
+    enum view view;
+    struct run_info *run; /* as it was last seen */
+    int64_t drawn_ns;
     struct live *live; /* NULL: no events are kept, or a server has them */
     int64_t stats_after; /* the last statistics that a server gave */
     char *run_id;
@@ -269,13 +274,11 @@ static int look_at_all(struct monitor *m, const struct run_info *run, struct err
     return r == 0 ? draw(m, run, err) : r;
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------------ */
+/* --- what there is now ------------------------------------------------------------------------------------------------ */
 
-enum view { VIEW_STATS, VIEW_CRASHES, VIEW_LIVE };
-
-static int look(struct monitor *m, enum view view, const struct run_info *run, struct err *err)
+static int look(struct monitor *m, const struct run_info *run, struct err *err)
 {
-    switch (view) {
+    switch (m->view) {
     case VIEW_STATS:
         return look_at_stats(m, run, err);
     case VIEW_CRASHES:
@@ -285,30 +288,97 @@ static int look(struct monitor *m, enum view view, const struct run_info *run, s
     }
 }
 
-static void say_nothing_came(const struct monitor *m, enum view view)
+static void say_nothing_came(const struct monitor *m)
 {
     static const char *const what[] = {"statistics", "crashes", "events"};
     if (m->shown || m->drawn || m->app->quiet || m->app->json)
         return;
-    fprintf(stderr, "ff: no %s of %s%s\n", what[view], m->run_id,
-            m->live || m->app->remote || view == VIEW_CRASHES ? "" : "; a server keeps them: 'ff server start'");
+    fprintf(stderr, "ff: no %s of %s%s\n", what[m->view], m->run_id,
+            m->live || m->app->remote || m->view == VIEW_CRASHES ? "" : "; a server keeps them: 'ff server start'");
 }
 
-static int watch(struct monitor *m, enum view view, struct run_info *run, struct err *err)
+/* --- a server tells ------------------------------------------------------------------------------------------------ */
+
+static void take_stats(struct monitor *m, const struct live_event *e)
 {
+    bool news = e->seq > m->stats_after && (!m->last || strcmp(e->data, m->last) != 0);
+    json_t *s = news ? fuzzing_stats_of(m->run->run_id, m->run->workflow, e->data) : NULL;
+    if (!s)
+        return;
+    m->stats_after = e->seq;
+    free(m->last);
+    m->last = mem_strdup(e->data);
+    if (m->drawn) {
+        dashboard_set_stats(&m->dashboard, s);
+        dashboard_add_point(&m->dashboard);
+        return;
+    }
+    print_stats(m, m->run, s);
+    m->shown++;
+    json_decref(s);
+}
+
+static void on_event(void *arg, const struct live_event *e)
+{
+    struct monitor *m = arg;
+    bool stats = strcmp(e->type, "stats") == 0, crash = strcmp(e->type, "crash") == 0;
+    if (stats && (m->view == VIEW_STATS || m->drawn))
+        take_stats(m, e);
+    else if (crash && m->view == VIEW_CRASHES)
+        print_crash(m, e);
+    else if (m->view == VIEW_LIVE)
+        m->drawn ? keep_event(m, e) : print_event(m, e);
+}
+
+static void on_run(void *arg, struct run_info *run)
+{
+    struct monitor *m = arg;
+    run_info_release(m->run);
+    *m->run = *run;
+    *run = (struct run_info){0};
+}
+
+static bool tick(void *arg)
+{
+    struct monitor *m = arg;
+    if (!m->drawn) {
+        fflush(stdout);
+    } else if (os_mono_ns() - m->drawn_ns > LOOK_MS * NS_PER_MS) {
+        draw(m, m->run, NULL);
+        m->drawn_ns = os_mono_ns();
+    }
+    return follow_interrupted();
+}
+
+static int listen_to_server(struct monitor *m, struct err *err)
+{
+    int64_t after = m->view == VIEW_STATS ? m->stats_after : m->after;
+    struct client_listener l = {.on_event = on_event, .on_run = on_run, .tick = tick, .arg = m, .after = after};
+    int r = client_listen(m->app->client, m->run_id, &l, err);
+    fflush(stdout);
+    return r;
+}
+
+/* --- the loop ------------------------------------------------------------------------------------------------------ */
+
+static int watch(struct monitor *m, struct err *err)
+{
+    struct run_info *run = m->run;
     int r;
     for (;;) {
         run_info_release(run);
         r = run_read(&m->app->service, m->run_id, run, err);
         if (r == 0)
-            r = look(m, view, run, err);
+            r = look(m, run, err);
         if (r < 0 || m->once || run->closed || run->blocked || follow_interrupted())
             break;
+        if (m->app->remote)
+            return listen_to_server(m, err);
         os_sleep_ms(LOOK_MS);
     }
-    if (r == 0 && run->closed && view != VIEW_STATS) {
+    if (r == 0 && run->closed && m->view != VIEW_STATS) {
         os_sleep_ms(LOOK_MS); /* the last events are just being written */
-        r = look(m, view, run, err);
+        r = look(m, run, err);
     }
     return r;
 }
@@ -319,18 +389,20 @@ static int monitor(struct app *app, const struct args *a, enum view view)
     struct monitor m;
     struct run_info run = {0};
     int r = open_monitor(app, a, &m, &err);
+    m.view = view;
+    m.run = &run;
     if (r == 0)
         r = dashboard_init(&m.dashboard, &err);
     m.drawn = r == 0 && view == VIEW_LIVE && !m.once && !app->json && term_screen_begin();
     if (r == 0)
-        r = watch(&m, view, &run, &err);
+        r = watch(&m, &err);
     if (m.drawn) {
         term_screen_end();
         if (r == 0) /* stays to be read */
             dashboard_draw(&m.dashboard, &run, term_width(), term_screen_rows(), stdout);
     }
     if (r == 0)
-        say_nothing_came(&m, view);
+        say_nothing_came(&m);
     run_info_release(&run);
     close_monitor(&m);
     return r < 0 ? app_fail(app, &err) : EXIT_OK;

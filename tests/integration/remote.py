@@ -316,6 +316,38 @@ def check_monitor(lab, server):
     compare(lab, server, "monitor stats nosuch")
 
 
+def check_listening(lab, server):
+    """A monitor asks for the stream of events, goes on where it broke, and ends with its run, by Ctrl-C, or when the server does not come back."""
+    between, asked, cuts = Between(server.port), [], [2]
+    S = ("--server", between.url)
+    between.up = lambda d: asked.extend(re.findall(rb"^(?:GET \S+|Last-Event-ID: \d+)", d, re.M))
+    def down(d):
+        if b"event: finding" in d and cuts[0]:
+            cuts[0] -= 1
+            raise OSError
+    between.down = down
+    lab.ff("--server", server.url, "run", "talks", "shop", "n=8", "pause=0.3", "--name", "heard", "-d", check=0)
+    e = [json.loads(x) for x in lab.ff(*S, "--json", "monitor", "live", "heard", check=0, timeout=120).stdout.splitlines()]
+    if [x["id"] for x in e] != list(range(1, len(e) + 1)) or e[-1]["data"].get("status") != "COMPLETED": fail(f"monitor live: {e}")
+    if cuts[0] or sum(a.endswith(b"/events") for a in asked) < 3 or sum(a.startswith(b"Last-Event-ID") for a in asked) < 2: fail(f"a stream that breaks: {asked}")
+    if sum(b"/log?" in a for a in asked) > 2: fail(f"monitor live asks again and again: {asked}")
+    between.down = lambda d: None
+    for view in ("stats", "crashes"):
+        lab.ff("--server", server.url, "run", "talks", "shop", "n=5", "pause=0.3", "--name", "heard-" + view, "-d", check=0)
+        d = [json.loads(x) for x in lab.ff(*S, "--json", "monitor", view, "heard-" + view, check=0, timeout=120).stdout.splitlines()]
+        if d[-1:] != [json.loads(x) for x in lab.ff("--json", "monitor", view, "heard-" + view, "--once", check=0).stdout.splitlines()][-1:]: fail(f"monitor {view}: {d}")
+        if view == "stats" and (len(d) < 2 or sorted(x["executions"] for x in d) != [x["executions"] for x in d]): fail(f"monitor stats: {d}")
+    lab.ff("--server", server.url, "run", "waits", "shop", "--name", "quiet", "-d", check=0)
+    for end in ("by Ctrl-C", "by a server that has gone"):
+        p = lab.popen(*S, "monitor", "live", "quiet", stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"FF_SERVER_RETRY": "1s"})
+        if b"RUNNING" not in p.stdout.readline(): fail("monitor live says nothing")
+        if end == "by Ctrl-C": p.send_signal(signal.SIGINT)
+        else: between.to = 1
+        err = p.communicate(timeout=60)[1]
+        if (p.returncode, bool(err)) != ((0, False) if end == "by Ctrl-C" else (5, True)): fail(f"monitor ended {end}: {p.returncode} {err}")
+    lab.ff("runs", "terminate", "quiet", check=0)
+
+
 def check_admin(lab, server):
     S = ("--server", server.url)
     token = lab.ff(*S, "token", "create", "--role", "operator", "--name", "made", "-q", check=0).stdout.strip()
@@ -589,6 +621,7 @@ def main():
         check_reading(lab, server)
         check_tokens(lab, server)
         check_monitor(lab, server)
+        check_listening(lab, server)
         check_suppress(lab, server)
         check_store(lab, server)
         check_admin(lab, server)

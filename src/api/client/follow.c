@@ -12,18 +12,28 @@
 #include "os/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LOOK_MS 3000 /* a run that says nothing for so long is looked at: it may be blocked */
-#define PAUSE_MS 500
+#define PAUSE_MS 400 /* half of it at least; twice as long after each time that nothing came */
+#define PAUSE_MAX_MS 6400
 
+/* For one who follows, or one who listens. */
 struct follow {
     struct client *c;
     const char *id;
+    void (*event)(struct follow *w, const char *type, const json_t *doc);
+    bool (*tick)(void *arg);
+    void *arg;
     const struct client_follower *f;
+    struct client_listener *l;
     struct sse sse;
     int64_t heard_ns; /* an event, or the beginning of the stream */
+    int tries;        /* since anything came */
     bool left;
+    bool ended; /* the stream, by the server */
+    bool closed; /* the run, when it was last looked at */
 };
 
 /* What a stage has come to, in a worker's words; NULL: nothing that a worker would tell. */
@@ -45,20 +55,39 @@ static const char *event_type(const char *type, const json_t *data)
     return strcmp(type, "stage") == 0 ? stage_type(json_str(data, "state", "")) : NULL;
 }
 
+/* As a worker tells it. */
+static void give_worker_event(struct follow *w, const char *name, const json_t *doc)
+{
+    const json_t *data = json_object_get(doc, "data");
+    const char *type = event_type(name, data), *module = document_word(data, "module");
+    struct worker_event event = {.name_space = "", .workflow_id = w->id, .module = module ? module : "",
+                                 .attempt = (int)json_i64(data, "attempt", 0), .type = type, .data = data};
+    if (type)
+        w->f->on_event(w->f->arg, &event);
+}
+
+/* As it is. One that has no number of its own is of the stream, not of the run. */
+static void give_event(struct follow *w, const char *name, const json_t *doc)
+{
+    const json_t *data = json_object_get(doc, "data");
+    const char *type = document_word(doc, "type");
+    _cleanup_free_ char *text = data ? json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    struct live_event e = {strtoll(w->sse.id, NULL, 10), os_parse_time(json_str(doc, "at", "")), type, text};
+    if (!text || !type || strcmp(type, name) != 0 || e.seq <= w->l->after)
+        return;
+    w->l->after = e.seq;
+    w->l->on_event(w->l->arg, &e);
+}
+
 static int on_event(void *arg, const struct sse_event *e, struct err *err)
 {
     struct follow *w = arg;
     _cleanup_json_ json_t *doc = NULL;
     (void)err;
     w->heard_ns = os_mono_ns();
-    if (json_parse(e->data, e->len, SSE_DATA_MAX, &doc, NULL) < 0)
-        return 0; /* of no use to a watcher */
-    const json_t *data = json_object_get(doc, "data");
-    const char *type = event_type(e->type, data), *module = document_word(data, "module");
-    struct worker_event event = {.name_space = "", .workflow_id = w->id, .module = module ? module : "",
-                                 .attempt = (int)json_i64(data, "attempt", 0), .type = type, .data = data};
-    if (type)
-        w->f->on_event(w->f->arg, &event);
+    w->tries = 0;
+    if (json_parse(e->data, e->len, SSE_DATA_MAX, &doc, NULL) == 0) /* else of no use to a watcher */
+        w->event(w, e->type, doc);
     return 0;
 }
 
@@ -71,7 +100,7 @@ static int take(void *arg, const void *data, size_t len, struct err *err)
 static bool stop(void *arg)
 {
     struct follow *w = arg;
-    w->left = w->f->tick(w->f->arg);
+    w->left = w->tick(w->arg);
     return w->left || os_mono_ns() - w->heard_ns > LOOK_MS * NS_PER_MS;
 }
 
@@ -90,18 +119,24 @@ static int hear(struct follow *w, struct err *err)
         r = client_transfer(w->c, &t, err);
     if (r == 0 && !t.stopped)
         r = client_judge(w->c, &t, err);
+    w->ended = r == 0 && !t.stopped;
     sse_reset(&w->sse);
     transfer_release(&t);
     strbuf_release(&path);
     return r;
 }
 
-/* Between two attempts. */
+/* Between two attempts: those whom a server has left do not come back all at once. */
 static void pause_a_little(struct follow *w)
 {
-    for (int ms = 0; ms < PAUSE_MS && !w->left; ms += CLIENT_TICK_MS) {
+    uint16_t part;
+    int64_t most = PAUSE_MS << (w->tries < 4 ? w->tries : 4);
+    most = most < PAUSE_MAX_MS ? most : PAUSE_MAX_MS;
+    os_random(&part, sizeof part);
+    w->tries++;
+    for (int64_t left = most / 2 + most / 2 * part / UINT16_MAX; left > 0 && !w->left; left -= CLIENT_TICK_MS) {
         os_sleep_ms(CLIENT_TICK_MS);
-        w->left = w->f->tick(w->f->arg);
+        w->left = w->tick(w->arg);
     }
 }
 
@@ -112,34 +147,55 @@ static int look(struct follow *w, struct err *err)
     int r = client_run_read(w->c, w->id, &run, err);
     if (r < 0)
         return r;
-    bool over = run.closed || run.blocked;
+    /* The last events of one that has just been closed are still to come: the server ends the stream after them. */
+    bool over = run.blocked || (run.closed && (w->ended || w->closed));
+    w->closed = run.closed;
+    if (w->l)
+        w->l->on_run(w->l->arg, &run);
     run_info_release(&run);
     return over;
 }
 
-int client_follow(struct client *c, const char *id, struct client_follower *f, struct err *err)
+static int listen_to(struct follow *w, struct err *err)
 {
-    struct follow w = {.c = c, .id = id, .f = f};
     int64_t there_ns = os_mono_ns(); /* when the server last answered */
     int r = 0;
-    sse_init(&w.sse, on_event, &w);
-    snprintf(w.sse.id, sizeof w.sse.id, "%s", f->last_id);
-    while (!w.left) {
-        r = hear(&w, err);
-        if (r == 0 && !w.left)
-            r = look(&w, err);
-        if (r == 1 || w.left)
+    while (!w->left) {
+        r = hear(w, err);
+        if (r == 0 && !w->left)
+            r = look(w, err);
+        if (r == 1 || w->left)
             break;
         bool gone = r == -ERR_UNAVAILABLE || r == -ERR_BUSY || r == -ERR_QUOTA;
         if (r == 0)
             there_ns = os_mono_ns();
-        else if (!gone || os_mono_ns() - there_ns > client_patience_ms(c) * NS_PER_MS)
+        else if (!gone || os_mono_ns() - there_ns > client_patience_ms(w->c) * NS_PER_MS)
             break;
         if (r < 0)
             err_clear(err);
-        pause_a_little(&w);
+        pause_a_little(w);
     }
+    return r < 0 && !w->left ? r : 0;
+}
+
+int client_follow(struct client *c, const char *id, struct client_follower *f, struct err *err)
+{
+    struct follow w = {.c = c, .id = id, .event = give_worker_event, .tick = f->tick, .arg = f->arg, .f = f};
+    sse_init(&w.sse, on_event, &w);
+    snprintf(w.sse.id, sizeof w.sse.id, "%s", f->last_id);
+    int r = listen_to(&w, err);
     snprintf(f->last_id, sizeof f->last_id, "%s", w.sse.id);
     sse_release(&w.sse);
-    return r < 0 && !w.left ? r : 0;
+    return r;
+}
+
+int client_listen(struct client *c, const char *id, struct client_listener *l, struct err *err)
+{
+    struct follow w = {.c = c, .id = id, .event = give_event, .tick = l->tick, .arg = l->arg, .l = l};
+    sse_init(&w.sse, on_event, &w);
+    if (l->after)
+        snprintf(w.sse.id, sizeof w.sse.id, "%lld", (long long)l->after);
+    int r = listen_to(&w, err);
+    sse_release(&w.sse);
+    return r;
 }

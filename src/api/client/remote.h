@@ -28,6 +28,17 @@ int client_workflows(struct client *c, struct workflow_def ***ret, size_t *ret_c
 /* As live_read(), of all kinds of events or of one. */
 int client_events(struct client *c, const char *id, int64_t after, const char *type,
                   int (*one)(void *arg, const struct live_event *e), void *arg, int64_t *ret_last, struct err *err);
+/* Listens to what comes after an event, until the run has ended or is blocked, or tick() leaves it. Where the stream breaks it
+ * goes on where it was; the pauses before that grow, and are not the same for all who listen. -ERR_UNAVAILABLE: the server did
+ * not come back within the client's patience. */
+struct client_listener {
+    void (*on_event)(void *arg, const struct live_event *e);
+    void (*on_run)(void *arg, struct run_info *run); /* as it is, now and then; may be taken, by leaving zeros */
+    bool (*tick)(void *arg); /* ten times a second; true: leave it */
+    void *arg;
+    int64_t after;
+};
+int client_listen(struct client *c, const char *id, struct client_listener *l, struct err *err);
 int client_objects(struct client *c, bool (*one)(void *arg, const struct store_object_info *i), void *arg, struct err *err);
 int client_object(struct client *c, const char *ref, struct store_object_info *ret, struct err *err);
 /* All that fd gives, once. What the server calls it must be what was sent. */
