@@ -13,6 +13,7 @@
 
 #define MEMORY_BYTES ((size_t)32 << 20)  /* of fetched extents */
 #define MMAP_BYTES (1 << 20)
+#define SMALL_TOTAL ((uint64_t)256 << 20) /* of small packs in the index, or a quarter of the cache */
 #define SESSION_REFRESH_NS (30 * NS_PER_S)
 
 /* Only the index is asked: what another host has put since the last refresh is not known, which costs the
@@ -243,10 +244,12 @@ static int open_cache(struct s3 *s, const struct s3_options *o, struct err *err)
     _cleanup_free_ char *dir = mem_printf("%s/s3-%.16s", o->cache_dir, hex);
     _cleanup_free_ char *packs = dir ? os_path_join(dir, "packs") : NULL, *db = dir ? os_path_join(dir, "index.db") : NULL;
     r = packs && db ? os_mkdirs(dir, 0700, err) : err_nomem(err);
+    uint64_t max = o->cache_max_bytes ? o->cache_max_bytes : (uint64_t)10 << 30;
+    uint64_t small = max / 4 < SMALL_TOTAL ? max / 4 : SMALL_TOTAL;
+    int64_t ttl_ms = o->cache_ttl_ms ? o->cache_ttl_ms : INT64_C(7) * 24 * 3600 * 1000;
     if (r == 0)
-        r = cache_open(packs, o->cache_max_bytes ? o->cache_max_bytes : (uint64_t)10 << 30,
-                       o->cache_ttl_ms ? o->cache_ttl_ms : INT64_C(7) * 24 * 3600 * 1000, MEMORY_BYTES, &s->cache, err);
-    return r < 0 ? r : index_open(db, hex, &s->index, err);
+        r = cache_open(packs, max - small, ttl_ms, MEMORY_BYTES, &s->cache, err);
+    return r < 0 ? r : index_open(db, hex, (int64_t)small, &s->index, err);
 }
 
 int backend_s3_open(const struct s3_options *o, struct store_backend **ret, struct err *err)

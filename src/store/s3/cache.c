@@ -21,6 +21,8 @@
 #include <unistd.h>
 
 #define FILES_MAX 200000
+#define LOOK_SHARE 16    /* of the bound: after so much is written, what other processes have written is looked at */
+#define LOOK_MS (INT64_C(3600) * 1000) /* and after this, at what has become too old, or half of the time to live */
 #define DISK_SPARE ((uint64_t)32 << 20) /* left on the disk for those who need it more: the index, for one */
 #define DIRECT_ALIGN ((size_t)4096)     /* what a write past the page cache must be a multiple of, and begin at */
 #define PIECE_BYTES ((size_t)1 << 20)
@@ -73,6 +75,7 @@ struct s3_cache {
     bool writer_runs, stop;
     char *piece; /* the writer's: what is on its way to a file, aligned */
     uint64_t disk_bytes; /* as far as this process knows */
+    uint64_t unseen_bytes; /* written since it looked at what others have written */
     uint64_t next_temp;
 };
 
@@ -297,7 +300,7 @@ static void scan_folder(struct s3_cache *c, const char *path, file_list *files, 
         size_t len = 0;
         if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
             continue;
-        int64_t used = (int64_t)st.st_mtim.tv_sec * NS_PER_S, age_ms = (now - used) / NS_PER_MS;
+        int64_t used = (int64_t)st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec, age_ms = (now - used) / NS_PER_MS;
         bool good = parse_name(e->d_name, pack, &offset, &len) && (uint64_t)st.st_size == len;
         if (age_ms > c->ttl_ms || (!good && age_ms > 3600 * 1000)) {
             (void)unlinkat(dirfd(d), e->d_name, 0);
@@ -332,9 +335,9 @@ static void release_files(file_list *files)
     VEC_RELEASE(files);
 }
 
-/* Over the bound: the files of all processes are looked at, and the least recently used go until a
- * tenth is free. Extents that point to them find that out when they are read. */
-static void trim_disk(struct s3_cache *c)
+/* The files of all processes are looked at: those that are too old go, and if the rest leaves no room for `need` bytes, the least
+ * recently used until a tenth is free. Extents that point to them find that out when they are read. */
+static void trim_disk(struct s3_cache *c, size_t need)
 {
     file_list files = {0};
     uint64_t total = 0;
@@ -343,16 +346,17 @@ static void trim_disk(struct s3_cache *c)
         total += f->bytes;
     if (files.len)
         qsort(files.v, files.len, sizeof *files.v, by_use);
-    bool over = total > c->max_bytes;
+    bool over = total + need > c->max_bytes;
     VEC_EACH(&files, f)
     {
-        if (!over || total <= c->max_bytes / 10 * 9)
+        if (!over || total + need <= c->max_bytes / 10 * 9)
             break;
         if (unlink(f->path) == 0)
             total -= f->bytes;
     }
     release_files(&files);
     c->disk_bytes = total;
+    c->unseen_bytes = 0;
 }
 
 /* A new file, written past the page cache where the file system can do that: what was sent or fetched a moment ago is in
@@ -396,8 +400,8 @@ static bool write_pieces(struct s3_cache *c, int fd, const char *data, size_t le
 static bool write_file(struct s3_cache *c, const char *pack, uint64_t offset, char *data, size_t len, size_t cap)
 {
     pthread_mutex_lock(&c->lock);
-    if (c->disk_bytes + len > c->max_bytes)
-        trim_disk(c);
+    if (c->disk_bytes + len > c->max_bytes || c->unseen_bytes > c->max_bytes / LOOK_SHARE)
+        trim_disk(c, len);
     bool fits = c->disk_bytes + len <= c->max_bytes;
     uint64_t n = c->next_temp++;
     pthread_mutex_unlock(&c->lock);
@@ -420,6 +424,7 @@ static bool write_file(struct s3_cache *c, const char *pack, uint64_t offset, ch
     }
     pthread_mutex_lock(&c->lock);
     c->disk_bytes += len;
+    c->unseen_bytes += len;
     pthread_mutex_unlock(&c->lock);
     return true;
 }
@@ -446,6 +451,17 @@ static void write_one(struct s3_cache *c, struct extent *e)
     trim_memory(c, fetched_max(c));
 }
 
+/* Under the lock, which is left meanwhile. False if nothing came for so long. */
+static bool wait_for_work(struct s3_cache *c)
+{
+    int64_t until = os_mono_ns() + (c->ttl_ms / 2 < LOOK_MS ? c->ttl_ms / 2 : LOOK_MS) * NS_PER_MS;
+    struct timespec t = {.tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S)};
+    int e = 0;
+    while (!c->queue.len && !c->stop && e == 0)
+        e = pthread_cond_clockwait(&c->work, &c->lock, CLOCK_MONOTONIC, &t);
+    return e == 0;
+}
+
 static void *write_files(void *arg)
 {
     struct s3_cache *c = arg;
@@ -456,8 +472,8 @@ static void *write_files(void *arg)
     while (c->queue.len || !c->stop) {
         if (c->queue.len)
             write_one(c, VEC_POP(&c->queue));
-        else
-            pthread_cond_wait(&c->work, &c->lock);
+        else if (!wait_for_work(c))
+            trim_disk(c, 0);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;

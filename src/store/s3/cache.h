@@ -6,7 +6,8 @@
  *
  * A file is named "<2>/<sha256 of the pack>.<offset>.<length>". It is not synced and not trusted:
  * who reads a blob checks it. Files are removed when they were not used for the time to live, and
- * the least recently used ones when all together are over the bound. A file that cannot be written
+ * the least recently used ones when all together are over the bound, those of other processes too: each looks at
+ * them after every sixteenth part of the bound that it has written. A file that cannot be written
  * (a full disk) is done without. Any thread may call. */
 #ifndef FF_STORE_S3_CACHE_H
 #define FF_STORE_S3_CACHE_H

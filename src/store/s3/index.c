@@ -77,6 +77,7 @@ struct s3_index {
     sqlite3_stmt *st[Q_COUNT];
     pthread_mutex_t lock;
     int64_t small_bytes; /* as far as this process knows */
+    int64_t small_max;
     uint64_t age; /* counts this process's changes: what was looked up before does not count */
     struct lately lately[LATELY];
 };
@@ -192,11 +193,12 @@ static void remove_files(const char *path)
     }
 }
 
-int index_open(const char *path, const char *identity, struct s3_index **ret, struct err *err)
+int index_open(const char *path, const char *identity, int64_t small_max, struct s3_index **ret, struct err *err)
 {
     struct s3_index *x = mem_zalloc(sizeof *x);
     if (!x)
         return err_nomem(err);
+    x->small_max = small_max;
     pthread_mutex_init(&x->lock, NULL);
     x->age = 1;
     int r = -ERR_CORRUPT;
@@ -526,7 +528,7 @@ static int add_small(struct s3_index *x, int64_t id, const struct new_pack *p, s
 {
     sqlite3_stmt *st = x->st[Q_SMALL_ADD];
     int r = 0;
-    if (x->small_bytes > SMALL_TOTAL) {
+    if (x->small_bytes > x->small_max) {
         r = run(x, Q_SMALL_TRIM, err);
         x->small_bytes /= 2; /* about: packs do not differ much */
     }

@@ -28,8 +28,9 @@ struct blob_place {
     uint32_t number; /* of the blob in its pack */
 };
 
-/* identity: of the bucket; an index of another one, or a damaged one, is thrown away. */
-int index_open(const char *path, const char *identity, struct s3_index **ret, struct err *err);
+/* identity: of the bucket; an index of another one, or a damaged one, is thrown away. small_max: how many bytes of small packs it
+ * keeps. */
+int index_open(const char *path, const char *identity, int64_t small_max, struct s3_index **ret, struct err *err);
 void index_close(struct s3_index *x);
 
 /* Which store is in the bucket now: if it is another one than before (the bucket was made anew), all is forgotten. */
@@ -50,10 +51,9 @@ struct name_list {
 void name_list_release(struct name_list *l);
 int index_holders(struct s3_index *x, const char *blob, struct name_list *ret, struct err *err);
 
-/* Packs up to this size are kept here whole, up to SMALL_TOTAL bytes in all (the oldest go): a row where a file
+/* Packs up to this size are kept here whole, up to a bound of all together (the oldest go): a row where a file
  * of the cache would cost more than what is in it. */
 #define SMALL_PACK ((size_t)128 << 10)
-#define SMALL_TOTAL ((int64_t)256 << 20)
 
 /* Adds packs with their directories in one transaction; those that are known already stay. */
 struct new_pack {

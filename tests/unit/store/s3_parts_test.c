@@ -386,6 +386,50 @@ static void test_cache(void **state)
     cache_close(c);
 }
 
+static uint64_t file_bytes(const char *dir)
+{
+    _cleanup_free_ char *command = mem_printf("find %s -type f -printf '%%s\n' | awk '{ n += $1 } END { print n + 0 }'", dir);
+    FILE *p = popen(command, "r");
+    unsigned long long n = 0;
+    assert_non_null(p);
+    assert_int_equal(fscanf(p, "%llu", &n), 1);
+    assert_int_equal(pclose(p), 0);
+    return n;
+}
+
+static void wait_for_file(const char *dir, const char *pack, uint64_t offset, size_t len, bool there)
+{
+    const char *name = pack + strlen(pack) - 64;
+    _cleanup_free_ char *path = mem_printf("%s/%.2s/%s.%llu.%zu", dir, name, name, (unsigned long long)offset, len);
+    for (int i = 0; i < 6000 && (access(path, F_OK) == 0) != there; i++)
+        os_sleep_ms(10);
+    assert_int_equal(access(path, F_OK) == 0, there);
+}
+
+/* Two processes share the bound, and what is too old goes while they run. */
+static void test_cache_bound(void **state)
+{
+    _cleanup_dir_ char *dir = lab_dir();
+    struct s3_cache *c[2];
+    for (int i = 0; i < 2; i++)
+        assert_ok(cache_open(dir, 1 << 20, 3600 * 1000, 1 << 20, &c[i], err));
+    for (int i = 0; i < 40; i++) {
+        put_extent(c[i % 2], PACK_A, (uint64_t)i * 60000, 60000, 1);
+        wait_for_file(dir, PACK_A, (uint64_t)i * 60000, 60000, true);
+        assert_true(file_bytes(dir) <= (1 << 20) + 2 * ((1 << 20) / 16 + 60000));
+    }
+    cache_close(c[0]);
+    cache_close(c[1]);
+    assert_ok(cache_open(dir, 1 << 20, 3600 * 1000, 1 << 20, &c[0], err));
+    wait_for_file(dir, PACK_A, 39 * 60000, 60000, true); /* the latest are there yet */
+    cache_close(c[0]);
+    assert_ok(cache_open(dir, 1 << 20, 2000, 1 << 20, &c[0], err));
+    put_extent(c[0], PACK_B, 0, 60000, 1);
+    wait_for_file(dir, PACK_B, 0, 60000, true);
+    wait_for_file(dir, PACK_B, 0, 60000, false); /* nobody asks for anything */
+    cache_close(c[0]);
+}
+
 /* What somebody looks at stays as it is, whatever comes after it, and also if its pack is dropped. */
 static void test_cache_view(void **state)
 {
@@ -427,8 +471,8 @@ static void test_index_recall(void **state)
     struct blob_place place;
     char name[2 + DIGEST_HEX + 1] = "c/";
     digest_hex(&e.digest, name + 2);
-    assert_ok(index_open(path, "here", &x, err));
-    assert_ok(index_open(path, "here", &other, err));
+    assert_ok(index_open(path, "here", 1 << 20, &x, err));
+    assert_ok(index_open(path, "here", 1 << 20, &other, err));
     assert_int_equal(index_recall(x, name, &place, NULL), -ERR_NOT_FOUND);
     assert_ok(index_add(x, &p, 1, err));
     assert_ok(index_recall(x, name, &place, err));
@@ -457,7 +501,7 @@ static void test_index(void **state)
     name_of('o', 2, o);
     assert_true(digest_from_hex(c + 2, &e[0].digest) && digest_from_hex(o + 2, &e[1].digest));
     p.entries = (struct pack_entries){e, 2, 2};
-    assert_ok(index_open(path, "one", &x, err));
+    assert_ok(index_open(path, "one", 1 << 20, &x, err));
     assert_int_equal(index_find(x, c, NULL, &at, NULL), -ERR_NOT_FOUND);
     assert_ok(index_add(x, &p, 1, err));
     assert_ok(index_add(x, &p, 1, err)); /* again */
@@ -493,9 +537,9 @@ static void test_index(void **state)
     assert_ok(index_drop(x, PACK_B, err));
     assert_int_equal(index_find(x, c, NULL, &at, NULL), -ERR_NOT_FOUND);
     index_close(x);
-    assert_ok(index_open(path, "one", &x, err));
+    assert_ok(index_open(path, "one", 1 << 20, &x, err));
     index_close(x);
-    assert_ok(index_open(path, "one", &x, err));
+    assert_ok(index_open(path, "one", 1 << 20, &x, err));
     assert_ok(index_bind(x, "store 1", err));
     assert_ok(index_add(x, &p, 1, err));
     assert_ok(index_bind(x, "store 1", err));
@@ -503,7 +547,7 @@ static void test_index(void **state)
     assert_ok(index_bind(x, "store 2", err)); /* the bucket was made anew */
     assert_int_equal(index_find(x, c, NULL, &at, NULL), -ERR_NOT_FOUND);
     index_close(x);
-    assert_ok(index_open(path, "another", &x, err)); /* of another bucket: begun anew */
+    assert_ok(index_open(path, "another", 1 << 20, &x, err)); /* of another bucket: begun anew */
     assert_ok(index_latest(x, "results", INT64_C(1) << 50, at.pack.name, err));
     assert_string_equal(at.pack.name, "");
     p.info = (struct pack_info){.name = PACK_A, .size_bytes = 5000};
@@ -514,7 +558,7 @@ static void test_index(void **state)
     assert_string_equal(at.pack.name, PACK_A);
     index_close(x);
     lab_write(dir, "index.db", "rubbish that is no database at all, and long enough to be looked at ..............", 80);
-    assert_ok(index_open(path, "one", &x, err));
+    assert_ok(index_open(path, "one", 1 << 20, &x, err));
     index_close(x);
 }
 
@@ -523,7 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signature),   cmocka_unit_test(test_checksum),    cmocka_unit_test(test_xml),       cmocka_unit_test(test_hostile_xml),
         cmocka_unit_test(test_pack),        cmocka_unit_test(test_sealed_pack), cmocka_unit_test(test_siblings), cmocka_unit_test(test_key_files),
-        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_cache), cmocka_unit_test(test_cache_bound),
         cmocka_unit_test(test_cache_view),       cmocka_unit_test(test_index),       cmocka_unit_test(test_index_recall),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
