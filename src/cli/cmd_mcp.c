@@ -1,4 +1,5 @@
 /* ff mcp: the state, for an AI agent that starts this program and speaks MCP with it. */
+#include "api/client/bridge.h"
 #include "api/mcp/stdio.h"
 #include "cli/cmd_run.h"
 #include "cli/follow.h"
@@ -24,6 +25,15 @@ static void leave(struct app *app)
         app_close_state(app);
 }
 
+static int through_server(struct app *app)
+{
+    struct err err = {0};
+    int r = app_open(app, APP_ENGINE, &err);
+    if (r == 0)
+        r = client_mcp_bridge(app->client, STDIN_FILENO, STDOUT_FILENO, follow_signal_fd(), &err);
+    return r < 0 ? app_fail(app, &err) : EXIT_OK;
+}
+
 static int mcp(struct app *app, const struct args *a)
 {
     struct err err = {0};
@@ -34,6 +44,8 @@ static int mcp(struct app *app, const struct args *a)
     signal(SIGPIPE, SIG_IGN);
     app->quiet = true; /* stdout is the protocol's */
     follow_prepare(app, false);
+    if (app->remote)
+        return through_server(app);
     int r = app_open(app, APP_WORKER, &err);
     if (r < 0)
         return app_fail(app, &err);
@@ -50,12 +62,13 @@ static int mcp(struct app *app, const struct args *a)
 }
 
 const struct command cmd_mcp = {
-    .instead = "the server speaks MCP itself: give the agent its URL with /mcp behind it, and a token",
+    .remote = true,
     .name = "mcp",
     .summary = "Speak MCP on stdin and stdout, for an AI agent",
     .usage = "",
     .details = "The agent starts this program and asks for workflows, runs and findings (docs/mcp.md). It holds the engine, or\n"
-               "uses the one that runs. Ends when stdin does; runs go on in the background.",
+               "uses the one that runs; with --server it hands on what an agent that speaks no HTTP and a server's /mcp say to\n"
+               "each other. Ends when stdin does; runs go on in the background.",
     .examples = "  in the client's file of servers:\n"
                 "  {\"mcpServers\": {\"fuzzforge\": {\"command\": \"ff\", \"args\": [\"mcp\"]}}}",
     .run = mcp,

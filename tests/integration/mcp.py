@@ -277,6 +277,49 @@ with Lab() as lab:
     check_artifact(lab, T, target)
     check_signal(lab, T)
     check_docs(lab, T)
+def serve(lab, T, port=0):
+    p = lab.popen(*T, "--json", "serve", "--listen", f"127.0.0.1:{port}", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    text = b""
+    while not text.rstrip().endswith(b"}"):
+        line = p.stdout.readline()
+        expect(line, "serve did not start")
+        text += line
+    return p, json.loads(text)["rest"]
+
+
+with Lab() as lab:  # an agent that speaks no HTTP, and a server
+    T = ["--toolbox", lab.toolbox()]
+    lab.workflow("sleeper", SLEEPER)
+    target = str(lab.target())
+    server, url = serve(lab, T)
+    S = ["--server", url]
+    check_broken(lab, S)
+    check_busy(lab, S, target)
+    check_leaving(lab, S, target)
+    check_hostile(lab, S)
+    c = Mcp(lab, *S)
+    c.initialize()
+    server.kill()
+    server.wait()
+    e = c.ask("tools/list")["error"]
+    expect(e["code"] == -32000 and "no answer from" in e["message"], f"a server that has gone: {e}")
+    server, _ = serve(lab, T, int(url.rsplit(":", 1)[1]))
+    expect(len(c.ask("tools/list")["result"]["tools"]) == 16, "a server that was started again knows the agent")
+    c.p.send_signal(signal.SIGTERM)
+    expect(c.p.wait(60) == 0, "it ends well, by SIGTERM")
+    (lab.dir / "token").write_text("0" * 64)
+    c = Mcp(lab, *S, "--token-file", lab.dir / "token")
+    e = c.ask("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}})["error"]
+    expect("token" in e["message"], f"with a wrong token: {e}")
+    c.end()
+    c = Mcp(lab, *S)  # since 2026-07-28 each message stands alone, and its headers repeat what it says
+    meta = {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+                      "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"}}}
+    r = c.ask("tools/call", {"name": "get_run_status_mcp", "arguments": {"run_id": "left"}, **meta})
+    expect(r["result"]["structuredContent"]["status"] == "COMPLETED", f"a message that stands alone: {r}")
+    r = c.ask("resources/read", {"uri": "fuzzforge://runs/grün/summary", **meta})
+    expect(r["error"]["code"] != -32020 and "Mcp-Name" not in r["error"]["message"], f"a name that is no plain text: {r}")
+    c.end()
 with Lab() as lab:  # of its own: a holder that an earlier check has left would take the work, and keeps no events
     T = ["--toolbox", lab.toolbox()]
     lab.workflow("campaign", 'return function() local r = ff.activity("fuzzes", {}); ff.wait_signal("end", "60s"); '

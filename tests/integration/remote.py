@@ -48,7 +48,7 @@ READ = ["runs list", "runs list --status completed", "runs list --status COMPLET
 REFUSED = {"doctor": "this machine", "worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
            "workflow new x": "this machine", "workflow validate": "this machine", "workflow test x": "this machine", "store rekey": "server's machine", "backup x": "server's machine",
            "restore x": "server's machine", "store init": "server's machine", "store migrate local s3": "server's machine", "module run talk shop": "ff run", "server stop": "server's machine",
-           "workers start": "server's machine", "mcp": "/mcp"}
+           "workers start": "server's machine"}
 
 
 class Server:

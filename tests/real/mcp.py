@@ -101,6 +101,12 @@ def http(ff, source):
             for mode in ("legacy", "2026-07-28", "auto"):
                 run([PYTHON, HERE / "mcp" / "client.py", mode, "http", s.url, s.owner, target])
             run(["node", HERE / "mcp" / "client.mjs", ROOT, "http", s.url, s.owner, target])
+            bridge = pathlib.Path(folder) / "ff-bridge"
+            bridge.write_text(f'#!/bin/sh\nexec "{ff}" --state "{s.state}" --server "{s.url.removesuffix("/mcp")}" mcp\n')
+            bridge.chmod(0o755)
+            for mode in ("legacy", "2026-07-28", "auto"):
+                run([PYTHON, HERE / "mcp" / "client.py", mode, "stdio", bridge, target])
+            run(["node", HERE / "mcp" / "client.mjs", ROOT, "stdio", bridge, target])
             inspect(s.url, "--transport", "http", "--header", f"Authorization: Bearer {s.owner}")
             run([PYTHON, HERE / "mcp" / "roles.py", s.url, s.token("--role", "viewer"), s.token("--role", "operator", "--namespace", "team-a"),
                  s.owner, target])

@@ -17,6 +17,10 @@ struct transfer {
     void *read_arg;
     curl_off_t read_size;      /* -1: not known */
     const char *last_event_id; /* of a stream; NULL: this is none */
+    const char *accept;        /* media types; NULL: JSON, of a stream its own */
+    char *const *headers;      /* more of them, NULL-terminated; or NULL */
+    void (*on_header)(void *arg, const char *line); /* of the answer; NULL: nobody wants them */
+    void *header_arg;
     bool (*stop)(void *arg);   /* asked each CLIENT_TICK_MS; true ends it, as if the server had; NULL: never */
     void *stop_arg;
     /* The answer. */
@@ -29,6 +33,8 @@ struct transfer {
 
 /* A form of this client's, for struct transfer. NULL: no memory. */
 curl_mime *client_form(struct client *c);
+/* Another one for the same server, for another thread; never interrupted. */
+int client_again(const struct client *c, struct client **ret, struct err *err);
 int64_t client_patience_ms(const struct client *c);
 bool client_interrupted(const struct client *c);
 /* Sleeps; false when it was interrupted. */

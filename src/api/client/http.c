@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define BEARER "Authorization: Bearer "
 #define CONNECT_MS 10000L
 #define STALL_S 600L /* an upload is answered when it was unpacked */
 #define STREAM_STALL_S 60L /* a stream says something every 15 seconds */
@@ -99,7 +100,7 @@ int client_new(const struct client_options *o, struct client **ret, struct err *
     *c = (struct client){.url = copy(o->url), .ca_file = copy(o->ca_file), .cert_file = copy(o->cert_file),
                          .key_file = copy(o->key_file), .insecure = o->insecure, .local = client_url_is_local(o->url),
                          .patience_ms = o->patience_ms, .interrupted = o->interrupted, .arg = o->arg};
-    c->authorization = o->token && *o->token ? mem_printf("Authorization: Bearer %s", o->token) : NULL;
+    c->authorization = o->token && *o->token ? mem_printf(BEARER "%s", o->token) : NULL;
     c->multi = lib.curl_multi_init();
     c->easy = lib.curl_easy_init();
     if (!c->url || !c->multi || !c->easy || !copied(o->ca_file, c->ca_file) || !copied(o->cert_file, c->cert_file) ||
@@ -139,6 +140,15 @@ const char *client_url(const struct client *c)
 curl_mime *client_form(struct client *c)
 {
     return lib.curl_mime_init(c->easy);
+}
+
+int client_again(const struct client *c, struct client **ret, struct err *err)
+{
+    const char *token = c->authorization ? c->authorization + strlen(BEARER) : NULL;
+    const struct client_options o = {.url = c->url, .token = token, .ca_file = c->ca_file, .cert_file = c->cert_file,
+                                     .key_file = c->key_file, .insecure = c->insecure, .plain_http = true,
+                                     .patience_ms = c->patience_ms};
+    return client_new(&o, ret, err);
 }
 
 int64_t client_patience_ms(const struct client *c)
@@ -182,6 +192,16 @@ static size_t receive(char *data, size_t size, size_t n, void *arg)
     return strbuf_check(&x->body, &x->err) < 0 ? 0 : n;
 }
 
+static size_t receive_header(char *data, size_t size, size_t n, void *arg)
+{
+    struct receiver *x = arg;
+    char line[1024];
+    n *= size;
+    snprintf(line, sizeof line, "%.*s", (int)(n < sizeof line ? n : sizeof line - 1), data);
+    x->t->on_header(x->t->header_arg, line);
+    return n;
+}
+
 static int add_header(struct curl_slist **list, const char *text, struct err *err)
 {
     struct curl_slist *more = text ? lib.curl_slist_append(*list, text) : NULL;
@@ -194,11 +214,15 @@ static int add_header(struct curl_slist **list, const char *text, struct err *er
 static int make_headers(const struct client *c, const struct transfer *t, bool json, struct curl_slist **ret, struct err *err)
 {
     char line[300];
+    const char *accept = t->accept ? t->accept : t->last_event_id ? "text/event-stream" : "application/json";
+    snprintf(line, sizeof line, "Accept: %.200s", accept);
     int r = add_header(ret, "User-Agent: ff", err);
     if (r == 0 && c->authorization)
         r = add_header(ret, c->authorization, err);
     if (r == 0)
-        r = add_header(ret, t->last_event_id ? "Accept: text/event-stream" : "Accept: application/json", err);
+        r = add_header(ret, line, err);
+    for (size_t i = 0; r == 0 && t->headers && t->headers[i]; i++)
+        r = add_header(ret, t->headers[i], err);
     if (r == 0)
         r = add_header(ret, "Expect:", err); /* a body is sent at once */
     if (r == 0 && (json || t->read))
@@ -252,6 +276,10 @@ static void set_request(struct receiver *x, const char *url, const char *body, s
     lib.curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
     lib.curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, receive);
     lib.curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
+    if (x->t->on_header) {
+        lib.curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, receive_header);
+        lib.curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
+    }
     if (x->t->read) {
         lib.curl_easy_setopt(e, CURLOPT_POST, 1L);
         lib.curl_easy_setopt(e, CURLOPT_READFUNCTION, x->t->read);
