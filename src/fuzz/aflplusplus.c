@@ -218,8 +218,9 @@ static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, 
  * input that crashes or takes too long ends it with an error: it cannot be told from a program that ended before all inputs
  * were run. */
 static void merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
-                  struct fuzz_command *c)
+                  const char *crashes, struct fuzz_command *c)
 {
+    (void)crashes;
     struct fuzz_words *a = &c->argv;
     fuzz_word(a, "afl-cmin");
     flag(a, "-i", from);

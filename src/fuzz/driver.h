@@ -103,10 +103,11 @@ struct fuzz_driver {
                       struct fuzz_command *ret);
     bool (*crashed)(int status);
     bool many; /* the command of reproduce() takes more inputs behind the first one */
-    /* Merge: into, which is empty, gets the inputs in from that cover all that those do. Those that crash are
-     * dropped, or fail it (where many is set they are looked for before). NULL: not offered. */
+    /* Merge: into, which is empty, gets the inputs in from that cover all that those do. Those that crash are dropped, and lie in
+     * the folder crashes then, named as in crash_dir; or they fail it (where many is set they are looked for before). NULL: not
+     * offered. */
     void (*merge)(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
-                  struct fuzz_command *ret);
+                  const char *crashes, struct fuzz_command *ret);
     /* Minimise: NULL: by reproduction, as triage.h has it for all. Coverage: of all inputs of a folder; its lines are read
      * by line(). NULL: not offered. */
     void (*coverage)(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *corpus, struct fuzz_command *ret);

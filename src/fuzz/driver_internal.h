@@ -24,7 +24,7 @@ enum fuzz_fault libfuzzer_fault(const char *name);
 void libfuzzer_reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *input, bool symbolize,
                          struct fuzz_command *c);
 void libfuzzer_merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
-                     struct fuzz_command *c);
+                     const char *crashes, struct fuzz_command *c);
 void libfuzzer_coverage(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *corpus, struct fuzz_command *c);
 
 #endif

@@ -129,9 +129,10 @@ static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, 
 }
 
 static void merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
-                  struct fuzz_command *c)
+                  const char *crashes, struct fuzz_command *c)
 {
     java(t, b, short_script, c);
+    fuzz_word(&c->argv, "-artifact_prefix=%s/", crashes);
     fuzz_word(&c->argv, "-merge=1");
     fuzz_word(&c->argv, "%s", into);
     fuzz_word(&c->argv, "%s", from);

@@ -175,10 +175,11 @@ void libfuzzer_reproduce(const struct fuzz_target *t, const struct fuzz_bounds *
 }
 
 void libfuzzer_merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
-                     struct fuzz_command *c)
+                     const char *crashes, struct fuzz_command *c)
 {
     bounds(t, b, &c->argv);
     fuzz_word(&c->argv, "-detect_leaks=0");
+    fuzz_word(&c->argv, "-artifact_prefix=%s/", crashes);
     fuzz_word(&c->argv, "-merge=1");
     fuzz_word(&c->argv, "%s", into);
     fuzz_word(&c->argv, "%s", from);

@@ -121,7 +121,7 @@ void litter_clean_session(struct campaign *c, struct session *x)
 
 void litter_clean_work(struct campaign *c)
 {
-    static const char *const kept[] = {"input", "merged", "kept", NULL};
+    static const char *const kept[] = {"input", "merged", "kept", "dropped", NULL};
     if (!is_much(c->work_dir, kept))
         return;
     clean(c->work_dir, kept);

@@ -28,7 +28,7 @@ struct merging {
     int64_t until;
     input_name *names; /* of the part */
     size_t len, size;  /* how many they are; how many there may be */
-    char *part, *into;
+    char *part, *into, *crashes;
     bool good;   /* the engine could do it so far */
     bool screen; /* inputs that crash are looked for first */
 };
@@ -57,12 +57,16 @@ static void take_names(struct merging *m, size_t *at)
             snprintf(m->names[m->len++], sizeof *m->names, "%s", names->entries[*at].key);
 }
 
+static int empty_dir(const char *dir, struct err *err)
+{
+    int r = os_remove_tree(dir, err);
+    return r < 0 ? r : os_mkdirs(dir, 0755, err);
+}
+
 /* A folder with the part's inputs. It lies where the target cannot write: they are the corpus's own files. */
 static int link_part(struct merging *m, struct err *err)
 {
-    int r = os_remove_tree(m->part, err);
-    if (r == 0)
-        r = os_mkdirs(m->part, 0755, err);
+    int r = empty_dir(m->part, err);
     for (size_t i = 0; r == 0 && i < m->len; i++) {
         _cleanup_free_ char *from = os_path_join(m->c->corpus.dir, m->names[i]), *to = os_path_join(m->part, m->names[i]);
         if (!from || !to)
@@ -73,6 +77,26 @@ static int link_part(struct merging *m, struct err *err)
     return r;
 }
 
+/* Inputs that the engine has dropped because they crash: no engine that fuzzed had the time for them. */
+static int take_crashes(struct merging *m, struct err *err)
+{
+    char **names;
+    size_t n;
+    int r = fuzz_list_files(m->crashes, &names, &n, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        enum fuzz_fault fault = m->c->drivers[m->engine]->fault(names[i]);
+        _cleanup_free_ char *path = os_path_join(m->crashes, names[i]);
+        if (!path)
+            r = err_nomem(err);
+        else if (fault != FAULT_NONE)
+            r = campaign_crash(m->c, m->engine, path, fault, NULL, 0, err);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    return r;
+}
+
 static int run_merge(struct merging *m, bool *ret_good, struct err *err)
 {
     struct campaign *c = m->c;
@@ -80,12 +104,12 @@ static int run_merge(struct merging *m, bool *ret_good, struct err *err)
     struct fuzz_child child;
     bool is_late = false;
     fuzz_child_init(&child);
-    int r = os_remove_tree(m->into, err);
+    int r = empty_dir(m->into, err);
     if (r == 0)
-        r = os_mkdirs(m->into, 0755, err);
+        r = empty_dir(m->crashes, err);
     if (r < 0)
         return r;
-    c->drivers[m->engine]->merge(&c->targets[m->engine], &c->bounds, m->into, m->part, &cmd);
+    c->drivers[m->engine]->merge(&c->targets[m->engine], &c->bounds, m->into, m->part, m->crashes, &cmd);
     cmd.writable[0] = c->work_dir;
     cmd.cwd = c->work_dir;
     fuzz_word(&cmd.env, "TMPDIR=%s", c->work_dir);
@@ -93,7 +117,7 @@ static int run_merge(struct merging *m, bool *ret_good, struct err *err)
     *ret_good = r == 0 && !is_late && !c->drivers[m->engine]->crashed(child.status);
     fuzz_child_release(&child);
     fuzz_command_release(&cmd);
-    return r;
+    return r < 0 ? r : take_crashes(m, err);
 }
 
 /* Engines name what they keep in ways of their own: an input is known by what is in it. */
@@ -163,8 +187,8 @@ static int find_crash(struct merging *m, size_t *first, size_t end, bool *ret_fo
     return path ? campaign_crash(m->c, m->engine, path, FAULT_CRASH, NULL, 0, err) : err_nomem(err);
 }
 
-/* afl-cmin drops inputs that crash without a word, and fails where one is the last. They are set aside, as the crashes that they
- * are: an engine that had little time has not run all. */
+/* afl-cmin drops inputs that crash without keeping them, and fails where one is the last. They are set aside, as the crashes
+ * that they are: an engine that had little time has not run all. */
 static int set_aside(struct merging *m, bool *ret_any, struct err *err)
 {
     int crashes = 0, r = 0;
@@ -241,7 +265,8 @@ int merge_corpus(struct campaign *c, int64_t until, struct err *err)
         return 0;
     m.part = os_path_join(c->base, "merge");
     m.into = os_path_join(c->work_dir, "merged");
-    int r = m.part && m.into ? merge_all(&m, err) : err_nomem(err);
+    m.crashes = os_path_join(c->work_dir, "dropped");
+    int r = m.part && m.into && m.crashes ? merge_all(&m, err) : err_nomem(err);
     if (c->unmerged)
         module_log(c->ctx, "warning", "the corpus: %zu of %zu inputs were not merged: %s", c->unmerged, before,
                    late(&m) ? "there was no more time" : "the engine could not do it");
@@ -250,6 +275,7 @@ int merge_corpus(struct campaign *c, int64_t until, struct err *err)
     os_remove_tree(m.part ? m.part : "", NULL);
     free(m.part);
     free(m.into);
+    free(m.crashes);
     free(m.names);
     return r;
 }

@@ -472,6 +472,15 @@ def merge():
         found = {f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]}
         if not summary or not 3 < summary["corpus_size"] < 40 or found != {"first", "second"} or "corpus_unmerged" in summary:
             fail(f"seeds that crash: {doc['status']} {doc.get('error')} {found} {summary}")
+        # The same of libFuzzer: the slow inputs before them, which are shorter, take longer than the campaign.
+        slow = {f"seeds/{i}": f"{'abcd'[i % 4]}{i:06}" for i in range(4000)} | {"fuzz.yaml": seeds["fuzz.yaml"]}
+        tree = lab.target({"m_fuzzer.c": text.replace("{ if (n == 12", "{ usleep(3000); if (n == 12"), **slow, "seeds/one": "first-of-bug",
+                           "seeds/other": "other-of-bug"}, "m")
+        doc = document(run(lab, tree, "duration=2s", "remember=false", "minimize=0"))
+        summary = doc["result"]["summary"]["targets"]["m"] if doc["status"] == "COMPLETED" else {}
+        found = {f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]}
+        if not summary or found != {"first", "second"} or summary["executions"] > 3000 or summary["crash_inputs"] != 2:
+            fail(f"seeds that crash, libFuzzer: {doc['status']} {doc.get('error')} {found} {summary}")
         ok("by afl-cmin, by libFuzzer")
 
 
