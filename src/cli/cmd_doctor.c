@@ -1,4 +1,5 @@
 /* ff doctor: what this machine offers, what is missing, and what to do about it. */
+#include "api/client/client.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -6,6 +7,7 @@
 #include "cli/readonly.h"
 #include "cli/table.h"
 #include "cli/term.h"
+#include "codec/json.h"
 #include "engine/embedded/embedded.h"
 #include "fuzz/fuzz.h"
 #include "os/file.h"
@@ -283,6 +285,82 @@ static void check_state(struct doctor *d)
     }
 }
 
+/* --- a server --------------------------------------------------------------------------------------------- */
+
+static void say_failed(struct doctor *d, const char *name, const struct err *err)
+{
+    add(d, "server", name, GRADE_BAD, err->hint[0] ? err->hint : NULL, "%s", err->msg);
+}
+
+/* false: it was not told. */
+static bool ask(struct doctor *d, const char *name, const char *path, json_t **ret)
+{
+    struct err err = {0};
+    *ret = NULL;
+    if (client_get(d->app->client, path, ret, &err) == 0)
+        return true;
+    say_failed(d, name, &err);
+    return false;
+}
+
+static void check_health(struct doctor *d)
+{
+    static const char *const parts[] = {"engine", "store", "sandbox"};
+    _cleanup_json_ json_t *j = NULL;
+    if (!ask(d, "answers", "/health", &j))
+        return;
+    add(d, "server", "answers", GRADE_OK, NULL, "%s, version %s", client_url(d->app->client), json_str(j, "version", "?"));
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        const char *word = json_str(j, parts[i], "unknown");
+        bool ok = strcmp(word, "ok") == 0;
+        enum grade bad = strcmp(parts[i], "sandbox") == 0 ? GRADE_MISSING : GRADE_BAD;
+        add(d, "server", parts[i], ok ? GRADE_OK : bad, "'ff doctor' on the server's machine", "%s", word);
+    }
+}
+
+static void check_token(struct doctor *d)
+{
+    _cleanup_json_ json_t *j = NULL;
+    if (!ask(d, "token", "/session", &j))
+        return;
+    const char *space = json_str(j, "namespace", "");
+    add(d, "server", "token", GRADE_OK, NULL, "%s, %s of %s", json_str(j, "name", ""), json_str(j, "role", ""),
+        strcmp(space, "*") == 0 ? "all namespaces" : space);
+}
+
+static void check_work(struct doctor *d)
+{
+    _cleanup_json_ json_t *workers = NULL, *workflows = NULL;
+    const json_t *w;
+    size_t i, broken = 0;
+    if (ask(d, "workers", "/workers", &workers)) {
+        size_t n = json_array_size(json_object_get(workers, "workers"));
+        add(d, "server", "workers", n ? GRADE_OK : GRADE_MISSING, "start one there: 'ff worker'", "%zu", n);
+    }
+    if (!ask(d, "workflows", "/workflows/?all=true", &workflows))
+        return;
+    json_array_foreach(workflows, i, w)
+        broken += json_object_get(w, "broken") != NULL;
+    add(d, "server", "workflows", json_array_size(workflows) > broken ? GRADE_OK : GRADE_BAD,
+        "make install there, or name a folder with workflows/ in its FF_TOOLBOX", "%zu, %zu of them broken",
+        json_array_size(workflows), broken);
+}
+
+static void check_server(struct doctor *d)
+{
+    struct err err = {0};
+    if (app_open(d->app, APP_ENGINE, &err) < 0) {
+        say_failed(d, "settings", &err);
+        return;
+    }
+    check_health(d);
+    if (d->worst == GRADE_BAD) /* it would be said again and again */
+        return;
+    check_token(d);
+    if (d->worst != GRADE_BAD)
+        check_work(d);
+}
+
 /* --- the report ------------------------------------------------------------------------------------------- */
 
 static void print_json(struct doctor *d)
@@ -320,14 +398,24 @@ static void print_table(struct doctor *d)
     }
 }
 
+/* Also where a server is set, but not named. */
+static void check_machine(struct doctor *d)
+{
+    d->app->remote = false;
+    check_kernel(d); /* first: the spawner is forked before any thread */
+    check_tools(d);
+    check_engines(d);
+    check_toolbox(d);
+    check_state(d);
+}
+
 static int doctor(struct app *app, const struct args *a)
 {
     struct doctor d = {.app = app};
-    check_kernel(&d); /* first: the spawner is forked before any thread */
-    check_tools(&d);
-    check_engines(&d);
-    check_toolbox(&d);
-    check_state(&d);
+    if (app->remote && args_global(a, "server"))
+        check_server(&d);
+    else
+        check_machine(&d);
     if (app->json)
         print_json(&d);
     else
@@ -342,11 +430,14 @@ static int doctor(struct app *app, const struct args *a)
 }
 
 const struct command cmd_doctor = {
+    .remote = true,
     .name = "doctor",
     .summary = "Check tools, kernel features, toolbox and state",
     .usage = "",
     .details = "What is missing makes things work less well; what failed must be mended, and the exit status is 5. With\n"
-               "--require-sandbox an incomplete sandbox is a failure.",
-    .examples = "  ff doctor\n  ff --json doctor | jq '.checks[] | select(.status != \"ok\")'",
+               "--require-sandbox an incomplete sandbox is a failure. With --server URL it is that server which is looked at:\n"
+               "what it says of its health, and what the token may do there.",
+    .examples = "  ff doctor\n  ff --server https://ff.example.org doctor\n"
+                "  ff --json doctor | jq '.checks[] | select(.status != \"ok\")'",
     .run = doctor,
 };

@@ -45,7 +45,7 @@ READ = ["runs list", "runs list --status completed", "runs list --status COMPLET
         "workflow list", "workflow info talks", "workflow info security_assessment", "workflow params talks", "workflow info nosuch",
         "workflow info broken", "module list", "module list --category fuzzer", "module info talk", "module info nosuch", "workers list",
         "status", "runs cancel first", "runs terminate first --reason why", "runs signal first go 1", "workflow history -n 2"]
-REFUSED = {"doctor": "this machine", "worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
+REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
            "workflow new x": "this machine", "workflow validate": "this machine", "workflow test x": "this machine", "store rekey": "server's machine", "backup x": "server's machine",
            "restore x": "server's machine", "store init": "server's machine", "store migrate local s3": "server's machine", "module run talk shop": "ff run", "server stop": "server's machine",
            "workers start": "server's machine"}
@@ -303,6 +303,22 @@ def check_runs(lab, server):
     lab.ff(*S, "runs", "terminate", d["run_id"], check=0)
     lab.ff(*S, "runs", "wait", d["run_id"], check=4)
     lab.ff(*S, "runs", "wait", id, "-q", check=0)
+
+
+def check_doctor(lab, server):
+    S = ("--server", server.url)
+    d = lab.json(*S, "doctor")
+    checks = {c["name"]: (c["area"], c["status"], c["detail"]) for c in d["checks"]}
+    if not d["ok"] or {c["area"] for c in d["checks"]} != {"server"} or checks["engine"][1:] != ("ok", "ok"): fail(f"doctor: {d}")
+    if server.url not in checks["answers"][2] or checks["token"][2] != "owner, admin of all namespaces" or checks["workers"][1] != "ok": fail(f"doctor: {d}")
+    if "owner, admin" not in lab.ff(*S, "doctor", check=0).stdout: fail("doctor's table")
+    viewer = lab.ff("token", "create", "--namespace", "team-a", "-q", check=0).stdout.strip()
+    if "viewer of team-a" not in lab.ff(*S, "doctor", env={"FF_SERVER_TOKEN": viewer}, check=0).stdout: fail("doctor of a viewer")
+    d = json.loads(lab.ff(*S, "--json", "doctor", env={"FF_SERVER_TOKEN": "0" * 64}, check=5).stdout)
+    if [c["status"] for c in d["checks"] if c["name"] == "token"] != ["failed"] or "token create" not in d["checks"][-1]["hint"]: fail(f"doctor without a token: {d}")
+    d = json.loads(lab.ff("--server", "http://127.0.0.1:1", "--json", "doctor", check=5).stdout)
+    if [(c["name"], c["status"]) for c in d["checks"]] != [("answers", "failed")]: fail(f"doctor of a server that is not there: {d}")
+    if "spawner" not in (p := lab.ff("doctor", env={"FUZZFORGE_API_URL": "http://127.0.0.1:1"}).stdout) and "kernel" not in p: fail(f"doctor of this machine: {p}")
 
 
 def check_monitor(lab, server):
@@ -620,6 +636,7 @@ def main():
         server = Server(lab)
         check_reading(lab, server)
         check_tokens(lab, server)
+        check_doctor(lab, server)
         check_monitor(lab, server)
         check_listening(lab, server)
         check_suppress(lab, server)
