@@ -93,7 +93,6 @@ struct fuzz_driver {
     const char *import_dir;
     bool subsets; /* a session may begin with a part of the corpus: command() looks at subset */
     bool ends_at_crash; /* it must be started anew after each */
-    bool inlines;       /* what its compiler inlined has no names that libdw finds: llvm-symbolizer does, in a run of its own */
     bool talks;         /* what a crash is stands on its standard output */
     int stop_signal;    /* on which it ends by itself, with its last statistics */
 

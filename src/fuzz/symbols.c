@@ -19,7 +19,7 @@
 #define DW_CALLS(X) \
     X(dwfl_begin) X(dwfl_end) X(dwfl_report_begin) X(dwfl_report_offline) X(dwfl_report_end) X(dwfl_module_addrdie)             \
     X(dwfl_module_addrinfo) X(dwfl_module_getelf) X(dwfl_offline_section_address) X(dwfl_standard_find_debuginfo)               \
-    X(dwfl_build_id_find_elf) X(dwarf_getscopes) X(dwarf_getscopes_die) X(dwarf_getsrc_die) X(dwarf_lineno) X(dwarf_linecol)     \
+    X(dwfl_build_id_find_elf) X(dwarf_child) X(dwarf_siblingof) X(dwarf_getsrc_die) X(dwarf_lineno) X(dwarf_linecol)     \
     X(dwarf_linesrc) X(dwarf_tag) X(dwarf_diename) X(dwarf_attr_integrate) X(dwarf_formstring) X(dwarf_formudata) X(dwarf_attr)  \
     X(dwarf_getsrcfiles) X(dwarf_filesrc) X(dwfl_module_nextcu) X(dwarf_haspc)
 static struct {
@@ -29,6 +29,7 @@ static struct {
 
 #define MODULES_MAX 16
 #define INLINES_MAX 32   /* of one address */
+#define SCOPES_MAX 64    /* the same, with blocks and namespaces */
 #define SECONDS_MAX 30   /* of its processor's time */
 #define MEMORY_MAX ((rlim_t)4 << 30)
 #define FRAMES_MAX 4096
@@ -200,19 +201,44 @@ static Dwarf_Die *unit_of(const struct module *m, Dwarf_Addr at, Dwarf_Addr *ret
     return NULL;
 }
 
+static bool is_container(int tag)
+{
+    return tag == DW_TAG_namespace || tag == DW_TAG_module || tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
+           tag == DW_TAG_union_type || tag == DW_TAG_enumeration_type;
+}
+
+/* What is open at the address below a DIE, the outermost first; gives how many there are. libdw's own search (dwarf_getscopes)
+ * does not look into namespaces, where Rust has all of its functions. */
+static int scopes_at(Dwarf_Die *die, Dwarf_Addr at, Dwarf_Die *scopes, int n, int depth)
+{
+    Dwarf_Die child;
+    if (n >= SCOPES_MAX || depth >= SCOPES_MAX || lib.dwarf_child(die, &child) != 0)
+        return n;
+    do {
+        int found = n;
+        if (is_container(lib.dwarf_tag(&child))) {
+            found = scopes_at(&child, at, scopes, n, depth + 1);
+        } else if (lib.dwarf_haspc(&child, at) > 0) {
+            scopes[n] = child;
+            found = scopes_at(&child, at, scopes, n + 1, depth + 1);
+        }
+        if (found > n)
+            return found;
+    } while (lib.dwarf_siblingof(&child, &child) == 0);
+    return n;
+}
+
 /* The functions that are at the address, whose unit and line are given: what was inlined first, each at the place where the
  * one before was called. 0: the unit tells none (-gline-tables-only has those alone into which something was inlined). */
 static int print_inlined(struct reader *r, const struct symbols_frame *f, Dwarf_Die *cu, Dwarf_Addr at, const char *file,
                          int line, int column)
 {
-    Dwarf_Die *found = NULL, *scopes = NULL;
+    Dwarf_Die scopes[SCOPES_MAX];
     Dwarf_Files *files = NULL;
     size_t files_count = 0;
     char buf[4096];
-    int printed = 0, n = lib.dwarf_getscopes(cu, at, &found);
-    if (n > 0) /* all that this one is in, not only what is open at the address */
-        n = lib.dwarf_getscopes_die(&found[0], &scopes);
-    for (int i = 0; i < n && printed < INLINES_MAX; i++) {
+    int printed = 0;
+    for (int i = scopes_at(cu, at, scopes, 0, 0) - 1; i >= 0 && printed < INLINES_MAX; i--) {
         int tag = lib.dwarf_tag(&scopes[i]);
         const char *name = tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine ? name_of(&scopes[i]) : NULL;
         if (!name)
@@ -229,8 +255,6 @@ static int print_inlined(struct reader *r, const struct symbols_frame *f, Dwarf_
         line = number_of(&scopes[i], DW_AT_call_line);
         column = number_of(&scopes[i], DW_AT_call_column);
     }
-    free(found);
-    free(scopes);
     return printed;
 }
 

@@ -95,7 +95,7 @@ static bool begin_names(struct campaign *c, struct crash_input *in)
     struct triage *t = &c->triage;
     const char *report = in->trace >= 0 ? c->traces.v[in->trace].report : NULL;
     struct err err = {0};
-    if (in->named || c->drivers[in->engine]->inlines || !report || !symbols_wanted(report, strlen(report)))
+    if (in->named || !report || !symbols_wanted(report, strlen(report)))
         return false;
     in->named = true;
     t->phase = TRIAGE_NAMES;
