@@ -295,13 +295,13 @@ def errors(s):
         if e["request_id"] != h["X-Request-Id"]: fail("the request's id")
         if want == 405 and h["Allow"] != "GET, HEAD": fail(f"Allow: {h['Allow']}")
     W = "/workflows/talk/submit"
-    for body, headers, want, field in [(b"{", {"Content-Type": "application/json"}, 422, None), (b"{}", {"Content-Type": "text/plain"}, 415, None),
+    for body, headers, want, field in [(b"{", {"Content-Type": "application/json"}, 422, None), (b"{}", {"Content-Type": "text/plain"}, 415, "Content-Type"),
                                        (b"", {}, 422, None), ({}, {}, 422, "target_path"), ({"target_path": "/x", "timeout": 0}, {}, 422, "timeout"),
                                        ({"target_path": "/x", "tiemout": 5}, {}, 422, "tiemout"), ({"target_path": "/nowhere"}, {}, 400, "target_path"),
                                        ({"target_path": "/", "parameters": {"n": "x"}}, {}, 422, "parameters"),
                                        (b'{"target_path": "\xff"}', {"Content-Type": "application/json"}, 422, None),
                                        (b'{"a":' * 10000, {"Content-Type": "application/json"}, 422, None),
-                                       (b" " * (5 << 20), {"Content-Type": "application/json"}, 413, None)]:
+                                       (b" " * (5 << 20), {"Content-Type": "application/json"}, 413, "body")]:
         st, h, b = s.ask("POST", W, body, headers)
         if st != want or b["detail"]["error"].get("field") != field: fail(f"{str(body)[:40]}: {st} {b}")
     if s.ask("POST", "/workflows/none/submit", {"target_path": "/x"})[0] != 404: fail("submit of no workflow")
@@ -320,11 +320,16 @@ def errors(s):
     if b["detail"]["error"]["field"] != "file": fail(f"no file: {b}")
     for garbage in (b"", b"--b", b"\r\n--b\r\n\r\n", os.urandom(5000), b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx"):
         s.post("/workflows/talk/upload-and-submit", garbage, 422, headers={"Content-Type": "multipart/form-data; boundary=b"})
-    s.post("/workflows/talk/upload-and-submit", b"x", 415, headers={"Content-Type": "image/png"})
+    for headers, field in (({"Content-Type": "image/png"}, "Content-Type"), ({"Content-Type": "application/json", "Content-Encoding": "br"}, "Content-Encoding")):
+        b = s.post("/workflows/talk/upload-and-submit", b"x", 415, headers=headers)
+        if b["detail"]["error"]["field"] != field: fail(f"{headers}: {b}")
+    b = s.upload("talk", b"x", {"parameters": " " * (5 << 20)}, want=413)
+    if b["detail"]["error"]["field"] != "parameters": fail(f"a field that is too long: {b}")
     s.post("/workflows/talk/upload-and-submit", b"x", 422, headers={"Content-Type": "multipart/form-data"})
     if b" 411 " not in s.raw(b"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\n\r\n", shut=None)[:20]: fail("411")
     big = f"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: {1 << 60}\r\n\r\n"
-    if b" 413 " not in s.raw(big.encode(), shut=None)[:20]: fail("413")
+    out = s.raw(big.encode(), shut=False)
+    if b" 413 " not in out[:20] or b'"field":"file"' not in out: fail(f"413: {out}")
 
 
 def guards(s):
@@ -406,6 +411,7 @@ def unreadable(s):
         try: e = json.loads(body)["detail"]["error"]
         except ValueError: fail(f"{name}: {out[:300]}")
         if f" {want} " not in lines[0] or h.get("content-type") != "application/json" or h.get("connection") != "close": fail(f"{name}, wanted {want}: {head}")
+        if e.get("field") != ("body" if want == 413 else None): fail(f"{name}: {e}")
         if not e["message"] or not e["timestamp"] or len(e["request_id"]) != 26 or e["request_id"].lower() != h.get("x-request-id"): fail(f"{name}: {head} {e}")
         ids.append(e["request_id"])
     log = s.lab.dir / "serve.log"

@@ -92,9 +92,14 @@ static void give_back(struct exchange *x)
 
 /* --- parts ------------------------------------------------------------------------------------------------------ */
 
+static void name_field(struct exchange *x, const char *field)
+{
+    snprintf(x->field, sizeof x->field, "%.60s", field);
+}
+
 static int invalid(struct body_upload *u, const char *field, struct err *err, const char *what)
 {
-    snprintf(u->x->field, sizeof u->x->field, "%.60s", field);
+    name_field(u->x, field);
     return err_set(err, ERR_INVALID, "%.60s: %s", field, what);
 }
 
@@ -156,8 +161,10 @@ static int on_data(void *arg, const void *data, size_t len, struct err *err)
         return ingest_upload_write(u->file, data, len, err);
     }
     strbuf_append(&u->current->value, data, len);
-    return u->current->value.over ? err_set(err, ERR_LIMIT, "%s has over %zu bytes", u->current->name, FIELD_MAX)
-                                  : strbuf_check(&u->current->value, err);
+    if (!u->current->value.over)
+        return strbuf_check(&u->current->value, err);
+    name_field(u->x, u->current->name);
+    return err_set(err, ERR_LIMIT, "%s has over %zu bytes", u->current->name, FIELD_MAX);
 }
 
 static int on_end(void *arg, struct err *err)
@@ -172,6 +179,13 @@ static int on_end(void *arg, struct err *err)
 
 /* --- the other thread -------------------------------------------------------------------------------------------- */
 
+static int too_large(struct exchange *x, bool upload, struct err *err)
+{
+    name_field(x, upload ? "file" : "body");
+    return err_set(err, ERR_LIMIT, "the %s has over %llu bytes", upload ? "upload" : "body",
+                   (unsigned long long)(upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX));
+}
+
 static void take(struct body_upload *u, const char *data, size_t len)
 {
     int r;
@@ -179,7 +193,7 @@ static void take(struct body_upload *u, const char *data, size_t len)
         return;
     u->taken += len;
     if (u->taken > u->x->rest->o.upload_max_bytes)
-        r = err_set(&u->why, ERR_LIMIT, "the upload has over %llu bytes", (unsigned long long)u->x->rest->o.upload_max_bytes);
+        r = too_large(u->x, true, &u->why);
     else if (u->form)
         r = multipart_feed(u->form, data, len, &u->why);
     else
@@ -192,7 +206,7 @@ static void finish(struct body_upload *u)
     if (!u->error && u->form)
         u->error = multipart_finish(u->form, &u->why);
     if (!u->error && !u->file_seen && u->bytes < 0) {
-        snprintf(u->x->field, sizeof u->x->field, "file");
+        name_field(u->x, "file");
         u->error = err_set(&u->why, ERR_INVALID, "file: is missing");
     }
     if (!u->error) {
@@ -316,8 +330,9 @@ static bool is_type(const char *given, const char *wanted)
     return strncasecmp(given, wanted, n) == 0 && (!given[n] || given[n] == ';' || given[n] == ' ');
 }
 
-static int unsupported(struct exchange *x, const char *why, struct err *err)
+static int unsupported(struct exchange *x, const char *field, const char *why, struct err *err)
 {
+    name_field(x, field);
     x->error_status = 415;
     x->error_type = "UnsupportedMediaType";
     return err_set(err, ERR_USAGE, "%s", why);
@@ -327,7 +342,7 @@ static int wrong_type(struct exchange *x, const char *wanted, struct err *err)
 {
     char why[120];
     snprintf(why, sizeof why, "the Content-Type must be %s", wanted);
-    return unsupported(x, why, err);
+    return unsupported(x, "Content-Type", why, err);
 }
 
 int body_begin(struct exchange *x, struct err *err)
@@ -339,10 +354,9 @@ int body_begin(struct exchange *x, struct err *err)
     bool json = json_object_get(x->route->extra, "body") != NULL;
     const char *coding = request_header(x, "Content-Encoding");
     if (coding && *coding && strcasecmp(coding, "identity") != 0)
-        return unsupported(x, "a body is taken as it is, without a Content-Encoding", err);
+        return unsupported(x, "Content-Encoding", "a body is taken as it is, without a Content-Encoding", err);
     if (bytes > (upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX))
-        return err_set(err, ERR_LIMIT, "the body has over %llu bytes",
-                       (unsigned long long)(upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX));
+        return too_large(x, upload, err);
     if (upload && !length && !chunked) {
         x->error_status = 411;
         x->error_type = "LengthRequired";
@@ -496,7 +510,7 @@ int body_json(struct exchange *x, struct err *err)
 {
     const char *name = json_string_value(json_object_get(x->route->extra, "body"));
     if (x->body.over)
-        return err_set(err, ERR_LIMIT, "the body has over %zu bytes", JSON_BODY_MAX);
+        return too_large(x, false, err);
     int r = strbuf_check(&x->body, err);
     if (r == 0 && x->body.len == 0) {
         if (name && strcmp(name, "Any") == 0)

@@ -33,8 +33,10 @@ int do_mount(struct exchange *x, struct err *err)
     struct rest_mount_answer a = {.status = 200};
     if (!m)
         return err_set(err, ERR_NOT_FOUND, "that is not served here");
-    if (x->body.over)
-        return err_set(err, ERR_LIMIT, "the body has over %zu bytes", JSON_BODY_MAX);
+    if (x->body.over) {
+        err_set(err, ERR_LIMIT, "the body has over %zu bytes", JSON_BODY_MAX);
+        return bad_field(x, "body", err);
+    }
     int r = strbuf_check(&x->body, err);
     if (r == 0)
         r = m->handle(m->arg, &q, &a, err);

@@ -393,6 +393,7 @@ static void refusal(unsigned status, struct exchange *x)
         err_set(&err, ERR_USAGE, "that is no request of HTTP/1.1: its first line, a header, the Host, or how its body is framed");
     }
     x->error_status = (int)status;
+    snprintf(x->field, sizeof x->field, "%s", status == 413 ? "body" : "");
     reply_error(x, &err);
 }
 
