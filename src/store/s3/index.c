@@ -633,16 +633,24 @@ int index_listing_begin(struct s3_index *x, int64_t *ret_round, struct err *err)
     return r;
 }
 
-int index_listing_seen(struct s3_index *x, int64_t round, const struct pack_info *p, bool *ret_known,
-                       struct err *err)
+static int see_pack(struct s3_index *x, int64_t round, const struct pack_info *p, bool *ret_known, struct err *err)
 {
-    pthread_mutex_lock(&x->lock);
-    x->age++;
     bind_text(x, Q_SEEN, 1, p->name);
     sqlite3_bind_int64(x->st[Q_SEEN], 2, p->stamp_ns);
     sqlite3_bind_int64(x->st[Q_SEEN], 3, round);
     int r = run(x, Q_SEEN, err);
     *ret_known = r == 0 && sqlite3_changes(x->db) > 0;
+    return r;
+}
+
+int index_listing_seen(struct s3_index *x, int64_t round, const struct pack_info *p, size_t n, bool *ret_known, struct err *err)
+{
+    pthread_mutex_lock(&x->lock);
+    x->age++;
+    int r = run(x, Q_BEGIN, err);
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = see_pack(x, round, &p[i], &ret_known[i], err);
+    r = end_transaction(x, r, err);
     pthread_mutex_unlock(&x->lock);
     return r;
 }

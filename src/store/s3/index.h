@@ -70,11 +70,10 @@ void index_small_drop(struct s3_index *x, const char *name); /* its bytes were n
 /* Sets the stamp, if the pack is known and it is later. */
 int index_touch(struct s3_index *x, const char *name, int64_t stamp_ns, struct err *err);
 
-/* A listing of the whole bucket: begin, seen for each pack (*ret_known), end: forgets the packs that were
- * known before the listing began and that it has not seen. */
+/* A listing of the whole bucket: begin, seen for all packs (n at a time; ret_known: of each), end: forgets the packs that
+ * were known before the listing began and that it has not seen. */
 int index_listing_begin(struct s3_index *x, int64_t *ret_round, struct err *err);
-int index_listing_seen(struct s3_index *x, int64_t round, const struct pack_info *p, bool *ret_known,
-                       struct err *err);
+int index_listing_seen(struct s3_index *x, int64_t round, const struct pack_info *p, size_t n, bool *ret_known, struct err *err);
 int index_listing_end(struct s3_index *x, int64_t round, struct err *err);
 /* The name of the latest pack of a class that was written before then, "" without one. */
 int index_latest(struct s3_index *x, const char *class, int64_t until_ms, char ret[PACK_NAME_MAX], struct err *err);

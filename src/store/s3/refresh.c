@@ -19,6 +19,7 @@
 #define TAIL_BYTES SMALL_PACK                /* of larger packs; small ones are read whole */
 #define TAILS_KEPT 64                        /* of the newest packs: the records that their upload ended with are often in them */
 #define ADD_PACKS 64                         /* in one transaction */
+#define LISTED 128                           /* too */
 
 const char *const s3_classes[] = {"targets", "results", "corpora", NULL};
 
@@ -51,24 +52,37 @@ struct fresh {
 struct scan {
     struct s3 *s;
     int64_t round; /* of a whole listing; 0: what is new */
+    struct pack_info listed[LISTED];
+    size_t listed_len;
     VEC(struct fresh) fresh;
 };
+
+/* Which of those that were listed are new? */
+static int note_listed(struct scan *c, struct err *err)
+{
+    bool known[LISTED];
+    int r = c->listed_len ? index_listing_seen(c->s->index, c->round, c->listed, c->listed_len, known, err) : 0;
+    for (size_t i = 0; i < c->listed_len && r == 0; i++) {
+        const struct pack_info *p = &c->listed[i];
+        struct fresh f = {.size = p->size_bytes, .stamp_ns = p->stamp_ns};
+        snprintf(f.name, sizeof f.name, "%s", p->name);
+        if (!known[i] && !VEC_PUSH(&c->fresh, f))
+            r = err_nomem(err);
+    }
+    c->listed_len = 0;
+    return r;
+}
 
 static int on_pack(void *arg, const struct api_entry *e, struct err *err)
 {
     struct scan *c = arg;
-    struct pack_info p = {.size_bytes = e->size_bytes, .stamp_ns = e->stamp_ns};
-    bool known;
     const char *name = strncmp(e->key, "packs/", 6) == 0 ? e->key + 6 : "";
     if (!pack_name_valid(name))
         return 0;
-    snprintf(p.name, sizeof p.name, "%s", name);
-    int r = index_listing_seen(c->s->index, c->round, &p, &known, err);
-    if (r < 0 || known)
-        return r;
-    struct fresh f = {.size = e->size_bytes, .stamp_ns = e->stamp_ns};
-    snprintf(f.name, sizeof f.name, "%s", name);
-    return VEC_PUSH(&c->fresh, f) ? 0 : err_nomem(err);
+    struct pack_info *p = &c->listed[c->listed_len++];
+    *p = (struct pack_info){.size_bytes = e->size_bytes, .stamp_ns = e->stamp_ns};
+    snprintf(p->name, sizeof p->name, "%s", name);
+    return c->listed_len == LISTED ? note_listed(c, err) : 0;
 }
 
 static int list_class(struct scan *c, const char *class, struct err *err)
@@ -83,7 +97,8 @@ static int list_class(struct scan *c, const char *class, struct err *err)
         if (ms > OVERLAP_MS)
             snprintf(after, sizeof after, "packs/%s/%013llx", class, ms - OVERLAP_MS);
     }
-    return api_list(c->s, begin, after, on_pack, c, err);
+    int r = api_list(c->s, begin, after, on_pack, c, err);
+    return r < 0 ? r : note_listed(c, err);
 }
 
 /* --- directories ---------------------------------------------------------------------------------------- */

@@ -527,10 +527,11 @@ static void test_index(void **state)
     assert_ok(index_blobs(x, "o/", o, rows, 4, &n, err));
     assert_int_equal(n, 0);
     int64_t round;
-    bool known;
+    bool known[2];
     assert_ok(index_listing_begin(x, &round, err)); /* A is gone */
-    assert_ok(index_listing_seen(x, round, &p.info, &known, err));
-    assert_true(known);
+    struct pack_info listed[2] = {p.info, {.name = "results/0000000000009-" ALL_C}};
+    assert_ok(index_listing_seen(x, round, listed, 2, known, err));
+    assert_true(known[0] && !known[1]);
     assert_ok(index_listing_end(x, round, err));
     assert_int_equal(index_pack(x, PACK_A, &p.info, NULL), -ERR_NOT_FOUND);
     assert_ok(index_find(x, c, NULL, &at, err));
