@@ -3,6 +3,7 @@
 line and exit status 5; it never gives a wrong byte.
 usage: s3_faults.py BUILD_FOLDER"""
 import contextlib
+import copy
 import json
 import os
 import pathlib
@@ -504,6 +505,9 @@ def clock(lab):
 
 def cache_disk(lab):
     """A full disk under the cache: reading and writing go on without it, or say that there is no space."""
+    lab = copy.copy(lab)
+    lab.env = lab.env | {"FF_S3_PREFIX": "disk/"}  # so that the index has room there
+    lab.ff("store", "init")
     small = lab.folder / "small-disk"
     small.mkdir()
     path = lab.file(5_000_000)
@@ -521,6 +525,37 @@ def cache_disk(lab):
         lab.failed(p, "")
     finally:
         subprocess.run(["umount", small], check=True)
+    # One on which some of it has room: that is kept, the rest is done without, and what others need of the disk is left.
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=45M", "none", small], capture_output=True).returncode:
+        raise SystemExit("a small disk cannot be mounted here: this test needs root")
+    try:
+        for _ in range(3):
+            path = lab.file(30_000_000)
+            ref = lab.put(path, CACHE_DIR=str(small))
+            lab.get(ref, path.read_bytes(), CACHE_DIR=str(small))
+        disk = os.statvfs(small)
+        kept = sum(p.stat().st_size for p in small.rglob("packs/*/*"))
+        assert kept > 1_000_000 and disk.f_bavail * disk.f_frsize > 20_000_000, (kept, disk)
+    finally:
+        subprocess.run(["umount", small], check=True)
+    # And a bound: the files that were used last stay within it.
+    bounded = {"CACHE_DIR": str(lab.folder / "bounded"), "CACHE_MAX_SIZE": "40MB"}
+    last = None
+    for _ in range(4):
+        path = lab.file(20_000_000)
+        last = lab.put(path, **bounded)
+        lab.get(last, path.read_bytes(), **bounded)
+    assert sum(p.stat().st_size for p in (lab.folder / "bounded").rglob("packs/*/*")) <= 40_000_000
+    asked = []
+    for _ in range(5):  # where the disk is slow not all is kept the first time
+        asked.clear()
+        lab.proxy.spoil(lambda p, c, method, path, answer: is_data(method, path) and asked.append(path), 10**6)
+        lab.get(last, path.read_bytes(), **bounded)
+        lab.proxy.spoil(None, 0)
+        if len(asked) <= 2:  # of five packs
+            break
+    else:
+        raise SystemExit(f"what was used last is not kept: {asked}")
     print("ok a full disk under the cache")
 
 
