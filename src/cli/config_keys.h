@@ -45,7 +45,7 @@ X(s3_profile, "s3.profile", "FF_S3_PROFILE", "", 0, "section of that file (defau
 X(s3_prefix, "s3.prefix", "FF_S3_PREFIX", "", 0, "what all keys begin with, 'team/project/': several stores in one bucket")
 X(s3_style, "s3.style", "FF_S3_STYLE", "auto", 0, "path, virtual or auto: the bucket in the path or in the host's name")
 X(s3_ca_file, "s3.ca_file", "FF_S3_CA_FILE", "", 0, "certificates to trust instead of the system's")
-X(s3_parallel, "s3.parallel", "FF_S3_PARALLEL", "8", 0, "transfers at a time")
+X(s3_parallel, "s3.parallel", "FF_S3_PARALLEL", "8", 0, "transfers at a time, at most")
 X(s3_retry, "s3.retry", "FF_S3_RETRY", "60s", 0, "how long a request that fails is tried again")
 X(s3_key_file, "s3.key_file", "FF_S3_KEY_FILE", "", 0,
   "keys that encrypt what is stored, 64 hexadecimal digits a line; the first one writes")
