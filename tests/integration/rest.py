@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The HTTP side of 'ff serve', by a client of the standard library alone: the former service's sequence, errors, hostile input,
 # events that go on over a restart, and requests that are repeated after a kill -9.
-import base64, contextlib, gzip, http.client, io, os, pathlib, pty, re, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
+import base64, contextlib, gzip, http.client, io, os, pathlib, pty, re, resource, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -455,6 +455,25 @@ def hostile(s):
     s.get("/health/live")
 
 
+def idle(s):
+    """10,000 connections that say nothing, or stop in the middle of a header: memory is bounded, and others are answered."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    n, before, there = min(10000, hard - 1000), s.rss_kb(), []
+    for i in range(n):
+        there.append(socket.create_connection(("127.0.0.1", s.port), 60))
+        if i % 2: there[-1].sendall(b"GET / HTTP/1.1\r\nHost: local")
+    t = time.time()
+    for _ in range(50): s.get("/health/live")
+    s.get("/runs?limit=1")
+    # 32 KB of each are for a request, and are touched only where the C library is told to (MALLOC_PERTURB_)
+    if time.time() - t > 15: fail("others are affected by idle connections")
+    if s.rss_kb() - before > n * 40: fail(f"{n} idle connections cost {s.rss_kb() - before} KB")
+    for c in there: c.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    s.get("/health/live")
+
+
 def bodies(s):
     """Bodies that are begun and not ended have a bound together, and what is ended gives its room back."""
     J, F = "application/json", "multipart/form-data; boundary=b"
@@ -741,6 +760,7 @@ with Lab() as lab:
     many_watchers(s)
     elsewhere(lab, s)
     hostile(s)
+    idle(s)
     bodies(s)
     s = resumed(lab, s)
     s = repeated(lab, s)
