@@ -9,6 +9,8 @@
 #include "base/vec.h"
 #include "os/clock.h"
 
+#include <string.h>
+
 #define UNLISTED_MS (INT64_C(3600) * 1000) /* a cluster's lists are late: a run that is in none for so long is gone */
 #define READING_NS (500 * NS_PER_MS)       /* histories, at a time */
 
@@ -42,9 +44,10 @@ static int add_history(void *arg, const struct access_history *h)
 {
     struct reading *b = arg;
     struct execution *e = execution_of(b, h->execution_id);
-    if (e)
-        e->read = h->event;
-    return e ? 0 : -ERR_NO_MEMORY;
+    if (!e || !(e->run_id = mem_strdup(h->run_id)))
+        return -ERR_NO_MEMORY;
+    e->read = h->event;
+    return 0;
 }
 
 static void add_run(void *arg, const struct run_item *item)
@@ -55,7 +58,8 @@ static void add_run(void *arg, const struct run_item *item)
         return;
     e->listed = true;
     e->ended = item->finished_ns != 0;
-    e->run_id = mem_strdup(item->run_id);
+    if (!e->run_id)
+        e->run_id = mem_strdup(item->run_id);
     b->nomem = b->nomem || !e->run_id || !map_set(&b->runs, item->run_id, b);
 }
 
@@ -87,14 +91,42 @@ static int read_history(struct reading *b, const char *id, struct execution *e, 
     return r;
 }
 
+/* One was taken away, and what it has left with it: the others of that run are read again. */
+static int forget(struct reading *b, const char *id, const struct execution *gone, struct err *err)
+{
+    const char *name_space = service_namespace(b->svc);
+    int r = access_results_forget(b->access, name_space, gone->run_id, INT64_MAX, err);
+    if (r == 0)
+        r = access_history_forget(b->access, name_space, id, err);
+    if (!map_get(&b->runs, gone->run_id))
+        return r;
+    MAP_EACH(&b->executions, x) {
+        struct execution *e = x->value;
+        if (e->listed && strcmp(e->run_id, gone->run_id) == 0)
+            e->read = 0;
+    }
+    return r;
+}
+
+static int forget_gone(struct reading *b, struct err *err)
+{
+    int64_t until = os_mono_ns() + READING_NS;
+    int r = 0;
+    MAP_EACH(&b->executions, x) {
+        const struct execution *e = x->value;
+        bool later = os_mono_ns() > until && !map_get(&b->runs, e->run_id); /* it does not count meanwhile */
+        if (r == 0 && !e->listed && !later)
+            r = forget(b, x->key, e, err);
+    }
+    return r;
+}
+
 static int read_histories(struct reading *b, bool *ret_more, struct err *err)
 {
     int64_t until = os_mono_ns() + READING_NS;
     int r = 0;
     MAP_EACH(&b->executions, x) {
         struct execution *e = x->value;
-        if (r == 0 && !e->listed)
-            r = access_history_forget(b->access, service_namespace(b->svc), x->key, err);
         if (r < 0 || !e->listed || e->read == INT64_MAX)
             continue;
         *ret_more = *ret_more || !e->ended || os_mono_ns() > until;
@@ -148,6 +180,8 @@ int bucket_use(struct access *a, const struct service *svc, uint64_t *ret_bytes,
     int r = access_histories_each(a, service_namespace(svc), add_history, &b, err);
     if (r == 0)
         r = runs_stored_bytes(svc, false, add_run, &b, &targets, err);
+    if (r == 0 && !b.nomem)
+        r = forget_gone(&b, err);
     if (r == 0 && !b.nomem)
         r = read_histories(&b, ret_more, err);
     if (r == 0 && !b.nomem)

@@ -429,7 +429,13 @@ def quota(server, folder):
         status, r = s.upload(token, "fifth")
         assert status == 429 and "stores 29" in str(r), (status, r)
         assert s.ask(token, "DELETE", "/runs/elsewhere")[0] == 200
-        assert s.upload(token, "sixth")[0] == 200
+        assert s.upload(token, "sixth")[0] == 200 and s.ask(token, "DELETE", "/runs/sixth")[0] == 200
+        for _ in range(2):  # a name that is used again has not left what the run before it left
+            assert s.upload(token, "again")[0] == 200
+            time.sleep(2.1)
+            status, r = s.upload(token, "other")
+            assert status == 429 and "stores 29" in str(r), (status, r)
+            assert s.ask(token, "DELETE", "/runs/again")[0] == 200
     print(f"ok {server.kind}: a quota of what may be stored")
 
 

@@ -20,7 +20,7 @@
 
 #define BEARER "Bearer "
 #define APPLICATION_ID 0x46464143 /* "FFAC" */
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 #define BUSY_MS 20000
 #define FORGET_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define USED_EVERY_MS 60000
@@ -57,8 +57,8 @@ static const char *const sql[STMT_COUNT] = {
     [RESULT_ADD] = "INSERT OR IGNORE INTO result VALUES(?1, ?2, ?3, ?4, ?5)",
     [RESULT_EACH] = "SELECT run, ref, bytes FROM result WHERE namespace = ?1",
     [RESULT_FORGET] = "DELETE FROM result WHERE namespace = ?1 AND run = ?2 AND at < ?3",
-    [HISTORY_SET] = "INSERT OR REPLACE INTO history VALUES(?1, ?2, ?3)",
-    [HISTORY_EACH] = "SELECT execution, event FROM history WHERE namespace = ?1",
+    [HISTORY_SET] = "INSERT OR REPLACE INTO history VALUES(?1, ?2, ?3, ?4)",
+    [HISTORY_EACH] = "SELECT execution, run, event FROM history WHERE namespace = ?1",
     [HISTORY_FORGET] = "DELETE FROM history WHERE namespace = ?1 AND execution = ?2",
     [USAGE_GET] = "SELECT coalesce(sum(cpu_ms), 0) FROM usage WHERE namespace = ?1 AND day = ?2",
 };
@@ -151,7 +151,8 @@ static int make_schema(struct access *a, struct err *err)
              " PRIMARY KEY(namespace, day)) WITHOUT ROWID;"
              "CREATE TABLE IF NOT EXISTS result(namespace TEXT NOT NULL, run TEXT NOT NULL, ref TEXT NOT NULL,"
              " bytes INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(namespace, run, ref)) WITHOUT ROWID;"
-             "CREATE TABLE IF NOT EXISTS history(namespace TEXT NOT NULL, execution TEXT NOT NULL, event INTEGER NOT NULL,"
+             "DROP TABLE IF EXISTS history;" /* of another form before 5; it is read again */
+             "CREATE TABLE history(namespace TEXT NOT NULL, execution TEXT NOT NULL, run TEXT NOT NULL, event INTEGER NOT NULL,"
              " PRIMARY KEY(namespace, execution)) WITHOUT ROWID;"
              "CREATE TABLE IF NOT EXISTS session(hash BLOB PRIMARY KEY, token TEXT NOT NULL, prefix INTEGER NOT NULL,"
              " expires INTEGER NOT NULL) WITHOUT ROWID;"
@@ -744,7 +745,8 @@ static int set_history(struct access *a, const char *name_space, const struct ac
     sqlite3_stmt *s = a->st[HISTORY_SET];
     bind_text(s, 1, name_space);
     bind_text(s, 2, h->execution_id);
-    sqlite3_bind_int64(s, 3, h->event);
+    bind_text(s, 3, h->run_id);
+    sqlite3_bind_int64(s, 4, h->event);
     return run(a, HISTORY_SET, err);
 }
 
@@ -802,8 +804,8 @@ int access_histories_each(struct access *a, const char *name_space,
     bind_text(s, 1, name_space);
     int rc, r = 0;
     while (r == 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
-        const char *id = (const char *)sqlite3_column_text(s, 0);
-        r = id ? each(arg, &(struct access_history){.execution_id = id, .event = sqlite3_column_int64(s, 1)}) : err_nomem(err);
+        const char *id = (const char *)sqlite3_column_text(s, 0), *run_id = (const char *)sqlite3_column_text(s, 1);
+        r = id && run_id ? each(arg, &(struct access_history){run_id, id, sqlite3_column_int64(s, 2)}) : err_nomem(err);
     }
     if (r == 0 && rc != SQLITE_DONE)
         r = failed(a, rc, err);

@@ -108,8 +108,7 @@ struct access_result {
     uint64_t bytes;
 };
 struct access_history {
-    const char *run_id; /* NULL where it is read back */
-    const char *execution_id;
+    const char *run_id, *execution_id;
     int64_t event; /* the last one that was read; INT64_MAX: it has ended */
 };
 int access_results_add(struct access *a, const char *name_space, const struct access_history *h, const struct access_result *list,

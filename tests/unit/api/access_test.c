@@ -475,7 +475,7 @@ static void results_are(const char *name_space, const char *want)
 
 static int add_history(void *arg, const struct access_history *h)
 {
-    strbuf_printf(arg, "%s=%lld ", h->execution_id, (long long)h->event);
+    strbuf_printf(arg, "%s/%s=%lld ", h->run_id, h->execution_id, (long long)h->event);
     return 0;
 }
 
@@ -509,10 +509,10 @@ static void results_are_noted(void **state)
     results_are("a", "two/x=10 ");
     results_are("b", "one/x=10 one/y=20 ");
     results_are("c", "");
-    histories_are("a", "e1=9 e2=3 ");
+    histories_are("a", "one/e1=9 two/e2=3 ");
     assert_int_equal(access_history_forget(f.a, "a", "e1", &err), 0);
-    histories_are("a", "e2=3 ");
-    histories_are("b", "e1=7 ");
+    histories_are("a", "two/e2=3 ");
+    histories_are("b", "one/e1=7 ");
 }
 
 int main(int argc, char **argv)
