@@ -28,9 +28,8 @@ __attribute__((visibility("default"), used)) enum MHD_Result MHD_queue_response(
                                                                                 unsigned int status_code,
                                                                                 struct MHD_Response *response)
 {
-    (void)response;
     http_refused(connection, status_code);
-    return MHD_NO;
+    return http.MHD_queue_response(connection, status_code, response); /* it cannot be sent any more; then the library ends it */
 }
 
 int http_load(struct err *err)

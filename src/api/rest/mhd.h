@@ -31,8 +31,8 @@ extern struct http_calls http;
 int http_load(struct err *err);
 
 /* The library answers by itself what it cannot read, in HTML, and some of it with two heads: then it calls its own
- * MHD_queue_response, which the program's stands before (mhd.c; calls of this program go by http). This sends an answer; the
- * connection is ended. */
+ * MHD_queue_response, which the program's stands before (mhd.c; calls of this program go by http). This sends an answer and ends
+ * what is sent: to end the connection itself is left to the library, which goes on to use it. */
 void http_refused(struct MHD_Connection *conn, unsigned status);
 
 #endif

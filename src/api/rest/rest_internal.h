@@ -134,7 +134,7 @@ int bad_field(struct exchange *x, const char *field, struct err *err);
 /* Sets the ETag of the answer from its text, and makes it a 304 if the client has it. */
 void reply_etag(struct exchange *x);
 enum MHD_Result reply_send(struct exchange *x);
-/* Sends it past the library, by which the connection is ended. */
+/* Sends it past the library, which can send nothing after it. */
 void reply_past(struct exchange *x, int fd);
 
 /* One Host, and one way to say where the body ends: else another server on the way may see other requests than this one.

@@ -15,7 +15,7 @@
 
 #define TLS_CALLS(X)                                                                                                         \
     X(gnutls_certificate_get_peers) X(gnutls_certificate_send_x509_rdn_sequence) X(gnutls_malloc) X(gnutls_pcert_deinit)     \
-    X(gnutls_record_send)                                                                                                    \
+    X(gnutls_bye) X(gnutls_record_send)                                                                                      \
     X(gnutls_pcert_list_import_x509_raw) X(gnutls_privkey_deinit) X(gnutls_privkey_import_x509_raw) X(gnutls_privkey_init)   \
     X(gnutls_x509_crt_deinit) X(gnutls_x509_crt_import) X(gnutls_x509_crt_init) X(gnutls_x509_trust_list_add_trust_mem)      \
     X(gnutls_x509_trust_list_deinit) X(gnutls_x509_trust_list_init) X(gnutls_x509_trust_list_verify_crt)
@@ -163,11 +163,11 @@ static gnutls_session_t session_of(struct MHD_Connection *conn)
     return i ? i->tls_session : NULL;
 }
 
-void rest_tls_send(struct MHD_Connection *conn, const char *data, size_t len)
+void rest_tls_send_last(struct MHD_Connection *conn, const char *data, size_t len)
 {
     gnutls_session_t session = session_of(conn);
-    if (session)
-        (void)lib.gnutls_record_send(session, data, len);
+    if (session && lib.gnutls_record_send(session, data, len) > 0)
+        (void)lib.gnutls_bye(session, GNUTLS_SHUT_WR);
 }
 
 bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn)

@@ -16,8 +16,8 @@ void rest_tls_options(struct rest_tls *t, struct MHD_OptionItem ret[4]);
 /* Has the client shown a certificate of the authority, as it was when the last handshake began? Costs a signature: to be asked
  * once a connection. */
 bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn);
-/* Sends something short past libmicrohttpd, if there is room. In the connection's own thread. */
-void rest_tls_send(struct MHD_Connection *conn, const char *data, size_t len);
+/* Sends something short past libmicrohttpd, if there is room, and nothing after it. In the connection's own thread. */
+void rest_tls_send_last(struct MHD_Connection *conn, const char *data, size_t len);
 void rest_tls_free(struct rest_tls *t); /* after the daemon has ended; NULL is fine */
 
 #endif
