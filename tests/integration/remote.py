@@ -217,6 +217,20 @@ def check_hostile(lab):
     if times[0] != 3 or time.monotonic() - before < 1.9: fail(f"Retry-After is not waited for: {times} {time.monotonic() - before}")
     ask({"/runs": (503, {"Retry-After": "3000"}, b"{}")}, 5)
     if len(Hostile.asked) != 1: fail("an hour's Retry-After is waited for")
+    # A stream that has left something out is asked for again from there.
+    heard = []
+
+    def event(n, type="log", **data): return f'id: {n}\nevent: {type}\ndata: {json.dumps({"at": "2026-01-01T00:00:00Z", "type": type, "data": data})}\n\n'
+
+    def stream():
+        heard.append(n := len(heard))
+        text = event(3) + event(4) + event(5) if n else event(1) + event(2) + 'event: skipped\ndata: {"count": 2}\n\n' + event(5)
+        return 200, {"Content-Type": "text/event-stream"}, text.encode()
+
+    def going(): return 200, {}, json.dumps(shown if len(heard) > 1 else {**shown, "status": "RUNNING", "finished_at": None}).encode()
+    p = ask({"/runs/r/id": {"run_id": "r"}, "/runs/r": (0, {}, going), "/runs/r/log": {"events": [], "next_after": None}, "/runs/r/events": (0, {}, stream)}, 0,
+            "--json", "monitor", "live", "r")
+    if [json.loads(x)["id"] for x in p.stdout.splitlines()] != [1, 2, 3, 4, 5]: fail(f"a stream with a gap: {p.stdout}")
     httpd.shutdown()
 
 

@@ -33,6 +33,7 @@ struct follow {
     int tries;        /* since anything came */
     bool left;
     bool ended; /* the stream, by the server */
+    bool gap;   /* the server has left something out, for one that is slow: it is asked for from there */
     bool closed; /* the run, when it was last looked at */
 };
 
@@ -72,8 +73,9 @@ static void give_event(struct follow *w, const char *name, const json_t *doc)
     const json_t *data = json_object_get(doc, "data");
     const char *type = document_word(doc, "type");
     _cleanup_free_ char *text = data ? json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    w->gap = w->gap || strcmp(name, "skipped") == 0;
     struct live_event e = {strtoll(w->sse.id, NULL, 10), os_parse_time(json_str(doc, "at", "")), type, text};
-    if (!text || !type || strcmp(type, name) != 0 || e.seq <= w->l->after)
+    if (w->gap || !text || !type || strcmp(type, name) != 0 || e.seq <= w->l->after)
         return;
     w->l->after = e.seq;
     w->l->on_event(w->l->arg, &e);
@@ -101,13 +103,16 @@ static bool stop(void *arg)
 {
     struct follow *w = arg;
     w->left = w->tick(w->arg);
-    return w->left || os_mono_ns() - w->heard_ns > LOOK_MS * NS_PER_MS;
+    return w->left || w->gap || os_mono_ns() - w->heard_ns > LOOK_MS * NS_PER_MS;
 }
 
 /* Listens until the stream ends, or nothing has come for a while. */
 static int hear(struct follow *w, struct err *err)
 {
     struct strbuf path = STRBUF_INIT_MAX(4096);
+    if (w->l && w->l->after)
+        snprintf(w->sse.id, sizeof w->sse.id, "%lld", (long long)w->l->after);
+    w->gap = false;
     strbuf_puts(&path, "/runs/");
     uri_append_value(&path, w->id);
     strbuf_puts(&path, "/events");
@@ -119,7 +124,7 @@ static int hear(struct follow *w, struct err *err)
         r = client_transfer(w->c, &t, err);
     if (r == 0 && !t.stopped)
         r = client_judge(w->c, &t, err);
-    w->ended = r == 0 && !t.stopped;
+    w->ended = r == 0 && !t.stopped && !w->gap;
     sse_reset(&w->sse);
     transfer_release(&t);
     strbuf_release(&path);
@@ -193,8 +198,6 @@ int client_listen(struct client *c, const char *id, struct client_listener *l, s
 {
     struct follow w = {.c = c, .id = id, .event = give_event, .tick = l->tick, .arg = l->arg, .l = l};
     sse_init(&w.sse, on_event, &w);
-    if (l->after)
-        snprintf(w.sse.id, sizeof w.sse.id, "%lld", (long long)l->after);
     int r = listen_to(&w, err);
     sse_release(&w.sse);
     return r;
