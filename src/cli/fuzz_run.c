@@ -140,7 +140,8 @@ static int run_list(struct app *app, const struct args *a)
             table_add(&t, NULL, json_str(h, "file", ""));
         }
         table_print(&t);
-        printf("%lld harnesses, built by: %s\n", (long long)json_i64(summary, "count", 0), json_str(summary, "build_system", ""));
+        long long count = json_i64(summary, "count", 0);
+        printf("%lld %s, built by: %s\n", count, count == 1 ? "harness" : "harnesses", json_str(summary, "build_system", ""));
     }
     return end(app, doc, status);
 }
@@ -210,33 +211,47 @@ static int fetch(struct app *app, const char *target, const char *dir, int *ret_
     return r;
 }
 
-static int build(struct app *app, const struct args *a, const char *tree)
+/* What is built of which tree, and where it goes. */
+struct wish {
+    const char *tree, *engines, *target, *sanitizers, *out; /* NULL: the usual */
+};
+
+/* NULL: *ret_status says it all. */
+static json_t *build_tree(struct app *app, const struct wish *w, int *ret_status)
 {
-    const char *target = args_get(a, "target"), *sanitizers = args_get(a, "sanitizers"), *out = args_get(a, "out");
-    const char *engines = args_get(a, "engine");
     struct strbuf json = STRBUF_INIT;
     struct err err = {0};
     struct call c;
-    int status;
-    if (read_engines(engines ? engines : "libfuzzer", &json, &err) < 0) {
+    if (read_engines(w->engines ? w->engines : "libfuzzer", &json, &err) < 0) {
         strbuf_release(&json);
-        return app_fail(app, &err);
+        *ret_status = app_fail(app, &err);
+        return NULL;
     }
-    call_begin(&c, "fuzz_build", tree, out ? out : "fuzz-out");
+    call_begin(&c, "fuzz_build", w->tree, w->out);
     call_word(&c, strbuf_take(&json, NULL));
-    if (target)
-        call_word(&c, mem_printf("target=%s", target));
-    if (sanitizers)
-        call_word(&c, mem_printf("sanitizers=%s", sanitizers));
-    json_t *doc = call_run(app, &c, &status), *t;
-    size_t i;
-    if (doc && status == EXIT_OK && unpack(out ? out : "fuzz-out", &err) < 0) {
+    if (w->target)
+        call_word(&c, mem_printf("target=%s", w->target));
+    if (w->sanitizers)
+        call_word(&c, mem_printf("sanitizers=%s", w->sanitizers));
+    json_t *doc = call_run(app, &c, ret_status);
+    if (doc && *ret_status == EXIT_OK && unpack(w->out, &err) < 0) {
         json_decref(doc);
-        return app_fail(app, &err);
+        *ret_status = app_fail(app, &err);
+        return NULL;
     }
+    return doc;
+}
+
+static int build(struct app *app, const struct args *a, const char *tree)
+{
+    const struct wish w = {tree, args_get(a, "engine"), args_get(a, "target"), args_get(a, "sanitizers"),
+                           args_get(a, "out") ? args_get(a, "out") : "fuzz-out"};
+    int status;
+    json_t *doc = build_tree(app, &w, &status), *t;
+    size_t i;
     if (doc && !app->json && status == EXIT_OK) {
         json_array_foreach(json_object_get(json_object_get(doc, "summary"), "targets"), i, t) {
-            printf("%s/", out ? out : "fuzz-out");
+            printf("%s/", w.out);
             print_text("", json_str(t, "program", ""), "  ");
             print_text("", json_str(t, "engine", ""), "\n");
         }
@@ -345,9 +360,9 @@ static int stage_inputs(struct stage *s, const struct args *a, size_t first, str
     return r;
 }
 
-static int stage_begin(struct stage *s, const struct args *a, struct err *err)
+static int stage_begin(struct stage *s, const struct args *a, const char *binary, struct err *err)
 {
-    const char *binary = args_get(a, "binary"), *engine = args_get(a, "engine"), *tmp = getenv("TMPDIR");
+    const char *engine = args_get(a, "engine"), *tmp = getenv("TMPDIR");
     memset(s, 0, sizeof *s);
     if (!binary)
         return err_set(err, ERR_USAGE, "--binary FILE says which target");
@@ -384,24 +399,82 @@ static void print_campaign(const json_t *doc, const char *out)
     print_text("inputs and corpus: ", out, "\n");
 }
 
-static int run_binary(struct app *app, const struct args *a)
+/* function NULL: as the user says. */
+static int run_binary(struct app *app, const struct args *a, const char *binary, const char *function, const char *out)
 {
     struct err err = {0};
     struct stage s;
     struct call c;
     int status;
-    const char *out = args_get(a, "out") ? args_get(a, "out") : "fuzz-out";
-    if (stage_begin(&s, a, &err) < 0) {
+    if (stage_begin(&s, a, binary, &err) < 0) {
         stage_release(&s);
         return app_fail(app, &err);
     }
     call_begin(&c, "fuzz_campaign", s.dir, out);
     call_target(&c, &s, a);
+    if (function && !args_has(a, "function"))
+        call_word(&c, mem_printf("function=%s", function));
     json_t *doc = call_run(app, &c, &status);
     stage_release(&s);
     if (doc && !app->json && status == EXIT_OK)
         print_campaign(doc, out);
     return end(app, doc, status);
+}
+
+/* The one that was built of a tree. */
+static int only_target(const json_t *targets, const json_t **ret, struct err *err)
+{
+    struct strbuf names = STRBUF_INIT;
+    size_t i, count = json_array_size(targets);
+    const json_t *t;
+    *ret = json_array_get(targets, 0);
+    json_array_foreach(targets, i, t)
+        strbuf_printf(&names, "%s%s", i ? ", " : "", json_str(t, "name", ""));
+    int r = strbuf_check(&names, err);
+    if (r == 0 && !count)
+        r = err_set(err, ERR_FAILED, "nothing was built");
+    if (r == 0 && count > 1)
+        r = err_set(err, ERR_USAGE, "there are %zu targets, of which --target NAME says one: %.400s", count, strbuf_str(&names));
+    strbuf_release(&names);
+    return r;
+}
+
+/* Builds the tree first, into a folder of its own. */
+static int run_tree(struct app *app, const struct args *a, const char *out)
+{
+    struct err err = {0};
+    const json_t *t;
+    _cleanup_free_ char *dir = os_path_join(out, "build"), *binary = NULL;
+    if (!dir || os_mkdirs(out, 0755, &err) < 0) {
+        if (!dir)
+            err_nomem(&err);
+        return app_fail(app, &err);
+    }
+    const struct wish w = {args_pos(a, 0), args_get(a, "engine"), args_get(a, "target"), NULL, dir};
+    int status;
+    _cleanup_json_ json_t *doc = build_tree(app, &w, &status);
+    if (!doc || status != EXIT_OK)
+        return end(app, json_incref(doc), status);
+    int r = only_target(json_object_get(json_object_get(doc, "summary"), "targets"), &t, &err);
+    if (r == 0 && !(binary = os_path_join(dir, json_str(t, "program", ""))))
+        r = err_nomem(&err);
+    if (r < 0)
+        return app_fail(app, &err);
+    if (!app->quiet && !app->json)
+        print_text("built ", binary, "\n");
+    fflush(stdout);
+    return run_binary(app, a, binary, json_str(t, "function", NULL), out);
+}
+
+static int run_run(struct app *app, const struct args *a)
+{
+    struct err err = {0};
+    const char *out = args_get(a, "out") ? args_get(a, "out") : "fuzz-out", *binary = args_get(a, "binary");
+    if (!binary == !args_pos(a, 0) || (binary && args_has(a, "target"))) {
+        err_set(&err, ERR_USAGE, "either TARGET, a tree that is built first, or --binary FILE says what to fuzz");
+        return app_fail(app, &err);
+    }
+    return binary ? run_binary(app, a, binary, NULL, out) : run_tree(app, a, out);
 }
 
 /* Inputs on a target; only the smallest of each bug is worked on. minimize NULL: as the user says. */
@@ -410,7 +483,7 @@ static json_t *triage(struct app *app, const struct args *a, const char *minimiz
     struct err err = {0};
     struct stage s;
     struct call c;
-    int r = stage_begin(&s, a, &err);
+    int r = stage_begin(&s, a, args_get(a, "binary"), &err);
     if (r == 0)
         r = stage_inputs(&s, a, 0, &err);
     if (r < 0) {
@@ -502,6 +575,7 @@ static const struct opt build_opts[] = {
 };
 static const struct opt run_opts[] = {
     OPTS_OF_TARGET,
+    {"target", 0, "NAME", "of a tree: which of its targets"},
     {"duration", 't', "TIME", "how long (60s); 0: until Ctrl-C"},
     {"executions", 0, "N", "stop after so many"},
     {"plateau", 0, "TIME", "stop when nothing new was found for so long"},
@@ -537,10 +611,12 @@ const struct command fuzz_build = {
 };
 const struct command fuzz_run = {
     .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
-    .name = "run", .summary = "Fuzz a target that is built already", .usage = "--binary FILE [options]",
-    .details = "Nothing is recorded: 'ff run native_fuzzing DIR' builds, fuzzes and keeps what it finds, and goes on after a\n"
-               "crash of anything. Ctrl-C ends the fuzzing, and what was found is reported.",
-    .examples = "  ff fuzz run -b out/b/libfuzzer/out/parse -t 10m -o found", .opts = run_opts, .run = run_binary,
+    .name = "run", .summary = "Fuzz a target", .usage = "TARGET [options] | --binary FILE [options]",
+    .details = "TARGET is a tree, whose target is built first; --binary one that is built already. Nothing is recorded:\n"
+               "'ff run native_fuzzing DIR' builds, fuzzes and keeps what it finds, and goes on after a crash of anything.\n"
+               "Ctrl-C ends the fuzzing, and what was found is reported.",
+    .examples = "  ff fuzz run ./project --target parse -t 10m\n  ff fuzz run -b out/b/libfuzzer/out/parse -t 10m -o found",
+    .opts = run_opts, .max_args = 1, .run = run_run,
 };
 const struct command fuzz_minimize = {
     .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",

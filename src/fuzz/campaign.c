@@ -251,7 +251,7 @@ static json_t *engines_json(const struct campaign *c)
         const struct session *x = &c->sessions[i];
         json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:f, s:I, s:I, s:I}", "engine", x->s.driver->name, "session", i,
                                               "executions", (json_int_t)(x->executions + x->s.counts.executions),
-                                              "executions_per_sec", x->s.counts.rate, "edges", (json_int_t)x->s.counts.edges,
+                                              "executions_per_sec", x->s.counts.rate, "edges", (json_int_t)x->edges,
                                               "finds", (json_int_t)x->finds, "memory_mb", (json_int_t)x->s.counts.memory_mb));
     }
     return list;
@@ -275,10 +275,8 @@ static json_t *stats_json(struct campaign *c)
 {
     double rate = 0;
     for (int i = 0; i < c->sessions_count; i++) {
-        const struct fuzz_counts *n = &c->sessions[i].s.counts;
-        rate += n->rate;
-        c->edges = n->edges > c->edges ? n->edges : c->edges;
-        c->features = n->features > c->features ? n->features : c->features;
+        session_note_coverage(c, &c->sessions[i]);
+        rate += c->sessions[i].s.counts.rate;
     }
     double counted = counted_rate(c);
     rate = rate > 0 ? rate : counted;

@@ -82,6 +82,7 @@ struct session {
     struct fuzz_session s; /* s.dir NULL: not in use */
     struct map seen_corpus, seen_crashes, seen_import;
     uint64_t executions; /* of starts that have ended */
+    uint64_t edges; /* the most that a start of this engine told */
     int64_t line_ns, start_ns, ready_after_ns;
     int quick_crashes;   /* one after another */
     char *subset;        /* of which s.subset may be the name */
@@ -228,6 +229,7 @@ void session_move(struct campaign *c, struct session *x); /* it has ended; move_
 /* Of what engines found for each core, and how many sessions each may lose: from which to which. */
 bool ensemble_pick(const double *gain, const int *movable, int engines, int *ret_from, int *ret_to);
 bool sessions_all_broken(const struct campaign *c);
+void session_note_coverage(struct campaign *c, struct session *x); /* before its counts begin anew */
 bool sessions_all_ready(const struct campaign *c); /* each has read the corpus, or cannot run */
 void sessions_release(struct campaign *c);
 void sessions_sweep(struct campaign *c);

@@ -64,6 +64,7 @@ void session_move(struct campaign *c, struct session *x)
 {
     struct err err = {0};
     x->engine = x->move_to;
+    x->edges = 0;
     x->move_to = -1;
     x->s.driver = c->drivers[x->engine];
     x->s.target = &c->targets[x->engine];

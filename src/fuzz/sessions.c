@@ -93,6 +93,14 @@ static void on_line(void *arg, const char *text, size_t len)
         x->ready_after_ns = os_mono_ns() - x->start_ns;
 }
 
+void session_note_coverage(struct campaign *c, struct session *x)
+{
+    const struct fuzz_counts *n = &x->s.counts;
+    x->edges = n->edges > x->edges ? n->edges : x->edges;
+    c->edges = x->edges > c->edges ? x->edges : c->edges;
+    c->features = n->features > c->features ? n->features : c->features;
+}
+
 /* A shallow bug ends each start at once when an input that is close to it is in the corpus. Then a start begins with a few
  * inputs, picked at random, as libFuzzer's own fork mode does it: most of them are far from the bug. The file is a list
  * with commas, which is what -seed_inputs takes. */
@@ -221,6 +229,7 @@ static void on_end(struct campaign *c, struct session *x)
     uint64_t crashes = c->crashes;
     if (x->s.driver->poll)
         x->s.driver->poll(&x->s);
+    session_note_coverage(c, x);
     x->executions += x->s.counts.executions;
     x->s.counts.executions = 0;
     x->discoveries += x->s.counts.discoveries;

@@ -619,6 +619,20 @@ def alone():
         names = [h["file"] for h in lab.json("fuzz", "list", EXAMPLE, check=0)["summary"]["harnesses"]]
         if names != ["fuzz/tlv_fuzzer.c"]:
             fail(names)
+        doc = lab.json("fuzz", "run", EXAMPLE, "-t", "8s", "-o", "tree", "--minimize", "0", check=0, timeout=180)
+        if doc["summary"]["unique_crashes"] < 1 or not doc["summary"]["coverage"] or not (lab.dir / "tree/build/b/libfuzzer/out/tlv").exists():
+            fail(doc["summary"])
+        for args in (["fuzz", "run"], ["fuzz", "run", EXAMPLE, "-b", "tree/build/b/libfuzzer/out/tlv"]):
+            if "either TARGET" not in lab.ff(*args, check=2).stderr:
+                fail(args)
+        two = lab.dir / "two"
+        two.mkdir()
+        for name in ("one", "other"):
+            (two / f"{name}_fuzzer.c").write_text(USE.replace("lib(d, n);", "").replace("int lib(const unsigned char *, unsigned long);\n", ""))
+        says = lab.ff("fuzz", "run", two, check=2, timeout=120).stderr
+        if "--target" not in says or "one_fuzzer" not in says or "other_fuzzer" not in says:
+            fail(f"two targets and no --target: {says}")
+        lab.ff("fuzz", "run", two, "--target", "other_fuzzer", "-t", "2s", "-o", "again", check=0, timeout=120)
         lab.ff("fuzz", "build", EXAMPLE, "-o", "out", check=0, timeout=120)
         binary = lab.dir / "out/b/libfuzzer/out/tlv"
         doc = lab.json("fuzz", "run", "-b", binary, "-t", "8s", "-o", "found", "--minimize", "0", check=0, timeout=120)
