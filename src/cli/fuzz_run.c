@@ -560,13 +560,13 @@ static int run_minimize(struct app *app, const struct args *a)
 
 #define OPTS_OF_TARGET \
     {"binary", 'b', "FILE", "the target, built already"}, \
-    {"engine", 'e', "NAME", "the engine that it was built for (libfuzzer)"}, \
+    {"engine", 'e', "NAME", "libfuzzer (the default), aflplusplus, cargo-fuzz, atheris, go, jazzer"}, \
     {"function", 0, "NAME", "of a target with several: the function or class"}, \
     {"timeout-input", 0, "TIME", "time that one input may take (10s)"}, \
     {"memory", 0, "MB", "memory that the target may take (2048)"}
 
 static const struct opt build_opts[] = {
-    {"engine", 'e', "NAME,...", "for which engines (libfuzzer)"},
+    {"engine", 'e', "NAME,...", "for which: libfuzzer (the default), aflplusplus, cargo-fuzz, atheris, go, jazzer"},
     {"target", 0, "NAME", "only this target"},
     {"sanitizers", 0, "LIST", "as -fsanitize= takes them (address,undefined)"},
     {"fetch", 0, NULL, "let a step before the build use the network, for what the tree names and has not"},

@@ -147,6 +147,7 @@ static int build_for(struct making *m, const char *engine, struct err *first, st
     int r = fuzz_driver_find(engine, &d, err);
     if (r < 0)
         return r;
+    engine = d->name;
     _cleanup_free_ char *base = mem_printf("%s/b/%s", module_scratch(m->ctx), engine);
     if (!base)
         return err_nomem(err);

@@ -24,9 +24,20 @@ const char *fuzz_fault_name(enum fuzz_fault f)
     return names[f];
 }
 
+/* Other names that people know engines by. */
+static const char *usual_name(const char *name)
+{
+    static const char *const others[][2] = {{"go-fuzz", "go"}, {"afl", "aflplusplus"}, {"afl++", "aflplusplus"}};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (strcmp(others[i][0], name) == 0)
+            return others[i][1];
+    return name;
+}
+
 int fuzz_driver_find(const char *name, const struct fuzz_driver **ret, struct err *err)
 {
     struct suggest near;
+    name = usual_name(name);
     suggest_init(&near, name);
     for (const struct fuzz_driver *const *d = fuzz_drivers; *d; d++) {
         if (strcmp((*d)->name, name) == 0) {

@@ -922,6 +922,9 @@ def atheris():
 def go():
     with Lab() as lab:
         n = scripts(lab, "go_fuzzing", GO, {"number", "ratio"}, {}, "records.go")
+        doc = lab.json("fuzz", "run", lab.target(GO, "again"), "-e", "go-fuzz", "-t", "8s", "-o", "tree", "--minimize", "0", check=0, timeout=120)
+        if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["engines"][0]["engine"] != "go":
+            fail(doc["summary"])
         ok(f"two bugs, {n} executions")
 
 
