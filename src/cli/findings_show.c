@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "cli/term.h"
+#include "codec/export.h"
 #include "codec/json.h"
 
 #include <stdio.h>
@@ -28,16 +29,11 @@ static void append_word(struct strbuf *b, const char *word)
 char *finding_reproduction(const struct run_info *run, const struct finding *f)
 {
     struct strbuf b = STRBUF_INIT;
-    const char *command = json_str(f->evidence, "command", NULL);
-    const char *ref = json_str(json_object_get(f->evidence, "reproducer"), "ref", NULL);
     const char *target = json_str(run->target, "spec", json_str(run->target, "name", NULL));
-    if (command) {
-        strbuf_puts(&b, command);
-    } else if (ref) {
-        strbuf_puts(&b, "ff store get ");
-        append_word(&b, ref);
-        strbuf_puts(&b, " -o reproducer");
-    } else if (f->module && target && strcmp(f->module, "fuzzforge") != 0) {
+    export_commands(&b, f);
+    if (b.len && b.s[b.len - 1] == '\n')
+        b.s[--b.len] = 0;
+    if (!b.len && f->module && target && strcmp(f->module, "fuzzforge") != 0) {
         strbuf_puts(&b, "ff module run ");
         append_word(&b, f->module);
         strbuf_putc(&b, ' ');

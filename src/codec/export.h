@@ -3,6 +3,7 @@
 #ifndef FF_CODEC_EXPORT_H
 #define FF_CODEC_EXPORT_H
 
+#include "base/strbuf.h"
 #include "codec/findings.h"
 #include "codec/out.h"
 #include "codec/sarif.h"
@@ -28,5 +29,8 @@ int export_findings(const struct findings *list, enum export_format format, cons
                     struct out *out, struct err *err);
 /* One finding, as a document that can be pasted into an issue: EXPORT_MD or EXPORT_HTML, -ERR_INVALID for any other. */
 int export_finding(const struct finding *f, enum export_format format, struct out *out, struct err *err);
+/* The commands that show a finding again, a line each: fetch the input that is its reproducer, run it. Nothing if there is
+ * neither. What is no plain word in a name is not put into a command. */
+void export_commands(struct strbuf *b, const struct finding *f);
 
 #endif

@@ -16,9 +16,6 @@ void export_markdown_finding(const struct finding *f, struct out *out);
 void export_escape_xml(struct out *out, const char *text);
 /* "2026-11-23T12:47:32" (UTC), empty for 0. */
 const char *export_time(int64_t ns, char buf[32]);
-/* The commands that show a finding again, a line each: fetch the input that is its reproducer, run it. Nothing if there is
- * neither. What is no plain word in a name is not put into a command. */
-void export_commands(struct strbuf *b, const struct finding *f);
 /* "file:12", or "file", or "". */
 void export_place(struct strbuf *b, const struct finding *f);
 

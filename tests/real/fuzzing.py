@@ -56,8 +56,10 @@ def bugs_of(doc):
 def kept_bytes(lab, doc):
     """Every crash that the result names can be had, and each finding says which one it is of."""
     for f in doc["findings"]:
-        if len(f["evidence"]["reproducer"]["ref"]) != 71:
-            fail(f"{f['title']}: {f['evidence']['reproducer']}")
+        ref = f["evidence"]["reproducer"]["ref"]
+        again = lab.json("finding", f["id"], check=0)["reproduce"].splitlines()
+        if len(ref) != 71 or not again[0].startswith(f"ff store get {ref} -o ") or not again[1].startswith("ff fuzz reproduce "):
+            fail(f"{f['title']}: {f['evidence']['reproducer']}, {again}")
     for name, ref in doc["result"]["crashes"].items():
         p = subprocess.run([lab.exe, "--state", str(lab.state), "store", "get", ref["ref"]], capture_output=True, env=lab.env)
         if p.returncode or len(p.stdout) != ref["bytes"]:
