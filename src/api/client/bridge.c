@@ -8,17 +8,14 @@
 #include "codec/json.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/lines.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#define PIECE 65536
 #define MESSAGE_MAX ((size_t)4 << 20) /* as the server takes them */
 #define ANSWER_MAX ((size_t)32 << 20)
 #define CALLS_MAX 16   /* as many as the server works on in a session */
@@ -40,8 +37,6 @@ struct bridge {
     int running, brief; /* how many; those of them that do not wait for a run */
     char session[256], version[64];
     atomic_bool stop; /* leave what is under way */
-    struct strbuf line;
-    bool too_long;
 };
 
 /* One message, and what comes for it. */
@@ -336,10 +331,15 @@ static bool cancel(struct bridge *b, const json_t *notice)
 
 /* --- from the agent ---------------------------------------------------------------------------------------------------- */
 
-static void message(struct bridge *b, const char *text, size_t len)
+static void message(void *arg, const char *text, size_t len)
 {
+    struct bridge *b = arg;
     _cleanup_json_ json_t *j = NULL;
     struct err err = {0};
+    if (!text) {
+        say_error(b, NULL, INVALID_REQUEST, "the message is too long", "");
+        return;
+    }
     if (json_parse(text, len, MESSAGE_MAX, &j, &err) < 0 || !json_is_object(j)) {
         say_error(b, NULL, json_is_object(j) || !j ? -32700 : INVALID_REQUEST, j ? "a message is an object" : err.msg, "");
         return;
@@ -354,56 +354,6 @@ static void message(struct bridge *b, const char *text, size_t len)
     }
     struct call k = {.b = b, .client = b->client, .message = j, .method = method};
     run_call(&k);
-}
-
-static void end_of_line(struct bridge *b)
-{
-    if (b->too_long)
-        say_error(b, NULL, INVALID_REQUEST, "the message is too long", "");
-    else if (b->line.len && strspn(b->line.s, " \t\r") != b->line.len)
-        message(b, b->line.s, b->line.len);
-    b->too_long = false;
-    strbuf_clear(&b->line);
-}
-
-static void take_input(struct bridge *b, const char *p, size_t n)
-{
-    while (n) {
-        const char *end = memchr(p, '\n', n);
-        size_t k = end ? (size_t)(end - p) : n;
-        b->too_long = b->too_long || b->line.len + k > MESSAGE_MAX;
-        if (!b->too_long)
-            strbuf_append(&b->line, p, k);
-        if (end)
-            end_of_line(b);
-        p += k + (end != NULL);
-        n -= k + (end != NULL);
-    }
-}
-
-static int read_all(struct bridge *b, int in, int stop_fd, struct err *err)
-{
-    _cleanup_free_ char *buf = mem_alloc(PIECE);
-    struct pollfd p[2] = {{.fd = in, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
-    if (!buf)
-        return err_nomem(err);
-    while (!atomic_load(&b->stop)) {
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return err_sys(err, errno, "wait for messages");
-        if (p[1].revents)
-            return 0;
-        ssize_t n = p[0].revents ? read(in, buf, PIECE) : -1;
-        if (n < 0 && (!p[0].revents || errno == EINTR || errno == EAGAIN))
-            continue;
-        if (n < 0)
-            return err_sys(err, errno, "read messages");
-        if (n == 0)
-            break;
-        take_input(b, buf, (size_t)n);
-    }
-    if (b->line.len)
-        end_of_line(b); /* the last one without a newline */
-    return 0;
 }
 
 /* What is brief is still answered. */
@@ -431,16 +381,16 @@ static void leave(struct bridge *b)
 
 int client_mcp_bridge(struct client *c, int in, int out, int stop_fd, struct err *err)
 {
-    struct bridge b = {.client = c, .out = out, .line = STRBUF_INIT_MAX(MESSAGE_MAX + 1)};
+    struct bridge b = {.client = c, .out = out};
+    const struct os_lines lines = {.max = MESSAGE_MAX, .line = message, .arg = &b, .stop = &b.stop, .stop_fd = stop_fd};
     pthread_mutex_init(&b.lock, NULL);
     pthread_mutex_init(&b.renewing, NULL);
     pthread_cond_init(&b.cond, NULL);
-    int r = read_all(&b, in, stop_fd, err);
+    int r = os_read_lines(in, &lines, err);
     leave(&b);
     pthread_cond_destroy(&b.cond);
     pthread_mutex_destroy(&b.lock);
     pthread_mutex_destroy(&b.renewing);
     json_decref(b.initialize);
-    strbuf_release(&b.line);
     return r;
 }

@@ -2,17 +2,13 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "codec/json.h"
 #include "os/file.h"
+#include "os/lines.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <string.h>
-#include <unistd.h>
-
-#define PIECE 65536
 
 struct stdio {
     struct mcp_session *session;
@@ -22,8 +18,6 @@ struct stdio {
     pthread_cond_t cond;
     int running; /* threads */
     atomic_bool broken; /* nobody reads out any more */
-    struct strbuf line;
-    bool too_long; /* the rest of the line is passed over */
 };
 
 static void send(void *arg, const json_t *message)
@@ -78,10 +72,18 @@ static void start(struct stdio *io, struct mcp_call *call)
     mcp_call_run(call); /* late is better than not */
 }
 
-static void message(struct stdio *io, const char *text, size_t len)
+static void message(void *arg, const char *text, size_t len)
 {
+    struct stdio *io = arg;
     struct mcp_message m;
     json_t *error;
+    if (!text) {
+        error = mcp_error(NULL, MCP_INVALID_REQUEST, "the message is too long", NULL);
+        if (error)
+            send(io, error);
+        json_decref(error);
+        return;
+    }
     if (mcp_message_parse(text, len, &m, &error) < 0) {
         if (error)
             send(io, error);
@@ -97,73 +99,17 @@ static void message(struct stdio *io, const char *text, size_t len)
         mcp_call_run(call);
 }
 
-static void end_of_line(struct stdio *io)
-{
-    if (io->too_long) {
-        _cleanup_json_ json_t *error = mcp_error(NULL, MCP_INVALID_REQUEST, "the message is too long", NULL);
-        if (error)
-            send(io, error);
-    } else if (io->line.len && strspn(io->line.s, " \t\r") != io->line.len) {
-        message(io, io->line.s, io->line.len);
-    }
-    io->too_long = false;
-    strbuf_clear(&io->line);
-}
-
-static void take(struct stdio *io, const char *p, size_t n)
-{
-    while (n) {
-        const char *end = memchr(p, '\n', n);
-        size_t k = end ? (size_t)(end - p) : n;
-        if (!io->too_long && io->line.len + k > MCP_MESSAGE_MAX)
-            io->too_long = true;
-        if (!io->too_long)
-            strbuf_append(&io->line, p, k);
-        if (end)
-            end_of_line(io);
-        p += k + (end != NULL);
-        n -= k + (end != NULL);
-    }
-}
-
-static int read_all(struct stdio *io, int in, int stop_fd, struct err *err)
-{
-    _cleanup_free_ char *buf = mem_alloc(PIECE);
-    struct pollfd p[2] = {{.fd = in, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
-    if (!buf)
-        return err_nomem(err);
-    while (!atomic_load(&io->broken)) {
-        if (poll(p, 2, -1) < 0) {
-            if (errno == EINTR)
-                continue;
-            return err_sys(err, errno, "wait for messages");
-        }
-        if (p[1].revents)
-            return 0;
-        ssize_t n = read(in, buf, PIECE);
-        if (n < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (n < 0)
-            return err_sys(err, errno, "read messages");
-        if (n == 0)
-            break;
-        take(io, buf, (size_t)n);
-    }
-    if (io->line.len)
-        end_of_line(io); /* the last one without a newline */
-    return 0;
-}
-
 int mcp_stdio(struct mcp *m, const struct mcp_session_options *o, int in, int out, int stop_fd, struct err *err)
 {
-    struct stdio io = {.out = out, .line = STRBUF_INIT_MAX(MCP_MESSAGE_MAX + 1)};
+    struct stdio io = {.out = out};
+    const struct os_lines lines = {.max = MCP_MESSAGE_MAX, .line = message, .arg = &io, .stop = &io.broken, .stop_fd = stop_fd};
     io.sink = (struct mcp_sink){send, &io};
     int r = mcp_session_new(m, o, &io.session, err);
     if (r < 0)
         return r;
     pthread_mutex_init(&io.lock, NULL);
     pthread_cond_init(&io.cond, NULL);
-    r = read_all(&io, in, stop_fd, err);
+    r = os_read_lines(in, &lines, err);
     mcp_session_free(io.session);
     pthread_mutex_lock(&io.lock);
     while (io.running)
@@ -171,6 +117,5 @@ int mcp_stdio(struct mcp *m, const struct mcp_session_options *o, int in, int ou
     pthread_mutex_unlock(&io.lock);
     pthread_cond_destroy(&io.cond);
     pthread_mutex_destroy(&io.lock);
-    strbuf_release(&io.line);
     return r;
 }
