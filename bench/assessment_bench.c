@@ -119,6 +119,8 @@ int main(int argc, char **argv)
         .context = json_pack("{s:s, s:s, s:{s:s}, s:s}", "vertical", def->vertical, "isolation", def->isolation, "target",
                              "ref", target.tree.text, "network", "none"),
         .script_ref = ref.text,
+        .store = store,
+        .target_ref = target.tree.text,
     };
     load_run(&load, flight, flight); /* warm */
     double s = load_run(&load, count, flight);

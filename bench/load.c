@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
+#include "store/owned.h"
 #include "worker/worker.h"
 
 #include <pthread.h>
@@ -91,6 +92,15 @@ static Pb__Header *header_of(const json_t *context)
     return h;
 }
 
+static void pin(const struct load *l, const char *id, const char *ref)
+{
+    struct err err = {0};
+    char *owner = store_run_owner("default", id);
+    if (ref && store_pin(l->store, owner, ref, 0, &err) < 0)
+        load_die("pin", &err);
+    free(owner);
+}
+
 static void start_run(const struct load *l)
 {
     struct run *r = mem_zalloc(sizeof *r);
@@ -112,6 +122,10 @@ static void start_run(const struct load *l)
     if (l->script_ref) {
         s->memo = memo_of(l->script_ref);
         s->header = header_of(l->context);
+    }
+    if (l->store) {
+        pin(l, r->id, l->script_ref);
+        pin(l, r->id, l->target_ref);
     }
     s->input = pbx_json_payloads(l->input);
     r->execution.workflow_id = r->id;

@@ -11,6 +11,8 @@ struct load {
     const char *workflow_type, *queue;
     json_t *input, *context; /* payload of the input, of the context header */
     const char *script_ref; /* NULL: as another client would start it, without a context */
+    struct store *store;    /* where each run pins what it is given, as a submission does; NULL: it does not */
+    const char *target_ref; /* or NULL */
 };
 
 /* Exits the process when a run does not complete. Seconds. */

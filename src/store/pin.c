@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OWNER_MAX 512
+#define OWNER_MAX 1280 /* a workflow id and a namespace */
 #define PIN_MAX (OWNER_MAX + 64)
 #define PREFIX_LEN (2 + 32 + 1)
 #define PIN_NAME_SIZE (PREFIX_LEN + DIGEST_HEX + 1)
@@ -210,6 +210,50 @@ int store_each_pin(struct store *s,
 {
     struct public_each e = {each, arg};
     return pin_each(s, each_living, &e, err);
+}
+
+static int note_living(void *arg, const struct pin *p, struct err *err)
+{
+    (void)err;
+    *(bool *)arg = !p->expired;
+    return 0;
+}
+
+int store_pinned(struct store *s, const char *owner, const char *ref, bool *ret, struct err *err)
+{
+    struct each_call call = {s, note_living, ret, os_now_ns()};
+    struct digest d;
+    char name[PIN_NAME_SIZE];
+    const struct blob_info info = {.name = name};
+    int r = pin_name(owner, ref, name, &d, err);
+    *ret = false;
+    return r < 0 ? r : read_pin(&call, &info, err);
+}
+
+struct on_object {
+    struct each_call call;
+    const struct digest *object;
+};
+
+/* Most pins are of other objects, which their names say: those are not read. */
+static int read_pin_on(void *arg, const struct blob_info *info, struct err *err)
+{
+    struct on_object *on = arg;
+    struct digest d;
+    bool other = strlen(info->name) != PREFIX_LEN + DIGEST_HEX || !digest_from_hex(info->name + PREFIX_LEN, &d) ||
+                 !digest_equal(&d, on->object);
+    return other ? 0 : read_pin(&on->call, info, err);
+}
+
+int store_each_pin_on(struct store *s, const char *ref,
+                      int (*each)(void *arg, const char *owner, const char *ref, struct err *err),
+                      void *arg, struct err *err)
+{
+    struct digest d;
+    struct public_each e = {each, arg};
+    struct on_object on = {{s, each_living, &e, os_now_ns()}, &d};
+    int r = digest_from_ref(ref, &d, err);
+    return r < 0 ? r : s->be->ops->list(s->be, "p/", read_pin_on, &on, err);
 }
 
 int store_each_pin_of(struct store *s, const char *owner,

@@ -74,9 +74,15 @@ int store_pin(struct store *s, const char *owner, const char *ref, int64_t until
 int store_unpin_owner(struct store *s, const char *owner, struct err *err);
 /* One of them; none of this ref is fine. */
 int store_unpin(struct store *s, const char *owner, const char *ref, struct err *err);
+/* Has the owner a pin of it that has not run out? */
+int store_pinned(struct store *s, const char *owner, const char *ref, bool *ret, struct err *err);
 
-/* The same for the pins of one owner, without a look at all others. */
+/* As store_each_pin(), for the pins of one owner, without a look at all others. */
 int store_each_pin_of(struct store *s, const char *owner,
+                      int (*each)(void *arg, const char *owner, const char *ref, struct err *err),
+                      void *arg, struct err *err);
+/* The same for the pins of one object: lists all, and reads those alone. */
+int store_each_pin_on(struct store *s, const char *ref,
                       int (*each)(void *arg, const char *owner, const char *ref, struct err *err),
                       void *arg, struct err *err);
 /* Calls back for each pin that has not run out, whether what it keeps is there or not. owner is "" for a

@@ -7,7 +7,10 @@
 #include "codec/json.h"
 #include "codec/pbx.h"
 #include "os/file.h"
+#include "store/owned.h"
+#include "store/refs.h"
 #include "worker/activity_internal.h"
+#include "worker/claim.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +22,6 @@
 
 #define REQUEST_MAX ((size_t)64 << 20)
 #define ARTIFACT_MAX ((uint64_t)4 << 30)
-#define INPUT_DEPTH_MAX 64
 #define RUN_MODULE_DIRS_MAX 16
 #define CPU_SECONDS_MAX (100.0 * 366 * 86400)
 
@@ -138,9 +140,10 @@ struct objects {
     int count;
 };
 
-static int fetch_object(struct objects *o, json_t *ref, const char *name)
+/* Lays it out as a file, and adds its path. */
+static int fetch_object(void *arg, json_t *ref, const char *name, struct err *err)
 {
-    struct err *err = &o->a->err;
+    struct objects *o = arg;
     if (o->count >= ACTIVITY_OBJECTS_MAX)
         return err_set(err, ERR_LIMIT, "the input refers to more than %d objects", ACTIVITY_OBJECTS_MAX);
     if (o->count == 0 && os_mkdir(o->dir, 0755, true, err) < 0)
@@ -161,31 +164,16 @@ static int fetch_object(struct objects *o, json_t *ref, const char *name)
     return 0;
 }
 
-/* Lays out every REF of the input as a file and adds its path to it. */
-static int fetch_objects(struct objects *o, json_t *v, int depth)
+/* The input, the target and what a heartbeat has kept come from whoever may start runs and answer for activities. */
+static int claim_objects(struct activity *a)
 {
-    if (depth > INPUT_DEPTH_MAX)
-        return err_set(&o->a->err, ERR_LIMIT, "the input is nested deeper than %d", INPUT_DEPTH_MAX);
-    int r = 0;
-    const char *ref = json_str(v, "ref", NULL), *key;
-    size_t i;
-    json_t *item;
-    if (ref && store_ref_valid(ref))
-        return fetch_object(o, v, ref);
-    if (json_is_object(v)) {
-        json_object_foreach(v, key, item) {
-            r = fetch_objects(o, item, depth + 1);
-            if (r < 0)
-                return r;
-        }
-    } else if (json_is_array(v)) {
-        json_array_foreach(v, i, item) {
-            r = fetch_objects(o, item, depth + 1);
-            if (r < 0)
-                return r;
-        }
-    }
-    return 0;
+    const char *run = a->task->workflow_execution->workflow_id;
+    int r = worker_claim(a->worker, run, run, a->input, &a->err);
+    if (r == 0)
+        r = worker_claim(a->worker, run, run, json_object_get(a->context, "target"), &a->err);
+    if (r == 0)
+        r = worker_claim(a->worker, run, run, a->kept, &a->err);
+    return r < 0 ? err_wrap(&a->err, "the run's objects") : 0;
 }
 
 static int make_folders(struct activity *a)
@@ -197,17 +185,17 @@ static int make_folders(struct activity *a)
     if (r < 0)
         return r;
     struct objects o = {.a = a, .dir = objects};
-    r = fetch_objects(&o, a->input, 0);
+    r = refs_each(a->input, fetch_object, &o, &a->err);
     if (r == 0)
         r = worker_handover_find(a, &a->err);
     if (r == 0 && a->kept) {
         a->kept_files = json_deep_copy(a->kept);
-        r = a->kept_files ? fetch_objects(&o, a->kept_files, 0) : err_nomem(&a->err);
+        r = a->kept_files ? refs_each(a->kept_files, fetch_object, &o, &a->err) : err_nomem(&a->err);
     }
     if (r == 0)
         r = worker_memory_find(a, &a->err);
     if (r == 0 && a->remembered)
-        r = fetch_objects(&o, a->remembered, 0);
+        r = refs_each(a->remembered, fetch_object, &o, &a->err);
     a->has_objects = o.count > 0;
     return r;
 }
@@ -313,6 +301,10 @@ void worker_activity_prepare(struct activity *a)
         worker_activity_fail(a, "BadInput", true);
         return;
     }
+    if (claim_objects(a) < 0) {
+        worker_activity_fail(a, "WorkspaceError", a->err.code == ERR_NOT_FOUND || a->err.code == ERR_LIMIT);
+        return;
+    }
     worker_cache_look(a);
     if (a->answer)
         return;
@@ -352,7 +344,7 @@ static enum store_class class_of(const char *name)
 /* What a run produced is kept as long as the run. */
 int worker_pin(struct activity *a, const char *ref, struct err *err)
 {
-    _cleanup_free_ char *owner = worker_pin_owner(a->worker->name_space, a->task->workflow_execution->workflow_id);
+    _cleanup_free_ char *owner = store_run_owner(a->worker->name_space, a->task->workflow_execution->workflow_id);
     return !owner ? err_nomem(err) : store_pin(a->worker->o.store, owner, ref, 0, err);
 }
 

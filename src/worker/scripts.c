@@ -6,6 +6,8 @@
 #include "codec/json.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
+#include "store/owned.h"
+#include "worker/claim.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +99,17 @@ static int keep_for_others(struct worker *w, struct script *c, const char *type,
     return r;
 }
 
+/* Whoever has started the run may have named a script of another namespace. */
+static int check_script(struct worker *w, const struct script_wanted *q, struct script *c, struct err *err)
+{
+    struct worker_script t;
+    if (!c->open && find_type(w, q->type, false, NULL, &t, NULL) == 0) {
+        c->open = t.len == c->len && memcmp(t.text, c->text, t.len) == 0;
+        free(t.text);
+    }
+    return c->open ? 0 : worker_claim_script(w, q->run, c->ref.text, err);
+}
+
 /* The one with that text, without storing it again. */
 static struct script *cached_text(struct scripts *s, const char *text, size_t len)
 {
@@ -129,6 +142,8 @@ static int by_memo(struct scripts *s, struct worker *w, const struct script_want
     if (q->mended && store_type(w, q->type, &ref, err) == 0)
         text = ref.text;
     r = store_ref_valid(text) ? load(s, w, text, &c, err) : err_set(err, ERR_CORRUPT, "the run's memo names no script");
+    if (r == 0)
+        r = check_script(w, q, c, err);
     if (r == 0 && ret->defaults)
         r = keep_for_others(w, c, q->type, err);
     ret->script = c;
@@ -222,7 +237,7 @@ int scripts_pin_child(struct worker *w, Pb__StartChildWorkflowExecutionCommandAt
     struct store_ref ref;
     int r = store_type(w, child->workflow_type ? child->workflow_type->name : "", &ref, err);
     if (r == 0) { /* kept as long as the child is */
-        _cleanup_free_ char *owner = worker_pin_owner(w->name_space, child->workflow_id ? child->workflow_id : "");
+        _cleanup_free_ char *owner = store_run_owner(w->name_space, child->workflow_id ? child->workflow_id : "");
         r = !owner ? err_nomem(err) : store_pin(w->o.store, owner, ref.text, 0, err);
     }
     if (r < 0)

@@ -11,6 +11,7 @@ struct script {
     char *text;
     size_t len;
     struct store_ref ref;
+    bool open; /* the toolbox has it: it is no run's own */
     int64_t kept_until_ns; /* at least, for runs of other clients; 0: nobody looked */
 };
 
@@ -20,7 +21,7 @@ struct scripts {
 
 /* Whose script is asked for. All is borrowed. */
 struct script_wanted {
-    const char *type;
+    const char *type, *run; /* the workflow's id */
     const Pb__Memo *pinned; /* the memo that names it; NULL: another client started the run, and it is pinned to none yet */
     const json_t *given;    /* such a run's parameters; NULL: none */
     bool check;             /* them */

@@ -8,6 +8,7 @@
 #include "codec/pbx.h"
 #include "codec/utf8.h"
 #include "os/clock.h"
+#include "worker/claim.h"
 #include "worker/worker_internal.h"
 
 #include <stdio.h>
@@ -15,12 +16,6 @@
 #include <unistd.h>
 
 #define AGAIN_MS 200
-
-char *worker_pin_owner(const char *name_space, const char *workflow_id)
-{
-    bool plain = strcmp(name_space, "default") == 0;
-    return plain ? mem_printf("run/%s", workflow_id) : mem_printf("run@%s/%s", name_space, workflow_id);
-}
 
 char *worker_queue_name(const char *vertical)
 {
@@ -346,6 +341,7 @@ int worker_start(const struct worker_options *o, struct worker **ret, struct err
     w->o = *o;
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->lock_again, NULL);
+    pthread_mutex_init(&w->claims.lock, NULL);
     if (w->o.workflow_polls <= 0) {
         w->o.workflow_polls = 8;
         w->o.workflow_extra = 24;
@@ -423,6 +419,7 @@ void worker_stop(struct worker *w)
     activity_runner_free(w);
     workflow_runner_free(w);
     pthread_mutex_destroy(&w->lock_again);
+    worker_claims_release(w);
     for (size_t i = 0; i < w->verticals_count; i++)
         vertical_free(w->verticals[i]);
     pthread_mutex_destroy(&w->lock);

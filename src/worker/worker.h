@@ -105,10 +105,6 @@ int worker_add_vertical(struct worker *w, const char *vertical, struct err *err)
  * NULL is fine. */
 void worker_stop(struct worker *w);
 
-/* Whose pins keep what a run needs: "run/<workflow id>", and in a namespace that is not "default" "run@<namespace>/<workflow
- * id>", since the same id may be used in each. The caller frees; NULL when memory is out. */
-char *worker_pin_owner(const char *name_space, const char *workflow_id);
-
 /* "<vertical>-queue"; the caller frees; NULL when memory is out. */
 char *worker_queue_name(const char *vertical);
 

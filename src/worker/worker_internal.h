@@ -59,6 +59,10 @@ struct worker {
     atomic_int calls_out; /* engine calls whose answer is still to come */
     struct plain_call *again; /* answers of ours that the engine could not take (a full disk); under lock_again */
     pthread_mutex_t lock_again;
+    struct {
+        pthread_mutex_t lock;
+        struct map seen; /* "<ref> <workflow id>" */
+    } claims; /* claim.c */
     struct workflow_runner *workflows;
     struct activity_runner *activities;
 };

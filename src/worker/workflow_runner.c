@@ -8,6 +8,7 @@
 #include "codec/pbwalk.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
+#include "worker/claim.h"
 #include "worker/scripts_internal.h"
 #include "worker/worker_internal.h"
 #include "workflow/workflow.h"
@@ -213,6 +214,7 @@ static int job_script(struct worker *w, struct job *j, struct script_found *ret,
         return err_set(err, ERR_CORRUPT, "the history does not begin with its start");
     const Pb__WorkflowExecutionStartedEventAttributes *a = first->workflow_execution_started_event_attributes;
     struct script_wanted q = {.type = a->workflow_type ? a->workflow_type->name : "",
+                              .run = t->workflow_execution->workflow_id,
                               .pinned = scripts_pinned(a->memo) ? a->memo : pinned_later(j, &fresh),
                               .mended = (uintptr_t)map_get(&r->misfits, t->workflow_execution->run_id) % 2 == 1};
     q.check = fresh || t->query; /* what was started before such runs were pinned goes on */
@@ -393,7 +395,9 @@ static int complete_commands(struct worker *w, const struct job *j, struct workf
         if (c->attributes_case == PB__COMMAND__ATTRIBUTES_START_CHILD_WORKFLOW_EXECUTION_COMMAND_ATTRIBUTES) {
             Pb__StartChildWorkflowExecutionCommandAttributes *a =
                 c->start_child_workflow_execution_command_attributes;
-            e = scripts_pin_child(w, a, err);
+            e = worker_claim_child(w, j->task->workflow_execution->workflow_id, a, err);
+            if (e == 0)
+                e = scripts_pin_child(w, a, err);
             if (e == 0)
                 e = serve_queue(w, a->task_queue, err);
             else if (e == -ERR_NOT_FOUND && is_foreign(w, a->task_queue))
@@ -414,6 +418,18 @@ static int complete_commands(struct worker *w, const struct job *j, struct workf
             return e;
     }
     return 0;
+}
+
+/* What children have answered, the run keeps. */
+static int claim_answers(struct worker *w, const struct job *j, struct err *err)
+{
+    const Pb__PollWorkflowTaskQueueResponse *t = j->task;
+    const char *run = t->workflow_execution->workflow_id;
+    int64_t since = t->previous_started_event_id;
+    int e = worker_claim_answers(w, run, t->history, since, err);
+    for (size_t i = 0; e == 0 && i < j->pages.histories.len; i++)
+        e = worker_claim_answers(w, run, j->pages.histories.v[i], since, err);
+    return e;
 }
 
 /* Puts what pins the run before its commands. */
@@ -569,6 +585,8 @@ static void run_task(struct worker *w, struct job *j)
         res = (struct workflow_result){0};
         e = step(w, j, &res, &err);
     }
+    if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query)
+        e = claim_answers(w, j, &err);
     if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query)
         e = complete_commands(w, j, &res, &err);
     if (e == 0 && res.outcome == WORKFLOW_TASK_COMPLETED && !t->query && j->cached && j->cached->pin)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Tenants of one server over HTTP: what a token does not open stays shut, however it is asked for; each change is written down; and
 # nobody takes more than his quota.
-import http.client, io, pathlib, sys, tarfile, threading, time
+import http.client, io, pathlib, re, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -27,6 +27,27 @@ print(json.dumps({"type": "finding", "rule_id": "team/secret", "title": "only fo
 open("/scratch/own.txt", "w").write("team a's own")
 print(json.dumps({"type": "artifact", "path": "/scratch/own.txt", "name": "own.txt"}))
 print(json.dumps({"type": "result", "status": "success"}))
+'''
+
+
+# Reads an object that its caller names, in a parameter as it is or put together by the script; or says that it found it.
+NAMER = '''return function(input)
+  local p = input.parameters
+  if p.how == "found" then return {summary = {}, findings = {ref = p.digest, bytes = 1}} end
+  local object = p.how == "put together" and {ref = p.digest} or p.object
+  return {summary = ff.activity("peek", {object = object}, {timeout = "60s", retry = {max = 1}}).summary}
+end'''
+NAMER_META = '''parameters:
+  type: object
+  properties:
+    how: {type: string}
+    digest: {type: string}
+    object: {type: object}
+'''
+PEEK = '''
+import sys, json
+o = json.loads(sys.stdin.readline())["input"].get("object")
+print(json.dumps({"type": "result", "status": "success", "summary": {"text": open(o["path"]).read() if o else ""}}))
 '''
 
 
@@ -63,14 +84,15 @@ class Server:
         try: return r.status, json.loads(data)
         except ValueError: return r.status, data
 
-    def upload(self, token, workflow, name, size=10):
+    def upload(self, token, workflow, name, size=10, parameters=None):
         b = io.BytesIO()
         with tarfile.open(fileobj=b, mode="w") as t:
             info = tarfile.TarInfo("a.py")
             data = (name * size).encode()[:size].ljust(size, b"x")
             info.size = len(data)
             t.addfile(info, io.BytesIO(data))
-        return self.ask(token, "POST", f"/workflows/{workflow}/upload-and-submit?filename=t.tar&name={name}", b.getvalue(),
+        more = "&parameters=" + urllib.parse.quote(json.dumps(parameters)) if parameters else ""
+        return self.ask(token, "POST", f"/workflows/{workflow}/upload-and-submit?filename=t.tar&name={name}{more}", b.getvalue(),
                         "application/octet-stream")
 
     def wait(self, token, run):
@@ -134,6 +156,30 @@ def check_walls(s):
     s.lab.ff("store", "gc", check=0)
     expect(s.ask(a, "GET", "/runs/run1/artifacts/own.txt")[1] == b"team a's own", "also after what nobody needs was removed")
     return a, b, boss, viewer
+
+
+def check_digests(s, a, b):
+    """Who knows the digest of another namespace's object has nothing by that; in a namespace, one run reads what another has left."""
+    ref = next(x["ref"] for x in s.ask(a, "GET", "/runs/run1/artifacts")[1]["artifacts"] if x["name"] == "own.txt")
+    for how in ("as it is", "put together"):
+        name = how.replace(" ", "-")
+        given = {"how": how, **({"object": {"ref": ref}} if how == "as it is" else {"digest": ref})}
+        status, r = s.upload(a, "namer", name, parameters=given)
+        expect(status == 200 and s.wait(a, name)["status"] == "COMPLETED", f"its own, {how}: {status} {r}")
+        expect("team a's own" in str(s.ask(a, "GET", f"/runs/{name}")[1]), f"what its own run has left, {how}")
+        status, r = s.upload(b, "namer", name, parameters=given)
+        if how == "as it is":
+            expect(status == 404 and "no object" in str(r) and s.ask(b, "GET", f"/runs/{name}")[0] == 404, f"another's: {status} {r}")
+            continue
+        expect(status == 200 and s.wait(b, name)["status"] == "FAILED", f"another's, {how}: {status}")
+        r = s.ask(b, "GET", f"/runs/{name}")[1]
+        expect("no object" in str(r) and "team a's own" not in str(r), f"another's, {how}: {r}")
+    digest = re.search(r'"findings": *{[^{}]*"ref": *"(sha256:[0-9a-f]+)"', json.dumps(s.ask(a, "GET", "/runs/run1/history")[1])).group(1)
+    for token, want in ((a, 200), (b, 404)):
+        expect(s.upload(token, "namer", "found", parameters={"how": "found", "digest": digest})[0] == 200, "says that it found it")
+        s.wait(token, "found")
+        status, r = s.ask(token, "GET", "/runs/found/findings")
+        expect(status == want and ("team/secret" in str(r)) == (want == 200), f"findings of a digest: {status} {r}")
 
 
 def check_roles(s, a, viewer, boss):
@@ -239,10 +285,13 @@ with Lab() as lab:
     lab.workflow("sleeper", SLEEPER)
     lab.workflow("busy", BUSY)
     lab.module("burn", BURN)
+    lab.workflow("namer", NAMER, NAMER_META)
+    lab.module("peek", PEEK)
     lab.workflow("leaver", LEAVER)
     lab.module("leave", LEAVE)
     s = Server(lab)
     a, b, boss, viewer = check_walls(s)
+    check_digests(s, a, b)
     check_roles(s, a, viewer, boss)
     check_audit(s)
     s.stop()

@@ -103,6 +103,6 @@ json_t *prompts_list(struct mcp_call *c, struct mcp_failure *f);
 json_t *prompts_get(struct mcp_call *c, struct mcp_failure *f);
 
 /* [{name, module, ref, bytes, media_type}] */
-int mcp_artifacts(struct mcp_call *c, const char *run_id, json_t **ret, struct err *err);
+int mcp_artifacts(struct mcp_call *c, const char *run_id, char **ret_id, json_t **ret, struct err *err);
 
 #endif

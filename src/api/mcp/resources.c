@@ -5,6 +5,7 @@
 #include "api/mcp/visible.h"
 
 #include "api/service/control.h"
+#include "api/service/objects.h"
 #include "api/service/run_list.h"
 #include "api/service/runs.h"
 #include "base/cleanup.h"
@@ -225,11 +226,13 @@ static int read_log(struct mcp_call *c, const struct address *a, struct strbuf *
     return r < 0 || out->len ? r : run_each_event(&c->s->service, id, 0, add_event, out, err);
 }
 
-static int get(struct mcp_call *c, const char *ref, struct strbuf *out, struct err *err)
+static int get(struct mcp_call *c, const char *run_id, const char *ref, struct strbuf *out, struct err *err)
 {
     _cleanup_free_ char *bytes = NULL;
     size_t n;
-    int r = store_get(c->s->service.store, ref, CONTENT_MAX, &bytes, &n, err);
+    int r = object_of_run(&c->s->service, run_id, ref, err);
+    if (r == 0)
+        r = store_get(c->s->service.store, ref, CONTENT_MAX, &bytes, &n, err);
     if (r == 0)
         strbuf_append(out, bytes, n);
     return r;
@@ -238,16 +241,17 @@ static int get(struct mcp_call *c, const char *ref, struct strbuf *out, struct e
 static int read_artifact(struct mcp_call *c, const struct address *a, struct strbuf *out, struct err *err)
 {
     _cleanup_json_ json_t *list = NULL;
+    _cleanup_free_ char *id = NULL;
     const char *ref = NULL;
     size_t i;
     json_t *j;
-    int r = mcp_artifacts(c, a->run, &list, err);
+    int r = mcp_artifacts(c, a->run, &id, &list, err);
     json_array_foreach(list, i, j)
         if (strcmp(json_str(j, "name", ""), a->name) == 0)
             ref = json_str(j, "ref", NULL);
     if (r == 0 && !ref)
         r = err_set(err, ERR_NOT_FOUND, "the run has no artifact '%.200s'", a->name);
-    return r < 0 ? r : get(c, ref, out, err);
+    return r < 0 ? r : get(c, id, ref, out, err);
 }
 
 static int read_crash(struct mcp_call *c, const struct address *a, struct strbuf *out, struct err *err)
@@ -266,7 +270,7 @@ static int read_crash(struct mcp_call *c, const struct address *a, struct strbuf
             r = err_set(err, ERR_NOT_FOUND, "the finding has no input that reproduces it");
     }
     run_list_release(&l);
-    return r < 0 ? r : get(c, ref, out, err);
+    return r < 0 ? r : get(c, id, ref, out, err);
 }
 
 static json_t *contents(const char *uri, const struct kind *k, const struct strbuf *b)

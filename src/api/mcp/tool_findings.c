@@ -3,6 +3,7 @@
 
 #include "api/rest/fuzzing.h"
 #include "api/service/artifacts.h"
+#include "api/service/objects.h"
 #include "api/service/run_list.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -243,11 +244,10 @@ int tool_fuzzing_stats(struct mcp_call *c, const json_t *args, json_t **ret, str
 
 /* --- artifacts ------------------------------------------------------------------------------------------------------------ */
 
-int mcp_artifacts(struct mcp_call *c, const char *run_id, json_t **ret, struct err *err)
+int mcp_artifacts(struct mcp_call *c, const char *run_id, char **ret_id, json_t **ret, struct err *err)
 {
-    _cleanup_free_ char *id = NULL;
-    int r = run_resolve(&c->s->service, run_id, &id, err);
-    return r < 0 ? r : run_artifacts(&c->s->service, id, ret, err);
+    int r = run_resolve(&c->s->service, run_id, ret_id, err);
+    return r < 0 ? r : run_artifacts(&c->s->service, *ret_id, ret, err);
 }
 
 static json_t *piece(const json_t *artifact, const char *bytes, size_t len, size_t offset, size_t length)
@@ -269,7 +269,8 @@ int tool_artifact(struct mcp_call *c, const json_t *args, json_t **ret, struct e
     const json_t *found = NULL;
     size_t i, len;
     json_t *a;
-    int r = mcp_artifacts(c, run_id, &list, err);
+    _cleanup_free_ char *id = NULL, *bytes = NULL;
+    int r = mcp_artifacts(c, run_id, &id, &list, err);
     if (r < 0)
         return r;
     if (!name) {
@@ -281,8 +282,9 @@ int tool_artifact(struct mcp_call *c, const json_t *args, json_t **ret, struct e
             found = a;
     if (!found)
         return err_set(err, ERR_NOT_FOUND, "the run has no artifact '%.200s'", name);
-    _cleanup_free_ char *bytes = NULL;
-    r = store_get(c->s->service.store, json_str(found, "ref", ""), ARTIFACT_MAX, &bytes, &len, err);
+    r = object_of_run(&c->s->service, id, json_str(found, "ref", ""), err);
+    if (r == 0)
+        r = store_get(c->s->service.store, json_str(found, "ref", ""), ARTIFACT_MAX, &bytes, &len, err);
     if (r < 0)
         return r;
     *ret = piece(found, bytes, len, (size_t)json_i64(args, "offset", 0), (size_t)json_i64(args, "length", 65536));

@@ -3,6 +3,7 @@
 
 #include "api/service/artifacts.h"
 #include "api/service/control.h"
+#include "api/service/objects.h"
 #include "api/service/runs.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -237,32 +238,30 @@ int do_run_log(struct exchange *x, struct err *err)
 
 /* --- artifacts ------------------------------------------------------------------------------------------------------- */
 
-static int read_artifacts(struct exchange *x, json_t **ret, struct err *err)
+static int read_artifacts(struct exchange *x, struct run_info *run, json_t **ret, struct err *err)
 {
-    struct run_info run;
-    int r = exchange_run(x, &run, err);
-    if (r < 0)
-        return r;
-    r = run_artifacts(svc(x), run.run_id, ret, err);
-    run_info_release(&run);
-    return r;
+    int r = exchange_run(x, run, err);
+    return r < 0 ? r : run_artifacts(svc(x), run->run_id, ret, err);
 }
 
 int do_list_artifacts(struct exchange *x, struct err *err)
 {
+    struct run_info run = {0};
     json_t *list = NULL;
-    int r = read_artifacts(x, &list, err);
+    int r = read_artifacts(x, &run, &list, err);
+    run_info_release(&run);
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:o}", "artifacts", list), err);
 }
 
 /* The last one of that name. */
 int do_get_artifact(struct exchange *x, struct err *err)
 {
+    _cleanup_(run_info_release) struct run_info run = {0};
     _cleanup_json_ json_t *list = NULL;
     const char *name = arg_text(x, "name"), *ref = NULL;
     size_t i;
     json_t *a;
-    int r = read_artifacts(x, &list, err);
+    int r = read_artifacts(x, &run, &list, err);
     if (r < 0)
         return r;
     json_array_foreach(list, i, a)
@@ -272,7 +271,8 @@ int do_get_artifact(struct exchange *x, struct err *err)
         x->error_type = "ArtifactNotFound";
         return err_set(err, ERR_NOT_FOUND, "the run has no artifact '%s'", name);
     }
-    return reply_object(x, ref, err);
+    r = object_of_run(svc(x), run.run_id, ref, err);
+    return r < 0 ? r : reply_object(x, ref, err);
 }
 
 /* --- changing --------------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "codec/pbjson.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
+#include "store/owned.h"
 #include "worker/worker.h"
 
 #include <stdio.h>
@@ -214,7 +215,7 @@ int run_retry(const struct service *svc, const char *id, const char *request_id,
 
 int run_delete_execution(const struct service *svc, const char *id, const char *execution_id, struct err *err)
 {
-    _cleanup_free_ char *owner = worker_pin_owner(service_namespace(svc), id);
+    _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), id);
     if (!owner)
         return err_nomem(err);
     int r = store_unpin_owner(svc->store, owner, err);

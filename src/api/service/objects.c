@@ -2,6 +2,7 @@
 
 #include "api/client/remote.h"
 #include "os/clock.h"
+#include "store/owned.h"
 
 #include <stdio.h>
 
@@ -39,6 +40,11 @@ int object_get_fd(const struct service *svc, const char *ref, int fd, uint64_t *
 {
     return svc->client ? client_object_get(svc->client, ref, fd, ret_size, err)
                        : store_get_fd(svc->store, ref, fd, ret_size, err);
+}
+
+int object_of_run(const struct service *svc, const char *run_id, const char *ref, struct err *err)
+{
+    return store_owned(svc->store, service_namespace(svc), run_id, ref, NULL, err);
 }
 
 int object_remove(const struct service *svc, const char *ref, struct err *err)

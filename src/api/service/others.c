@@ -1,5 +1,6 @@
 #include "api/service/others.h"
 
+#include "api/service/objects.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/vec.h"
@@ -120,7 +121,8 @@ static void give_findings(struct others *o, const struct of_run *run, const char
     struct findings list = {0};
     _cleanup_free_ char *text = NULL;
     size_t len;
-    if (svc->store && store_ref_valid(ref) && store_get(svc->store, ref, FINDINGS_BYTES_MAX, &text, &len, NULL) == 0 &&
+    if (svc->store && store_ref_valid(ref) && object_of_run(svc, run->run_id, ref, NULL) == 0 &&
+        store_get(svc->store, ref, FINDINGS_BYTES_MAX, &text, &len, NULL) == 0 &&
         findings_read(&list, text, len, NULL) == 0)
         for (size_t i = 0; i < list.len; i++) {
             _cleanup_json_ json_t *f = finding_to_json(&list.v[i]);

@@ -1,4 +1,5 @@
 /* What a run found, and the verdict on it. */
+#include "api/service/objects.h"
 #include "api/service/run.h"
 #include "api/service/suppressions.h"
 #include "api/client/remote.h"
@@ -17,28 +18,31 @@
 
 /* --- findings --------------------------------------------------------------------------------------------- */
 
-static int read_ref(const struct service *svc, const json_t *ref, struct findings *ret, struct err *err)
+static int read_ref(const struct service *svc, const char *run_id, const json_t *ref, struct findings *ret, struct err *err)
 {
     const char *name = json_str(ref, "ref", NULL);
     if (!name || !store_ref_valid(name))
         return err_set(err, ERR_INVALID, "the run's result names no findings object");
     _cleanup_free_ char *text = NULL;
     size_t len;
-    int r = store_get(svc->store, name, FINDINGS_BYTES_MAX, &text, &len, err);
+    int r = object_of_run(svc, run_id, name, err);
+    if (r == 0)
+        r = store_get(svc->store, name, FINDINGS_BYTES_MAX, &text, &len, err);
     return r < 0 ? err_wrap(err, "findings") : findings_read(ret, text, len, err);
 }
 
-/* A REF, or a list of REFs. */
-static int read_refs(const struct service *svc, const json_t *refs, struct findings *ret, struct err *err)
+/* Its result has a REF, or a list of REFs. */
+static int read_refs(const struct service *svc, const struct run_info *run, struct findings *ret, struct err *err)
 {
+    const json_t *refs = json_object_get(run->result, "findings");
     if (!refs || json_is_null(refs))
         return 0;
     if (!json_is_array(refs))
-        return json_object_size(refs) ? read_ref(svc, refs, ret, err) : 0;
+        return json_object_size(refs) ? read_ref(svc, run->run_id, refs, ret, err) : 0;
     size_t i;
     json_t *ref;
     json_array_foreach((json_t *)refs, i, ref) {
-        int r = read_ref(svc, ref, ret, err);
+        int r = read_ref(svc, run->run_id, ref, ret, err);
         if (r < 0)
             return r;
     }
@@ -73,7 +77,7 @@ static int read_baseline(const struct service *svc, const char *baseline, struct
         r = run_read(svc, id, &run, err);
     if (r < 0)
         return r;
-    r = read_refs(svc, json_object_get(run.result, "findings"), ret, err);
+    r = read_refs(svc, &run, ret, err);
     if (r == 0)
         r = findings_merge(ret, err);
     run_info_release(&run);
@@ -90,7 +94,7 @@ static void unsuppress(struct finding *f)
 /* Merged and suppressed. */
 static int read_findings(const struct service *svc, const struct run_info *run, struct findings *ret, struct err *err)
 {
-    int r = read_refs(svc, json_object_get(run->result, "findings"), ret, err);
+    int r = read_refs(svc, run, ret, err);
     if (r == 0 && run->gate.no_inline_suppressions)
         for (size_t i = 0; i < ret->len; i++)
             unsuppress(&ret->v[i]);

@@ -8,7 +8,7 @@
 #include "codec/json.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
-#include "worker/worker.h"
+#include "store/owned.h"
 
 #include <string.h>
 #include <strings.h>
@@ -134,7 +134,7 @@ static int add_result(void *arg, const char *owner, const char *ref, struct err 
 static int add_results(const struct service *svc, struct targets *t, struct err *err)
 {
     struct results s = {.svc = svc, .t = t};
-    _cleanup_free_ char *prefix = worker_pin_owner(service_namespace(svc), "");
+    _cleanup_free_ char *prefix = store_run_owner(service_namespace(svc), "");
     if (!prefix)
         return err_nomem(err);
     snprintf(s.prefix, sizeof s.prefix, "%s", prefix);

@@ -11,6 +11,8 @@
 #include "os/clock.h"
 #include "os/file.h"
 #include "sandbox/sandbox.h"
+#include "store/owned.h"
+#include "store/refs.h"
 #include "worker/worker.h"
 
 #include <ctype.h>
@@ -218,21 +220,39 @@ int submission_read_target(const struct service *svc, struct submission *s, cons
     return r < 0 ? err_wrap(err, "target") : 0;
 }
 
+struct naming {
+    const struct service *svc;
+    const char *owner;
+};
+
+/* An object that a parameter names is the namespace's, and is kept as long as the run. */
+static int take_object(void *arg, json_t *object, const char *ref, struct err *err)
+{
+    const struct naming *n = arg;
+    (void)object;
+    int r = store_owned(n->svc->store, service_namespace(n->svc), NULL, ref, NULL, err);
+    return r == 0 ? store_pin(n->svc->store, n->owner, ref, 0, err) : r;
+}
+
 static int pin(const struct service *svc, struct submission *s, struct err *err)
 {
-    _cleanup_free_ char *owner = worker_pin_owner(service_namespace(svc), s->id);
+    _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), s->id);
     if (!owner)
         return err_nomem(err);
     int r = store_put(svc->store, s->def->script, s->def->script_len, "text/x-lua", &s->script, err);
     if (r == 0)
         r = store_pin(svc->store, owner, s->script.text, 0, err);
-    return r == 0 ? store_pin(svc->store, owner, s->ingested.tree.text, 0, err) : r;
+    if (r == 0)
+        r = store_pin(svc->store, owner, s->ingested.tree.text, 0, err);
+    if (r == 0 && (r = refs_each(s->parameters, take_object, &(struct naming){svc, owner}, err)) < 0)
+        err_wrap(err, "parameters");
+    return r;
 }
 
 /* Nothing came of it: what was read may go. */
 static void unpin(const struct service *svc, const struct submission *s)
 {
-    _cleanup_free_ char *owner = worker_pin_owner(service_namespace(svc), s->id);
+    _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), s->id);
     struct err err = {0};
     if (owner && store_unpin_owner(svc->store, owner, &err) < 0)
         log_info("%s", err.msg);

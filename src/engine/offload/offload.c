@@ -9,6 +9,7 @@
 #include "codec/pbwalk.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
+#include "store/owned.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #define TOKENS_MAX 100000 /* tasks remembered; far more than a worker has at a time */
 #define FLOOR_BYTES ((size_t)4 << 10)
+#define KEEPER_KEY "ff-kept-by"
 #define UNKNOWN_OWNER_NS (INT64_C(30) * 86400 * 1000000000)
 
 struct call {
@@ -111,7 +113,7 @@ static void remove_entry(Pb__Payload *p, const char *key)
 
 struct packing {
     struct offload *offload;
-    char owner[ENGINE_ID_MAX + 8];
+    char *owner;
     int64_t until_ns;
     size_t above;
     bool found; /* when only looking */
@@ -149,7 +151,8 @@ static int put_away(void *arg, Pb__Payload *p)
     char *text = mem_printf("{\"ref\":\"%s\",\"bytes\":%zu,\"media_type\":\"%s\"}", ref.text, p->data.len, media);
     if (!text || (!is_json && enc && set_entry(p, "ff-encoding", enc->value.data, enc->value.len) < 0) ||
         set_entry(p, "encoding", json, sizeof json - 1) < 0 ||
-        set_entry(p, PBX_OBJECT_KEY, ref.text, strlen(ref.text)) < 0) {
+        set_entry(p, PBX_OBJECT_KEY, ref.text, strlen(ref.text)) < 0 ||
+        set_entry(p, KEEPER_KEY, k->owner, strlen(k->owner)) < 0) {
         free(text);
         return err_nomem(k->err);
     }
@@ -183,19 +186,28 @@ static const char *workflow_id_of(const ProtobufCMessage *m)
     return NULL;
 }
 
+static const char *namespace_of(const ProtobufCMessage *m)
+{
+    const char *const *name = field_of(m, "namespace", PROTOBUF_C_TYPE_STRING);
+    return name && *name && **name ? *name : "default";
+}
+
 /* Whose run it is: said by the request, or by the task that it answers. */
-static void set_owner(struct offload *o, const ProtobufCMessage *req, struct packing *k)
+static int set_owner(struct offload *o, const ProtobufCMessage *req, struct packing *k)
 {
     const ProtobufCBinaryData *token = token_of(req);
+    const char *name_space = namespace_of(req);
+    bool plain = strcmp(name_space, "default") == 0;
     pthread_mutex_lock(&o->lock);
     const char *id = token ? map_getn(&o->tokens, token->data, token->len) : workflow_id_of(req);
     if (id && *id)
-        snprintf(k->owner, sizeof k->owner, "run/%s", id);
+        k->owner = store_run_owner(name_space, id);
     else { /* a task that another process took */
-        snprintf(k->owner, sizeof k->owner, "payload");
+        k->owner = plain ? mem_strdup("payload/") : mem_printf("payload@%s/", name_space);
         k->until_ns = os_now_ns() + UNKNOWN_OWNER_NS;
     }
     pthread_mutex_unlock(&o->lock);
+    return k->owner ? 0 : err_nomem(k->err);
 }
 
 /* Can the request not go as it is? */
@@ -210,18 +222,19 @@ static int pack_request(struct offload *o, const ProtobufCMessage *req, Protobuf
 {
     struct packing k = {.offload = o, .above = OFFLOAD_PAYLOAD_MAX, .err = err};
     ProtobufCMessage *own = NULL;
-    size_t size;
+    size_t size = 0;
     int r = pbx_dup(req, &own, err);
     if (r < 0)
         return r;
-    set_owner(o, req, &k);
-    for (;;) {
+    r = set_owner(o, req, &k);
+    while (r == 0) {
         r = pbwalk_payloads(own, put_away, &k);
         size = r < 0 ? 0 : protobuf_c_message_get_packed_size(own);
         if (size <= OFFLOAD_REQUEST_MAX || k.above <= FLOOR_BYTES)
             break;
         k.above /= 4;
     }
+    free(k.owner);
     if (r == 0 && size > OFFLOAD_REQUEST_MAX)
         r = err_set(err, ERR_LIMIT, "a request of %zu bytes in %s: the engine takes %zu at a time", size,
                     req->descriptor->short_name, OFFLOAD_REQUEST_MAX);
@@ -241,10 +254,27 @@ static int look_back(void *arg, Pb__Payload *p)
     return 0;
 }
 
+struct reading {
+    struct offload *offload;
+    const char *name_space;
+};
+
+/* Who may write to the cluster may write any name there: the namespace must have it. Who keeps it is only where to look first. */
+static int check_owner(const struct reading *to, const Pb__Payload *p, const char *ref, struct err *err)
+{
+    const Pb__Payload__MetadataEntry *e = entry_of(p, KEEPER_KEY);
+    _cleanup_free_ char *keeper = e ? mem_strndup((const char *)e->value.data, e->value.len) : NULL;
+    bool pinned = false;
+    int r = 0;
+    if (keeper && *keeper && store_owner_is_of(keeper, to->name_space))
+        r = store_pinned(to->offload->store, keeper, ref, &pinned, err);
+    return pinned ? r : store_owned(to->offload->store, to->name_space, NULL, ref, NULL, err);
+}
+
 /* What cannot be read stays: pbx_payload_json() tells who needs it. */
 static int bring_back(void *arg, Pb__Payload *p)
 {
-    struct offload *o = arg;
+    const struct reading *to = arg;
     const Pb__Payload__MetadataEntry *e = entry_of(p, PBX_OBJECT_KEY), *enc = entry_of(p, "ff-encoding");
     char ref[STORE_REF_LEN + 1], *data;
     struct err err = {0};
@@ -255,7 +285,8 @@ static int bring_back(void *arg, Pb__Payload *p)
     ref[STORE_REF_LEN] = 0;
     if (!store_ref_valid(ref))
         return 0;
-    if (store_get(o->store, ref, OFFLOAD_OBJECT_MAX, &data, &len, &err) < 0) {
+    if (check_owner(to, p, ref, &err) < 0 ||
+        store_get(to->offload->store, ref, OFFLOAD_OBJECT_MAX, &data, &len, &err) < 0) {
         log_debug("payload %s: %s", ref, err.msg);
         return 0;
     }
@@ -267,6 +298,7 @@ static int bring_back(void *arg, Pb__Payload *p)
     p->data = (ProtobufCBinaryData){len, (uint8_t *)data};
     remove_entry(p, PBX_OBJECT_KEY);
     remove_entry(p, "ff-encoding");
+    remove_entry(p, KEEPER_KEY);
     return 0;
 }
 
@@ -362,7 +394,8 @@ static bool hand_over(struct lane *l, struct call *c)
 
 static void read_objects(struct call *c)
 {
-    pbwalk_payloads(c->resp, bring_back, c->offload);
+    struct reading to = {c->offload, namespace_of(c->req)};
+    pbwalk_payloads(c->resp, bring_back, &to);
     finish(c);
 }
 

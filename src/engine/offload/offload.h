@@ -2,12 +2,13 @@
  *
  * A layer over an engine whose histories should stay small (a Temporal cluster). On the way out a payload over 256 KiB is put
  * into the store and replaced by
- *     metadata: encoding = "json/plain", ff-object = "sha256:...", and, if it was not JSON, ff-encoding = what encoding was
+ *     metadata: encoding = "json/plain", ff-object = "sha256:...", ff-kept-by = whose pin keeps it, and, if it was not JSON,
+ *               ff-encoding = what encoding was
  *     data:     {"ref": "sha256:...", "bytes": N, "media_type": "application/json"}
  * so that whoever looks at the history in Temporal's tools sees what it is. If a request is over 3.5 MiB all the same, smaller
  * ones follow, down to 4 KiB: gRPC takes no message over 4 MiB. On the way back each such payload is replaced by the bytes;
  * if the store does not have them it stays as it is, and pbx_payload_json() says so to whoever wants its value.
- * The object is pinned as "run/<workflow id>", as all that a run needs. */
+ * The object is pinned as all that a run needs, and read for those of its namespace alone (store/owned.h). */
 #ifndef FF_ENGINE_OFFLOAD_H
 #define FF_ENGINE_OFFLOAD_H
 

@@ -7,6 +7,7 @@
 #include "engine/embedded/embedded.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "store/owned.h"
 #include "store/tree.h"
 #include "worker/worker.h"
 
@@ -408,13 +409,18 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Starts a script as a run of that id; NULL: one that is not pinned to a script. */
-static void start(struct lab *l, const char *id, const char *script)
+/* Starts a script as a run of that id; NULL: one that is not pinned to a script. What it is given is kept by the run of id
+ * keeper in a namespace. */
+static void start_as(struct lab *l, const char *id, const char *script, const char *name_space, const char *keeper)
 {
     struct err err = {0};
     struct store_ref ref = {0};
+    _cleanup_free_ char *owner = store_run_owner(name_space, keeper);
     if (script)
         check(store_put(l->store, script, strlen(script), "text/x-lua", &ref, &err), &err);
+    if (script)
+        check(store_pin(l->store, owner, ref.text, 0, &err), &err);
+    check(store_pin(l->store, owner, l->tree.text, 0, &err), &err);
     Pb__StartWorkflowExecutionRequest r = PB__START_WORKFLOW_EXECUTION_REQUEST__INIT;
     Pb__WorkflowType type = PB__WORKFLOW_TYPE__INIT;
     Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
@@ -444,6 +450,11 @@ static void start(struct lab *l, const char *id, const char *script)
     check(engine_call_sync(l->engine, ENGINE_START_WORKFLOW, &r.base, 0, NULL, &err), &err);
     engine_free_message(&field.value->base);
     engine_free_message(&entry.value->base);
+}
+
+static void start(struct lab *l, const char *id, const char *script)
+{
+    start_as(l, id, script, "default", id);
 }
 
 /* Waits for the end. The answer holds the closing event; *ret_event points into it. */
@@ -555,6 +566,103 @@ static void test_artifacts_and_objects(void **state)
                                            "  return r.summary\nend");
     assert_string_equal(json_str(j, "object", ""), "report");
     assert_string_equal(json_str(j, "workspace", ""), "hello");
+}
+
+static Pb__DescribeWorkflowExecutionResponse *describe(struct lab *l, const char *id)
+{
+    struct err err = {0};
+    Pb__DescribeWorkflowExecutionRequest r = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
+    ProtobufCMessage *m;
+    r.namespace_ = (char *)"default";
+    ex.workflow_id = (char *)id;
+    r.execution = &ex;
+    check(engine_call_sync(l->engine, ENGINE_DESCRIBE, &r.base, 0, &m, &err), &err);
+    return (Pb__DescribeWorkflowExecutionResponse *)m;
+}
+
+/* What another namespace has is not there: nor for an input, nor as a target, nor in what a heartbeat has kept. What another run
+ * of the namespace has is, and is kept by this one from then on. */
+static void test_objects_of_the_namespace(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    struct store_ref ref;
+    char script[512];
+    bool pinned;
+    check(store_put(l->store, "secret", 6, "text/plain", &ref, &err), &err);
+    check(store_pin(l->store, "run@other/x", ref.text, 0, &err), &err);
+    snprintf(script, sizeof script, "ff.activity('reader', {a = {{object = {ref = '%s'}}}}, {retry = {max = 1}})", ref.text);
+    expect_error(l, script, "WorkspaceError", "no object");
+    check(store_pin(l->store, "run/another", ref.text, 0, &err), &err);
+    snprintf(script, sizeof script, "return function() return ff.activity('reader', {object = {ref = '%s'}}).summary end", ref.text);
+    start(l, "borrows", script);
+    _cleanup_json_ json_t *j = result_of(l, "borrows");
+    assert_string_equal(json_str(j, "object", ""), "secret");
+    check(store_pinned(l->store, "run/borrows", ref.text, &pinned, &err), &err);
+    assert_true(pinned);
+}
+
+static void test_target_of_the_namespace(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    static const char script[] = "return function()\n"
+                                 "  local ok, e = pcall(ff.activity, 'ok', {}, {retry = {max = 1}})\n"
+                                 "  return {ok = ok, message = e.message}\nend";
+    struct store_ref ref;
+    check(store_put(l->store, script, sizeof script - 1, "text/x-lua", &ref, &err), &err);
+    check(store_pin(l->store, "run/stranger", ref.text, 0, &err), &err); /* the script alone */
+    start_as(l, "stranger", script, "other", "x");
+    _cleanup_json_ json_t *j = result_of(l, "stranger");
+    assert_false(json_flag(j, "ok", true));
+    assert_non_null(strstr(json_str(j, "message", ""), "no object"));
+}
+
+/* A run that names another's script stands. */
+static void test_script_of_the_namespace(void **state)
+{
+    struct lab *l = *state;
+    static const char script[] = "return function() return {mine = true} end";
+    start_as(l, "thief", script, "other", "x");
+    start(l, "owner", script);
+    json_decref(result_of(l, "owner"));
+    for (bool tried = false; !tried; os_sleep_ms(10)) {
+        Pb__DescribeWorkflowExecutionResponse *d = describe(l, "thief");
+        assert_int_equal(d->workflow_execution_info->status, PB__WORKFLOW_EXECUTION_STATUS__WORKFLOW_EXECUTION_STATUS_RUNNING);
+        tried = d->pending_workflow_task && d->pending_workflow_task->attempt > 1;
+        engine_free_message(&d->base);
+    }
+}
+
+static bool keeps(struct lab *l, const char *owner, const char *text)
+{
+    struct err err = {0};
+    struct store_ref ref;
+    bool pinned;
+    check(store_put(l->store, text, strlen(text), "text/plain", &ref, &err), &err);
+    check(store_pinned(l->store, owner, ref.text, &pinned, &err), &err);
+    return pinned;
+}
+
+/* The child keeps what its parent gives it, the parent what the child answers: either may be deleted first. */
+static void test_children_keep(void **state)
+{
+    struct lab *l = *state;
+    static const char script[] = "return function(input)\n"
+                                 "  local w = ff.activity('remember', {memory = 'x', word = 'of the child'})\n"
+                                 "  return {file = w.artifacts['memory.tar']}\nend";
+    folder_script = script;
+    start(l, "parent",
+          "return function()\n"
+          "  local a = ff.activity('artifact', {})\n"
+          "  return ff.child('t', {parameters = {object = a.artifacts['report.txt']}}, {id = 'child'})\nend");
+    _cleanup_json_ json_t *j = result_of(l, "parent");
+    assert_non_null(json_object_get(j, "file"));
+    assert_true(keeps(l, "run/child", "report"));
+    assert_true(keeps(l, "run/child", "of the child"));
+    assert_true(keeps(l, "run/parent", "of the child"));
+    folder_script = NULL;
 }
 
 static void test_later_runs_remember(void **state)
@@ -669,19 +777,6 @@ static void test_terminate_does_not_wait_for_a_heartbeat(void **state)
     for (int i = 0; i < 4000 && abandoned_seen == abandoned; i++)
         os_sleep_ms(5);
     assert_int_equal(abandoned_seen, abandoned + 1); /* its process has been killed, and is gone */
-}
-
-static Pb__DescribeWorkflowExecutionResponse *describe(struct lab *l, const char *id)
-{
-    struct err err = {0};
-    Pb__DescribeWorkflowExecutionRequest r = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
-    Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
-    ProtobufCMessage *m;
-    r.namespace_ = (char *)"default";
-    ex.workflow_id = (char *)id;
-    r.execution = &ex;
-    check(engine_call_sync(l->engine, ENGINE_DESCRIBE, &r.base, 0, &m, &err), &err);
-    return (Pb__DescribeWorkflowExecutionResponse *)m;
 }
 
 /* A far engine hears at once of what a worker leaves behind, with its checkpoint; one whose last attempt that was keeps it. */
@@ -1033,6 +1128,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_partial_marks_the_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_artifacts_and_objects, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_objects_of_the_namespace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_target_of_the_namespace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_script_of_the_namespace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_children_keep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later_runs_remember, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hands_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_survives_a_lost_worker, setup, teardown),
