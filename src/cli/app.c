@@ -445,6 +445,7 @@ int app_start_worker(struct app *app, const char *name_space, struct worker **re
         .spawner = app->spawner,
         .modules = app->modules,
         .run_modules = app->share != NULL,
+        .network_max = app->at_work.network_max,
         .verticals = app->verticals ? app->verticals : app_verticals,
         .scratch_dir = app->tmp_dir,
         .tools = app->tools,

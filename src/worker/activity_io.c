@@ -101,6 +101,9 @@ static int read_network(struct activity *a, struct err *err)
     enum sandbox_network most;
     if (!sandbox_network_parse(asked, &a->network) || !sandbox_network_parse(granted, &most))
         return err_set(err, ERR_INVALID, "network is none, loopback or full, not '%.40s'", asked);
+    if (a->network > a->worker->o.network_max) /* whoever may start runs may write any context */
+        return err_set(err, ERR_PERMISSION, "network %s is not granted: this worker's setting sandbox.network grants %s", asked,
+                       sandbox_network_name(a->worker->o.network_max));
     if (a->network <= most)
         return 0;
     return err_set(err, ERR_PERMISSION,

@@ -57,6 +57,7 @@ struct worker_options {
     /* A run's context may name folders of modules ("modules": [DIR...]), which are looked at first: so a process that was
      * started with another toolbox can carry the run on. Only for an engine whose callers are this very user. */
     bool run_modules;
+    enum sandbox_network network_max;    /* the most that an activity gets here, whatever its run's context says */
     const char *name_space;              /* NULL: "default" */
     const char *identity;                /* NULL: "PID@HOST" */
     const char *const *verticals;        /* NULL-terminated; queues "<vertical>-queue" */

@@ -3,6 +3,7 @@
 import pathlib, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
+from sharing import until, holder
 
 PROBE = r'''
 import sys, json, socket
@@ -61,6 +62,15 @@ with Lab() as lab:
     p = lab.ff("--toolbox", lab.toolbox(), "run", "open", lab.target(), "-f", lab.p, check=5, env={"FF_SANDBOX_NETWORK": "loopback"})
     if "sandbox.network grants loopback" not in p.stderr: fail(p.stderr)
     lab.ff("--toolbox", lab.toolbox(), "run", "open", lab.target(), "-f", lab.p, check=2, env={"FF_SANDBOX_NETWORK": "some"})
+
+    # Whoever may start runs may say what they are granted; a worker gives no more than its own setting.
+    w = lab.popen("--toolbox", lab.toolbox(), "worker", env={"FF_SANDBOX_NETWORK": "loopback"})
+    if not until(lambda: holder(lab) == w.pid): fail("the worker does not hold the engine")
+    for name, want in (("open", 3), ("looping", 0)):
+        p = lab.ff("--toolbox", lab.toolbox(), "run", name, lab.target(), "-f", lab.p, "--no-auto-start", check=want)
+        if want and "this worker's setting sandbox.network grants loopback" not in p.stdout + p.stderr: fail(f"{name}: {p.stdout} {p.stderr}")
+    w.terminate()
+    if w.wait(30) != 0: fail("exit status of the worker")
 
 if os.geteuid() != 0:
     print("not root: no network namespaces for the rest")
