@@ -161,6 +161,11 @@ def check_walls(s):
 def check_digests(s, a, b):
     """Who knows the digest of another namespace's object has nothing by that; in a namespace, one run reads what another has left."""
     ref = next(x["ref"] for x in s.ask(a, "GET", "/runs/run1/artifacts")[1]["artifacts"] if x["name"] == "own.txt")
+    expect(s.ask(a, "GET", f"/store/{ref}")[1]["bytes"] == 12 and s.ask(a, "GET", f"/store/{ref}/bytes")[1] == b"team a's own", "its own by name")
+    for path in (f"/store/{ref}", f"/store/{ref}/bytes"):
+        status, r = s.ask(b, "GET", path)
+        expect(status == 404 and "no object" in str(r), f"another's by name: {status} {r}")
+        expect(s.ask(a, "DELETE", f"/store/{ref}")[0] == 403, "nobody takes it away")
     for how in ("as it is", "put together"):
         name = how.replace(" ", "-")
         given = {"how": how, **({"object": {"ref": ref}} if how == "as it is" else {"digest": ref})}

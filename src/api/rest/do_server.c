@@ -205,16 +205,25 @@ int do_put_object(struct exchange *x, struct err *err)
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:s, s:I}", "ref", ref.text, "bytes", (json_int_t)size), err);
 }
 
+/* Who sees all namespaces sees all objects. */
+static int stat_object(struct exchange *x, struct store_object_info *ret, struct err *err)
+{
+    int r = store_stat(x->svc.store, arg_text(x, "object"), ret, err);
+    return r == 0 && x->caller.name_space[0] ? object_of_run(&x->svc, NULL, arg_text(x, "object"), err) : r;
+}
+
 int do_show_object(struct exchange *x, struct err *err)
 {
     struct store_object_info info;
-    int r = store_stat(x->svc.store, arg_text(x, "object"), &info, err);
+    int r = stat_object(x, &info, err);
     return r < 0 ? r : reply_json(x, 200, object_json(&info), err);
 }
 
 int do_get_object(struct exchange *x, struct err *err)
 {
-    return reply_object(x, arg_text(x, "object"), err);
+    struct store_object_info info;
+    int r = stat_object(x, &info, err);
+    return r < 0 ? r : reply_object(x, arg_text(x, "object"), err);
 }
 
 int do_delete_object(struct exchange *x, struct err *err)
