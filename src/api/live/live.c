@@ -172,10 +172,11 @@ void live_follow(struct live *l, const char *run_id)
 
 const char *live_key(const char *name_space, const char *run_id, char buf[LIVE_KEY_MAX])
 {
-    if (!name_space || strcmp(name_space, "default") == 0)
+    bool plain = !name_space || strcmp(name_space, "default") == 0;
+    if (plain && !strchr(run_id, LIVE_KEY_MARK)) /* an id may have it: other clients choose theirs freely */
         snprintf(buf, LIVE_KEY_MAX, "%s", run_id);
     else
-        snprintf(buf, LIVE_KEY_MAX, "%s%c%s", name_space, LIVE_KEY_MARK, run_id);
+        snprintf(buf, LIVE_KEY_MAX, "%s%c%s", plain ? "default" : name_space, LIVE_KEY_MARK, run_id);
     return buf;
 }
 

@@ -19,7 +19,7 @@
 
 struct live;
 
-/* A run is named by its id, in another namespace than "default" by the namespace, LIVE_KEY_MARK and its id. */
+/* A run is named by its id; in another namespace than "default", or with LIVE_KEY_MARK in the id, by namespace, mark and id. */
 #define LIVE_KEY_MARK '\x1f'
 #define LIVE_KEY_MAX (ENGINE_ID_MAX + 72)
 const char *live_key(const char *name_space, const char *run_id, char buf[LIVE_KEY_MAX]);

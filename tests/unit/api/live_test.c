@@ -93,6 +93,9 @@ static void kept(void **state)
     post("b", "log", 1);
     wait_for("a", 3);
     wait_for("b", 1);
+    char one[LIVE_KEY_MAX], other[LIVE_KEY_MAX]; /* an id may be put together like another namespace's name */
+    assert_string_equal(live_key("default", "a", one), "a");
+    assert_string_not_equal(live_key("default", "team\x1f" "a", one), live_key("team", "a", other));
     assert_int_equal(live_post(live, "a", "nonsense", json_null(), NULL), -ERR_INVALID);
     live_close(live);
     open_live(); /* numbers go on */
