@@ -6,6 +6,7 @@
 #include "codec/json.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
+#include "store/digest.h"
 #include "store/owned.h"
 #include "worker/claim.h"
 
@@ -99,15 +100,33 @@ static int keep_for_others(struct worker *w, struct script *c, const char *type,
     return r;
 }
 
-/* Whoever has started the run may have named a script of another namespace. */
-static int check_script(struct worker *w, const struct script_wanted *q, struct script *c, struct err *err)
+/* Whoever has started the run may have named a script of another namespace: before it is looked for, so that who guesses a
+ * digest does not even learn whether there is such an object. */
+static int check_script(const struct scripts *s, struct worker *w, const struct script_wanted *q, const char *text,
+                        bool *ret_open, struct err *err)
 {
+    const struct script *c = map_get(&s->by_ref, text);
     struct worker_script t;
-    if (!c->open && find_type(w, q->type, false, NULL, &t, NULL) == 0) {
-        c->open = t.len == c->len && memcmp(t.text, c->text, t.len) == 0;
+    struct digest d;
+    struct store_ref ref;
+    *ret_open = c && c->open;
+    if (!*ret_open && find_type(w, q->type, false, NULL, &t, NULL) == 0) {
+        if (digest_of(t.text, t.len, &d, NULL) == 0) {
+            digest_to_ref(&d, &ref);
+            *ret_open = strcmp(ref.text, text) == 0;
+        }
         free(t.text);
     }
-    return c->open ? 0 : worker_claim_script(w, q->run, c->ref.text, err);
+    return *ret_open ? 0 : worker_claim_script(w, q->run, text, err);
+}
+
+/* May the pin for other clients' runs be renewed? Of a script of the toolbox, or of one that was: else a tenant would keep there
+ * what he likes, for all to read. */
+static bool is_for_others(struct worker *w, const struct script *c, const char *type)
+{
+    _cleanup_free_ char *owner = mem_printf("script/%s", type);
+    bool pinned = c->open;
+    return pinned || (owner && store_pinned(w->o.store, owner, c->ref.text, &pinned, NULL) == 0 && pinned);
 }
 
 /* The one with that text, without storing it again. */
@@ -133,6 +152,7 @@ static int by_memo(struct scripts *s, struct worker *w, const struct script_want
     _cleanup_json_ json_t *j = NULL;
     struct store_ref ref;
     struct script *c = NULL;
+    bool open;
     int r = memo_json(q->pinned, WORKER_MEMO_DEFAULTS, &ret->defaults, err);
     if (r == 0)
         r = memo_json(q->pinned, WORKER_MEMO_SCRIPT, &j, err);
@@ -141,10 +161,13 @@ static int by_memo(struct scripts *s, struct worker *w, const struct script_want
     const char *text = json_is_string(j) ? json_string_value(j) : "";
     if (q->mended && store_type(w, q->type, &ref, err) == 0)
         text = ref.text;
-    r = store_ref_valid(text) ? load(s, w, text, &c, err) : err_set(err, ERR_CORRUPT, "the run's memo names no script");
+    r = store_ref_valid(text) ? check_script(s, w, q, text, &open, err)
+                              : err_set(err, ERR_CORRUPT, "the run's memo names no script");
     if (r == 0)
-        r = check_script(w, q, c, err);
-    if (r == 0 && ret->defaults)
+        r = load(s, w, text, &c, err);
+    if (r == 0)
+        c->open = open;
+    if (r == 0 && ret->defaults && is_for_others(w, c, q->type))
         r = keep_for_others(w, c, q->type, err);
     ret->script = c;
     return r;

@@ -221,6 +221,7 @@ struct lab {
     struct worker *worker;
     pthread_mutex_t lock; /* worker, for the engine's thread */
     struct store_ref tree;
+    bool has_defaults; /* memos say what those of other clients' runs say */
 };
 
 static atomic_int progress_seen, abandoned_seen;
@@ -425,7 +426,7 @@ static void start_as(struct lab *l, const char *id, const char *script, const ch
     Pb__WorkflowType type = PB__WORKFLOW_TYPE__INIT;
     Pb__TaskQueue queue = PB__TASK_QUEUE__INIT;
     Pb__Memo memo = PB__MEMO__INIT;
-    Pb__Memo__FieldsEntry field = PB__MEMO__FIELDS_ENTRY__INIT, *fields[] = {&field};
+    Pb__Memo__FieldsEntry field = PB__MEMO__FIELDS_ENTRY__INIT, defaults = field, *fields[] = {&field, &defaults};
     Pb__Header header = PB__HEADER__INIT;
     Pb__Header__FieldsEntry entry = PB__HEADER__FIELDS_ENTRY__INIT, *entries[] = {&entry};
     _cleanup_json_ json_t *name = json_string(ref.text);
@@ -436,7 +437,9 @@ static void start_as(struct lab *l, const char *id, const char *script, const ch
     field.key = (char *)WORKER_MEMO_SCRIPT;
     field.value = pbx_json_payload(name);
     memo.fields = fields;
-    memo.n_fields = 1;
+    memo.n_fields = l->has_defaults ? 2 : 1;
+    defaults.key = (char *)WORKER_MEMO_DEFAULTS;
+    defaults.value = pbx_json_payload(ctx); /* what is in it does not count here */
     entry.key = (char *)WORKER_CONTEXT_HEADER;
     entry.value = pbx_json_payload(ctx);
     header.fields = entries;
@@ -449,6 +452,7 @@ static void start_as(struct lab *l, const char *id, const char *script, const ch
     r.header = &header;
     check(engine_call_sync(l->engine, ENGINE_START_WORKFLOW, &r.base, 0, NULL, &err), &err);
     engine_free_message(&field.value->base);
+    engine_free_message(&defaults.value->base);
     engine_free_message(&entry.value->base);
 }
 
@@ -633,6 +637,28 @@ static void test_script_of_the_namespace(void **state)
         tried = d->pending_workflow_task && d->pending_workflow_task->attempt > 1;
         engine_free_message(&d->base);
     }
+}
+
+static int no_pin(void *arg, const char *owner, const char *ref, struct err *err)
+{
+    (void)arg;
+    (void)owner;
+    (void)ref;
+    (void)err;
+    fail_msg("a tenant's script is kept for all");
+    return 0;
+}
+
+/* Its memo says that the run was started by another client, whose scripts are the toolbox's and kept for long. */
+static void test_script_that_only_says_so(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    l->has_defaults = true;
+    start(l, "says", "return function() return {mine = true} end");
+    _cleanup_json_ json_t *j = result_of(l, "says");
+    assert_true(json_flag(j, "mine", false));
+    check(store_each_pin_of(l->store, "script/t", no_pin, NULL, &err), &err);
 }
 
 static bool keeps(struct lab *l, const char *owner, const char *text)
@@ -1131,6 +1157,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_objects_of_the_namespace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_target_of_the_namespace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_script_of_the_namespace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_script_that_only_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_children_keep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later_runs_remember, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hands_over, setup, teardown),
