@@ -9,6 +9,7 @@
 #include "os/file.h"
 #include "store/owned.h"
 #include "store/refs.h"
+#include "store/said.h"
 #include "worker/activity_internal.h"
 #include "worker/claim.h"
 
@@ -261,20 +262,24 @@ static bool is_ours(const char *dir)
            !(st.st_mode & 002);
 }
 
-/* In the folders that the run's context names. -ERR_NOT_FOUND: not there. */
+/* In the folders that the run's context names, if they count. -ERR_NOT_FOUND: not there. */
 static int find_run_module(struct activity *a, struct err *err)
 {
     static const struct module *const none[] = {NULL};
     const char *name = a->task->activity_type->name, *dirs[RUN_MODULE_DIRS_MAX + 1] = {NULL};
     json_t *list = json_object_get(a->context, "modules"), *d;
     size_t i, n = 0;
+    bool said = false;
+    int e = json_array_size(list) ? store_said(a->worker->o.store, list, &said, err) : 0;
+    if (e < 0)
+        return e;
     json_array_foreach(list, i, d)
-        if (n < RUN_MODULE_DIRS_MAX && json_is_string(d) && is_ours(json_string_value(d)))
+        if (said && n < RUN_MODULE_DIRS_MAX && json_is_string(d) && is_ours(json_string_value(d)))
             dirs[n++] = json_string_value(d);
     if (!n || module_registry_builtin(a->worker->o.modules, name))
         return -ERR_NOT_FOUND;
     struct module_registry *r;
-    int e = module_registry_new(none, dirs, &r, err);
+    e = module_registry_new(none, dirs, &r, err);
     if (e < 0)
         return e;
     e = module_registry_find(r, name, &a->module, err);

@@ -166,6 +166,9 @@ def check_digests(s, a, b):
         status, r = s.ask(b, "GET", path)
         expect(status == 404 and "no object" in str(r), f"another's by name: {status} {r}")
         expect(s.ask(a, "DELETE", f"/store/{ref}")[0] == 403, "nobody takes it away")
+    status, r = s.upload(a, "namer", "run1", parameters={"object": {"ref": "sha256:" + "0" * 64}})
+    expect(status in (404, 409), f"a name that is taken, with an object that is not there: {status} {r}")
+    expect(s.ask(a, "GET", "/runs/run1/artifacts/own.txt")[1] == b"team a's own", "the run of that name keeps what it has")
     for how in ("as it is", "put together"):
         name = how.replace(" ", "-")
         given = {"how": how, **({"object": {"ref": ref}} if how == "as it is" else {"digest": ref})}

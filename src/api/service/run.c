@@ -9,6 +9,7 @@
 #include "codec/json.h"
 #include "codec/pbx.h"
 #include "os/clock.h"
+#include "store/said.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,18 @@ int gate_options_parse(const json_t *j, struct gate_options *ret, struct err *er
     return (sarif && !ret->export_sarif) || (base && !ret->baseline) ? err_nomem(err) : 0;
 }
 
+int gate_options_paths(const struct service *svc, const char *run_id, const struct gate_options *g, json_t **ret,
+                       struct err *err)
+{
+    const char *base = g->baseline && g->baseline[0] == '/' ? g->baseline : NULL;
+    *ret = NULL;
+    if (!base && !g->export_sarif)
+        return 0;
+    *ret = json_pack("{s:s, s:s, s:s?, s:s?}", "namespace", service_namespace(svc), "run", run_id, "export_sarif",
+                     g->export_sarif, "baseline", base);
+    return *ret ? 0 : err_nomem(err);
+}
+
 void run_info_release(struct run_info *r)
 {
     free(r->run_id);
@@ -63,6 +76,23 @@ void run_info_release(struct run_info *r)
     json_decref(r->activities);
     gate_options_release(&r->gate);
     *r = (struct run_info){0};
+}
+
+/* A memo is its client's: a path in it is read or written here only if the run was started here. */
+static int check_paths(const struct service *svc, struct run_info *run, struct err *err)
+{
+    _cleanup_json_ json_t *paths = NULL;
+    struct gate_options *g = &run->gate;
+    bool said = false;
+    int r = gate_options_paths(svc, run->run_id, g, &paths, err);
+    if (r == 0 && paths && svc->store)
+        r = store_said(svc->store, paths, &said, err);
+    if (r < 0 || !paths || said)
+        return r;
+    free(TAKE_PTR(g->export_sarif));
+    if (g->baseline && g->baseline[0] == '/')
+        free(TAKE_PTR(g->baseline));
+    return 0;
 }
 
 /* --- reading ---------------------------------------------------------------------------------------------- */
@@ -275,6 +305,8 @@ int run_read(const struct service *svc, const char *id, struct run_info *ret, st
         return r == -ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "run '%s' not found", id) : r;
     r = fill(ret, (Pb__DescribeWorkflowExecutionResponse *)m, err);
     engine_free_message(m);
+    if (r == 0)
+        r = check_paths(svc, ret, err);
     if (r == 0 && ret->closed)
         r = read_close(svc, ret, err);
     else if (r == 0 && ret->blocked)

@@ -10,12 +10,15 @@
 struct gate_options {
     int fail_on; /* enum severity, or -1: no gate */
     bool strict;
-    char *export_sarif, *baseline; /* absolute path, or (baseline) a run's id; NULL: none */
+    char *export_sarif, *baseline; /* absolute path that was said here, or (baseline) a run's id; NULL: none */
     bool no_inline_suppressions;
 };
 void gate_options_release(struct gate_options *g);
 json_t *gate_options_json(const struct gate_options *g);
 int gate_options_parse(const json_t *j, struct gate_options *ret, struct err *err);
+/* What is said of a run's paths (store/said.h), a new reference; NULL: it has none. */
+int gate_options_paths(const struct service *svc, const char *run_id, const struct gate_options *g, json_t **ret,
+                       struct err *err);
 
 #define MEMO_TARGET "ff_target"
 #define MEMO_GATE "ff_gate"

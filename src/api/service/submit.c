@@ -13,6 +13,7 @@
 #include "sandbox/sandbox.h"
 #include "store/owned.h"
 #include "store/refs.h"
+#include "store/said.h"
 #include "worker/worker.h"
 
 #include <ctype.h>
@@ -234,6 +235,24 @@ static int take_object(void *arg, json_t *object, const char *ref, struct err *e
     return r == 0 ? store_pin(n->svc->store, n->owner, ref, 0, err) : r;
 }
 
+/* Most runs of a process say the same. */
+static int say_module_dirs(const struct service *svc, struct err *err)
+{
+    bool said = true;
+    int r = json_array_size(svc->module_dirs) ? store_said(svc->store, svc->module_dirs, &said, err) : 0;
+    return r == 0 && !said ? store_say(svc->store, svc->module_dirs, err) : r;
+}
+
+/* What stands in memo and context of this machine's paths. */
+static int say_paths(const struct service *svc, const struct submission *s, struct err *err)
+{
+    _cleanup_json_ json_t *gate = NULL;
+    int r = say_module_dirs(svc, err);
+    if (r == 0)
+        r = gate_options_paths(svc, s->id, &s->gate, &gate, err);
+    return r == 0 && gate ? store_say(svc->store, gate, err) : r;
+}
+
 static int pin(const struct service *svc, struct submission *s, struct err *err)
 {
     _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), s->id);
@@ -244,14 +263,18 @@ static int pin(const struct service *svc, struct submission *s, struct err *err)
         r = store_pin(svc->store, owner, s->script.text, 0, err);
     if (r == 0)
         r = store_pin(svc->store, owner, s->ingested.tree.text, 0, err);
+    if (r == 0)
+        r = say_paths(svc, s, err);
     if (r == 0 && (r = refs_each(s->parameters, take_object, &(struct naming){svc, owner}, err)) < 0)
         err_wrap(err, "parameters");
     return r;
 }
 
-/* Nothing came of it: what was read may go. */
+/* Nothing came of it: what was read may go, unless there is a run of that name, which keeps what it has. */
 static void unpin(const struct service *svc, const struct submission *s)
 {
+    if (run_exists(svc, s->id))
+        return;
     _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), s->id);
     struct err err = {0};
     if (owner && store_unpin_owner(svc->store, owner, &err) < 0)
@@ -303,6 +326,9 @@ int submission_defaults(const struct service *svc, const struct workflow_def *de
                         struct err *ret_refused, struct err *err)
 {
     json_t *all = NULL;
+    int said = say_module_dirs(svc, err);
+    if (said < 0)
+        return said;
     bool own_kind = given && !json_is_object(given) && !def->parameters; /* the script knows what that is */
     int r = own_kind ? 0 : workflow_def_parameters(def, given, &all, ret_refused);
     if (r == -ERR_NO_MEMORY)
@@ -462,6 +488,8 @@ int submission_baseline_run(const struct service *svc, struct gate_options *g, s
     if (r == 0 && !run.closed)
         r = err_set(&why, ERR_STATE, "the run has not ended yet");
     run_info_release(&run);
+    if (r == 0 && id[0] == '/')
+        r = err_set(&why, ERR_INVALID, "its name would be taken for a file's");
     if (r < 0)
         return r == -ERR_NO_MEMORY ? err_copy(err, &why)
                                    : err_set(err, ERR_USAGE, "baseline %s: %s", g->baseline, why.msg);

@@ -1,0 +1,16 @@
+/* What a process of this state has said, as against what stands in a run's memo or context.
+ *
+ * Those come from whoever may start runs, over the network too. Where they name paths of this machine they count only if the
+ * same was said here as well: callers can have objects made, but none pinned as these are. */
+#ifndef FF_STORE_SAID_H
+#define FF_STORE_SAID_H
+
+#include "store/store.h"
+
+#include <jansson.h>
+
+/* For 400 days; said again it counts for longer. */
+int store_say(struct store *s, const json_t *what, struct err *err);
+int store_said(struct store *s, const json_t *what, bool *ret, struct err *err);
+
+#endif
