@@ -5,6 +5,7 @@
 #include "store/backend.h"
 #include "store/digest.h"
 #include "store/store.h"
+#include "store/tree.h"
 
 #include <pthread.h>
 
@@ -27,7 +28,5 @@ struct blob_name blob_name_of(char kind, const struct digest *d);
 
 /* Wraps a back end, which the store owns from then on (also on failure). */
 int store_new(struct store_backend *be, struct store **ret, struct err *err);
-
-#define STORE_TREE_MEDIA_TYPE "application/vnd.fuzzforge.tree"
 
 #endif

@@ -11,6 +11,8 @@
 
 #include "store/store.h"
 
+#define STORE_TREE_MEDIA_TYPE "application/vnd.fuzzforge.tree" /* of a manifest */
+
 enum tree_kind { TREE_FILE, TREE_DIR, TREE_SYMLINK };
 
 struct tree_entry {

@@ -2,12 +2,14 @@
 """The engine served by `ff serve --grpc`, used by programs that others wrote: the official `temporal` command line and the official
 Python SDK as client and worker (temporal_cli.py, temporal_python.py: all of their cases pass on Temporal's own server).
 
-usage: served.py cli|python|access|calls|foreign|operator|lua
+usage: served.py cli|python|access|calls|foreign|operator|lua|tenants
 """
+import hashlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -261,6 +263,51 @@ def lua():
             worker.wait()
 
 
+PLANTED = {"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json", "runs": [{"tool": {"driver": {"name": "t"}}, "results": [
+    {"ruleId": "planted", "level": "error", "message": {"text": "planted"},
+     "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a.py"}, "region": {"startLine": 1}}}]}]}]}
+SPY = MODULE.replace('{"n": req["input"]["n"] + 1}', '{"text": "seen by spy"}')
+TENANT_SCRIPTS = {"plain": 'return function() ff.log("info", "from plain") return {summary = {}} end',
+                  "reads": 'return function() return {summary = ff.activity("sees", {}, {retry = {max = 1}}).summary} end',
+                  "calls": 'return function(i) return {summary = ff.activity(i.parameters.module, {}, {retry = {max = 1}}).summary} end'}
+
+
+def tenants():
+    """What one tenant tries to have of another and of the server's machine (tenants.py)."""
+    with peers.Stopped() as d:
+        for name, script in TENANT_SCRIPTS.items():
+            folder = d.dir / "toolbox" / "workflows" / name
+            folder.mkdir(parents=True)
+            (folder / "workflow.lua").write_text(script)
+            (folder / "metadata.yaml").write_text(f'name: {name}\nversion: "1.0.0"\nvertical: python\ndescription: {name}\n'
+                                                  "parameters: {type: object, properties: {module: {type: string}}}\n")
+        spy = d.dir / "elsewhere" / "modules" / "spy"
+        spy.mkdir(parents=True)
+        (spy / "main.py").write_text(SPY)
+        (spy / "module.yaml").write_text("name: spy\nversion: 1.0.0\ncategory: tool\ndescription: sees\nrequires_workspace: false\n"
+                                         "exec: [/usr/bin/python3, /module/main.py]\n")
+        shutil.copytree(spy, d.dir / "toolbox" / "modules" / "sees")
+        seen = d.dir / "toolbox" / "modules" / "sees" / "module.yaml"
+        seen.write_text(seen.read_text().replace("spy", "sees"))
+        sarif, written = d.dir / "planted.sarif", d.dir / "written.sarif"
+        sarif.write_text(json.dumps(PLANTED))
+        os.environ["FF_QUOTA_NAMESPACES"] = "small runs=1 storage=100K"
+        with Served("--toolbox", d.dir / "toolbox") as s:
+            ff = lambda *a, check=True: subprocess.run([FF, "--state", s.state, "--toolbox", d.dir / "toolbox", *a], capture_output=True,
+                                                       text=True, check=check)
+            given = {"address": s.address, "rest": s.process.stdout.readline().split()[-1], "sarif": str(sarif), "written": str(written),
+                     "modules": str(spy.parent)}
+            for key, name in (("a", "team-a"), ("b", "team-b"), ("s", "small"), ("d", "default")):
+                given[key] = ff("-q", "token", "create", "--role", "operator", "--namespace", name).stdout.strip()
+            ff("--namespace", "team-a", "run", "plain", d.dir / "toolbox", "--name", "run1")
+            given["object"] = json.loads(ff("--namespace", "team-a", "--json", "runs", "show", "run1").stdout)["target"]["ref"]
+            given["script"] = "sha256:" + hashlib.sha256(TENANT_SCRIPTS["calls"].encode()).hexdigest()
+            code = subprocess.run([peers.PYTHON, HERE / "tenants.py", json.dumps(given)], timeout=600).returncode
+            check("all cases", code == 0)
+            ff("--namespace", "team-b", "runs", "wait", "reads", check=False)
+            check("and whoever waits for such a run writes nothing where it says", not written.exists())
+
+
 if __name__ == "__main__":
     what = sys.argv[1]
     if what == "cli":
@@ -269,9 +316,9 @@ if __name__ == "__main__":
     elif what == "python":
         peers.need("python")
         cases(peers.PYTHON, HERE / "temporal_python.py")
-    elif what in ("lua", "calls"):
+    elif what in ("lua", "calls", "tenants"):
         peers.need("python")
-        {"lua": lua, "calls": calls}[what]()
+        {"lua": lua, "calls": calls, "tenants": tenants}[what]()
     else:
         peers.need("temporal")
         {"access": access, "foreign": foreign, "operator": operator}[what]()

@@ -120,7 +120,8 @@ int rights_check(const char *state_dir, const struct access_caller *who, enum en
 
 bool rights_starts_run(enum engine_method m)
 {
-    return m == ENGINE_START_WORKFLOW || m == ENGINE_SIGNAL_WITH_START || m == ENGINE_MULTI_OPERATION;
+    return m == ENGINE_START_WORKFLOW || m == ENGINE_SIGNAL_WITH_START || m == ENGINE_MULTI_OPERATION ||
+           m == ENGINE_RESET_WORKFLOW;
 }
 
 const char *rights_namespace(const ProtobufCMessage *req)

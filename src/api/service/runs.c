@@ -9,11 +9,15 @@
 #include "codec/pbx.h"
 #include "os/clock.h"
 #include "store/owned.h"
+#include "store/tree.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
 #define PAGE_MAX 1000
+#define TREES_MAX 16384
+#define TREES_NS (200 * NS_PER_MS)
 
 int runs_filter(const char *status, const char *workflow, const char *query, struct strbuf *q, struct err *err)
 {
@@ -59,7 +63,7 @@ static void give(const Pb__WorkflowExecutionInfo *i, void (*one)(void *arg, cons
                             .status = run_status_name(i->status),
                             .target = json_str(target, "name", ""),
                             .target_ref = json_str(target, "ref", ""),
-                            .target_bytes = (uint64_t)json_i64(target, "bytes", 0),
+                            .target_bytes = json_i64(target, "bytes", 0) > 0 ? (uint64_t)json_i64(target, "bytes", 0) : 0,
                             .started_ns = pbx_timestamp_ns(i->start_time),
                             .finished_ns = pbx_timestamp_ns(i->close_time)};
     one(arg, &item);
@@ -93,8 +97,19 @@ int runs_list(const struct service *svc, const char *filter, size_t limit, Proto
     return 0;
 }
 
+/* A number as a map's value, which is not NULL. */
+static void *as_value(uint64_t n)
+{
+    return (void *)(uintptr_t)(n + 1);
+}
+
+static uint64_t of_value(const void *v)
+{
+    return (uint64_t)(uintptr_t)v - 1;
+}
+
 struct targets {
-    struct map seen; /* by reference */
+    struct map seen; /* by reference: bytes */
     void (*each)(void *arg, const struct run_item *item);
     void *arg;
     uint64_t bytes;
@@ -106,39 +121,94 @@ static void add_target(void *arg, const struct run_item *item)
     struct targets *t = arg;
     if (t->each)
         t->each(t->arg, item);
-    if (!*item->target_ref || map_get(&t->seen, item->target_ref))
+    const void *was = *item->target_ref ? map_get(&t->seen, item->target_ref) : NULL;
+    uint64_t counted = was ? of_value(was) : 0;
+    if (!*item->target_ref || (was && item->target_bytes <= counted))
         return;
-    t->bytes += item->target_bytes;
-    t->failed = t->failed || !map_set(&t->seen, item->target_ref, t);
+    t->bytes += item->target_bytes - counted;
+    t->failed = t->failed || !map_set(&t->seen, item->target_ref, as_value(item->target_bytes));
+}
+
+/* What trees hold, by reference: it never changes. */
+static struct {
+    pthread_mutex_t lock;
+    struct map bytes;
+} trees = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static const void *known_tree(const char *ref)
+{
+    pthread_mutex_lock(&trees.lock);
+    const void *v = map_get(&trees.bytes, ref);
+    pthread_mutex_unlock(&trees.lock);
+    return v;
+}
+
+static void note_tree(const char *ref, uint64_t bytes)
+{
+    pthread_mutex_lock(&trees.lock);
+    if (trees.bytes.len >= TREES_MAX)
+        map_clear(&trees.bytes);
+    map_set(&trees.bytes, ref, as_value(bytes)); /* when memory is out it is read again */
+    pthread_mutex_unlock(&trees.lock);
 }
 
 struct results {
     const struct service *svc;
     struct targets *t;
+    struct map looked; /* by reference */
     char prefix[80]; /* of the owners of the namespace's pins */
+    int64_t until_ns; /* the time for trees that are not known; later ones are read when it is asked again */
 };
+
+/* The bytes of an object that a run has pinned; of a target, all that it holds: its run's memo is its client's word alone. */
+static int pinned_bytes(const struct results *s, const char *ref, uint64_t *ret, struct err *err)
+{
+    const void *known = known_tree(ref);
+    struct store_object_info info;
+    struct tree *tree;
+    if (known) {
+        *ret = of_value(known);
+        return 0;
+    }
+    int r = store_stat(s->svc->store, ref, &info, err);
+    if (r < 0)
+        return r;
+    *ret = info.size_bytes;
+    if (strcmp(info.media_type, STORE_TREE_MEDIA_TYPE) != 0 || os_mono_ns() > s->until_ns)
+        return 0;
+    r = tree_open(s->svc->store, ref, &tree, err);
+    if (r < 0)
+        return r;
+    *ret = tree_total_bytes(tree);
+    tree_free(tree);
+    note_tree(ref, *ret);
+    return 0;
+}
 
 static int add_result(void *arg, const char *owner, const char *ref, struct err *err)
 {
     struct results *s = arg;
-    struct store_object_info info;
-    if (strncmp(owner, s->prefix, strlen(s->prefix)) != 0 || map_get(&s->t->seen, ref))
+    const void *was = map_get(&s->t->seen, ref);
+    uint64_t counted = was ? of_value(was) : 0, bytes;
+    if (strncmp(owner, s->prefix, strlen(s->prefix)) != 0 || map_get(&s->looked, ref))
         return 0;
-    int r = store_stat(s->svc->store, ref, &info, err);
+    int r = pinned_bytes(s, ref, &bytes, err);
     if (r < 0)
         return r == -ERR_NOT_FOUND || r == -ERR_CORRUPT ? 0 : r;
-    s->t->bytes += info.size_bytes;
-    return map_set(&s->t->seen, ref, s->t) ? 0 : err_nomem(err);
+    s->t->bytes += bytes > counted ? bytes - counted : 0;
+    return map_set(&s->looked, ref, s) ? 0 : err_nomem(err);
 }
 
 static int add_results(const struct service *svc, struct targets *t, struct err *err)
 {
-    struct results s = {.svc = svc, .t = t};
+    struct results s = {.svc = svc, .t = t, .until_ns = os_mono_ns() + TREES_NS};
     _cleanup_free_ char *prefix = store_run_owner(service_namespace(svc), "");
     if (!prefix)
         return err_nomem(err);
     snprintf(s.prefix, sizeof s.prefix, "%s", prefix);
-    return store_each_pin(svc->store, add_result, &s, err);
+    int r = store_each_pin(svc->store, add_result, &s, err);
+    map_release(&s.looked);
+    return r;
 }
 
 int runs_stored_bytes(const struct service *svc, bool results, void (*each)(void *arg, const struct run_item *item), void *arg,
