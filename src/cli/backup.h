@@ -32,11 +32,14 @@ struct backup_count {
     uint64_t files, bytes;
 };
 
-/* Writes a backup of the state, whose engine and store are open, to fd. */
-int backup_write(struct app *app, int fd, struct backup_count *ret, struct err *err);
+/* Writes a backup of the state, whose engine and store are open; put takes its bytes as they come. */
+typedef int backup_put(void *arg, const void *data, size_t len, struct err *err);
+int backup_write(struct app *app, backup_put *put, void *arg, struct backup_count *ret, struct err *err);
 /* Reads one into an empty folder; all of it is checked when it returns, but not yet durable. After an error what is
  * in the folder is of no use. */
 int backup_read(int fd, const char *dir, struct backup_count *ret, struct err *err);
+/* Reads all of one and checks it; nothing is kept. tmp_dir: for a few bytes meanwhile. */
+int backup_check(int fd, const char *tmp_dir, struct backup_count *ret, struct err *err);
 /* Ends h and writes the line of SHA256SUMS for a member. */
 int backup_sum(struct sha256 *h, const char *name, int sums_fd, struct err *err);
 /* May a member of a backup be called so? */

@@ -32,7 +32,8 @@ static struct {
 
 struct reader {
     struct archive *archive;
-    const char *dir;
+    const char *dir;     /* NULL: it is only checked */
+    const char *tmp_dir; /* then: for what is looked at twice */
     struct sha256 hash;
     int sums; /* what SHA256SUMS has to be, as far as it goes */
     char *piece;
@@ -92,6 +93,8 @@ static bool all_zero(const char *p, size_t n)
 /* Holes of packs stay holes. */
 static int write_piece(int fd, const char *p, size_t n, struct err *err)
 {
+    if (fd < 0)
+        return 0;
     if (!all_zero(p, n))
         return os_write_full(fd, p, n, err);
     return lseek(fd, (off_t)n, SEEK_CUR) < 0 ? err_sys(err, errno, "seek") : 0;
@@ -117,13 +120,31 @@ static int read_bytes(struct reader *rd, int fd, struct err *err)
     }
     rd->count->files++;
     rd->count->bytes += size;
-    return ftruncate(fd, (off_t)size) < 0 ? err_sys(err, errno, "write") : 0;
+    return fd >= 0 && ftruncate(fd, (off_t)size) < 0 ? err_sys(err, errno, "write") : 0;
 }
 
-static int read_member(struct reader *rd, struct archive_entry *e, const char *name, struct err *err)
+/* The first member says whether the others are understood. */
+static int check_about(int fd, struct err *err)
+{
+    _cleanup_free_ char *text = mem_alloc(ABOUT_MAX);
+    _cleanup_json_ json_t *j = NULL;
+    size_t len = 0;
+    if (!text)
+        return err_nomem(err);
+    int r = os_pread_full(fd, text, ABOUT_MAX, 0, &len, err);
+    if (r == 0)
+        r = json_parse(text, len, ABOUT_MAX, &j, err);
+    if (r < 0 || strcmp(json_str(j, "kind", ""), "fuzzforge-backup") != 0)
+        return err_set(err, ERR_INVALID, NO_BACKUP);
+    if (json_i64(j, "format", 0) == BACKUP_FORMAT)
+        return 0;
+    err_set(err, ERR_STATE, "the backup has format %lld, this ff reads %d", (long long)json_i64(j, "format", 0), BACKUP_FORMAT);
+    return err_hint(err, "ff %.60s wrote it: use that one", json_str(j, "version", "?"));
+}
+
+static int make_file(const struct reader *rd, struct archive_entry *e, const char *name, int *ret_fd, struct err *err)
 {
     _cleanup_free_ char *path = os_path_join(rd->dir, name);
-    _cleanup_close_ int fd = -1;
     if (!path)
         return err_nomem(err);
     char *slash = strrchr(path, '/');
@@ -131,32 +152,22 @@ static int read_member(struct reader *rd, struct archive_entry *e, const char *n
     int r = os_mkdirs(path, 0755, err);
     *slash = '/';
     mode_t mode = (lib.archive_entry_perm(e) & 0755) | 0600;
-    if (r == 0)
-        r = os_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode, &fd, err);
-    if (r == 0)
-        r = read_bytes(rd, fd, err);
-    return r < 0 ? r : backup_sum(&rd->hash, name, rd->sums, err);
+    return r < 0 ? r : os_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode, ret_fd, err);
 }
 
-/* The first member says whether the others are understood. */
-static int check_about(struct reader *rd, struct err *err)
+static int read_member(struct reader *rd, struct archive_entry *e, const char *name, bool first, struct err *err)
 {
-    _cleanup_free_ char *path = os_path_join(rd->dir, BACKUP_ABOUT), *text = NULL;
-    _cleanup_json_ json_t *j = NULL;
-    size_t len;
-    if (!path)
-        return err_nomem(err);
-    int r = os_read_file(path, ABOUT_MAX, &text, &len, err);
+    _cleanup_close_ int fd = -1;
+    int r = 0;
+    if (first)
+        r = os_open_nameless(rd->dir ? rd->dir : rd->tmp_dir, &fd, err);
+    else if (rd->dir)
+        r = make_file(rd, e, name, &fd, err);
     if (r == 0)
-        r = json_parse(text, len, ABOUT_MAX, &j, err);
-    if (r < 0 || strcmp(json_str(j, "kind", ""), "fuzzforge-backup") != 0)
-        return err_set(err, ERR_INVALID, NO_BACKUP);
-    if (json_i64(j, "format", 0) != BACKUP_FORMAT) {
-        err_set(err, ERR_STATE, "the backup has format %lld, this ff reads %d", (long long)json_i64(j, "format", 0),
-                BACKUP_FORMAT);
-        return err_hint(err, "ff %.60s wrote it: use that one", json_str(j, "version", "?"));
-    }
-    return os_unlink(path, false, err);
+        r = read_bytes(rd, fd, err);
+    if (r == 0)
+        r = backup_sum(&rd->hash, name, rd->sums, err);
+    return r == 0 && first ? check_about(fd, err) : r;
 }
 
 static int compare_sums(struct reader *rd, struct err *err)
@@ -199,9 +210,7 @@ static int read_all(struct reader *rd, struct err *err)
         if (!backup_name_ok(name) || first != (strcmp(name, BACKUP_ABOUT) == 0))
             return first ? err_set(err, ERR_INVALID, NO_BACKUP)
                          : err_set(err, ERR_CORRUPT, "the backup holds '%.100s', which is no part of a state", name);
-        int r = read_member(rd, e, name, err);
-        if (r == 0 && first)
-            r = check_about(rd, err);
+        int r = read_member(rd, e, name, first, err);
         if (r < 0)
             return r;
     }
@@ -222,23 +231,30 @@ static int open_reader(struct reader *rd, int fd, struct err *err)
         return damaged(rd, err);
     if (lib.archive_read_open_fd(rd->archive, fd, PIECE) != ARCHIVE_OK)
         return err_set(err, ERR_INVALID, NO_BACKUP);
-    _cleanup_free_ char *sums = os_path_join(rd->dir, BACKUP_SUMS);
-    r = sums ? os_open(sums, O_RDWR | O_CREAT | O_EXCL, 0600, &rd->sums, err) : err_nomem(err);
-    return r < 0 ? r : os_unlink(sums, false, err);
+    return os_open_nameless(rd->dir ? rd->dir : rd->tmp_dir, &rd->sums, err);
+}
+
+static int read_backup(struct reader *rd, int fd, struct err *err)
+{
+    *rd->count = (struct backup_count){0};
+    int r = open_reader(rd, fd, err);
+    if (r == 0)
+        r = read_all(rd, err);
+    if (rd->archive)
+        lib.archive_read_free(rd->archive);
+    if (rd->sums >= 0)
+        close(rd->sums);
+    sha256_release(&rd->hash);
+    free(rd->piece);
+    return r;
 }
 
 int backup_read(int fd, const char *dir, struct backup_count *ret, struct err *err)
 {
-    struct reader rd = {.dir = dir, .sums = -1, .count = ret};
-    *ret = (struct backup_count){0};
-    int r = open_reader(&rd, fd, err);
-    if (r == 0)
-        r = read_all(&rd, err);
-    if (rd.archive)
-        lib.archive_read_free(rd.archive);
-    if (rd.sums >= 0)
-        close(rd.sums);
-    sha256_release(&rd.hash);
-    free(rd.piece);
-    return r;
+    return read_backup(&(struct reader){.dir = dir, .sums = -1, .count = ret}, fd, err);
+}
+
+int backup_check(int fd, const char *tmp_dir, struct backup_count *ret, struct err *err)
+{
+    return read_backup(&(struct reader){.tmp_dir = tmp_dir, .sums = -1, .count = ret}, fd, err);
 }

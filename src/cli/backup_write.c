@@ -30,8 +30,8 @@
     X(archive_entry_free) X(archive_entry_new) X(archive_entry_set_filetype) X(archive_entry_set_mtime)            \
     X(archive_entry_set_pathname) X(archive_entry_set_perm) X(archive_entry_set_size) X(archive_error_string)      \
     X(archive_write_add_filter_zstd) X(archive_write_close) X(archive_write_data) X(archive_write_free)            \
-    X(archive_write_header) X(archive_write_new) X(archive_write_open_fd)                                          \
-    X(archive_write_set_bytes_in_last_block) X(archive_write_set_filter_option)                                    \
+    X(archive_write_header) X(archive_write_new) X(archive_write_open)                                             \
+    X(archive_write_set_bytes_in_last_block) X(archive_write_set_bytes_per_block) X(archive_write_set_filter_option) \
     X(archive_write_set_format_pax_restricted)
 static struct {
     ARCHIVE_CALLS(OS_LIBRARY_FIELD)
@@ -53,11 +53,16 @@ struct writer {
     int sums;  /* a file there: the lines of SHA256SUMS */
     char *piece;
     struct backup_count *count;
+    backup_put *put;
+    void *put_arg;
+    struct err put_err; /* of put */
 };
 
 static int failed(struct writer *w, const char *name, struct err *err)
 {
     const char *why = lib.archive_error_string(w->archive);
+    if (w->put_err.code)
+        return err_copy(err, &w->put_err);
     enum err_code code = errno == ENOSPC ? ERR_NO_SPACE : ERR_IO;
     return err_set(err, code, "write %s: %s", name, why && *why ? why : strerror(errno));
 }
@@ -206,7 +211,14 @@ static int add_about(struct writer *w, struct err *err)
     return r < 0 ? r : add_copy(w, path, BACKUP_ABOUT, err);
 }
 
-static int open_writer(struct writer *w, int fd, struct err *err)
+static la_ssize_t put_bytes(struct archive *a, void *arg, const void *data, size_t len)
+{
+    struct writer *w = arg;
+    (void)a;
+    return !w->put_err.code && w->put(w->put_arg, data, len, &w->put_err) == 0 ? (la_ssize_t)len : -1;
+}
+
+static int open_writer(struct writer *w, struct err *err)
 {
     static const struct os_symbol calls[] = {ARCHIVE_CALLS(OS_LIBRARY_ENTRY)};
     int r = os_library_load(BACKUP_LIBRARY, calls, ARRAY_LEN(calls), err);
@@ -220,7 +232,8 @@ static int open_writer(struct writer *w, int fd, struct err *err)
         lib.archive_write_add_filter_zstd(w->archive) != ARCHIVE_OK ||
         lib.archive_write_set_filter_option(w->archive, "zstd", "compression-level", "1") != ARCHIVE_OK ||
         lib.archive_write_set_bytes_in_last_block(w->archive, 1) != ARCHIVE_OK || /* a pipe is no tape */
-        lib.archive_write_open_fd(w->archive, fd) != ARCHIVE_OK)
+        lib.archive_write_set_bytes_per_block(w->archive, PIECE) != ARCHIVE_OK ||
+        lib.archive_write_open(w->archive, w, NULL, put_bytes, NULL) != ARCHIVE_OK)
         return failed(w, "the backup", err);
     _cleanup_free_ char *sums = os_path_join(w->tmp, BACKUP_SUMS);
     return sums ? os_open(sums, O_RDWR | O_CREAT | O_EXCL, 0600, &w->sums, err) : err_nomem(err);
@@ -238,16 +251,16 @@ static int write_all(struct writer *w, struct err *err)
     return r;
 }
 
-int backup_write(struct app *app, int fd, struct backup_count *ret, struct err *err)
+int backup_write(struct app *app, backup_put *put, void *arg, struct backup_count *ret, struct err *err)
 {
-    struct writer w = {.app = app, .sums = -1, .count = ret};
+    struct writer w = {.app = app, .sums = -1, .count = ret, .put = put, .put_arg = arg};
     struct store_hold hold = {0};
     int tmp_fd = -1;
     *ret = (struct backup_count){0};
     int r = share_tmp_dir(app->state_dir, &w.tmp, &tmp_fd, err);
     if (r == 0)
-        r = open_writer(&w, fd, err);
-    if (r == 0 && app->store)
+        r = open_writer(&w, err);
+    if (r == 0 && app->store && strcmp(config_get(&app->config, CONFIG_store), "local") == 0)
         r = store_hold(app->store, &hold, err);
     if (r == 0)
         r = write_all(&w, err);

@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "api/client/remote.h"
 #include "cli/backup.h"
 #include "cli/restore.h"
 #include "cli/term.h"
@@ -9,6 +10,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,19 +18,52 @@
 
 /* --- backup ------------------------------------------------------------------------------------------------- */
 
+static int put_fd(void *fd, const void *data, size_t len, struct err *err)
+{
+    return os_write_full(*(int *)fd, data, len, err);
+}
+
+/* A server's is held against its own sums: what it is made of is known when all of it is here. dir: NULL: it is passed on. */
+static int get_backup(struct app *app, int fd, const char *dir, struct backup_count *n, struct err *err)
+{
+    int r = app->remote ? client_backup(app->client, fd, err) : backup_write(app, put_fd, &fd, n, err);
+    if (r == 0 && app->remote && dir && lseek(fd, 0, SEEK_SET) < 0)
+        r = err_sys(err, errno, "read the backup again");
+    return r == 0 && app->remote && dir ? backup_check(fd, dir, n, err) : r;
+}
+
+/* Without a name where the file system can do that: then nothing is left of it, whatever ends this process. */
+static int open_part(const char *dir, const char *part, bool *ret_named, int *ret_fd, struct err *err)
+{
+    *ret_named = os_open(dir, O_TMPFILE | O_RDWR, 0600, ret_fd, NULL) < 0;
+    return *ret_named ? os_open(part, O_RDWR | O_CREAT | O_EXCL, 0600, ret_fd, err) : 0;
+}
+
+static int name_part(int fd, const char *part, struct err *err)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, path, AT_FDCWD, part, AT_SYMLINK_FOLLOW) < 0 ? err_sys(err, errno, "write %s", part) : 0;
+}
+
 /* What was there stays until all of it is there. */
 static int write_file(struct app *app, const char *file, struct backup_count *n, struct err *err)
 {
     char id[27];
+    bool named = false;
+    const char *slash = strrchr(file, '/');
     os_ulid(id);
     _cleanup_free_ char *part = mem_printf("%s.%s", file, id);
+    _cleanup_free_ char *dir = slash ? mem_strndup(file, slash == file ? 1 : (size_t)(slash - file)) : mem_strdup(".");
     _cleanup_close_ int fd = -1;
-    int r = part ? os_open(part, O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, err) : err_nomem(err);
+    int r = part && dir ? open_part(dir, part, &named, &fd, err) : err_nomem(err);
     if (r < 0)
         return r;
-    r = backup_write(app, fd, n, err);
+    r = get_backup(app, fd, dir, n, err);
     if (r == 0)
         r = os_fsync(fd, err);
+    if (r == 0 && !named)
+        r = name_part(fd, part, err);
     if (r == 0)
         r = os_rename(part, file, err);
     if (r < 0)
@@ -39,6 +74,8 @@ static int write_file(struct app *app, const char *file, struct backup_count *n,
 static int open_state(struct app *app, struct err *err)
 {
     bool any = false;
+    if (app->remote)
+        return app_open(app, 0, err);
     for (const struct backup_part *p = backup_parts; p->name; p++) {
         _cleanup_free_ char *path = os_path_join(app->state_dir, p->name);
         any |= path && (p->kind == BACKUP_SQLITE || p->kind == BACKUP_ENGINE) && os_exists(path);
@@ -57,8 +94,9 @@ static int open_state(struct app *app, struct err *err)
 static void report(struct app *app, const char *what, const char *file, const struct backup_count *n)
 {
     char size[32];
+    const char *of = app->remote ? client_url(app->client) : app->state_dir;
     if (app->json)
-        app_print_json(app, json_pack("{s:s, s:s, s:I, s:I}", "state", app->state_dir, "file", file, "files",
+        app_print_json(app, json_pack("{s:s, s:s, s:I, s:I}", app->remote ? "server" : "state", of, "file", file, "files",
                                       (json_int_t)n->files, "bytes", (json_int_t)n->bytes));
     else if (!app->quiet)
         printf("%s %s: %llu files, %s\n", what, file, (unsigned long long)n->files,
@@ -75,7 +113,7 @@ static int backup(struct app *app, const struct args *a)
         return app_usage(app, "the backup cannot go to the same place as what is printed: give a file");
     int r = open_state(app, &err);
     if (r == 0)
-        r = to_stdout ? backup_write(app, STDOUT_FILENO, &n, &err) : write_file(app, file, &n, &err);
+        r = to_stdout ? get_backup(app, STDOUT_FILENO, NULL, &n, &err) : write_file(app, file, &n, &err);
     if (r < 0)
         return app_fail(app, &err);
     if (!to_stdout)
@@ -84,13 +122,14 @@ static int backup(struct app *app, const struct args *a)
 }
 
 const struct command cmd_backup = {
-    .instead = "run it on the server's machine: it copies the state's own files, tokens and all",
+    .remote = true,
     .name = "backup",
     .summary = "Copy the state into one file, while it is used",
     .usage = "FILE|-",
     .details = "Runs with their histories, the local store, events, tokens, audit log and the settings of the state folder,\n"
                "as of one moment: runs go on meanwhile, and those that have not ended go on where a restored copy is held.\n"
-               "The file holds secrets (tokens, and what runs were given) and is yours alone. It is a tar, packed with zstd.",
+               "The file holds secrets (tokens, and what runs were given) and is yours alone. It is a tar, packed with zstd.\n"
+               "A server gives its own to admins of all namespaces; what came is checked before the file is there.",
     .examples = "  ff backup /backups/ff-$(date +%F).tar.zst\n  ff backup - | ssh host 'cat > ff.tar.zst'",
     .min_args = 1, .max_args = 1,
     .run = backup,
@@ -136,7 +175,8 @@ static const struct opt restore_options[] = {
 };
 
 const struct command cmd_restore = {
-    .instead = "run it on the server's machine: it makes the state's own files",
+    .instead = "on the server's machine, as its user: 'ff server stop' (or end its service), 'ff restore FILE --replace', start "
+               "it again; a backup holds tokens, settings and modules, which no token may replace",
     .name = "restore",
     .summary = "Bring a state back from a backup",
     .usage = "FILE|- [--replace]",

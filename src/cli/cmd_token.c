@@ -60,7 +60,8 @@ static void print_created(struct app *app, json_t *t)
 /* Here, or through a server, which writes its own audit log. */
 static int do_token(struct app *app, enum token_verb verb, const json_t *q, json_t **ret, struct err *err)
 {
-    static const char *const actions[] = {[TOKEN_CREATE] = "token.create", [TOKEN_REVOKE] = "token.revoke"};
+    static const char *const actions[] = {[TOKEN_CREATE] = "token.create", [TOKEN_REVOKE] = "token.revoke",
+                                          [TOKEN_REVOKE_SESSIONS] = "session.revoke"};
     _cleanup_(access_close_cleanup_) struct access *access = NULL;
     const char *subject = json_str(q, "name", json_str(q, "token", NULL));
     if (app->remote) {
@@ -120,47 +121,31 @@ static int list(struct app *app, const struct args *a)
     return EXIT_OK;
 }
 
-static int revoke_sessions(struct app *app, struct access *access, const char *which)
+static void print_revoked(const json_t *t, bool sessions)
 {
-    struct err err = {0};
-    int n = 0;
-    if (access_sessions_revoke(access, which, &n, &err) < 0)
-        return app_fail(app, &err);
-    if (app->json)
-        app_print_json(app, json_pack("{s:i}", "sessions_revoked", n));
-    else if (!app->quiet)
-        printf("%d session%s of browsers ended\n", n, n == 1 ? "" : "s");
-    return EXIT_OK;
-}
-
-static int revoke_sessions_of(struct app *app, const char *which)
-{
-    struct err err = {0};
-    _cleanup_(access_close_cleanup_) struct access *access = NULL;
-    if (app->remote)
-        return app_usage(app, "--sessions works on the server's machine, not through a server");
-    int r = access_open(app->state_dir, &access, &err);
-    if (r == 0)
-        r = write_audit(app, "session.revoke", NULL, which, &err);
-    return r < 0 ? app_fail(app, &err) : revoke_sessions(app, access, which);
+    if (sessions) {
+        long long n = json_i64(t, "sessions_revoked", 0);
+        printf("%lld session%s of browsers ended\n", n, n == 1 ? "" : "s");
+        return;
+    }
+    fputs("token '", stdout);
+    term_text(stdout, json_str(t, "name", ""));
+    printf("' (%.40s) is revoked\n", json_str(t, "id", ""));
 }
 
 static int revoke_token(struct app *app, const struct args *a)
 {
     struct err err = {0};
+    bool sessions = args_has(a, "sessions");
     _cleanup_json_ json_t *q = json_pack("{s:s}", "token", args_pos(a, 0)), *t = NULL;
-    if (args_has(a, "sessions"))
-        return revoke_sessions_of(app, args_pos(a, 0));
-    int r = q ? do_token(app, TOKEN_REVOKE, q, &t, &err) : err_set(&err, ERR_INVALID, "no name of a token");
+    int r = q ? do_token(app, sessions ? TOKEN_REVOKE_SESSIONS : TOKEN_REVOKE, q, &t, &err)
+              : err_set(&err, ERR_INVALID, "no name of a token");
     if (r < 0)
         return app_fail(app, &err);
-    if (app->json) {
+    if (app->json)
         app_print_json(app, json_incref(t));
-    } else if (!app->quiet) {
-        fputs("token '", stdout);
-        term_text(stdout, json_str(t, "name", ""));
-        printf("' (%.40s) is revoked\n", json_str(t, "id", ""));
-    }
+    else if (!app->quiet)
+        print_revoked(t, sessions);
     return EXIT_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/backup.h"
 #include "cli/cmd_status.h"
 #include "cli/housekeeping.h"
 #include "cli/share.h"
@@ -127,6 +128,13 @@ static int keep_house(void *arg, const struct service *svc, enum house_verb verb
     return housekeeping_do(s->app, svc, verb, q, &s->stopping, ret, err);
 }
 
+static int make_backup(void *arg, rest_put *put, void *to, struct err *err)
+{
+    struct rest_serve *s = arg;
+    struct backup_count n;
+    return backup_write(s->app, put, to, &n, err);
+}
+
 static int show_status(void *arg, const char *name_space, json_t **ret, struct err *err)
 {
     struct rest_serve *s = arg;
@@ -191,6 +199,7 @@ static int start(struct rest_serve *s, struct app *app, const struct rest_serve_
                              .status = show_status,
                              .tokens = do_token,
                              .house = keep_house,
+                             .backup = make_backup,
                              .answered = log_answered,
                              .open = o->insecure_loopback,
                              .tls = o->tls,

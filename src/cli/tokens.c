@@ -83,6 +83,14 @@ static int list(struct access *access, const json_t *q, json_t **ret, struct err
     return (*ret = json_pack("{s:O}", "tokens", tokens)) ? 0 : err_nomem(err);
 }
 
+static int revoke_sessions(struct access *access, const json_t *q, json_t **ret, struct err *err)
+{
+    int n = 0, r = access_sessions_revoke(access, json_str(q, "token", ""), &n, err);
+    if (r < 0)
+        return r;
+    return (*ret = json_pack("{s:i}", "sessions_revoked", n)) ? 0 : err_nomem(err);
+}
+
 int tokens_do(struct app *app, struct access *access, enum token_verb verb, const json_t *q, json_t **ret, struct err *err)
 {
     struct access_token t;
@@ -90,6 +98,8 @@ int tokens_do(struct app *app, struct access *access, enum token_verb verb, cons
         return create(app, access, q, ret, err);
     if (verb == TOKEN_LIST)
         return list(access, q, ret, err);
+    if (verb == TOKEN_REVOKE_SESSIONS)
+        return revoke_sessions(access, q, ret, err);
     int r = access_revoke(access, json_str(q, "token", ""), &t, err);
     if (r < 0)
         return r;

@@ -7,7 +7,7 @@
 #include "cli/app.h"
 
 /* q: {all} of a list; {name, role, namespace, lifetime_ms} of a new one, each but role may be missing, 0 is for ever; {token} by
- * its id or name. *ret: {tokens: [...]}, or the token, a new one with its text as "token". */
+ * its id or name. *ret: {tokens: [...]}, or the token, a new one with its text as "token"; {sessions_revoked}. */
 int tokens_do(struct app *app, struct access *access, enum token_verb verb, const json_t *q, json_t **ret, struct err *err);
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The same commands on a state and through its server: what they print and how they end must be the same. And a server that is slow,
 # hostile, or gone in the middle.
-import http.server, pathlib, re, socket, sqlite3, struct, sys, threading
+import http.server, pathlib, re, shutil, socket, sqlite3, struct, sys, threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -46,8 +46,8 @@ READ = ["runs list", "runs list --status completed", "runs list --status COMPLET
         "workflow info broken", "module list", "module list --category fuzzer", "module info talk", "module info nosuch", "workers list",
         "status", "runs cancel first", "runs terminate first --reason why", "runs signal first go 1", "workflow history -n 2"]
 REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
-           "workflow new x": "this machine", "workflow validate": "this machine", "workflow test x": "this machine", "store rekey": "server's machine", "backup x": "server's machine",
-           "restore x": "server's machine", "store init": "server's machine", "store migrate local s3": "server's machine", "module run talk shop": "ff run", "server stop": "server's machine",
+           "workflow new x": "this machine", "workflow validate": "this machine", "workflow test x": "this machine", "store rekey": "server's machine",
+           "restore x": "ff server stop", "store init": "server's machine", "store migrate local s3": "server's machine", "module run talk shop": "ff run", "server stop": "server's machine",
            "workers start": "server's machine"}
 
 
@@ -460,6 +460,62 @@ def check_store(lab, server):
     compare(lab, server, "runs delete nosuch")
 
 
+def check_backup(lab, server):
+    """All of the state through the server: whole, or not there; for owners alone; without memory."""
+    S = ("--server", server.url)
+    (lab.dir / "bytes").write_bytes(os.urandom(150 << 20))
+    ref = lab.ff("store", "put", "bytes", check=0).stdout.strip()
+    into = lab.dir / "backups"
+    into.mkdir()
+    before = server.peak_kb()
+    d = lab.json(*S, "backup", "backups/a.tar.zst", check=0, timeout=120)
+    grown = server.peak_kb() - before
+    size, mode = (into / "a.tar.zst").stat().st_size, (into / "a.tar.zst").stat().st_mode & 0o777
+    if d["server"] != server.url or d["files"] < 5 or d["bytes"] < 150 << 20 or mode != 0o600 or size < 150 << 20: fail(f"backup: {d}, {size} bytes, mode {mode:o}")
+    if grown > 32 << 10: fail(f"a backup of {size >> 20} MiB costs the server {grown} KiB")
+    with open(into / "b", "wb") as out: # through a pipe it is passed on as it comes
+        if subprocess.run([lab.exe, *S, "backup", "-"], env={**lab.env, "FF_SERVER_TOKEN": server.token}, cwd=lab.dir, stdout=out).returncode: fail("backup -")
+    wanted = {r["run_id"] for r in lab.json("runs", "list")["runs"]}
+    state = lab.state
+    for name in ("a.tar.zst", "b"):
+        lab.state = lab.dir / ("copy-" + name)
+        lab.ff("restore", into / name, check=0, timeout=120)
+        if {r["run_id"] for r in lab.json("runs", "list")["runs"]} != wanted: fail(f"{name}: other runs")
+        lab.ff("store", "get", ref, "-o", "back", check=0)
+        if (lab.dir / "back").read_bytes() != (lab.dir / "bytes").read_bytes(): fail(f"{name}: other bytes")
+        shutil.rmtree(lab.state)
+    lab.state = state
+    # A connection that breaks leaves nothing, and what was there before stays.
+    between, seen = Between(server.port), [0]
+    old = (into / "b").read_bytes()[:100]
+    def down(d):
+        seen[0] += len(d)
+        if seen[0] > 20 << 20: raise OSError
+    between.down = down
+    for name in ("b", "c"):
+        seen[0] = 0
+        p = lab.ff("--server", between.url, "backup", "backups/" + name, env={"FF_SERVER_TOKEN": server.token}, timeout=60)
+        if p.returncode != 5: fail(f"a backup that breaks off: {p.returncode} {p.stderr}")
+    if {f.name for f in into.iterdir()} != {"a.tar.zst", "b"} or (into / "b").read_bytes()[:100] != old: fail(f"it leaves {list(into.iterdir())}")
+    # One at a time; whoever leaves makes room.
+    c = socket.create_connection(("127.0.0.1", server.port))
+    c.sendall(f"POST /backup HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {server.token}\r\nContent-Length: 0\r\n\r\n".encode())
+    if not c.recv(100).startswith(b"HTTP/1.1 200 "): fail("POST /backup")
+    p = lab.ff(*S, "backup", "backups/c")
+    if p.returncode != 5 or "already" not in p.stderr: fail(f"two backups at a time: {p.returncode} {p.stderr}")
+    c.close()
+    between.down = lambda d: None
+    until("room for another backup", lambda: lab.ff("--server", between.url, "backup", "backups/c", env={"FF_SERVER_TOKEN": server.token}).returncode == 0)
+    for args, env in (((), {"role": "operator"}), (("--namespace", "team-b"), {"role": "admin"})):
+        token = lab.ff("token", "create", "--role", env["role"], *args, "-q", check=0).stdout.strip()
+        p = lab.ff(*S, "backup", "backups/d", env={"FF_SERVER_TOKEN": token})
+        if p.returncode != 5 or (into / "d").exists(): fail(f"{env} {args}: {p.returncode} {p.stderr}")
+    log = [(e["who"]["name"], e["outcome"]) for e in lab.json("audit", "--action", "state.backup")["entries"]]
+    if ("owner", "allowed") not in log or not [x for x in log if x[1] == "denied"]: fail(f"audit: {log}")
+    lab.ff("store", "rm", ref, check=0)
+    shutil.rmtree(into)
+
+
 def check_house(lab, server):
     """Garbage, damage, old runs and the audit log; each change by an admin alone, and written down."""
     S = ("--server", server.url)
@@ -659,6 +715,7 @@ def main():
         check_runs(lab, server)
         check_signals(lab, server)
         check_house(lab, server)
+        check_backup(lab, server)
         check_faults(lab, server)
         check_hostile(lab)
     ok("the same through a server")

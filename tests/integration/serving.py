@@ -379,6 +379,17 @@ def sessions(lab):
     if lab.json("token", "revoke", "op", "--sessions", check=0)["sessions_revoked"] != 1: fail("revoke --sessions")
     s.ask("GET", "/runs", other, want=401)
     s.ask("GET", "/runs", operator)
+    other, _ = session(s, operator)  # the same through the server, for owners alone
+    s.ask("DELETE", "/tokens/op/sessions", operator, want=403)
+    s.ask("DELETE", "/tokens/none/sessions", s.bearer, want=404)
+    url = f"http{'s' if s.context else ''}://127.0.0.1:{s.port}"
+    if lab.json("--server", url, "token", "revoke", "op", "--sessions", check=0)["sessions_revoked"] != 1: fail("--server revoke --sessions")
+    s.ask("GET", "/runs", other, want=401)
+    s.ask("GET", "/runs", operator)
+    if "0 sessions" not in lab.ff("--server", url, "token", "revoke", "op", "--sessions", check=0).stdout: fail("no session is left")
+    cookie, csrf = session(s, s.bearer)
+    s.ask("POST", "/backup", {**cookie, "X-CSRF-Token": csrf}, want=403)  # what is stolen from a browser is no key to all
+    s.ask("DELETE", "/session", {**cookie, "X-CSRF-Token": csrf})
     last, _ = session(s, operator)
     lab.ff("token", "revoke", "op", check=0)
     s.ask("GET", "/runs", last, want=401)

@@ -476,13 +476,16 @@ int client_tokens(struct client *c, enum token_verb verb, const json_t *q, json_
     struct strbuf path = STRBUF_INIT_MAX(PATH_BYTES_MAX);
     json_t *doc = NULL, *t;
     size_t i;
-    put_path(&path, "tokens", verb == TOKEN_REVOKE ? json_str(q, "token", "") : "", "");
+    bool revokes = verb == TOKEN_REVOKE || verb == TOKEN_REVOKE_SESSIONS;
+    put_path(&path, "tokens", revokes ? json_str(q, "token", "") : "", verb == TOKEN_REVOKE_SESSIONS ? "sessions" : "", "");
     if (verb == TOKEN_LIST && json_flag(q, "all", false))
         put_field(&path, "all", "true");
     int r = verb == TOKEN_LIST     ? get(c, &path, &doc, err)
             : verb == TOKEN_CREATE ? send(c, "POST", &path, q, NULL, &doc, err)
                                    : send(c, "DELETE", &path, NULL, NULL, &doc, err);
-    if (r == 0 && verb != TOKEN_LIST)
+    if (r == 0 && verb == TOKEN_REVOKE_SESSIONS)
+        r = json_is_integer(json_object_get(doc, "sessions_revoked")) ? 0 : not_ours(c, err);
+    else if (r == 0 && verb != TOKEN_LIST)
         r = check_token(c, doc, verb == TOKEN_CREATE, err);
     json_array_foreach(json_object_get(doc, "tokens"), i, t)
         if (r == 0 && verb == TOKEN_LIST)

@@ -146,3 +146,14 @@ int client_object_get(struct client *c, const char *ref, int fd, uint64_t *ret_s
         r = err_set(err, ERR_CORRUPT, "%s gives other bytes than those of %s", client_url(c), ref);
     return r;
 }
+
+static int take_backup(void *arg, const void *data, size_t len, struct err *err)
+{
+    return os_write_full(*(int *)arg, data, len, err);
+}
+
+int client_backup(struct client *c, int fd, struct err *err)
+{
+    struct client_call q = {.method = "POST", .path = "/backup", .take = take_backup, .arg = &fd, .lasts = true};
+    return client_call(c, &q, NULL, err);
+}

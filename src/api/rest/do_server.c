@@ -117,14 +117,18 @@ int do_list_workers(struct exchange *x, struct err *err)
 
 /* --- tokens ---------------------------------------------------------------------------------------------------------- */
 
-/* Whoever needs none makes none: what is open on this machine for a while must not leave a key behind. */
+int exchange_has_token(const struct exchange *x, const char *what, struct err *err)
+{
+    return request_header(x, "Authorization") ? 0 : err_set(err, ERR_PERMISSION, "%s are for callers who have a token", what);
+}
+
 static int do_tokens(struct exchange *x, enum token_verb verb, json_t *q, struct err *err)
 {
     _cleanup_json_ json_t *request = q;
     json_t *answer = NULL;
-    if (!request_header(x, "Authorization"))
-        return err_set(err, ERR_PERMISSION, "tokens are for callers who have one");
-    int r = request ? x->rest->o.tokens(x->rest->o.arg, verb, request, &answer, err) : err_nomem(err);
+    int r = exchange_has_token(x, "tokens", err);
+    if (r == 0)
+        r = request ? x->rest->o.tokens(x->rest->o.arg, verb, request, &answer, err) : err_nomem(err);
     return r < 0 ? r : reply_json(x, 200, answer, err);
 }
 
@@ -148,6 +152,11 @@ int do_create_token(struct exchange *x, struct err *err)
 int do_revoke_token(struct exchange *x, struct err *err)
 {
     return do_tokens(x, TOKEN_REVOKE, json_pack("{s:s}", "token", arg_text(x, "token_name")), err);
+}
+
+int do_revoke_sessions(struct exchange *x, struct err *err)
+{
+    return do_tokens(x, TOKEN_REVOKE_SESSIONS, json_pack("{s:s}", "token", arg_text(x, "token_name")), err);
 }
 
 /* --- the store ----------------------------------------------------------------------------------------------------- */

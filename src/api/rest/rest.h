@@ -67,6 +67,9 @@ struct rest_answered {
     bool cut_off; /* the client did not get all of it */
 };
 
+/* Takes bytes of an answer; an error ends whoever makes them. */
+typedef int rest_put(void *to, const void *data, size_t len, struct err *err);
+
 struct rest_options {
     const struct service *service;
     struct live *live;
@@ -84,6 +87,8 @@ struct rest_options {
     int (*tokens)(void *arg, enum token_verb verb, const json_t *q, json_t **ret, struct err *err);
     /* What keeps house: documents of cli/housekeeping.h, for the caller's service. */
     int (*house)(void *arg, const struct service *svc, enum house_verb verb, const json_t *q, json_t **ret, struct err *err);
+    /* All of the state in one file, given to put as it is made. Takes its time; two at a time are not asked for. */
+    int (*backup)(void *arg, rest_put *put, void *to, struct err *err);
     uint64_t upload_max_bytes;
     struct rpc_tls tls; /* files; a renewed certificate counts from the next handshake on */
     struct access *access; /* for sessions of browsers */

@@ -213,6 +213,7 @@ struct rest {
     pthread_t clock;
     bool clock_started;
     struct status_cache *cache;
+    atomic_bool backing_up;
     struct map bodies; /* memory of bodies that are arriving, in bytes, by namespace; the connections' thread alone */
     size_t bodies_bytes; /* of all */
 };
@@ -222,6 +223,9 @@ int stream_feed(struct exchange *x, struct rest_feed *feed, struct err *err);
 /* The client's address. */
 void exchange_peer(const struct exchange *x, char *buf, size_t size);
 do_route do_mount;
+
+/* Whoever needs none makes none: what is open on this machine for a while must not leave a key behind. */
+int exchange_has_token(const struct exchange *x, const char *what, struct err *err);
 
 /* Wakes streams (feeds: those alone that others fill): for signs of life, and when the server stops. Under no lock. */
 void streams_wake(struct rest *r, bool feeds);

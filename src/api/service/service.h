@@ -53,7 +53,7 @@ struct service {
 };
 
 /* What can be done with tokens, also through a server. */
-enum token_verb { TOKEN_LIST, TOKEN_CREATE, TOKEN_REVOKE };
+enum token_verb { TOKEN_LIST, TOKEN_CREATE, TOKEN_REVOKE, TOKEN_REVOKE_SESSIONS };
 /* What keeps house, also through a server. */
 enum house_verb { HOUSE_GC, HOUSE_VERIFY, HOUSE_CLEAN, HOUSE_AUDIT };
 
