@@ -21,6 +21,7 @@ import time
 import peers
 
 FF = pathlib.Path(sys.argv[1]) / "ff"
+PACK = pathlib.Path(sys.argv[1]) / "tests" / "real" / "s3_pack"
 
 
 def read_head(f):
@@ -274,8 +275,10 @@ def denied(p, c, method, path, answer):
 
 
 def no_space(p, c, method, path, answer):
-    if not is_put(method, path):
-        return False
+    return is_put(method, path) and no_space_at_all(p, c, method, path, answer)
+
+
+def no_space_at_all(p, c, method, path, answer):
     text = b"<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free drive threshold.</Message></Error>"
     c.sendall(b"HTTP/1.1 507 Insufficient Storage\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
     return True
@@ -638,6 +641,121 @@ def first_look(lab):
     print(f"ok a first look at {len(sent)} packs: {len(asked)} requests")
 
 
+# --- uploads in parts -------------------------------------------------------------------------------------------------
+
+def step(method, path):
+    """Which of the four requests of an upload in parts it is."""
+    query = path.partition("?")[2]
+    return {("POST", "uploads"): "begin", ("PUT", "partNumber"): "part", ("POST", "uploadId"): "complete",
+            ("DELETE", "uploadId"): "abort"}.get((method, query.partition("=")[0]))
+
+
+def at(which, rule):
+    """The rule, for that step alone."""
+    return lambda p, c, method, path, answer: step(method, path) == which and rule(p, c, method, path, answer)
+
+
+def done_but_500(p, c, method, path, answer):
+    answer()
+    c.sendall(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+    return True
+
+
+def changed_part(p, c, method, path, answer):
+    """The service gets other bytes, and says so."""
+    head, data = answer(lambda b: b[:5000] + bytes([b[5000] ^ 1]) + b[5001:])
+    assert b" 400 " in head[0], head[0]
+    c.sendall(b"".join(head) + b"\r\n" + data)
+    return True
+
+
+def other_tag(p, c, method, path, answer):
+    head, data = answer()
+    head = [b"ETag: \"00000000000000000000000000000000\"\r\n" if x.lower().startswith(b"etag:") else x for x in head]
+    c.sendall(b"".join(head) + b"\r\n" + data)
+    return True
+
+
+def upload_gone(p, c, method, path, answer):
+    """Somebody has given up the upload: what an expiry rule does."""
+    text = b"<Error><Code>NoSuchUpload</Code><Message>The specified multipart upload does not exist.</Message></Error>"
+    c.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+    return True
+
+
+def late_error(p, c, method, path, answer):
+    """As AWS keeps a connection awake while it joins parts: blanks, and an error in the end."""
+    text = b" " * 3000 + b"<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>not joined</Message></Error>"
+    c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+    return True
+
+
+def nothing_said(p, c, method, path, answer):
+    c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    return True
+
+
+class Parts:
+    """Packs of four parts, put one after the other."""
+
+    def __init__(self, lab):
+        self.lab, self.n = lab, 0
+        self.file = lab.file(30_000_000)
+
+    def start(self, retry_s=25):
+        self.n += 1
+        self.key = f"packs/results/{self.n:013x}-{'0' * 64}"
+        env = self.lab.env | {"S3_RETRY_MS": str(retry_s * 1000)}
+        return subprocess.Popen([PACK, self.key, self.file, self.lab.folder / "parts-cache"], env=env, stderr=subprocess.PIPE, text=True)
+
+    def put(self, want=0, **more):
+        began = time.monotonic()
+        p = self.start(**more)
+        said = p.communicate(timeout=240)[1]
+        if p.returncode != want:
+            raise SystemExit(f"a pack in parts: exit {p.returncode}, wanted {want}: {said}")
+        return said, time.monotonic() - began
+
+    def stored(self):
+        """What the service has, without the proxy."""
+        source = ("import boto3, sys\nurl, key, secret, name = sys.argv[1:]\n"
+                  "c = boto3.client('s3', endpoint_url=url, aws_access_key_id=key, aws_secret_access_key=secret, region_name='us-east-1')\n"
+                  "sys.stdout.buffer.write(c.get_object(Bucket='faults', Key=name)['Body'].read())")
+        s = self.lab.server
+        p = subprocess.run([peers.BOTO3_PYTHON, "-c", source, s.url, s.key, s.secret, self.key], capture_output=True, timeout=120)
+        assert p.returncode == 0 or b"NoSuchKey" in p.stderr, p.stderr[-500:]
+        return p.stdout if p.returncode == 0 else None
+
+    def uploads(self):
+        """Of how many uploads the service still has parts."""
+        return len(list((self.lab.server.data / ".minio.sys" / "multipart").glob("*/*/xl.meta")))
+
+
+def parts(lab):
+    """An upload in parts ends whole, or with one line; either way the service keeps no parts of it."""
+    parts = Parts(lab)
+    data, before = parts.file.read_bytes(), parts.uploads()
+    passing = [at(which, rule) for which in ("begin", "part", "complete") for rule in (storm, reset, done_but_500, fine_but_error, nothing_said)]
+    passing += [at("part", changed_part), at("part", other_tag), at("part", upload_gone), at("complete", upload_gone), at("complete", late_error)]
+    for rule in passing:
+        lab.proxy.spoil(rule, 2)
+        parts.put()
+        case = tuple(getattr(x.cell_contents, "__name__", x.cell_contents) for x in rule.__closure__)
+        assert lab.proxy.hits == 2 and parts.stored() == data and parts.uploads() == before, (case, lab.proxy.hits, parts.uploads())
+    print(f"ok {len(passing)} ways in which an upload in parts may stumble")
+    for which in ("begin", "part", "complete"):
+        for rule, says in ((storm, "503"), (reset, ""), (denied, "denies access"), (no_space_at_all, "full"), (fine_but_error, "did not work"),
+                           (silence, "")) + (((upload_gone, "given up"),) if which != "begin" else ()):
+            lab.proxy.spoil(at(which, rule), 10**6)
+            said, took = parts.put(want=5, retry_s=3)
+            assert lab.proxy.hits and took < 25, (which, rule.__name__, took)
+            assert said.startswith("ff: ") and len(said.splitlines()) == 1 and says in said, (which, rule.__name__, said)
+            lab.proxy.spoil(None, 0)
+            assert parts.stored() in ((None, data) if (which, rule) == ("complete", reset) else (None,)), (which, rule.__name__)
+            assert parts.uploads() == before, (which, rule.__name__, parts.uploads())
+    print("ok one line for an upload in parts that cannot be")
+
+
 SLOW = """#!/bin/sh
 read -r request
 sleep 4
@@ -710,7 +828,7 @@ def service_goes(lab):
 def wait_for_service(lab, proxy, late, patient, path):
     """The cases, and then the service comes that one waits for meanwhile."""
     began = time.monotonic()
-    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, lasting, clock, cache_disk, writers, killed, resumed, first_look, away_from_a_run, strangers):
+    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, lasting, clock, cache_disk, writers, killed, resumed, first_look, away_from_a_run, parts, strangers):
         proxy.spoil(None, 0)
         case(lab)
     time.sleep(max(0, 40 - (time.monotonic() - began)))

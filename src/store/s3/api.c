@@ -13,6 +13,7 @@
 
 #define PART_BYTES ((size_t)8 << 20)
 #define PARTS_FROM ((size_t)24 << 20)
+#define PARTS_TRIES 3 /* uploads for one object, if the service loses them */
 #define PARTS_MAX ((PACK_MAX + PART_BYTES - 1) / PART_BYTES)
 #define PAGES_MAX 100000
 
@@ -82,11 +83,28 @@ struct parts {
     const char *key, *upload_id; /* encoded */
     const char *data;
     size_t len, left;
-    pthread_mutex_t lock;
+    bool lost;   /* why it failed: another upload may do */
+    bool litter; /* there may be uploads of that key whose ids are not known */
+    pthread_mutex_t lock; /* guards left, lost and failed while parts are on their way */
     pthread_cond_t done;
     struct err failed;
     struct part v[PARTS_MAX];
 };
+
+/* The service does not know the upload any more, or has other parts than it said: another upload may do. */
+static bool upload_lost(const struct s3_response *res)
+{
+    return strcmp(res->code, "NoSuchUpload") == 0 || strcmp(res->code, "InvalidPart") == 0;
+}
+
+/* Under the lock. */
+static void part_failed(struct parts *a, const struct err *err, bool lost)
+{
+    if (!a->failed.code) {
+        a->failed = *err;
+        a->lost = lost;
+    }
+}
 
 static void put_part(void *arg)
 {
@@ -94,18 +112,24 @@ static void put_part(void *arg)
     struct parts *a = p->all;
     size_t at = (p->number - 1) * PART_BYTES, n = a->len - at < PART_BYTES ? a->len - at : PART_BYTES;
     char query[2 * S3_KEY_MAX];
-    struct s3_response res;
+    struct s3_response res = {0};
     struct err err = {0};
+    pthread_mutex_lock(&a->lock);
+    bool needless = a->failed.code;
+    pthread_mutex_unlock(&a->lock);
     snprintf(query, sizeof query, "partNumber=%u&uploadId=%s", p->number, a->upload_id);
     struct s3_request q = {.method = "PUT", .query = query, .body = a->data + at, .body_len = n, .max_bytes = 64 << 10};
-    int r = call(a->s, a->key, &q, &res, &err);
-    if (r == 0 && !res.etag[0])
+    int r = needless ? 0 : call(a->s, a->key, &q, &res, &err);
+    bool lost = r < 0 && upload_lost(&res);
+    if (r == 0 && !needless && !res.etag[0]) {
         r = err_set(&err, ERR_IO, "the S3 service took a part and gave no tag for it");
+        lost = true;
+    }
     snprintf(p->etag, sizeof p->etag, "%s", res.etag);
     s3_response_release(&res);
     pthread_mutex_lock(&a->lock);
-    if (r < 0 && !a->failed.code)
-        a->failed = err;
+    if (r < 0)
+        part_failed(a, &err, lost);
     a->left--;
     pthread_cond_signal(&a->done);
     pthread_mutex_unlock(&a->lock);
@@ -125,10 +149,22 @@ static int put_all_parts(struct parts *a, size_t n, struct err *err)
     return a->failed.code ? err_copy(err, &a->failed) : 0;
 }
 
+/* Is it there, though the answer to the request that joined it says otherwise, or nothing? */
+static int look_for_joined(struct parts *a, struct err *err)
+{
+    uint64_t size;
+    int r = api_head(a->s, a->key, &size, NULL, err);
+    if (r == 0 && size != a->len)
+        r = err_set(err, ERR_IO, "an upload in parts came out with %llu bytes", (unsigned long long)size);
+    if (r == -ERR_NOT_FOUND)
+        a->lost = true;
+    return r;
+}
+
 static int complete_parts(struct parts *a, size_t n, struct err *err)
 {
     struct strbuf b = STRBUF_INIT_MAX(1 << 20);
-    char query[2 * S3_KEY_MAX];
+    char query[2 * S3_KEY_MAX], tag[S3_KEY_MAX];
     struct s3_response res = {0};
     strbuf_puts(&b, "<CompleteMultipartUpload>");
     for (size_t i = 0; i < n; i++)
@@ -140,12 +176,12 @@ static int complete_parts(struct parts *a, size_t n, struct err *err)
         struct s3_request q = {.method = "POST", .query = query, .body = b.s, .body_len = b.len, .max_bytes = 64 << 10};
         r = call(a->s, a->key, &q, &res, err);
     }
-    if (r < 0 && strcmp(res.code, "NoSuchUpload") == 0) { /* an earlier try went through and its answer was lost */
-        uint64_t size;
-        r = api_head(a->s, a->key, &size, NULL, err);
-        if (r == 0 && size != a->len)
-            r = err_set(err, ERR_IO, "an upload in parts came out with %llu bytes", (unsigned long long)size);
-    }
+    a->lost = r < 0 && upload_lost(&res);
+    /* An earlier try may have gone through and its answer was lost. The status is sent before the parts are joined, so it is the
+     * document that counts. */
+    bool doubt = r < 0 ? a->lost : s3_xml_text(res.body ? res.body : "", res.len, "CompleteMultipartUploadResult/ETag", tag, sizeof tag, NULL) < 0;
+    if (doubt)
+        r = look_for_joined(a, err);
     s3_response_release(&res);
     strbuf_release(&b);
     return r;
@@ -157,43 +193,73 @@ static void abort_parts(struct s3 *s, const char *key, const char *upload_id)
     struct s3_response res;
     snprintf(query, sizeof query, "uploadId=%s", upload_id);
     struct s3_request q = {.method = "DELETE", .query = query, .max_bytes = 64 << 10, .once = true};
-    (void)call(s, key, &q, &res, NULL); /* else sweep does */
+    (void)call(s, key, &q, &res, NULL); /* else sweep does, or the service's rule (bucket.c) */
     s3_response_release(&res);
 }
 
-static int put_parts(struct s3 *s, const char *key, const void *data, size_t len, int64_t *ret_stamp_ns,
-                     struct err *err)
+/* Gets an upload's id, encoded. */
+static int begin_parts(struct parts *a, struct strbuf *id, struct err *err)
 {
+    char text[S3_KEY_MAX];
     struct s3_response res;
-    char id[S3_KEY_MAX];
-    struct strbuf encoded = STRBUF_INIT_MAX(S3_KEY_MAX);
     struct s3_request q = {.method = "POST", .query = "uploads=", .max_bytes = 64 << 10};
-    int r = call(s, key, &q, &res, err);
-    if (r == 0)
-        r = s3_xml_text(res.body ? res.body : "", res.len, "InitiateMultipartUploadResult/UploadId", id, sizeof id, err);
-    s3_response_release(&res);
-    struct parts *a = r == 0 ? mem_zalloc(sizeof *a) : NULL;
+    int r = call(a->s, a->key, &q, &res, err);
     if (r == 0) {
-        uri_append_value(&encoded, id);
-        r = a ? strbuf_check(&encoded, err) : err_nomem(err);
+        r = s3_xml_text(res.body ? res.body : "", res.len, "InitiateMultipartUploadResult/UploadId", text, sizeof text, err);
+        a->lost = r < 0;
     }
+    if (r < 0 || res.repeated)
+        a->litter = true; /* uploads may have begun whose ids nobody knows */
+    s3_response_release(&res);
     if (r == 0) {
-        size_t n = (len + PART_BYTES - 1) / PART_BYTES;
-        *a = (struct parts){.s = s, .key = key, .upload_id = strbuf_str(&encoded), .data = data, .len = len};
-        pthread_mutex_init(&a->lock, NULL);
-        pthread_cond_init(&a->done, NULL);
+        strbuf_clear(id);
+        uri_append_value(id, text);
+        r = strbuf_check(id, err);
+        a->upload_id = strbuf_str(id);
+    }
+    return r;
+}
+
+static int put_parts_once(struct parts *a, struct err *err)
+{
+    struct strbuf id = STRBUF_INIT_MAX(S3_KEY_MAX);
+    size_t n = (a->len + PART_BYTES - 1) / PART_BYTES;
+    a->lost = false;
+    err_clear(&a->failed);
+    int r = begin_parts(a, &id, err);
+    if (r == 0) {
         r = put_all_parts(a, n, err);
         if (r == 0)
             r = complete_parts(a, n, err);
         if (r < 0)
-            abort_parts(s, key, a->upload_id);
-        pthread_cond_destroy(&a->done);
-        pthread_mutex_destroy(&a->lock);
+            abort_parts(a->s, a->key, a->upload_id);
     }
+    strbuf_release(&id);
+    return r;
+}
+
+static void abort_parts_of(struct s3 *s, const char *key);
+
+static int put_parts(struct s3 *s, const char *key, const void *data, size_t len, int64_t *ret_stamp_ns, struct err *err)
+{
+    struct parts *a = mem_zalloc(sizeof *a);
+    if (!a)
+        return err_nomem(err);
+    *a = (struct parts){.s = s, .key = key, .data = data, .len = len};
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->done, NULL);
+    int r = put_parts_once(a, err);
+    for (int tries = 1; r < 0 && a->lost && tries < PARTS_TRIES; tries++)
+        r = put_parts_once(a, err);
+    if (r < 0 && a->lost)
+        r = err_set(err, ERR_IO, "bucket %s: the S3 service has given up an upload in parts, again and again", s->bucket);
+    if (a->litter)
+        abort_parts_of(s, key);
     if (ret_stamp_ns)
         *ret_stamp_ns = s3_now_ns(s);
+    pthread_cond_destroy(&a->done);
+    pthread_mutex_destroy(&a->lock);
     free(a);
-    strbuf_release(&encoded);
     return r;
 }
 
@@ -369,6 +435,7 @@ int api_list(struct s3 *s, const char *begin, const char *after,
 
 struct abort_call {
     struct s3 *s;
+    const char *only; /* of this key; NULL: of all of the store */
     int64_t before_ns;
 };
 
@@ -377,7 +444,8 @@ static int abort_one(void *arg, const struct s3_xml_entry *e, struct err *err)
     struct abort_call *a = arg;
     size_t n = strlen(a->s->prefix);
     if (e->modified_ns >= a->before_ns || strncmp(e->key, a->s->prefix, n) != 0 || !*e->upload_id ||
-        strlen(e->key) >= S3_KEY || strspn(e->key + n, "abcdefghijklmnopqrstuvwxyz0123456789/-") != strlen(e->key + n))
+        strlen(e->key) >= S3_KEY || strspn(e->key + n, "abcdefghijklmnopqrstuvwxyz0123456789/-") != strlen(e->key + n) ||
+        (a->only && strcmp(e->key + n, a->only) != 0))
         return 0;
     struct strbuf id = STRBUF_INIT_MAX(S3_KEY_MAX);
     uri_append_value(&id, e->upload_id);
@@ -387,20 +455,33 @@ static int abort_one(void *arg, const struct s3_xml_entry *e, struct err *err)
     return 0;
 }
 
-int api_abort_uploads(struct s3 *s, int64_t before_ns, struct err *err)
+static int abort_listed(struct abort_call *a, bool once, struct err *err)
 {
-    struct abort_call a = {s, before_ns};
     struct s3_xml_list page; /* one page: what is left waits for the next collection */
     struct s3_response res;
     struct strbuf query = STRBUF_INIT_MAX(4 << 10);
     strbuf_puts(&query, "prefix=");
-    uri_append_value(&query, s->prefix);
+    uri_append_value(&query, a->s->prefix);
+    uri_append_value(&query, a->only ? a->only : "");
     strbuf_puts(&query, "&uploads=");
-    struct s3_request q = {.method = "GET", .query = strbuf_str(&query), .max_bytes = S3_XML_MAX};
-    int r = s3_http_call(s->http, &q, &res, err);
+    struct s3_request q = {.method = "GET", .query = strbuf_str(&query), .max_bytes = S3_XML_MAX, .once = once};
+    int r = s3_http_call(a->s->http, &q, &res, err);
     if (r == 0)
-        r = s3_xml_list(res.body ? res.body : "", res.len, &page, abort_one, &a, err);
+        r = s3_xml_list(res.body ? res.body : "", res.len, &page, abort_one, a, err);
     s3_response_release(&res);
     strbuf_release(&query);
     return r;
+}
+
+int api_abort_uploads(struct s3 *s, int64_t before_ns, struct err *err)
+{
+    struct abort_call a = {s, NULL, before_ns};
+    return abort_listed(&a, false, err);
+}
+
+/* No two uploads have a name in common, so all of it are ours. */
+static void abort_parts_of(struct s3 *s, const char *key)
+{
+    struct abort_call a = {s, key, INT64_MAX};
+    (void)abort_listed(&a, true, NULL);
 }

@@ -692,7 +692,8 @@ int s3_http_call(struct s3_http *h, const struct s3_request *q, struct s3_respon
         return r;
     int64_t end = os_mono_ns() + h->retry_ms * NS_PER_MS;
     enum outcome o = AGAIN;
-    for (int tries = 1; o == AGAIN; tries++) {
+    int tries;
+    for (tries = 1; o == AGAIN; tries++) {
         int64_t left = (end - os_mono_ns()) / NS_PER_MS;
         if (tries > 1) {
             if (q->once || left <= 0)
@@ -712,6 +713,7 @@ int s3_http_call(struct s3_http *h, const struct s3_request *q, struct s3_respon
         if (o == OVER && e.code == ERR_UNAUTHENTICATED && renew_keys(h, a.keys_age))
             o = AGAIN;
     }
+    ret->repeated = tries > 2;
     if (o == DONE)
         return 0;
     err_copy(err, &e);

@@ -44,6 +44,7 @@ struct s3_response {
     uint64_t length;     /* Content-Length */
     char etag[80];
     bool checked;        /* it says that it knows the checksum that came with the body */
+    bool repeated;       /* there was more than one try */
     char code[64];       /* of an error document */
     char location[160];  /* of a redirect */
 };
