@@ -124,8 +124,8 @@ class S3Server(Stopped):
                         "-keyout", certs / "private.key", "-out", self.ca, "-subj", "/CN=localhost",
                         "-addext", "subjectAltName=DNS:localhost,DNS:suite.localhost,IP:127.0.0.1"], check=True, capture_output=True)
 
-    def up(self):
-        """Starts it (again, on the same files)."""
+    def up(self, **more):
+        """Starts it (again, on the same files), with more in its environment."""
         if self.kind == "versitygw":
             self.start([VERSITYGW, "--port", f"{self.ip}:{self.port}", "posix", self.data],
                        env={**os.environ, "ROOT_ACCESS_KEY": self.key, "ROOT_SECRET_KEY": self.secret})
@@ -133,7 +133,7 @@ class S3Server(Stopped):
             self.start([MINIO, "server", "--quiet", "--address", f"{self.ip}:{self.port}",
                         *(["--certs-dir", self.dir / "certs"] if self.tls else []), self.data],
                        env={**os.environ, "MINIO_ROOT_USER": self.key, "MINIO_ROOT_PASSWORD": self.secret, "MINIO_DOMAIN": "localhost",
-                            "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "HOME": str(self.dir)})
+                            "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "HOME": str(self.dir)} | more)
         end = time.monotonic() + 60
         while not self.listens():
             if self.process.poll() is not None or time.monotonic() > end:

@@ -695,12 +695,18 @@ def nothing_said(p, c, method, path, answer):
     return True
 
 
+def at_lifecycle(rule):
+    return lambda p, c, method, path, answer: "lifecycle=" in path and method == "PUT" and rule(p, c, method, path, answer)
+
+
 class Parts:
     """Packs of four parts, put one after the other."""
 
     def __init__(self, lab):
         self.lab, self.n = lab, 0
         self.file = lab.file(30_000_000)
+        multipart = {"minio": ".minio.sys/multipart/*/*/xl.meta", "versitygw": "faults/.sgwtmp/multipart/*/*"}
+        self.uploads = lambda: len(list(lab.server.data.glob(multipart[lab.server.kind])))  # of how many the service has parts
 
     def start(self, retry_s=25):
         self.n += 1
@@ -726,17 +732,32 @@ class Parts:
         assert p.returncode == 0 or b"NoSuchKey" in p.stderr, p.stderr[-500:]
         return p.stdout if p.returncode == 0 else None
 
-    def uploads(self):
-        """Of how many uploads the service still has parts."""
-        return len(list((self.lab.server.data / ".minio.sys" / "multipart").glob("*/*/xl.meta")))
+    def kill(self):
+        """Kills one of which two parts have arrived."""
+        arrived = []
+
+        def late(p, c, method, path, answer):
+            answered = answer()
+            arrived.append(path)
+            while len(arrived) < 4 and self.process.poll() is None:
+                time.sleep(0.01)
+            return answered and False
+        self.lab.proxy.spoil(at("part", late), 10**6)
+        self.process = self.start()
+        while len(arrived) < 2 and self.process.poll() is None:
+            time.sleep(0.01)
+        self.process.kill()
+        assert self.process.wait() == -signal.SIGKILL
+        self.lab.proxy.spoil(None, 0)
 
 
 def parts(lab):
     """An upload in parts ends whole, or with one line; either way the service keeps no parts of it."""
     parts = Parts(lab)
     data, before = parts.file.read_bytes(), parts.uploads()
-    passing = [at(which, rule) for which in ("begin", "part", "complete") for rule in (storm, reset, done_but_500, fine_but_error, nothing_said)]
-    passing += [at("part", changed_part), at("part", other_tag), at("part", upload_gone), at("complete", upload_gone), at("complete", late_error)]
+    everywhere = (storm, reset, done_but_500, fine_but_error, nothing_said)
+    passing = [at(which, rule) for which in ("begin", "part", "complete") for rule in everywhere]
+    passing += [at("part", rule) for rule in (changed_part, other_tag, upload_gone)] + [at("complete", rule) for rule in (upload_gone, late_error)]
     for rule in passing:
         lab.proxy.spoil(rule, 2)
         parts.put()
@@ -754,6 +775,81 @@ def parts(lab):
             assert parts.stored() in ((None, data) if (which, rule) == ("complete", reset) else (None,)), (which, rule.__name__)
             assert parts.uploads() == before, (which, rule.__name__, parts.uploads())
     print("ok one line for an upload in parts that cannot be")
+
+
+def abandoned(lab):
+    """What an uploader that was killed leaves is given up: by MinIO itself, elsewhere by a rule and by ff store gc."""
+    parts = Parts(lab)
+    parts.kill()
+    assert parts.uploads() == 1 and parts.stored() is None, parts.uploads()
+    parts.put()
+    assert parts.stored() == parts.file.read_bytes() and parts.uploads() == 1
+    lab.server.stop()
+    lab.server.up(MINIO_API_STALE_UPLOADS_EXPIRY="1s", MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL="1s")
+    end = time.monotonic() + 60
+    while parts.uploads():
+        assert time.monotonic() < end, "MinIO keeps it"
+        time.sleep(0.2)
+    print("ok MinIO gives up an upload that was killed")
+    with peers.S3Server("versitygw") as server, tempfile.TemporaryDirectory() as d:
+        other = Lab(server, Proxy(server.port), pathlib.Path(d))
+        parts = Parts(other)
+        parts.kill()
+        assert parts.uploads() == 1, parts.uploads()
+        other.ff("store", "gc")
+        assert parts.uploads() == 1, "it may still be going on"
+
+        def two_days_ago(p, c, method, path, answer):
+            if "uploads=" not in path or method != "GET":
+                return False
+            head, data = answer()
+            day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86400)).encode()
+            c.sendall(b"".join(head) + b"\r\n" + re.sub(rb"<Initiated>....-..-..", b"<Initiated>" + day, data))
+            return True
+        other.proxy.spoil(two_days_ago, 1)
+        other.ff("store", "gc")
+        assert other.proxy.hits == 1 and parts.uploads() == 0, parts.uploads()
+    print("ok ff store gc gives up an upload that was killed")
+
+
+def rule_about_uploads(lab):
+    """A service that knows such rules, as AWS does, is told to give up uploads of a day ago, by a rule of each store of the bucket."""
+    rules = []
+
+    def aws(p, c, method, path, answer):
+        if "lifecycle=" not in path:
+            return False
+        if method == "PUT":
+            answer(lambda body: rules.append(body) or body)
+        status, said = ("200 OK", rules[-1] if method == "GET" else b"") if rules else (
+            "404 Not Found", b"<Error><Code>NoSuchLifecycleConfiguration</Code></Error>")
+        c.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(said)) + said)
+        return True
+
+    def told():
+        """Days until objects, and until uploads, of each prefix."""
+        days = lambda what, rule: (lambda m: m and int(m[1]))(re.search(rb"<%s>(\d+)<" % what, rule))
+        return {re.search(rb"<Prefix>(.*?)</Prefix>", x)[1].decode(): (days(b"Days", x), days(b"DaysAfterInitiation", x))
+                for x in rules[-1].split(b"<Rule>")[1:]}
+    lab.proxy.spoil(aws, 10**6)
+    lab.ff("store", "init", FF_S3_PREFIX="one/")
+    assert told() == {"one/packs/": (None, 1)}, told()
+    lab.ff("store", "init", FF_S3_PREFIX="two/", FF_S3_KEEP_RESULTS="9d")
+    both = {"one/packs/": (None, 1), "two/packs/": (None, 1), "two/packs/results/": (9, None)}
+    assert told() == both, told()
+    lab.ff("store", "init", FF_S3_PREFIX="one/")
+    assert told() == both, told()
+    lab.ff("store", "init", FF_S3_PREFIX="two/")
+    assert told() == {"one/packs/": (None, 1), "two/packs/": (None, 1)}, told()
+    # Rules of others stay, and are no obstacle where nothing was asked for.
+    rules.append(b"<LifecycleConfiguration><Rule><ID>theirs</ID><Filter><Prefix>x/</Prefix></Filter></Rule></LifecycleConfiguration>")
+    lab.ff("store", "init", FF_S3_PREFIX="one/")
+    assert b"theirs" in rules[-1] and len(rules) == 5, rules
+    lab.proxy.spoil(at_lifecycle(denied), 10**6)
+    lab.ff("store", "init", FF_S3_PREFIX="three/")
+    lab.failed(lab.ff("store", "init", want=5, FF_S3_PREFIX="three/", FF_S3_KEEP_RESULTS="9d"), "denies access")
+    lab.proxy.spoil(None, 0)
+    print("ok a rule about uploads that nobody finishes")
 
 
 SLOW = """#!/bin/sh
@@ -828,7 +924,8 @@ def service_goes(lab):
 def wait_for_service(lab, proxy, late, patient, path):
     """The cases, and then the service comes that one waits for meanwhile."""
     began = time.monotonic()
-    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, lasting, clock, cache_disk, writers, killed, resumed, first_look, away_from_a_run, parts, strangers):
+    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, lasting, clock, cache_disk, writers, killed, resumed, first_look,
+                 away_from_a_run, parts, rule_about_uploads, strangers):
         proxy.spoil(None, 0)
         case(lab)
     time.sleep(max(0, 40 - (time.monotonic() - began)))
@@ -853,6 +950,7 @@ def main():
             wait_for_service(lab, proxy, late, patient, path)
         finally:
             patient.kill()
+        abandoned(lab)
         service_goes(lab)
 
 

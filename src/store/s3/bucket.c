@@ -12,6 +12,7 @@
 
 #define RULE_ID "fuzzforge-"
 #define RULES_MAX 1000 /* that S3 takes */
+#define ABORT_DAYS 1
 
 int api_bucket_make(struct s3_http *h, const char *region, bool *ret_created, struct err *err)
 {
@@ -95,22 +96,27 @@ int api_bucket_private(struct s3_http *h, const char *prefix, const char *key, s
 
 /* --- what expires ------------------------------------------------------------------------------------------------ */
 
-/* A rule of ours: this prefix, after so many days. Its id is made of the prefix, so that each store of a bucket has its
- * own. */
+/* A rule of ours: this prefix, after so many days; and uploads in parts that nobody has finished since they were begun. Its id is
+ * made of the prefix, so that each store of a bucket has its own. */
 struct rule {
     char prefix[S3_KEY];
-    unsigned days;
+    unsigned days, abort_days; /* 0: never */
 };
 
 /* Those that a bucket has: of other stores of ours, which are kept; of this one; of somebody else. */
 struct rules {
     const char *store; /* prefix of this store */
     VEC(struct rule) kept;
-    unsigned own, others;
+    unsigned own, others; /* own: about objects */
     /* The one that is being read: */
     struct rule rule;
     bool ours;
 };
+
+static void uploads_prefix(const struct rules *r, char out[S3_KEY])
+{
+    snprintf(out, S3_KEY, "%spacks/", r->store);
+}
 
 static bool own_rule(const struct rules *r)
 {
@@ -136,12 +142,18 @@ static int on_rule(void *arg, const char *path, const char *text, struct err *er
         snprintf(r->rule.prefix, sizeof r->rule.prefix, "%s", text);
     else if (strcmp(what, "/Expiration/Days") == 0)
         r->rule.days = (unsigned)strtoul(text, NULL, 10);
+    else if (strcmp(what, "/AbortIncompleteMultipartUpload/DaysAfterInitiation") == 0)
+        r->rule.abort_days = (unsigned)strtoul(text, NULL, 10);
     if (*what)
         return 0;
+    char uploads[S3_KEY];
+    uploads_prefix(r, uploads);
     if (!r->ours)
         r->others++;
     else if (own_rule(r))
         r->own++;
+    else if (strcmp(r->rule.prefix, uploads) == 0)
+        r->own += r->rule.days != 0;
     else if (r->kept.len == RULES_MAX || !VEC_PUSH(&r->kept, r->rule))
         return err_nomem(err);
     r->rule = (struct rule){0};
@@ -167,29 +179,40 @@ static int read_rules(struct s3_http *h, struct rules *ret, bool *ret_supported,
     return r;
 }
 
-static void put_rule(struct strbuf *b, const char *prefix, unsigned days)
+static void put_rule(struct strbuf *b, const struct rule *rule)
 {
     /* Prefixes of stores have no character that means something in XML; another's is none of ours. */
-    if (days && !strpbrk(prefix, "<>&"))
-        strbuf_printf(b, "<Rule><ID>" RULE_ID "%s</ID><Filter><Prefix>%s</Prefix></Filter>"
-                         "<Status>Enabled</Status><Expiration><Days>%u</Days></Expiration></Rule>",
-                      prefix, prefix, days);
+    if ((!rule->days && !rule->abort_days) || strpbrk(rule->prefix, "<>&"))
+        return;
+    strbuf_printf(b, "<Rule><ID>" RULE_ID "%s</ID><Filter><Prefix>%s</Prefix></Filter><Status>Enabled</Status>", rule->prefix,
+                  rule->prefix);
+    if (rule->days)
+        strbuf_printf(b, "<Expiration><Days>%u</Days></Expiration>", rule->days);
+    if (rule->abort_days)
+        strbuf_printf(b, "<AbortIncompleteMultipartUpload><DaysAfterInitiation>%u</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+                      rule->abort_days);
+    strbuf_puts(b, "</Rule>");
 }
 
-static int put_rules(struct s3_http *h, const struct rules *rules, const struct s3_retention *keep, struct err *err)
+/* *ret_unknown: the service does not know such rules. */
+static int put_rules(struct s3_http *h, const struct rules *rules, const struct s3_retention *keep, bool aborts, bool *ret_unknown,
+                     struct err *err)
 {
     struct strbuf b = STRBUF_INIT_MAX(1 << 20);
     struct s3_response res = {0};
+    struct rule rule = {.abort_days = aborts ? ABORT_DAYS : 0};
     char header[64] = "Content-MD5: ";
     const unsigned days[] = {keep->targets_days, keep->results_days, keep->corpora_days};
     strbuf_puts(&b, "<LifecycleConfiguration>");
+    uploads_prefix(rules, rule.prefix);
+    put_rule(&b, &rule);
     for (size_t i = 0; s3_classes[i]; i++) {
-        char prefix[S3_KEY];
-        snprintf(prefix, sizeof prefix, "%spacks/%s/", rules->store, s3_classes[i]);
-        put_rule(&b, prefix, days[i]);
+        rule = (struct rule){.days = days[i]};
+        snprintf(rule.prefix, sizeof rule.prefix, "%spacks/%s/", rules->store, s3_classes[i]);
+        put_rule(&b, &rule);
     }
-    VEC_EACH(&rules->kept, rule)
-        put_rule(&b, rule->prefix, rule->days);
+    VEC_EACH(&rules->kept, other)
+        put_rule(&b, other);
     strbuf_puts(&b, "</LifecycleConfiguration>");
     int r = strbuf_check(&b, err);
     if (r == 0)
@@ -199,16 +222,26 @@ static int put_rules(struct s3_http *h, const struct rules *rules, const struct 
                                .max_bytes = 64 << 10};
         r = s3_http_call(h, &q, &res, err);
     }
+    *ret_unknown = r < 0 && (res.status == 400 || res.status == 501) && r != -ERR_UNAUTHENTICATED;
     s3_response_release(&res);
     strbuf_release(&b);
+    return r;
+}
+
+static int remove_rules(struct s3_http *h, struct err *err)
+{
+    struct s3_response res;
+    struct s3_request q = {.method = "DELETE", .query = "lifecycle=", .max_bytes = 64 << 10};
+    int r = s3_http_call(h, &q, &res, err);
+    s3_response_release(&res);
     return r;
 }
 
 static int set_rules(struct s3_http *h, const struct rules *rules, bool supported, const struct s3_retention *keep,
                      struct err *err)
 {
-    bool any = keep->targets_days || keep->results_days || keep->corpora_days;
-    if (!any && !rules->own)
+    bool any = keep->targets_days || keep->results_days || keep->corpora_days, unknown;
+    if (!any && !rules->own && (!supported || rules->others))
         return 0;
     if (!supported) {
         err_set(err, ERR_UNIMPLEMENTED, "this S3 service cannot expire objects by itself");
@@ -218,13 +251,15 @@ static int set_rules(struct s3_http *h, const struct rules *rules, bool supporte
         err_set(err, ERR_STATE, "the bucket has rules of somebody else about what expires");
         return err_hint(err, "add a rule for %spacks/ to them, or use a bucket of its own", rules->store);
     }
+    int r = put_rules(h, rules, keep, true, &unknown, err);
+    if (r == -ERR_PERMISSION && !any && !rules->own)
+        return 0; /* nobody asked for that one */
+    if (r == 0 || !unknown)
+        return r;
+    /* MinIO refuses the rule about uploads: it gives up those of a day ago unasked. */
     if (any || rules->kept.len)
-        return put_rules(h, rules, keep, err);
-    struct s3_response res;
-    struct s3_request q = {.method = "DELETE", .query = "lifecycle=", .max_bytes = 64 << 10};
-    int r = s3_http_call(h, &q, &res, err);
-    s3_response_release(&res);
-    return r;
+        return put_rules(h, rules, keep, false, &unknown, err);
+    return rules->own ? remove_rules(h, err) : 0;
 }
 
 int api_bucket_expiry(struct s3_http *h, const char *prefix, const struct s3_retention *keep, struct err *err)
