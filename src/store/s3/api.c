@@ -179,7 +179,8 @@ static int complete_parts(struct parts *a, size_t n, struct err *err)
     a->lost = r < 0 && upload_lost(&res);
     /* An earlier try may have gone through and its answer was lost. The status is sent before the parts are joined, so it is the
      * document that counts. */
-    bool told = r == 0 && s3_xml_text(res.body ? res.body : "", res.len, "CompleteMultipartUploadResult/ETag", tag, sizeof tag, NULL) == 0;
+    static const char joined[] = "CompleteMultipartUploadResult/ETag";
+    bool told = r == 0 && s3_xml_text(res.body ? res.body : "", res.len, joined, tag, sizeof tag, NULL) == 0;
     if (r == 0 ? !told : a->lost)
         r = look_for_joined(a, err);
     s3_response_release(&res);

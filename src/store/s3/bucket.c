@@ -14,6 +14,8 @@
 #define RULES_MAX 1000 /* that S3 takes */
 #define ABORT_DAYS 1
 
+static const char uploads_rule[] = "AbortIncompleteMultipartUpload";
+
 int api_bucket_make(struct s3_http *h, const char *region, bool *ret_created, struct err *err)
 {
     char body[256] = "";
@@ -142,7 +144,7 @@ static int on_rule(void *arg, const char *path, const char *text, struct err *er
         snprintf(r->rule.prefix, sizeof r->rule.prefix, "%s", text);
     else if (strcmp(what, "/Expiration/Days") == 0)
         r->rule.days = (unsigned)strtoul(text, NULL, 10);
-    else if (strcmp(what, "/AbortIncompleteMultipartUpload/DaysAfterInitiation") == 0)
+    else if (*what == '/' && strncmp(what + 1, uploads_rule, strlen(uploads_rule)) == 0 && strstr(what, "/DaysAfterInitiation"))
         r->rule.abort_days = (unsigned)strtoul(text, NULL, 10);
     if (*what)
         return 0;
@@ -184,13 +186,12 @@ static void put_rule(struct strbuf *b, const struct rule *rule)
     /* Prefixes of stores have no character that means something in XML; another's is none of ours. */
     if ((!rule->days && !rule->abort_days) || strpbrk(rule->prefix, "<>&"))
         return;
-    strbuf_printf(b, "<Rule><ID>" RULE_ID "%s</ID><Filter><Prefix>%s</Prefix></Filter><Status>Enabled</Status>", rule->prefix,
-                  rule->prefix);
+    strbuf_printf(b, "<Rule><ID>" RULE_ID "%s</ID><Filter><Prefix>%s</Prefix></Filter>", rule->prefix, rule->prefix);
+    strbuf_puts(b, "<Status>Enabled</Status>");
     if (rule->days)
         strbuf_printf(b, "<Expiration><Days>%u</Days></Expiration>", rule->days);
     if (rule->abort_days)
-        strbuf_printf(b, "<AbortIncompleteMultipartUpload><DaysAfterInitiation>%u</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
-                      rule->abort_days);
+        strbuf_printf(b, "<%s><DaysAfterInitiation>%u</DaysAfterInitiation></%s>", uploads_rule, rule->abort_days, uploads_rule);
     strbuf_puts(b, "</Rule>");
 }
 
