@@ -191,13 +191,14 @@ static void put_rule(struct strbuf *b, const struct rule *rule)
     if (rule->days)
         strbuf_printf(b, "<Expiration><Days>%u</Days></Expiration>", rule->days);
     if (rule->abort_days)
-        strbuf_printf(b, "<%s><DaysAfterInitiation>%u</DaysAfterInitiation></%s>", uploads_rule, rule->abort_days, uploads_rule);
+        strbuf_printf(b, "<%s><DaysAfterInitiation>%u</DaysAfterInitiation></%s>", uploads_rule, rule->abort_days,
+                      uploads_rule);
     strbuf_puts(b, "</Rule>");
 }
 
 /* *ret_unknown: the service does not know such rules. */
-static int put_rules(struct s3_http *h, const struct rules *rules, const struct s3_retention *keep, bool aborts, bool *ret_unknown,
-                     struct err *err)
+static int put_rules(struct s3_http *h, const struct rules *rules, const struct s3_retention *keep, bool aborts,
+                     bool *ret_unknown, struct err *err)
 {
     struct strbuf b = STRBUF_INIT_MAX(1 << 20);
     struct s3_response res = {0};
