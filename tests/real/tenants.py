@@ -3,7 +3,7 @@
 
 usage: tenants.py JSON      {"address", "rest", "a", "b", "d": tokens, "state", ...}; prints one line a case, then 'N passed, N failed'
 """
-import asyncio, datetime, json, sys, time, urllib.error, urllib.parse, urllib.request, uuid
+import asyncio, datetime, json, sys, threading, time, urllib.error, urllib.parse, urllib.request, uuid
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.command.v1 import (Command, CompleteWorkflowExecutionCommandAttributes, RequestCancelExternalWorkflowExecutionCommandAttributes,
                                        ScheduleActivityTaskCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
@@ -220,6 +220,16 @@ async def quota(s):
     check("has it counted", upload("last", b"w") == 429)
 
 
+async def starve(a, b):
+    """Requests that wait long: queries that nobody answers."""
+    await b.start("mute", "idle", queue_name="nobody")
+    for _ in range(80): threading.Thread(target=b.rest, args=("/runs/mute/query/x",), daemon=True).start()
+    await asyncio.sleep(1)
+    began = time.time()
+    status, text = await asyncio.to_thread(a.rest, "/runs")
+    check("80 queries of one that nobody answers keep no other waiting", status == 200 and time.time() - began < 5, time.time() - began)
+
+
 async def main():
     client = await Client.connect(G["address"], namespace="default", rpc_metadata={"authorization": "Bearer " + G["d"]}, lazy=False)
     a, b, d, s = (Tenant(client, n, G[k]) for n, k in (("team-a", "a"), ("team-b", "b"), ("default", "d"), ("small", "s")))
@@ -229,6 +239,7 @@ async def main():
     await elsewhere(a, b)
     await names(b)
     await quota(s)
+    await starve(a, b)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 

@@ -255,7 +255,7 @@ static bool hand_over(struct body_upload *u)
 {
     u->filling = !u->filling;
     u->busy = true;
-    if (jobs_add(u->x->rest->jobs, empty, u))
+    if (jobs_add(u->x->rest->jobs, u->x->caller.name_space, empty, u))
         return true;
     u->busy = false;
     return false;
@@ -404,7 +404,7 @@ void body_end(struct exchange *x)
         u->busy = true;
     }
     pthread_mutex_unlock(&u->lock);
-    if (!idle || jobs_add(x->rest->jobs, empty, u))
+    if (!idle || jobs_add(x->rest->jobs, x->caller.name_space, empty, u))
         return;
     u->error = err_set(&u->why, ERR_BUSY, "too many requests at a time");
     finish(u);

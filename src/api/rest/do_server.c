@@ -214,11 +214,12 @@ int do_put_object(struct exchange *x, struct err *err)
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:s, s:I}", "ref", ref.text, "bytes", (json_int_t)size), err);
 }
 
-/* Who sees all namespaces sees all objects. */
+/* Who sees all namespaces sees all objects. Others are asked first whose it is: what is not theirs takes as long as what is not
+ * there. */
 static int stat_object(struct exchange *x, struct store_object_info *ret, struct err *err)
 {
-    int r = store_stat(x->svc.store, arg_text(x, "object"), ret, err);
-    return r == 0 && x->caller.name_space[0] ? object_of_run(&x->svc, NULL, arg_text(x, "object"), err) : r;
+    int r = x->caller.name_space[0] ? object_of_run(&x->svc, NULL, arg_text(x, "object"), err) : 0;
+    return r == 0 ? store_stat(x->svc.store, arg_text(x, "object"), ret, err) : r;
 }
 
 int do_show_object(struct exchange *x, struct err *err)

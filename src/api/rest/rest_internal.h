@@ -62,8 +62,8 @@ int openapi_write(const struct api *a, bool open, char **ret, struct err *err);
 
 struct jobs;
 int jobs_new(struct jobs **ret, struct err *err);
-/* False: too much is waiting. */
-bool jobs_add(struct jobs *j, void (*run)(void *arg), void *arg);
+/* of: the namespace whose share of the threads it is, as rest_caller has it. False: too much of it is waiting. */
+bool jobs_add(struct jobs *j, const char *of, void (*run)(void *arg), void *arg);
 size_t jobs_waiting(struct jobs *j);
 /* Waits for all of them; none are taken from here on. NULL is fine. */
 void jobs_drain(struct jobs *j);

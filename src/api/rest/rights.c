@@ -77,7 +77,7 @@ int exchange_rights(struct exchange *x, struct err *err)
     else if (x->caller.name_space[0] && json_flag(x->route->extra, "all", false))
         r = err_set(err, ERR_PERMISSION, "that is for tokens of all namespaces");
     struct entry *e = r < 0 ? mem_zalloc(sizeof *e) : NULL;
-    if (e && !(fill(x, e) && jobs_add(x->rest->jobs, write_denied, e)))
+    if (e && !(fill(x, e) && jobs_add(x->rest->jobs, x->caller.name_space, write_denied, e)))
         free(e);
     return r;
 }

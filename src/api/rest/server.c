@@ -252,7 +252,7 @@ static enum MHD_Result to_work(struct exchange *x)
         body_end(x);
         return MHD_YES;
     }
-    if (jobs_add(x->rest->jobs, exchange_work, x))
+    if (jobs_add(x->rest->jobs, x->caller.name_space, exchange_work, x))
         return MHD_YES;
     atomic_fetch_sub(&x->rest->counters.working, 1);
     x->error_status = 429;
