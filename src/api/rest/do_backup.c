@@ -173,7 +173,7 @@ static int start(struct exchange *x, struct transit *t, struct err *err)
     if (atomic_exchange(&x->rest->backing_up, true))
         return busy(x, "a backup is being made already", err);
     atomic_fetch_add(&t->refs, 1);
-    if (jobs_add(x->rest->jobs, make, t))
+    if (jobs_add(x->rest->jobs, x->caller.name_space, make, t))
         return wait_for_first(t, err);
     atomic_store(&x->rest->backing_up, false);
     unref(t);
