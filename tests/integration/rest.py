@@ -395,6 +395,8 @@ def unreadable(s):
                              ("cookies without end", 431, b"GET / HTTP/1.1\r\n" + H + b"Cookie: " + b"a=b; " * 20000 + b"\r\n\r\n"),
                              ("no Host", 400, b"GET / HTTP/1.1\r\n\r\n"), ("a path with a blank", 400, b"GET /a b HTTP/1.1\r\nConnection: close\r\n" + H + b"\r\n"),
                              ("no header", 400, b"GET / HTTP/1.1\r\n" + H + b"nonsense\r\n\r\n"),
+                             ("no request", 400, b"GARBAGE\r\n\r\n"), ("another protocol", 400, b"SSH-2.0-x\r\n"), ("no method", 400, b" / HTTP/1.1\r\n" + H + b"\r\n"),
+                             ("a method alone", 400, b"GET\r\n\r\n"), ("a path alone", 400, b"GET /\r\n\r\n"),
                              ("no version", 400, b"GET / HTTQ/1.1\r\n" + H + b"\r\n"), ("a version to come", 505, b"GET / HTTP/9.9\r\n" + H + b"\r\n"),
                              ("a version that was", 505, b"GET / HTTP/0.9\r\n" + H + b"\r\n"),
                              ("a length that is none", 400, POST + b"Content-Length: x\r\n\r\n{}"),
@@ -416,6 +418,15 @@ def unreadable(s):
         ids.append(e["request_id"])
     log = s.lab.dir / "serve.log"
     if not until(lambda: all(f"request {i}: " in log.read_text() for i in ids)): fail("the ids of refused requests are not in the log")
+    # Who has sent all that he has to say is answered too; who says nothing is not.
+    if s.raw(b"GARBAGE\n", shut=True).count(b"HTTP/1.1 400 ") != 1: fail("no request, and no more")
+    if s.raw(b"", shut=True): fail("an answer to nothing")
+    out = s.raw(b"GET /health/live HTTP/1.1\r\n" + H + b"\r\n", shut=True)
+    if out.count(b"HTTP/1.1 ") > 1: fail(f"one request, and no more: {out}")
+    # A path with a NUL is not the path before it.
+    for path in (b"/health/live\0", b"/health/live\0/x", b"/health/live\0HTTP/1.1", b"/runs?limit=1\0", b"/health/live%00", b"/health%00/live", b"/runs?limit=1%00"):
+        out = s.raw(b"GET " + path + b" HTTP/1.1\r\n" + H + b"Connection: close\r\n\r\n")
+        if not re.match(rb"HTTP/1\.1 40[04] ", out): fail(f"{path}: {out[:100]}")
     # What was wrong before the body stands.
     out = s.raw(b"POST /nowhere HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n")
     if not out.startswith(b"HTTP/1.1 404 "): fail(f"garbage that is sent to nowhere: {out[:200]}")
@@ -453,6 +464,44 @@ def hostile(s):
     # 350 connections of at most 128 KB each; what was free before has been given back (os/memory.h)
     if s.rss_kb() - before > 80000: fail(f"hostile clients cost {s.rss_kb() - before} KB")
     s.get("/health/live")
+
+
+class Dribbles(threading.Thread):
+    """A client whose body comes in small pieces; seconds: until it was ended, or None."""
+
+    def __init__(self, s, head, piece, first=b""):
+        super().__init__(daemon=True)
+        self.c = socket.create_connection(("127.0.0.1", s.port))
+        self.c.sendall(head.encode() + b"\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + first)
+        self.piece, self.out, self.seconds, self.begun = piece, b"", None, time.time()
+        self.c.settimeout(2)
+        self.start()
+
+    def run(self):
+        while time.time() - self.begun < 45 and not self.out:
+            try:
+                self.c.sendall(self.piece)
+                self.out = self.c.recv(65536)
+                self.seconds = time.time() - self.begun
+            except TimeoutError: pass
+            except OSError: break
+        self.c.close()
+
+
+def begin_slowly(s):
+    J, F, T = "\r\nContent-Type: application/json", "\r\nContent-Type: application/octet-stream", "POST /workflows/talk/"
+    return [(408, Dribbles(s, T + "submit HTTP/1.1" + J, b"x")), (408, Dribbles(s, T + "upload-and-submit HTTP/1.1" + F, b"x")),
+            (404, Dribbles(s, "POST /nowhere HTTP/1.1" + F, b"x")),
+            (None, Dribbles(s, T + "upload-and-submit HTTP/1.1" + F, b"x" * 1000)), (None, Dribbles(s, T + "upload-and-submit HTTP/1.1" + F, b"x", b"y" * 30000))]
+
+
+def slow_bodies(clients):
+    """A body that dribbles holds its connection for half a minute; one that is only slow, or was quick before, may go on."""
+    for want, c in clients:
+        c.join()
+        if (want and not c.out.startswith(b"HTTP/1.1 %d " % want)) or (c.seconds is None) != (want is None): fail(f"wanted {want}: {c.seconds} s, {c.out}")
+        if want and not 28 < c.seconds < 40: fail(f"a body that dribbles is ended after {c.seconds} s")
+        if want == 408 and json.loads(c.out.partition(b"\r\n\r\n")[2])["detail"]["error"]["type"] != "RequestTimeout": fail(f"{c.out}")
 
 
 def idle(s):
@@ -748,6 +797,7 @@ with Lab() as lab:
     tokens(lab)
     managed(lab)
     s = Server(lab, "--insecure-loopback", "-v")
+    slow = begin_slowly(s)
     former_client(s, {})
     errors(s)
     guards(s)
@@ -759,6 +809,7 @@ with Lab() as lab:
     described(s)
     many_watchers(s)
     elsewhere(lab, s)
+    slow_bodies(slow)
     hostile(s)
     idle(s)
     bodies(s)

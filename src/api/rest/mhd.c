@@ -4,6 +4,9 @@
 #include "os/library.h"
 
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct http_calls http;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -30,6 +33,13 @@ __attribute__((visibility("default"), used)) enum MHD_Result MHD_queue_response(
 {
     http_refused(connection, status_code);
     return http.MHD_queue_response(connection, status_code, response); /* it cannot be sent any more; then the library ends it */
+}
+
+__attribute__((visibility("default"), used)) int shutdown(int fd, int how)
+{
+    if (how == SHUT_WR)
+        http_ends(fd, false);
+    return (int)syscall(SYS_shutdown, fd, how);
 }
 
 int http_load(struct err *err)

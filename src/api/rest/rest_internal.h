@@ -92,6 +92,8 @@ struct exchange {
     char id[NAME_ID_LEN + 1];
     char method[16];
     struct target target;
+    const char *uri; /* where the library has it; what it points to may be changed by now */
+    size_t uri_len;
     int target_error; /* of its parsing; 0: it is fine */
     struct err target_why;
     const struct route *route;
@@ -104,6 +106,7 @@ struct exchange {
     json_t *json;
     struct body_upload *upload;
     size_t held; /* bytes of memory that its body has been given */
+    int64_t body_ms, body_left_ms; /* when its time was last counted (0: the server was not ready for more), and what was left */
     struct answer answer;
     char field[64];         /* what a 422 is about */
     const char *error_type; /* of the error, where it is not the code's own */

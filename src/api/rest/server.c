@@ -26,7 +26,13 @@
 #define HEAD_MS 20000        /* from a connection's begin, or its last answer, to the end of a request's headers */
 #define KEEP_MS 60000        /* the same, where nothing of the request has come */
 #define CROWDED_MS 1000      /* either, where there is room for few more */
+#define FILES_MAX 65536
+#define TCP_INFO_BYTES 104
 #define FILES_KEPT 1000      /* descriptors for all else */
+#define BODY_MS 30000        /* a body's time, */
+#define BODY_RATE 256        /* so many bytes of it a second earn it more, */
+#define BODY_SAVED_MS 120000 /* and so much of that can be saved for later */
+#define BODY_MUTE_MS 45000   /* over its time, without bytes that could be answered: chunks that do not begin, say */
 #define PING_EVERY_TICKS 15  /* of a second */
 #define CACHE_MS 50
 #define DRAIN_MAX ((unsigned long long)64 << 20) /* of a body that is not wanted */
@@ -35,12 +41,20 @@
 struct conn {
     struct conn *next, **here;
     struct rest *rest;
+    struct MHD_Connection *conn;
     struct exchange *exchange; /* the one that is going on; NULL: none whose first line was read */
     int fd;
     _Atomic(int64_t) since_ms;
     atomic_bool busy; /* a request's headers were there */
+    atomic_bool ended; /* by the server's clock */
+    bool heard;  /* over TLS: something has come */
+    bool served; /* a request's first line was read */
+    _Atomic(int64_t) body_until_ms; /* its body is waited for; 0: it is not */
     enum { CERTIFICATE_UNKNOWN, CERTIFICATE_NONE, CERTIFICATE_SHOWN } certificate; /* of the client */
 };
+
+/* All connections, by their descriptors: the library's thread writes it. */
+static _Atomic(struct conn *) conn_by_fd[FILES_MAX];
 
 static int64_t now_ms(void)
 {
@@ -194,12 +208,16 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
     x->conn = conn;
     x->begun_ns = os_mono_ns();
     x->body = (struct strbuf)STRBUF_INIT_MAX(JSON_BODY_MAX);
-    x->target_error = target_parse(uri, strlen(uri), &x->target, &x->target_why);
+    x->uri = uri;
+    x->uri_len = strlen(uri);
+    x->target_error = target_parse(uri, x->uri_len, &x->target, &x->target_why);
     name_request(x);
     atomic_fetch_add(&r->exchanges, 1);
     struct conn *c = conn_of(conn);
-    if (c)
+    if (c) {
         c->exchange = x;
+        c->served = true;
+    }
     return x;
 }
 
@@ -278,7 +296,19 @@ static void mark_busy(struct exchange *x, bool busy, int64_t ms)
         return;
     c->exchange = busy ? x : NULL;
     atomic_store(&c->since_ms, ms);
+    atomic_store(&c->body_until_ms, 0);
     atomic_store(&c->busy, busy);
+}
+
+/* The library gives the target as a text: one that has a NUL in it goes on behind that, up to where the version begins. */
+static int check_whole(struct exchange *x, const char *version, struct err *err)
+{
+    uintptr_t gap = (uintptr_t)version - (uintptr_t)x->uri;
+    if (gap <= x->uri_len + 1 || gap > CONNECTION_MEMORY)
+        return 0;
+    x->closes = true;
+    x->error_status = 400;
+    return err_set(err, ERR_USAGE, "the path is malformed: it has a NUL in it");
 }
 
 /* Who polls asks for little, but often. What is in the cache was checked when it came there. */
@@ -300,6 +330,8 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
     snprintf(x->method, sizeof x->method, "%s", method);
     x->head = strcmp(method, "HEAD") == 0;
     int r = head_check(x, version, &err);
+    if (r == 0)
+        r = check_whole(x, version, &err);
     if (r == 0)
         r = find_route(x, method, &err);
     if (r == 0)
@@ -323,6 +355,63 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
     return MHD_YES;
 }
 
+/* --- the pace of bodies ---------------------------------------------------------------------------------------------- */
+
+/* The time of a body runs out unless bytes come, as in a leaking bucket: a client that stalls now and then may go on, one that
+ * dribbles may not. Bytes that came; wait: the server makes the client wait from here on. False: it is over. */
+static bool body_in_time(struct exchange *x, size_t bytes, bool wait)
+{
+    struct conn *c = conn_of(x->conn);
+    int64_t now = now_ms();
+    if (x->body_ms)
+        x->body_left_ms -= now - x->body_ms;
+    x->body_left_ms += (int64_t)bytes * 1000 / BODY_RATE;
+    if (x->body_left_ms > BODY_SAVED_MS)
+        x->body_left_ms = BODY_SAVED_MS;
+    x->body_ms = wait ? 0 : now;
+    if (c)
+        atomic_store(&c->body_until_ms, wait ? 0 : now + x->body_left_ms + BODY_MUTE_MS);
+    return x->body_left_ms >= 0;
+}
+
+static void body_over(struct exchange *x)
+{
+    struct conn *c = conn_of(x->conn);
+    if (c)
+        atomic_store(&c->body_until_ms, 0);
+}
+
+/* The library takes no answer in the middle of a body. */
+static enum MHD_Result body_too_slow(struct exchange *x)
+{
+    struct conn *c = conn_of(x->conn);
+    struct err err = {0};
+    x->closes = true;
+    if (x->phase != PHASE_ANSWERED) { /* what was wrong before stands */
+        x->error_status = 408;
+        x->error_type = "RequestTimeout";
+        snprintf(x->field, sizeof x->field, "body");
+        err_set(&err, ERR_TIMEOUT, "the body comes too slowly: %d bytes a second are wanted after %d seconds", BODY_RATE,
+                BODY_MS / 1000);
+        reply_error(x, &err);
+    }
+    if (c)
+        reply_past(x, c->fd);
+    return MHD_NO;
+}
+
+static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *io_size)
+{
+    size_t before = *io_size;
+    enum MHD_Result ok = MHD_YES;
+    if (x->phase == PHASE_ANSWERED)
+        *io_size = 0;
+    else
+        ok = body_data(x, data, io_size);
+    bool in_time = body_in_time(x, before - *io_size, *io_size > 0);
+    return ok == MHD_NO || in_time ? ok : body_too_slow(x);
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
                                   const char *version, const char *upload_data, size_t *upload_data_size, void **con_cls)
 {
@@ -331,21 +420,21 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     (void)url;
     if (!x || x->phase == PHASE_SENT)
         return x ? MHD_YES : MHD_NO;
-    if (!x->method[0])
-        return begin(x, method, version);
+    if (!x->method[0]) {
+        enum MHD_Result ok = begin(x, method, version);
+        x->body_left_ms = BODY_MS;
+        if (x->phase != PHASE_SENT)
+            body_in_time(x, 0, false);
+        return ok;
+    }
     if (x->phase == PHASE_WORKING) { /* woken for a stream that this connection had before: who works on it wakes it again */
         http.MHD_suspend_connection(conn);
         return MHD_YES;
     }
-    if (x->phase == PHASE_ANSWERED && *upload_data_size) {
-        *upload_data_size = 0;
-        return MHD_YES;
-    }
-    if (x->phase == PHASE_ANSWERED)
-        return reply_send(x);
     if (*upload_data_size)
-        return body_data(x, upload_data, upload_data_size);
-    return to_work(x);
+        return take_body(x, upload_data, upload_data_size);
+    body_over(x);
+    return x->phase == PHASE_ANSWERED ? reply_send(x) : to_work(x);
 }
 
 /* It counts, and is told of. */
@@ -403,6 +492,7 @@ void http_refused(struct MHD_Connection *conn, unsigned status)
     struct exchange first_line = {0}, *x = c ? c->exchange : NULL;
     if (!c)
         return;
+    c->served = true; /* this is its one answer */
     if (!x) {
         x = &first_line;
         x->rest = c->rest;
@@ -418,6 +508,49 @@ void http_refused(struct MHD_Connection *conn, unsigned status)
         note_answer(x, os_mono_ns(), false);
         free(x->answer.text);
     }
+}
+
+/* As the kernel has it: the C library's goes less far. */
+struct tcp_more {
+    struct tcp_info info;
+    uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+};
+
+/* Has something come that the library has not taken for a request? */
+static bool was_unreadable(const struct conn *c)
+{
+    struct tcp_more more = {0};
+    socklen_t len = sizeof more;
+    char byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (c->rest->tls || (n < 0 && errno != EAGAIN))
+        return c->heard;
+    if (n != 0) /* who says nothing leaves by himself, or is ended by the clock */
+        return true;
+    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &more, &len) < 0)
+        return false;
+    return sizeof more.info == TCP_INFO_BYTES && len == sizeof more && more.bytes_received > 1; /* the end counts as one */
+}
+
+static struct conn *conn_at(int fd)
+{
+    return fd >= 0 && fd < FILES_MAX ? atomic_load(&conn_by_fd[fd]) : NULL;
+}
+
+void http_hears(int fd)
+{
+    struct conn *c = conn_at(fd);
+    if (c)
+        c->heard = true;
+}
+
+void http_ends(int fd, bool tls)
+{
+    struct conn *c = conn_at(fd);
+    if (!c || c->served || (c->rest->tls != NULL) != tls || atomic_load(&c->ended) || atomic_load(&c->rest->stopping))
+        return;
+    if (was_unreadable(c))
+        http_refused(c->conn, 400);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode end)
@@ -457,6 +590,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         }
         int one = 1;
         c->rest = r;
+        c->conn = conn;
         c->fd = i->connect_fd;
         c->since_ms = now_ms();
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -468,6 +602,8 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         r->conns = c;
         pthread_mutex_unlock(&r->lock);
         atomic_fetch_add(&r->counters.connections, 1);
+        if (c->fd >= 0 && c->fd < FILES_MAX)
+            atomic_store(&conn_by_fd[c->fd], c);
         *context = c;
         return;
     }
@@ -480,6 +616,8 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         c->next->here = c->here;
     pthread_mutex_unlock(&r->lock);
     atomic_fetch_sub(&r->counters.connections, 1);
+    if (c->fd >= 0 && c->fd < FILES_MAX)
+        atomic_store(&conn_by_fd[c->fd], NULL);
     free(c);
     *context = NULL;
 }
@@ -492,8 +630,14 @@ static bool has_bytes(int fd)
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_last_data_recv < (uint32_t)HEAD_MS;
 }
 
-/* Ends connections whose headers do not come: one that is quiet may stay longer than one that dribbles. The lock keeps the
- * descriptor from being closed, and so from being another's. */
+static void end_conn(struct conn *c)
+{
+    atomic_store(&c->ended, true);
+    shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Ends connections whose headers do not come: one that is quiet may stay longer than one that dribbles; and those whose body
+ * brings nothing that could be answered. The lock keeps the descriptor from being closed, and so from being another's. */
 static void end_slow(struct rest *r)
 {
     int64_t now = now_ms();
@@ -501,9 +645,10 @@ static void end_slow(struct rest *r)
     bool crowded = (unsigned)atomic_load(&r->counters.connections) > max - max / 8;
     pthread_mutex_lock(&r->lock);
     for (struct conn *c = r->conns; c; c = c->next) {
-        int64_t age = now - atomic_load(&c->since_ms);
-        if (!atomic_load(&c->busy) && (age > KEEP_MS || (crowded && age > CROWDED_MS) || (age > HEAD_MS && has_bytes(c->fd))))
-            shutdown(c->fd, SHUT_RDWR);
+        int64_t age = now - atomic_load(&c->since_ms), until = atomic_load(&c->body_until_ms);
+        bool late = age > KEEP_MS || (crowded && age > CROWDED_MS) || (age > HEAD_MS && has_bytes(c->fd));
+        if ((late && !atomic_load(&c->busy)) || (until && now > until))
+            end_conn(c);
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -591,7 +736,7 @@ static unsigned connections_max(void)
     if (getrlimit(RLIMIT_NOFILE, &l) < 0)
         return 512;
     if (l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
+        l.rlim_cur = l.rlim_max < FILES_MAX ? l.rlim_max : FILES_MAX;
         setrlimit(RLIMIT_NOFILE, &l);
         getrlimit(RLIMIT_NOFILE, &l);
     }

@@ -15,7 +15,7 @@
 
 #define TLS_CALLS(X)                                                                                                         \
     X(gnutls_certificate_get_peers) X(gnutls_certificate_send_x509_rdn_sequence) X(gnutls_malloc) X(gnutls_pcert_deinit)     \
-    X(gnutls_bye) X(gnutls_record_send)                                                                                      \
+    X(gnutls_bye) X(gnutls_record_recv) X(gnutls_record_send) X(gnutls_transport_get_int)                                    \
     X(gnutls_pcert_list_import_x509_raw) X(gnutls_privkey_deinit) X(gnutls_privkey_import_x509_raw) X(gnutls_privkey_init)   \
     X(gnutls_x509_crt_deinit) X(gnutls_x509_crt_import) X(gnutls_x509_crt_init) X(gnutls_x509_trust_list_add_trust_mem)      \
     X(gnutls_x509_trust_list_deinit) X(gnutls_x509_trust_list_init) X(gnutls_x509_trust_list_verify_crt)
@@ -170,6 +170,31 @@ void rest_tls_send_last(struct MHD_Connection *conn, const char *data, size_t le
         (void)lib.gnutls_bye(session, GNUTLS_SHUT_WR);
 }
 
+static int load(struct err *err)
+{
+    static const struct os_symbol calls[] = {TLS_CALLS(OS_LIBRARY_ENTRY)};
+    return os_library_load("libgnutls.so.30", calls, ARRAY_LEN(calls), err);
+}
+
+/* The linker exports these two, for the library (mhd.h). */
+__attribute__((visibility("default"), used)) ssize_t gnutls_record_recv(gnutls_session_t session, void *data, size_t size)
+{
+    if (!lib.gnutls_record_recv && load(NULL) < 0)
+        return GNUTLS_E_INTERNAL_ERROR;
+    ssize_t n = lib.gnutls_record_recv(session, data, size);
+    if (n > 0)
+        http_hears(lib.gnutls_transport_get_int(session));
+    return n;
+}
+
+__attribute__((visibility("default"), used)) int gnutls_bye(gnutls_session_t session, gnutls_close_request_t how)
+{
+    if (!lib.gnutls_bye && load(NULL) < 0)
+        return GNUTLS_E_INTERNAL_ERROR;
+    http_ends(lib.gnutls_transport_get_int(session), true);
+    return lib.gnutls_bye(session, how);
+}
+
 bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn)
 {
     unsigned n = 0;
@@ -198,11 +223,10 @@ static int try_pair(struct rest_tls *t, struct err *err)
 
 int rest_tls_open(const struct rpc_tls *tls, struct rest_tls **ret, struct err *err)
 {
-    static const struct os_symbol calls[] = {TLS_CALLS(OS_LIBRARY_ENTRY)};
     struct rest_tls *t = mem_zalloc(sizeof *t), *none = NULL;
     if (!t)
         return err_nomem(err);
-    int r = os_library_load("libgnutls.so.30", calls, ARRAY_LEN(calls), err);
+    int r = load(err);
     if (r == 0)
         r = rpc_tls_files_new(tls, &t->files, err);
     if (r == 0) {
