@@ -190,6 +190,25 @@ def check_digests(s, a, b):
         expect(status == want and ("team/secret" in str(r)) == (want == 200), f"findings of a digest: {status} {r}")
 
 
+def check_sessions(s, a, b):
+    """Who makes sessions without end takes none of another's away."""
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
+    def mcp(token, method, session=None):
+        head = {"Authorization": "Bearer " + token, "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+                "MCP-Protocol-Version": "2025-06-18", **({"Mcp-Session-Id": session} if session else {})}
+        given = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}} if method == "initialize" else {}
+        c.request("POST", "/mcp", json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": given}), head)
+        r = c.getresponse()
+        r.read()
+        return r.status, r.getheader("Mcp-Session-Id")
+    status, mine = mcp(a, "initialize")
+    expect(status == 200 and mcp(a, "ping", mine)[0] == 200, f"a session: {status}")
+    made = [mcp(b, "initialize")[1] for _ in range(1100)]
+    expect(mcp(a, "ping", mine)[0] == 200, "it is still there after 1,100 of another namespace")
+    expect(mcp(b, "ping", made[-1])[0] == 200 and mcp(b, "ping", made[0])[0] == 404, "of which the oldest have gone")
+    c.close()
+
+
 def check_roles(s, a, viewer, boss):
     for method, path, body in (("POST", "/workflows/busy/submit", {"target_path": "https://example.org/x"}), ("POST", "/runs/run1/cancel", None),
                                ("POST", "/runs/run1/terminate", None), ("POST", "/runs/run1/retry", None), ("POST", "/runs/run1/signal/x", None),
@@ -300,6 +319,7 @@ with Lab() as lab:
     s = Server(lab)
     a, b, boss, viewer = check_walls(s)
     check_digests(s, a, b)
+    check_sessions(s, a, b)
     check_roles(s, a, viewer, boss)
     check_audit(s)
     s.stop()

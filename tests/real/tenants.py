@@ -230,6 +230,23 @@ async def starve(a, b):
     check("80 queries of one that nobody answers keep no other waiting", status == 200 and time.time() - began < 5, time.time() - began)
 
 
+async def crowd(a, b):
+    """Calls that wait, of one who has thousands of them."""
+    async def poll():
+        try:
+            r = PollActivityTaskQueueRequest(namespace="team-b", task_queue=queue("none"), identity="x")
+            await b.call("poll_activity_task_queue", r, timeout=60)
+        except RPCError as e: return str(e.status)
+    polls = [asyncio.create_task(poll()) for _ in range(2600)]
+    end = time.time() + 40
+    while not any(p.done() for p in polls) and time.time() < end: await asyncio.sleep(0.5)
+    await asyncio.sleep(1)
+    refused = [p.result() for p in polls if p.done()]
+    check(f"of 2,600 calls that wait {len(refused)} are refused", len(refused) == 100 and refused[0] == "8", refused[:1])
+    check("and others are let in", await a.call("count_workflow_executions", CountWorkflowExecutionsRequest(namespace="team-a")))
+    for p in polls: p.cancel()
+
+
 async def main():
     client = await Client.connect(G["address"], namespace="default", rpc_metadata={"authorization": "Bearer " + G["d"]}, lazy=False)
     a, b, d, s = (Tenant(client, n, G[k]) for n, k in (("team-a", "a"), ("team-b", "b"), ("default", "d"), ("small", "s")))
@@ -240,6 +257,7 @@ async def main():
     await names(b)
     await quota(s)
     await starve(a, b)
+    await crowd(a, b)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 

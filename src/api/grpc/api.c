@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Temporal's own bounds of a wait; a client that gives more time gets an empty answer then, and asks again. */
@@ -16,12 +18,24 @@
 /* So long before its deadline a call that waits is answered: the answer has to get there. */
 #define MARGIN_MS 1000
 
+/* Calls at a time of the callers of one namespace: a quarter of what the server takes. Most of them wait, for tasks say. */
+#define SHARE_MAX 2500
+
 /* After the engine's: */
 #define CHECK ENGINE_METHOD_COUNT_
 #define WATCH (ENGINE_METHOD_COUNT_ + 1)
 
+/* Of a namespace that tokens are for: there from its first call on. */
+struct share {
+    struct share *next;
+    int calls;
+    char name_space[ACCESS_NAME_MAX + 1];
+};
+
 struct grpc_api {
     struct grpc_api_options o;
+    pthread_mutex_t lock; /* the shares */
+    struct share *shares;
     struct auth auth;
     struct health health;
     struct rpc_server *server;
@@ -31,16 +45,50 @@ struct grpc_api {
 /* A call on its way through the engine. */
 struct passage {
     struct rpc_call *call;
-    const struct grpc_api *api;
+    struct grpc_api *api;
     enum engine_method method;
+    struct share *share; /* NULL: of one who sees all */
     atomic_int refs; /* of the one who sends it, until it is sent, and of the answer */
     atomic_bool gone;
 };
 
+/* NULL with an error: it has no more. */
+static struct share *share_take(struct grpc_api *api, const char *name_space, struct err *err)
+{
+    pthread_mutex_lock(&api->lock);
+    struct share *s = api->shares;
+    while (s && strcmp(s->name_space, name_space) != 0)
+        s = s->next;
+    if (!s && (s = mem_zalloc(sizeof *s))) {
+        snprintf(s->name_space, sizeof s->name_space, "%s", name_space);
+        s->next = api->shares;
+        api->shares = s;
+    }
+    bool full = s && s->calls >= SHARE_MAX;
+    if (s && !full)
+        s->calls++;
+    pthread_mutex_unlock(&api->lock);
+    if (!s)
+        err_nomem(err);
+    else if (full)
+        err_set(err, ERR_QUOTA, "%d calls of the namespace '%s' at a time, and no more", SHARE_MAX, name_space);
+    return full ? NULL : s;
+}
+
+static void share_give(struct grpc_api *api, struct share *s)
+{
+    pthread_mutex_lock(&api->lock);
+    s->calls--;
+    pthread_mutex_unlock(&api->lock);
+}
+
 static void unref(struct passage *p)
 {
-    if (atomic_fetch_sub(&p->refs, 1) == 1)
-        free(p);
+    if (atomic_fetch_sub(&p->refs, 1) != 1)
+        return;
+    if (p->share)
+        share_give(p->api, p->share);
+    free(p);
 }
 
 static void answered(void *arg, ProtobufCMessage *resp, const struct err *err)
@@ -78,15 +126,22 @@ static int64_t wait_ms(enum engine_method m, const struct rpc_call *call)
     return ms < max ? ms : max;
 }
 
-static bool allowed(struct grpc_api *api, struct rpc_call *call, enum engine_method m, const ProtobufCMessage *req)
+/* *ret_share: what it counts for; NULL: nothing. */
+static bool allowed(struct grpc_api *api, struct rpc_call *call, enum engine_method m, const ProtobufCMessage *req,
+                    struct share **ret_share)
 {
     struct access_caller who;
+    *ret_share = NULL;
     struct err err = {0};
     int r = auth_check(&api->auth, call, &who, &err); /* again: a token may have been revoked meanwhile */
     if (r == 0)
         r = rights_check(api->o.state_dir, &who, m, req, rpc_call_local(call) ? NULL : rpc_call_peer(call), &err);
+    if (r == 0 && !access_sees(&who, ACCESS_ALL) && !(*ret_share = share_take(api, who.name_space, &err)))
+        r = -err.code;
     if (r == 0 && api->o.admit && !rpc_call_local(call) && rights_starts_run(m))
         r = api->o.admit(api->o.admit_arg, rights_namespace(req), &err);
+    if (r < 0 && *ret_share)
+        share_give(api, *ret_share);
     if (r < 0)
         rpc_call_fail(call, &err, NULL, NULL);
     return r == 0;
@@ -101,10 +156,13 @@ static void handle(void *arg, struct rpc_call *call, const struct rpc_method *me
         return;
     }
     enum engine_method m = (enum engine_method)i;
-    if (!allowed(api, call, m, req))
+    struct share *share;
+    if (!allowed(api, call, m, req, &share))
         return;
     struct passage *p = mem_zalloc(sizeof *p);
     if (!p) {
+        if (share)
+            share_give(api, share);
         struct err err = {0};
         err_nomem(&err);
         rpc_call_fail(call, &err, NULL, NULL);
@@ -113,6 +171,7 @@ static void handle(void *arg, struct rpc_call *call, const struct rpc_method *me
     p->call = call;
     p->api = api;
     p->method = m;
+    p->share = share;
     atomic_store(&p->refs, 2);
     int64_t ms = wait_ms(m, call);
     bool waits = engine_method_info(m)->flags & ENGINE_LONG_POLL;
@@ -141,6 +200,7 @@ int grpc_api_new(const struct grpc_api_options *o, struct grpc_api **ret, struct
     if (!api)
         return err_nomem(err);
     api->o = *o;
+    pthread_mutex_init(&api->lock, NULL);
     health_init(&api->health);
     for (int i = 0; i < ENGINE_METHOD_COUNT_; i++) {
         const struct engine_method_info *info = engine_method_info((enum engine_method)i);
@@ -224,5 +284,10 @@ void grpc_api_free(struct grpc_api *api, int64_t grace_ms)
     rpc_server_free(api->server);
     health_release(&api->health);
     auth_release(&api->auth);
+    for (struct share *s = api->shares, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+    pthread_mutex_destroy(&api->lock);
     free(api);
 }

@@ -85,23 +85,38 @@ static int new_mcp_session(struct mcp_http *h, const struct rest_mount_request *
     return mcp_session_new(h->mcp, &o, ret, err);
 }
 
-/* Under the lock: those that were not used for long go, and the oldest when there are too many. */
-static int make_room(struct mcp_http *h, struct err *err)
+static bool is_used(const struct http_session *hs)
 {
-    struct http_session *oldest = NULL;
-    int64_t now = now_ms();
+    return hs->refs != 1 || hs->listening;
+}
+
+static void drop_session(struct mcp_http *h, struct http_session *hs)
+{
+    map_remove(&h->sessions, hs->id);
+    unref(hs);
+}
+
+/* Under the lock: those that were not used for long go, and the oldest when there are too many; of the caller's own namespace
+ * when that has too many. */
+static int make_room(struct mcp_http *h, const char *name_space, struct err *err)
+{
+    struct http_session *oldest[2] = {NULL}; /* of all, of its own */
+    size_t own = 0;
     MAP_EACH(&h->sessions, e) {
         struct http_session *hs = e->value;
-        if (hs->refs == 1 && !hs->listening && (!oldest || hs->used_ms < oldest->used_ms))
-            oldest = hs;
+        bool same = strcmp(hs->caller.name_space, name_space) == 0;
+        own += same;
+        for (int i = 0; i <= same; i++)
+            if (!is_used(hs) && (!oldest[i] || hs->used_ms < oldest[i]->used_ms))
+                oldest[i] = hs;
     }
-    bool full = h->sessions.len >= MCP_SESSIONS_MAX;
-    if (oldest && (full || now - oldest->used_ms > MCP_SESSION_IDLE_MS)) {
-        map_remove(&h->sessions, oldest->id);
-        unref(oldest);
+    bool shared = !*name_space || own < MCP_SESSIONS_SHARE, full = h->sessions.len >= MCP_SESSIONS_MAX || !shared;
+    struct http_session *goes = oldest[!shared];
+    if (goes && (full || now_ms() - goes->used_ms > MCP_SESSION_IDLE_MS)) {
+        drop_session(h, goes);
         full = false;
     }
-    return full ? err_set(err, ERR_QUOTA, "there are %d sessions, all in use", MCP_SESSIONS_MAX) : 0;
+    return full ? err_set(err, ERR_QUOTA, "there are %zu sessions, all in use", shared ? h->sessions.len : own) : 0;
 }
 
 static int begin_session(struct mcp_http *h, const struct rest_mount_request *q, struct http_session **ret, struct err *err)
@@ -122,7 +137,7 @@ static int begin_session(struct mcp_http *h, const struct rest_mount_request *q,
     hs->used_ms = now_ms();
     pthread_mutex_lock(&h->lock);
     if (r == 0)
-        r = make_room(h, err);
+        r = make_room(h, hs->caller.name_space, err);
     if (r == 0 && !map_set(&h->sessions, hs->id, hs))
         r = err_nomem(err);
     if (r == 0)

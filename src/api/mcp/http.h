@@ -10,6 +10,7 @@
 #include "api/rest/rest.h"
 
 #define MCP_SESSIONS_MAX 1000
+#define MCP_SESSIONS_SHARE 250 /* of the callers that are bound to one namespace */
 #define MCP_SESSION_IDLE_MS (INT64_C(3600) * 1000)
 #define MCP_STREAMS_MAX 64 /* calls that answer by a stream, at a time: each has a thread */
 
