@@ -2,6 +2,7 @@
 """A lying and failing S3: a proxy of ours spoils what a real MinIO says, and ff must try again within bounds or end with one clear
 line and exit status 5; it never gives a wrong byte.
 usage: s3_faults.py BUILD_FOLDER"""
+import concurrent.futures
 import contextlib
 import copy
 import json
@@ -49,14 +50,16 @@ def header(lines, name):
 class Proxy:
     """Forwards whole requests; fault(method, path, head, body) may answer in the service's place."""
 
-    def __init__(self, port, own_port=0):
+    def __init__(self, port, own_port=0, window=0):
         self.target = port
-        self.rule = None
+        self.rule = self.rate = None  # rate(method, path): how many bytes a second of that request's body are read; None: all of it
         self.left = 0
         self.hits = self.requests = 0
         self.lock = threading.Lock()
         self.now = threading.local()  # .head: of the request that a rule is asked about
         self.socket = socket.create_server(("127.0.0.1", own_port))
+        if window:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -81,6 +84,18 @@ class Proxy:
             data = b"" if head[0].startswith(b"HEAD") else f.read(int(n)) if n else f.read()
             return answer, data
 
+    def read_body(self, f, n, rate):
+        if not rate:
+            return f.read(n)
+        body = b""
+        while len(body) < n:
+            time.sleep(0.1)
+            more = f.read(min(n - len(body), max(1, rate // 10)))
+            if not more:
+                raise OSError("cut")
+            body += more
+        return body
+
     def serve(self, c):
         with contextlib.suppress(OSError, AttributeError, TypeError), c:
             f = c.makefile("rb")
@@ -88,8 +103,8 @@ class Proxy:
                 head = read_head(f)
                 if not head:
                     return
-                body = f.read(int(header(head, b"content-length") or 0))
                 method, path, _ = head[0].decode().split()
+                body = self.read_body(f, int(header(head, b"content-length") or 0), self.rate and self.rate(method, path))
                 with self.lock:
                     self.requests += 1
                     rule = self.rule if self.left > 0 else None
@@ -465,6 +480,36 @@ def fresh_keys(lab):
         else:
             assert p.returncode == 5 and b"does not accept the credentials: The provided token has expired" in said and not out, said
     print("ok keys that run out")
+
+
+def slow_upload(lab, size, rates, retry, uploads, said, least, most):
+    """One by a line of that many bytes a second, the last rate for all tries from then on; 0: as fast as it goes."""
+    lab, asked = copy.copy(lab), []
+    lab.folder = pathlib.Path(tempfile.mkdtemp(dir=lab.folder))
+    lab.proxy = proxy = Proxy(lab.server.port, window=4096)
+    lab.env = lab.env | {"S3_ENDPOINT": f"http://localhost:{proxy.port}", "FF_S3_RETRY": retry}
+    proxy.rate = lambda method, path: is_put(method, path) and (asked.append(path) or rates[min(len(asked), len(rates)) - 1])
+    path, began = lab.file(size), time.monotonic()
+    p = lab.ff("store", "put", path, want=5 if said else 0)
+    took = time.monotonic() - began
+    case = (size, rates, retry, len(asked), took, p.stderr)
+    assert least <= took <= most and len(asked) == uploads, case
+    proxy.rate = None
+    if said:
+        lab.failed(p, said)
+    else:
+        lab.get(p.stdout.decode().strip(), path.read_bytes())
+
+
+def slow_uploads(lab):
+    """A service that reads in drips is given up after a while, and tried anew. One that goes on is waited for, however short s3.retry
+    is, and another time by another connection, at last."""
+    cases = ((400_000, (1000, 0), "25s", 2, "", 9, 25), (400_000, (1000,), "12s", 1, "too slow", 9, 25), (400_000, (22_000,), "3s", 1, "", 15, 30),
+             (400_000, (5000, 0), "3s", 2, "", 20, 40), (400_000, (5000,), "3s", 2, "timed out", 40, 80))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for case in [pool.submit(slow_upload, lab, *case) for case in cases]:
+            case.result()
+    print(f"ok {len(cases)} uploads by slow lines")
 
 
 def lasting(lab):
@@ -924,7 +969,7 @@ def service_goes(lab):
 def wait_for_service(lab, proxy, late, patient, path):
     """The cases, and then the service comes that one waits for meanwhile."""
     began = time.monotonic()
-    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, lasting, clock, cache_disk, writers, killed, resumed, first_look,
+    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, slow_uploads, lasting, clock, cache_disk, writers, killed, resumed, first_look,
                  away_from_a_run, parts, rule_about_uploads, strangers):
         proxy.spoil(None, 0)
         case(lab)

@@ -16,18 +16,21 @@
 #include "store/store_internal.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define IDLE_MAX 64          /* connections kept */
 #define CONNECT_MS 5000L
 #define STALL_S 10L          /* so long less than STALL_BYTES a second: another try */
 #define STALL_BYTES 2048L
-#define ATTEMPT_S 60L        /* an attempt takes at most this, and a second more for each SLOW_BYTES */
-#define SLOW_BYTES (64 << 10)
+#define ATTEMPT_S 60L        /* an attempt takes at most this, or a second for each SLOW_BYTES */
+#define SLOW_BYTES (16 << 10) /* four packs at a time by a line of half a megabit a second */
 #define RETRY_MS INT64_C(60000)
 #define LAST_MS 1000         /* less is no time for another try, or a quarter of what there was */
 #define DENIED_TRIES 4       /* MinIO says "denied" as well where a folder of its disk comes and goes beneath it */
@@ -36,6 +39,7 @@
 #define SMALL_BODY ((size_t)32 << 10) /* goes out in one piece with its headers; as an answer it needs no large buffer */
 #define BUFFER_BYTES (256L << 10)
 #define BUFFER_SMALL (16L << 10) /* finding and clearing a large one costs more than a small answer */
+#define UNSENT_BYTES (128 << 10) /* goes out within STALL_S where SLOW_BYTES a second do */
 #define SKEW_MIN_NS (3 * NS_PER_S)
 #define CRC_HEADER "x-amz-checksum-crc32: "
 #define ERROR_BODY_MAX ((size_t)64 << 10)
@@ -63,7 +67,7 @@ struct attempt {
     struct s3_response *ret;
     size_t sent, cap;
     bool error_body; /* the status says that the body is an error document */
-    bool over, nomem;
+    bool over, nomem, late; /* late: it went on to the end, too slowly */
     unsigned keys_age; /* of those that it was signed with */
     CURL *c;
 };
@@ -415,12 +419,34 @@ static void set_body(struct attempt *a)
     }
 }
 
+/* The kernel takes what a slow line needs longer for than STALL_S: nothing would seem to move then, while it goes out. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    int bytes = UNSENT_BYTES;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+    return CURL_SOCKOPT_OK;
+}
+
+static int64_t due_ms(const struct s3_request *q)
+{
+    return (int64_t)(q->body_len + (q->exact ? q->exact_bytes : 0)) * 1000 / SLOW_BYTES;
+}
+
+/* What goes on, if slowly, is not failing: how long that may take depends on its size alone. */
+static void set_bounds(CURL *c, const struct s3_request *q, int64_t left_ms)
+{
+    int64_t bound_ms = ATTEMPT_S * 1000 < left_ms ? ATTEMPT_S * 1000 : left_ms;
+    lib.curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS < left_ms ? CONNECT_MS : (long)left_ms);
+    lib.curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(bound_ms > due_ms(q) ? bound_ms : due_ms(q)));
+    lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_S);
+    lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
+}
+
 static void set_options(struct s3_http *h, struct attempt *a, const char *url,
                         struct curl_slist *headers, int64_t left_ms)
 {
     CURL *c = a->c;
     const struct s3_request *q = a->q;
-    long bound = ATTEMPT_S + (long)((q->body_len + (q->exact ? q->exact_bytes : 0)) / SLOW_BYTES);
     lib.curl_easy_setopt(c, CURLOPT_URL, url);
     lib.curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     lib.curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -428,10 +454,8 @@ static void set_options(struct s3_http *h, struct attempt *a, const char *url,
     lib.curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     lib.curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
     lib.curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
-    lib.curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS < left_ms ? CONNECT_MS : (long)left_ms);
-    lib.curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, bound * 1000 < left_ms ? bound * 1000 : (long)left_ms);
-    lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_S);
-    lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
+    lib.curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_socket);
+    set_bounds(c, q, left_ms);
     lib.curl_easy_setopt(c, CURLOPT_BUFFERSIZE, small_answer(q) ? BUFFER_SMALL : BUFFER_BYTES);
     lib.curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     lib.curl_easy_setopt(c, CURLOPT_HEADERDATA, a);
@@ -592,7 +616,7 @@ static enum outcome attempt(struct s3_http *h, struct attempt *a, const char *ur
     char text[CURL_ERROR_SIZE] = "";
     enum outcome o = OVER;
     a->sent = 0;
-    a->error_body = a->over = false;
+    a->error_body = a->over = a->late = false;
     s3_response_release(a->ret);
     a->cap = 0;
     int e = os_fault("s3");
@@ -607,7 +631,10 @@ static enum outcome attempt(struct s3_http *h, struct attempt *a, const char *ur
     if (r == 0) {
         set_options(h, a, url, headers, left_ms);
         lib.curl_easy_setopt(a->c, CURLOPT_ERRORBUFFER, text);
+        int64_t began_ns = os_mono_ns();
         CURLcode code = lib.curl_easy_perform(a->c);
+        int64_t took_ms = (os_mono_ns() - began_ns) / NS_PER_MS;
+        a->late = code == CURLE_OPERATION_TIMEDOUT && took_ms >= left_ms && took_ms >= due_ms(a->q);
         atomic_fetch_add(&h->stats.requests, 1);
         atomic_fetch_add(&h->stats.sent_bytes, a->sent);
         atomic_fetch_add(&h->stats.received_bytes, a->ret->len);
@@ -695,19 +722,20 @@ int s3_http_call(struct s3_http *h, const struct s3_request *q, struct s3_respon
     int tries;
     for (tries = 1; o == AGAIN; tries++) {
         int64_t left = (end - os_mono_ns()) / NS_PER_MS;
+        bool anew = tries == 2 && a.late; /* another connection may be a faster one */
         if (tries > 1) {
-            if (q->once || left <= 0)
+            if (q->once || (left <= 0 && !anew))
                 break;
             atomic_fetch_add(&h->stats.retries, 1);
-            wait_before_retry(tries, left);
+            wait_before_retry(tries, left > 0 ? left : DELAY_MIN_MS);
             left = (end - os_mono_ns()) / NS_PER_MS;
-            if (left < LAST_MS && left < h->retry_ms / 4) /* it would run out of time, and hide what went wrong before */
+            if (left < LAST_MS && left < h->retry_ms / 4 && !anew) /* it would run out of time, and hide what went wrong before */
                 break;
         }
         if (tries == 2 && own.again)
             add_to(&own, own.again);
         err_clear(&e);
-        o = attempt(h, &a, url, left > 100 ? left : 100, &e);
+        o = attempt(h, &a, url, left > 100 ? left : anew ? CONNECT_MS : 100, &e);
         if (o == OVER && e.code == ERR_PERMISSION && !q->anonymous && tries < DENIED_TRIES)
             o = AGAIN;
         if (o == OVER && e.code == ERR_UNAUTHENTICATED && renew_keys(h, a.keys_age))
