@@ -252,6 +252,16 @@ def frame(op, data):
     return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data))
 
 
+def other_websockets(s, path):
+    """A handshake of another version is told which one is spoken (RFC 6455, 4.4)."""
+    H = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode()}
+    for version, want, name in (("8", 426, "Sec-WebSocket-Version"), ("99", 426, "Sec-WebSocket-Version"), (None, 400, None)):
+        st, h, b = s.ask("GET", path, headers={**H, **({"Sec-WebSocket-Version": version} if version else {})})
+        if st != want or (name and h[name] != "13"): fail(f"WebSocket {version}: {st} {h} {b}")
+    st, h, b = s.ask("GET", path)
+    if st != 426 or h["Upgrade"] != "websocket": fail(f"a WebSocket's path without one: {st} {h}")
+
+
 def websocket(s, path, want, extra=b""):
     """Messages of a WebSocket: the first `want` of events and the answer to a ping."""
     c = socket.create_connection(("127.0.0.1", s.port), 20)
@@ -295,12 +305,13 @@ def errors(s):
         if e["request_id"] != h["X-Request-Id"]: fail("the request's id")
         if want == 405 and h["Allow"] != "GET, HEAD": fail(f"Allow: {h['Allow']}")
     W = "/workflows/talk/submit"
-    for body, headers, want, field in [(b"{", {"Content-Type": "application/json"}, 422, None), (b"{}", {"Content-Type": "text/plain"}, 415, "Content-Type"),
-                                       (b"", {}, 422, None), ({}, {}, 422, "target_path"), ({"target_path": "/x", "timeout": 0}, {}, 422, "timeout"),
+    for body, headers, want, field in [(b"{", {"Content-Type": "application/json"}, 422, "body"), (b"{}", {"Content-Type": "text/plain"}, 415, "Content-Type"),
+                                       (b"", {}, 422, "body"), ({}, {}, 422, "target_path"), ({"target_path": "/x", "timeout": 0}, {}, 422, "timeout"),
                                        ({"target_path": "/x", "tiemout": 5}, {}, 422, "tiemout"), ({"target_path": "/nowhere"}, {}, 400, "target_path"),
                                        ({"target_path": "/", "parameters": {"n": "x"}}, {}, 422, "parameters"),
-                                       (b'{"target_path": "\xff"}', {"Content-Type": "application/json"}, 422, None),
-                                       (b'{"a":' * 10000, {"Content-Type": "application/json"}, 422, None),
+                                       (b'{"target_path": "\xff"}', {"Content-Type": "application/json"}, 422, "body"),
+                                       (b'{"a":' * 10000, {"Content-Type": "application/json"}, 422, "body"), ([], {}, 422, "body"),
+                                       (b"", {"Content-Type": "application/json"}, 422, "body"), ({"target_path": "/\0x"}, {}, 422, "target_path"),
                                        (b" " * (5 << 20), {"Content-Type": "application/json"}, 413, "body")]:
         st, h, b = s.ask("POST", W, body, headers)
         if st != want or b["detail"]["error"].get("field") != field: fail(f"{str(body)[:40]}: {st} {b}")
@@ -319,7 +330,10 @@ def errors(s):
                headers={"Content-Type": "multipart/form-data; boundary=b"})
     if b["detail"]["error"]["field"] != "file": fail(f"no file: {b}")
     for garbage in (b"", b"--b", b"\r\n--b\r\n\r\n", os.urandom(5000), b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx"):
-        s.post("/workflows/talk/upload-and-submit", garbage, 422, headers={"Content-Type": "multipart/form-data; boundary=b"})
+        b = s.post("/workflows/talk/upload-and-submit", garbage, 422, headers={"Content-Type": "multipart/form-data; boundary=b"})
+        if b["detail"]["error"]["field"] not in ("body", "file"): fail(f"{garbage[:20]}: {b}")
+    for number in ("", "x", "1e2", "+5", "%205", "5%20", "5.0", "0x5", "1001", "-1", "9" * 400):
+        if s.get("/runs?limit=" + number, 422)["detail"]["error"]["field"] != "limit": fail(f"limit={number}")
     for headers, field in (({"Content-Type": "image/png"}, "Content-Type"), ({"Content-Type": "application/json", "Content-Encoding": "br"}, "Content-Encoding")):
         b = s.post("/workflows/talk/upload-and-submit", b"x", 415, headers=headers)
         if b["detail"]["error"]["field"] != field: fail(f"{headers}: {b}")
@@ -393,6 +407,7 @@ def unreadable(s):
                              ("a header without end", 431, b"GET / HTTP/1.1\r\n" + H + b"X-A: " + b"b" * 100000 + b"\r\n\r\n"),
                              ("headers without end", 431, b"GET / HTTP/1.1\r\n" + H + b"".join(b"X-%d: y\r\n" % i for i in range(9000)) + b"\r\n"),
                              ("cookies without end", 431, b"GET / HTTP/1.1\r\n" + H + b"Cookie: " + b"a=b; " * 20000 + b"\r\n\r\n"),
+                             ("a query of too many fields", 414, b"GET /runs?" + b"&".join(b"f%d=1" % i for i in range(500)) + b" HTTP/1.1\r\n" + H + b"\r\n"),
                              ("no Host", 400, b"GET / HTTP/1.1\r\n\r\n"), ("a path with a blank", 400, b"GET /a b HTTP/1.1\r\nConnection: close\r\n" + H + b"\r\n"),
                              ("no header", 400, b"GET / HTTP/1.1\r\n" + H + b"nonsense\r\n\r\n"),
                              ("no request", 400, b"GARBAGE\r\n\r\n"), ("another protocol", 400, b"SSH-2.0-x\r\n"), ("no method", 400, b" / HTTP/1.1\r\n" + H + b"\r\n"),
@@ -451,6 +466,7 @@ def hostile(s):
     for c in slow + half: c.close()
     c = socket.create_connection(("127.0.0.1", s.port))
     rid = s.get("/runs")["runs"][0]["run_id"]
+    other_websockets(s, f"/fuzzing/{rid}/live")
     websocket(s, f"/fuzzing/{rid}/live", 0, frame(2, b"x" * 10) + bytes([0x01, 0x80]) + b"\0\0\0\0")
     c.sendall(f"GET /fuzzing/{rid}/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
               f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())

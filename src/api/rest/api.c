@@ -166,12 +166,20 @@ static const char *wire_name(const json_t *parameter, const char *name)
     return json_str(parameter, "wire", name);
 }
 
+/* JSON has more ways to write a number. */
+static bool is_whole(const char *text)
+{
+    const char *digits = text + (*text == '-');
+    return *digits && !digits[strspn(digits, "0123456789")];
+}
+
 static int check_value(const json_t *parameter, const char *name, const char *text, json_t *args, struct err *err)
 {
     json_t *v = NULL;
     struct err why = {0};
     const json_t *schema = json_object_get(parameter, "schema");
-    int r = schema_value_from_text(schema, text, &v, &why);
+    bool odd = strcmp(json_str(schema, "type", ""), "integer") == 0 && !is_whole(text);
+    int r = odd ? err_set(&why, ERR_INVALID, "'%.60s' is no integer", text) : schema_value_from_text(schema, text, &v, &why);
     if (r == 0)
         r = schema_apply(schema, v, "value", &why);
     if (r < 0) {

@@ -158,7 +158,10 @@ static int on_data(void *arg, const void *data, size_t len, struct err *err)
     if (u->in_file) {
         if (u->sum)
             XXH3_128bits_update(u->sum, data, len);
-        return ingest_upload_write(u->file, data, len, err);
+        int r = ingest_upload_write(u->file, data, len, err);
+        if (r == -ERR_INVALID)
+            name_field(u->x, "file");
+        return r;
     }
     strbuf_append(&u->current->value, data, len);
     if (!u->current->value.over)
@@ -205,6 +208,8 @@ static void finish(struct body_upload *u)
 {
     if (!u->error && u->form)
         u->error = multipart_finish(u->form, &u->why);
+    if (u->error == -ERR_INVALID && !u->x->field[0]) /* of the form's own parts none is to blame */
+        name_field(u->x, u->form ? "body" : "file");
     if (!u->error && !u->file_seen && u->bytes < 0) {
         name_field(u->x, "file");
         u->error = err_set(&u->why, ERR_INVALID, "file: is missing");
@@ -316,6 +321,8 @@ static int begin_upload(struct exchange *x, bool bytes, bool form, const char *t
     u->options.tmp_dir = x->rest->o.upload_dir;
     if (r == 0 && form) {
         r = multipart_boundary(type, boundary, err);
+        if (r < 0)
+            name_field(x, "Content-Type");
         return r < 0 ? r : multipart_new(boundary, &ops, u, &u->form, err);
     }
     const char *name = arg_text(x, "filename");
@@ -515,10 +522,13 @@ int body_json(struct exchange *x, struct err *err)
     if (r == 0 && x->body.len == 0) {
         if (name && strcmp(name, "Any") == 0)
             return 0;
+        name_field(x, "body");
         return err_set(err, ERR_INVALID, "a JSON body is wanted");
     }
     if (r == 0)
         r = parse(x, err);
+    if (r == -ERR_INVALID)
+        name_field(x, "body");
     if (r < 0 || !name)
         return r;
     struct err why = {0};
@@ -526,7 +536,7 @@ int body_json(struct exchange *x, struct err *err)
     if (r == 0)
         return 0;
     const char *quoted = strchr(why.msg, '\'');
-    size_t n = quoted ? strcspn(quoted + 1, "'") : strcspn(why.msg, ":");
-    snprintf(x->field, sizeof x->field, "%.*s", (int)(n < 60 ? n : 60), quoted ? quoted + 1 : why.msg);
+    size_t n = quoted ? strcspn(quoted + 1, "'") : strlen("body");
+    snprintf(x->field, sizeof x->field, "%.*s", (int)(n < 60 ? n : 60), quoted ? quoted + 1 : "body");
     return err_copy(err, &why);
 }

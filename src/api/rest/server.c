@@ -475,7 +475,10 @@ static void refusal(unsigned status, struct exchange *x)
     size_t i = 0;
     while (i < ARRAY_LEN(table) && table[i].status != status)
         i++;
-    if (i < ARRAY_LEN(table)) {
+    if (status == 431 && x->target_error == -ERR_LIMIT) { /* it counts the query's fields as headers */
+        status = 414;
+        err_copy(&err, &x->target_why);
+    } else if (i < ARRAY_LEN(table)) {
         x->error_type = table[i].type;
         err_set(&err, table[i].code, "%s", table[i].why);
     } else {

@@ -277,8 +277,15 @@ static int check_handshake(struct exchange *x, struct err *err)
         strcpy(x->answer.header[1], "websocket");
         return err_set(err, ERR_USAGE, "this speaks WebSocket alone");
     }
+    if (version && strcmp(version, "13") != 0) {
+        x->error_status = 426;
+        x->error_type = "UpgradeRequired";
+        strcpy(x->answer.header[0], "Sec-WebSocket-Version");
+        strcpy(x->answer.header[1], "13");
+        return err_set(err, ERR_USAGE, "version 13 of WebSocket is spoken here");
+    }
     x->error_status = 400;
-    if (!version || strcmp(version, "13") != 0 || !key || strlen(key) != 24)
+    if (!version || !key || strlen(key) != 24)
         return err_set(err, ERR_USAGE, "the WebSocket handshake is malformed");
     x->error_status = 0;
     return 0;
