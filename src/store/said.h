@@ -9,8 +9,10 @@
 
 #include <jansson.h>
 
-/* For 400 days; said again it counts for longer. */
-int store_say(struct store *s, const json_t *what, struct err *err);
+/* For 400 days; said again it counts for longer. *ret (or NULL) names it: who reads that name does not learn what was said. */
+int store_say(struct store *s, const json_t *what, struct store_ref *ret, struct err *err);
 int store_said(struct store *s, const json_t *what, bool *ret, struct err *err);
+/* What has that name; NULL, if it was not said. */
+int store_said_as(struct store *s, const char *ref, json_t **ret, struct err *err);
 
 #endif

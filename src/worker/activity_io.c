@@ -267,14 +267,14 @@ static int find_run_module(struct activity *a, struct err *err)
 {
     static const struct module *const none[] = {NULL};
     const char *name = a->task->activity_type->name, *dirs[RUN_MODULE_DIRS_MAX + 1] = {NULL};
-    json_t *list = json_object_get(a->context, "modules"), *d;
+    _cleanup_json_ json_t *list = NULL;
+    json_t *d;
     size_t i, n = 0;
-    bool said = false;
-    int e = json_array_size(list) ? store_said(a->worker->o.store, list, &said, err) : 0;
+    int e = store_said_as(a->worker->o.store, json_str(a->context, "modules", ""), &list, err);
     if (e < 0)
         return e;
     json_array_foreach(list, i, d)
-        if (said && n < RUN_MODULE_DIRS_MAX && json_is_string(d) && is_ours(json_string_value(d)))
+        if (n < RUN_MODULE_DIRS_MAX && json_is_string(d) && is_ours(json_string_value(d)))
             dirs[n++] = json_string_value(d);
     if (!n || module_registry_builtin(a->worker->o.modules, name))
         return -ERR_NOT_FOUND;

@@ -54,9 +54,8 @@ struct worker_options {
     struct workspaces *workspaces;
     struct spawner *spawner;             /* NULL: workflow tasks only */
     const struct module_registry *modules; /* NULL: none, as for workflow tasks only */
-    /* A run's context may name folders of modules ("modules": [DIR...]), which are looked at first: so a process that was
-     * started with another toolbox can carry the run on. Only for an engine of this machine, and for lists that were said
-     * there (store/said.h). */
+    /* A run's context may name folders of modules ("modules": what was said there, store/said.h), which are looked at first: so
+     * a process that was started with another toolbox can carry the run on. Only for an engine of this machine. */
     bool run_modules;
     enum sandbox_network network_max;    /* the most that an activity gets here, whatever its run's context says */
     const char *name_space;              /* NULL: "default" */

@@ -296,7 +296,7 @@ def tenants():
             ff = lambda *a, check=True: subprocess.run([FF, "--state", s.state, "--toolbox", d.dir / "toolbox", *a], capture_output=True,
                                                        text=True, check=check)
             given = {"address": s.address, "rest": s.process.stdout.readline().split()[-1], "sarif": str(sarif), "written": str(written),
-                     "modules": str(spy.parent)}
+                     "modules": str(spy.parent), "state": str(s.state), "toolbox": str(d.dir / "toolbox")}
             for key, name in (("a", "team-a"), ("b", "team-b"), ("s", "small"), ("d", "default")):
                 given[key] = ff("-q", "token", "create", "--role", "operator", "--namespace", name).stdout.strip()
             ff("--namespace", "team-a", "run", "plain", d.dir / "toolbox", "--name", "run1")

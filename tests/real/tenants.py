@@ -97,6 +97,15 @@ async def files(a, b):
         check(f"folders of modules in a {how}: not looked at", "there is no module" in end and "did you mean" not in end and "seen by spy" not in end, end)
 
 
+async def paths(b):
+    """Where the server keeps things."""
+    for i, context in enumerate(({}, {"target": {"ref": G["script"]}}, {"target": {"ref": "/etc/passwd"}}, {"modules": G["script"]}, {"isolation": "bogus"})):
+        await b.start(f"tells{i}", "reads", header=header({"vertical": "python", "network": "none", **context}))
+        await b.ended(f"tells{i}")
+        text = str(await b.history(f"tells{i}")) + b.rest(f"/runs/tells{i}")[1]
+        check(f"a run tells no path of the server's: {context}", G["state"] not in text and G["toolbox"] not in text, text)
+
+
 async def oracle(a, b):
     """Is there such an object?"""
     said = []
@@ -251,6 +260,7 @@ async def main():
     client = await Client.connect(G["address"], namespace="default", rpc_metadata={"authorization": "Bearer " + G["d"]}, lazy=False)
     a, b, d, s = (Tenant(client, n, G[k]) for n, k in (("team-a", "a"), ("team-b", "b"), ("default", "d"), ("small", "s")))
     await files(a, b)
+    await paths(b)
     await oracle(a, b)
     await channels(a, d)
     await elsewhere(a, b)

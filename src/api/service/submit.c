@@ -235,22 +235,14 @@ static int take_object(void *arg, json_t *object, const char *ref, struct err *e
     return r == 0 ? store_pin(n->svc->store, n->owner, ref, 0, err) : r;
 }
 
-/* Most runs of a process say the same. */
-static int say_module_dirs(const struct service *svc, struct err *err)
-{
-    bool said = true;
-    int r = json_array_size(svc->module_dirs) ? store_said(svc->store, svc->module_dirs, &said, err) : 0;
-    return r == 0 && !said ? store_say(svc->store, svc->module_dirs, err) : r;
-}
-
 /* What stands in memo and context of this machine's paths. */
-static int say_paths(const struct service *svc, const struct submission *s, struct err *err)
+static int say_paths(const struct service *svc, struct submission *s, struct err *err)
 {
     _cleanup_json_ json_t *gate = NULL;
-    int r = say_module_dirs(svc, err);
-    if (r == 0)
-        r = gate_options_paths(svc, s->id, &s->gate, &gate, err);
-    return r == 0 && gate ? store_say(svc->store, gate, err) : r;
+    int r = gate_options_paths(svc, s->id, &s->gate, &gate, err);
+    if (r == 0 && json_array_size(svc->module_dirs))
+        r = store_say(svc->store, svc->module_dirs, &s->module_dirs, err);
+    return r == 0 && gate ? store_say(svc->store, gate, NULL, err) : r;
 }
 
 static int pin(const struct service *svc, struct submission *s, struct err *err)
@@ -287,20 +279,20 @@ static json_t *run_json(const struct submission *s)
 }
 
 /* What each activity of the run needs to know beside its input. What a parameter grants is for the activities that ask for it. */
-static json_t *context_json(const struct service *svc, const struct workflow_def *def, enum sandbox_network granted, json_t *run)
+static json_t *context_json(const struct workflow_def *def, enum sandbox_network granted, json_t *run, const char *module_dirs)
 {
     const char *most = sandbox_network_name(granted), *network = def->network_if ? "none" : most;
     json_t *j = json_pack("{s:s, s:s, s:O?, s:s, s:s, s:o}", "vertical", def->vertical, "isolation", def->isolation, "resources",
                           def->resources, "network", network, "network_granted", most, "run", run);
-    if (j && json_array_size(svc->module_dirs))
-        json_object_set(j, "modules", (json_t *)(uintptr_t)svc->module_dirs);
+    if (j && *module_dirs)
+        json_object_set_new(j, "modules", json_string(module_dirs));
     return j;
 }
 
-static json_t *submission_context(const struct service *svc, const struct submission *s)
+static json_t *submission_context(const struct submission *s)
 {
     json_t *target = json_pack("{s:s, s:s}", "ref", s->ingested.tree.text, "name", s->ingested.name);
-    json_t *j = context_json(svc, s->def, granted_network(s->def, s->parameters), run_json(s));
+    json_t *j = context_json(s->def, granted_network(s->def, s->parameters), run_json(s), s->module_dirs.text);
     if (!j || json_object_set_new(j, "target", target) < 0) {
         json_decref(j);
         return NULL;
@@ -326,7 +318,8 @@ int submission_defaults(const struct service *svc, const struct workflow_def *de
                         struct err *ret_refused, struct err *err)
 {
     json_t *all = NULL;
-    int said = say_module_dirs(svc, err);
+    struct store_ref dirs = {0};
+    int said = json_array_size(svc->module_dirs) ? store_say(svc->store, svc->module_dirs, &dirs, err) : 0;
     if (said < 0)
         return said;
     bool own_kind = given && !json_is_object(given) && !def->parameters; /* the script knows what that is */
@@ -338,7 +331,7 @@ int submission_defaults(const struct service *svc, const struct workflow_def *de
     enum sandbox_network wanted = granted_network(def, all);
     subtract(all, given);
     json_t *run = json_pack("{s:s, s:s}", "workflow", def->name, "version", def->version);
-    json_t *context = context_json(svc, def, wanted <= svc->network_max ? wanted : SANDBOX_NET_NONE, run);
+    json_t *context = context_json(def, wanted <= svc->network_max ? wanted : SANDBOX_NET_NONE, run, dirs.text);
     *ret = json_pack("{s:o, s:o}", "context", context, "parameters", all);
     return *ret ? 0 : err_nomem(err);
 }
@@ -379,11 +372,11 @@ static Pb__Memo *build_memo(const struct submission *s)
     return m;
 }
 
-static Pb__Header *build_header(const struct service *svc, const struct submission *s)
+static Pb__Header *build_header(const struct submission *s)
 {
     Pb__Header *h = mem_alloc(sizeof *h);
     Pb__Header__FieldsEntry *e = mem_alloc(sizeof *e), **list = mem_calloc(1, sizeof *list);
-    _cleanup_json_ json_t *context = submission_context(svc, s);
+    _cleanup_json_ json_t *context = submission_context(s);
     Pb__Payload *p = context ? pbx_json_payload(context) : NULL;
     char *key = mem_strdup(WORKER_CONTEXT_HEADER);
     if (!h || !e || !list || !p || !key) {
@@ -435,7 +428,7 @@ static int start(const struct service *svc, struct submission *s, const char *re
     req->task_queue = queue;
     req->input = build_input(s);
     req->memo = build_memo(s);
-    req->header = build_header(svc, s);
+    req->header = build_header(s);
     req->workflow_id_reuse_policy = PB__WORKFLOW_ID_REUSE_POLICY__WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE;
     if (s->timeout_ms)
         req->workflow_execution_timeout = pbx_duration(s->timeout_ms * NS_PER_MS);

@@ -19,6 +19,7 @@ struct submission {
     char *spec;               /* of a target with a URL, without user and password; NULL: no URL */
     struct ingest_result ingested;
     struct store_ref script;
+    struct store_ref module_dirs; /* name of what was said of them (store/said.h); "": nothing */
 };
 
 #define SUBMISSION_INIT {.gate.fail_on = -1}
