@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "fuzz/campaign_internal.h"
 #include "fuzz/panic.h"
+#include "fuzz/places.h"
 #include "os/file.h"
 
 #include <stdio.h>
@@ -563,19 +564,42 @@ void campaign_bugs_release(struct campaign *c)
 
 /* --- findings --------------------------------------------------------------------------------------------- */
 
-/* The path of a source as the target's tree has it; NULL: it is none of it. Builds are made in b/ENGINE/src of scratch, and
- * scripts run from b/ENGINE/out. */
-static const char *tree_path(const struct campaign *c, const char *file)
+static struct fuzz_places places_of(const struct campaign *c)
 {
-    const char *w = module_workspace(c->ctx);
-    size_t n = w ? strlen(w) : 0, m = strlen(c->base);
-    if (n && strncmp(file, w, n) == 0 && file[n] == '/')
-        return file + n + 1;
-    bool built = strncmp(file, c->base, m) == 0 && strncmp(file + m, "/b/", 3) == 0;
-    const char *in = built ? strchr(file + m + 3, '/') : NULL; /* behind the engine's name */
-    if (in && (strncmp(in, "/src/", 5) == 0 || strncmp(in, "/out/", 5) == 0))
-        return in + 5;
-    return file[0] == '/' ? NULL : file;
+    return (struct fuzz_places){.scratch = c->base, .workspace = module_workspace(c->ctx)};
+}
+
+/* The caller frees; NULL: it is none of the target's tree. */
+static char *tree_path(const struct campaign *c, const struct bug *b, const char *file)
+{
+    struct fuzz_places places = places_of(c);
+    char *listed = fuzz_listed_source(&c->targets[b->engine], file);
+    return listed || !file[0] ? listed : fuzz_place(&places, file);
+}
+
+/* The program's own part of the stack; all of it where there is none. */
+static json_t *own_stack(const struct campaign *c, const struct bug *b)
+{
+    size_t i;
+    json_t *f, *list = json_array(), *all = b->verdict.frames;
+    if (!json_is_array(all)) {
+        json_decref(list);
+        return NULL;
+    }
+    for (int whole = 0; whole < 2 && !json_array_size(list); whole++) {
+        json_array_foreach(all, i, f) {
+            json_t *own = whole || !json_flag(f, "ignored", false) ? json_copy(f) : NULL;
+            const char *file = json_str(own, "file", NULL);
+            _cleanup_free_ char *path = file ? tree_path(c, b, file) : NULL;
+            if (!own)
+                continue;
+            json_object_del(own, "ignored");
+            if (path)
+                json_object_set_new(own, "file", json_string(path));
+            json_array_append_new(list, own);
+        }
+    }
+    return list;
 }
 
 static json_t *evidence_of(const struct campaign *c, const struct bug *b)
@@ -588,16 +612,17 @@ static json_t *evidence_of(const struct campaign *c, const struct bug *b)
                                    (json_int_t)(b->minimised ? b->min_size : b->size), "ref", ref, "minimised", b->minimised);
     json_t *command = json_sprintf("ff fuzz reproduce --engine %s --binary %s %s", c->drivers[b->engine]->name,
                                    c->targets[b->engine].name, name);
-    return json_pack("{s:o, s:o, s:O?, s:s, s:s, s:i, s:i, s:o}", "reproducer", reproducer, "command", command, "stack",
-                     b->verdict.frames, "crash_type", b->verdict.type, "crash_state", b->verdict.state, "tries", b->tries,
-                     "reproduced", b->hits, "report", json_clean_string(b->report));
+    struct fuzz_places places = places_of(c);
+    _cleanup_free_ char *report = fuzz_places_in(&places, b->report);
+    return json_pack("{s:o, s:o, s:o?, s:s, s:s, s:i, s:i, s:o}", "reproducer", reproducer, "command", command, "stack",
+                     own_stack(c, b), "crash_type", b->verdict.type, "crash_state", b->verdict.state, "tries", b->tries,
+                     "reproduced", b->hits, "report", json_clean_string(report ? report : b->report));
 }
 
 static void report_bug(struct campaign *c, const struct bug *b)
 {
     char rule[CRASH_RULE_MAX], description[1200];
-    _cleanup_free_ char *listed = fuzz_listed_source(&c->targets[b->engine], b->verdict.file);
-    const char *path = listed ? listed : b->verdict.file[0] ? tree_path(c, b->verdict.file) : NULL;
+    _cleanup_free_ char *path = tree_path(c, b, b->verdict.file);
     crash_rule_id(b->verdict.type, rule);
     snprintf(description, sizeof description,
              "The target %s does not survive an input of %llu bytes: %s. Seen %llu times, first after %llu s; "
@@ -613,7 +638,7 @@ static void report_bug(struct campaign *c, const struct bug *b)
         .rule_id = rule, .title = (char *)(uintptr_t)b->verdict.title, .description = description,
         .severity = b->verdict.severity,
         .confidence = b->tries == 0 ? CONFIDENCE_MEDIUM : b->hits == 0 ? CONFIDENCE_LOW : CONFIDENCE_HIGH,
-        .file = (char *)(uintptr_t)path, .line = path ? b->verdict.line : 0, .column = path ? b->verdict.column : 0,
+        .file = path, .line = path ? b->verdict.line : 0, .column = path ? b->verdict.column : 0,
         .context_hash = digest[0] ? digest : NULL,
         .status = novelty == BUG_STILL ? FINDING_UNCHANGED : FINDING_NEW,
         .recommendation = (char *)(uintptr_t)crash_advice(b->verdict.type),

@@ -40,18 +40,6 @@ static void clean(char *text, size_t size)
     strbuf_release(&b);
 }
 
-static json_t *frame_json(const struct crash_frame *f)
-{
-    json_t *j = json_pack("{s:o}", "function", json_clean_string(f->function ? f->function : ""));
-    if (j && f->file)
-        json_object_set_new(j, "file", json_clean_string(f->file));
-    if (j && f->line)
-        json_object_set_new(j, "line", json_integer(f->line));
-    if (j && f->column)
-        json_object_set_new(j, "column", json_integer(f->column));
-    return j;
-}
-
 /* Rust's own library, wherever its source was. */
 static bool of_library(const struct crash_frame *f)
 {
@@ -73,20 +61,44 @@ static bool of_machine(const struct crash_frame *f)
     return false;
 }
 
-/* Java's reports name no folder, but the package: "a.b.C.method" in "C.java" is "a/b/C.java". */
-static void add_package(const char *function, struct fuzz_verdict *v)
+static bool of_runtime(const struct crash *c, const struct crash_frame *f)
 {
-    char path[sizeof v->file];
+    return f->ignored || of_library(f) || (c->kind == CRASH_JAVA && of_machine(f));
+}
+
+/* Java's reports name no folder, but the package: "a.b.C.method" in "C.java" is "a/b/C.java". */
+static void add_package(const char *function, char *file, size_t size)
+{
+    char path[512];
     const char *name = strrchr(function, '/'); /* of a module */
     name = name ? name + 1 : function;
     const char *method = strrchr(name, '.'), *class = method ? memrchr(name, '.', (size_t)(method - name)) : NULL;
-    if (!class || strchr(v->file, '/'))
+    if (!class || strchr(file, '/'))
         return;
-    int n = snprintf(path, sizeof path, "%.*s/%.200s", (int)(class - name < 200 ? class - name : 200), name, v->file);
+    int n = snprintf(path, sizeof path, "%.*s/%.200s", (int)(class - name < 200 ? class - name : 200), name, file);
     for (int i = 0; i < n && path[i] != '/'; i++)
         if (path[i] == '.')
             path[i] = '/';
-    snprintf(v->file, sizeof v->file, "%s", path);
+    snprintf(file, size, "%s", path);
+}
+
+static json_t *frame_json(const struct crash *c, const struct crash_frame *f)
+{
+    char file[512] = "";
+    if (f->file)
+        snprintf(file, sizeof file, "%s", f->file);
+    if (f->file && f->function && c->kind == CRASH_JAVA)
+        add_package(f->function, file, sizeof file);
+    json_t *j = json_pack("{s:o}", "function", json_clean_string(f->function ? f->function : ""));
+    if (j && file[0])
+        json_object_set_new(j, "file", json_clean_string(file));
+    if (j && f->line)
+        json_object_set_new(j, "line", json_integer(f->line));
+    if (j && f->column)
+        json_object_set_new(j, "column", json_integer(f->column));
+    if (j && of_runtime(c, f))
+        json_object_set_new(j, "ignored", json_true());
+    return j;
 }
 
 /* Where the fault is: the first frame of the program's own that has a source. */
@@ -94,11 +106,11 @@ static void find_place(const struct crash *c, struct fuzz_verdict *v)
 {
     for (size_t i = 0; i < c->frame_count; i++) {
         const struct crash_frame *f = &c->frames[i];
-        if (f->ignored || !f->file || !f->line || of_library(f) || (c->kind == CRASH_JAVA && of_machine(f)))
+        if (!f->file || !f->line || of_runtime(c, f))
             continue;
         snprintf(v->file, sizeof v->file, "%s", f->file);
         if (c->kind == CRASH_JAVA && f->function)
-            add_package(f->function, v);
+            add_package(f->function, v->file, sizeof v->file);
         v->line = f->line;
         v->column = f->column;
         return;
@@ -108,7 +120,7 @@ static void find_place(const struct crash *c, struct fuzz_verdict *v)
 /* The program's own: not of a runtime or of the language's library. */
 static bool is_own(const struct crash *c, const struct crash_frame *f)
 {
-    return f->function && !f->ignored && !of_library(f) && !(c->kind == CRASH_JAVA && of_machine(f));
+    return f->function && !of_runtime(c, f);
 }
 
 /* A state by the program's own functions. Go's compiler is not sure of many arguments ("0x1?"), and ClusterFuzz takes no such
@@ -185,7 +197,7 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
         v->security = c.security;
         v->frames = json_array();
         for (size_t i = 0; i < c.frame_count && i < FRAMES_SHOWN; i++)
-            json_array_append_new(v->frames, frame_json(&c.frames[i]));
+            json_array_append_new(v->frames, frame_json(&c, &c.frames[i]));
         find_place(&c, v);
         if (c.kind == CRASH_GO && c.frame_count)
             own_state(&c, v);

@@ -77,6 +77,11 @@ def campaign():
         for f in doc["findings"]:
             if f["evidence"]["reproduced"] == 0 or f["file"] != "src/tlv.c" or not f["line"]:
                 fail(f"a finding without its evidence: {json.dumps(f)[:300]}")
+            stack = f["evidence"]["stack"]
+            if not all((EXAMPLE / (s.get("file") or "/")).is_file() for s in stack) or stack[-1]["function"] != "LLVMFuzzerTestOneInput":
+                fail(f"a stack with other frames than the tree's own: {stack}")
+            if "src/tlv.c:" not in f["evidence"]["report"] or "/scratch/b/" in f["evidence"]["report"]:
+                fail(f"a report with the paths of the build: {f['evidence']['report']}")
         summary = doc["result"]["summary"]
         if summary["executions"] < 1000 or summary["crashes"] < 3:
             fail(summary)

@@ -15,6 +15,7 @@
 #include "fuzz/driver.h"
 #include "fuzz/harness.h"
 #include "fuzz/packs.h"
+#include "fuzz/places.h"
 #include "fuzz/symbols.h"
 #include "fuzz/verdict.h"
 #include "os/clock.h"
@@ -194,6 +195,34 @@ static void keeps_a_corpus(void **state)
     char *all[] = {a, b, again, where, from, tar, second};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
+}
+
+static void names_places_of_the_tree(void **state)
+{
+    (void)state;
+    static const struct fuzz_places p = {.scratch = "/scratch", .workspace = "/workspace"};
+    static const char *const cases[][2] = {
+        {"/scratch/b/libfuzzer/src/lib/ini.c", "lib/ini.c"}, {"/scratch/b/libfuzzer/work/build/../../src/lib/ini.c", "lib/ini.c"},
+        {"/scratch/b/atheris/out/a/../x.py", "x.py"},        {"/workspace/lib/./a.c", "lib/a.c"},
+        {"lib//a.c", "lib/a.c"},                             {"./a/../../b.c", NULL},
+        {"../b.c", NULL},                                    {"/usr/include/a.h", NULL},
+        {"/scratch/b/libfuzzer/work/build/gen.c", NULL},     {"/scratch/b/libfuzzer/src/../../../../usr/a.c", NULL},
+        {"/scratch/b/libfuzzer/src/", NULL},                 {"", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *got = fuzz_place(&p, cases[i][0]);
+        if (cases[i][1])
+            assert_string_equal(got, cases[i][1]);
+        else
+            assert_null(got);
+        free(got);
+    }
+    char *report = fuzz_places_in(&p, "  #0 0x1 in f(char const*) /scratch/b/libfuzzer/src/lib/c++/a.c:8:10\n"
+                                      "  #1 0x2 in g /scratch/b/libfuzzer/work/build/../../src/b.c:1\n"
+                                      "  #2 0x3  (/scratch/b/libfuzzer/out/prog+0x12)\n  File \"/scratch/b/atheris/out/x.py\", line 3\n"
+                                      "  /scratch/b/libfuzzer/work/gen.c /scratch/run/0 /scratch/b/");
+    assert_string_equal(report, "  #0 0x1 in f(char const*) lib/c++/a.c:8:10\n  #1 0x2 in g b.c:1\n  #2 0x3  (prog+0x12)\n"
+                                "  File \"x.py\", line 3\n  /scratch/b/libfuzzer/work/gen.c /scratch/run/0 /scratch/b/");
+    free(report);
 }
 
 static void packs_inputs(void **state)
@@ -457,6 +486,7 @@ int main(void)
         cmocka_unit_test(tells_the_first_error),
         cmocka_unit_test_setup_teardown(takes_what_lies_beside, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(keeps_a_corpus, make_dir, remove_dir),
+        cmocka_unit_test(names_places_of_the_tree),
         cmocka_unit_test_setup_teardown(packs_inputs, make_dir, remove_dir),
         cmocka_unit_test(names_frames),
         cmocka_unit_test(picks_engines),
