@@ -199,6 +199,11 @@ static void poll_stats(struct fuzz_session *s)
     s->ready |= s->counts.executions > 0;
 }
 
+static bool input_name(const char *name)
+{
+    return strncmp(name, "id:", 3) == 0;
+}
+
 static enum fuzz_fault fault(const char *name)
 {
     return strncmp(name, "id:", 3) == 0 ? FAULT_CRASH : FAULT_NONE;
@@ -248,6 +253,7 @@ const struct fuzz_driver aflplusplus_driver = {
     .command = command,
     .poll = poll_stats,
     .corpus_dir = "q/queue",
+    .input_name = input_name,
     .crash_dir = "q/crashes",
     .import_dir = "import",
     .stop_signal = SIGINT,

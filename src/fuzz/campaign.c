@@ -201,7 +201,7 @@ static int take_seeds(struct campaign *c, struct err *err)
     int r = corpus ? corpus_unpack(&c->corpus, corpus, err) : 0;
     for (int i = 0; r == 0 && i < c->engines; i++)
         if (c->targets[i].seeds)
-            r = corpus_take(&c->corpus, c->targets[i].seeds, NULL, &added, err);
+            r = corpus_take(&c->corpus, c->targets[i].seeds, NULL, NULL, &added, err);
     if (r < 0 || c->corpus.names.len)
         return r;
     _cleanup_free_ char *first = os_path_join(c->work_dir, "first");

@@ -237,6 +237,7 @@ int sessions_wait(struct campaign *c, int ms); /* until there is output */
 
 /* litter.c */
 bool litter_of_session(const struct session *x); /* the target has left more than may be */
+bool litter_in_corpus(const struct session *x);  /* the same, among its inputs */
 void litter_clean_session(struct campaign *c, struct session *x); /* one that has ended */
 void litter_clean_work(struct campaign *c); /* where single inputs are run; while none is */
 

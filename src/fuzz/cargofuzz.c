@@ -61,6 +61,7 @@ const struct fuzz_driver cargo_fuzz_driver = {
     .command = libfuzzer_command,
     .line = libfuzzer_line,
     .corpus_dir = "corpus",
+    .input_name = libfuzzer_input_name,
     .crash_dir = "crashes",
     .import_dir = "corpus",
     .subsets = true,

@@ -195,20 +195,21 @@ void corpus_remove(struct corpus *c, const char *name)
     c->fresh -= was == &is_fresh;
 }
 
-static int take(struct corpus *c, const char *from, struct map *seen, int depth, uint64_t *added, struct err *err)
+static int take(struct corpus *c, const char *from, corpus_name_fn own, struct map *seen, int depth, uint64_t *added,
+                struct err *err)
 {
     DIR *d = depth < DEPTH_MAX ? opendir(from) : NULL;
     int r = 0;
     for (struct dirent *e; d && r == 0 && (e = readdir(d));) {
         struct stat st;
-        if (e->d_name[0] == '.' || (depth == 0 && seen && map_get(seen, e->d_name)) ||
+        if (e->d_name[0] == '.' || (own && !own(e->d_name)) || (depth == 0 && seen && map_get(seen, e->d_name)) ||
             fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         _cleanup_free_ char *path = os_path_join(from, e->d_name);
         if (!path) {
             r = err_nomem(err);
         } else if (S_ISDIR(st.st_mode)) {
-            r = take(c, path, NULL, depth + 1, added, err);
+            r = own ? 0 : take(c, path, NULL, NULL, depth + 1, added, err);
             continue;
         } else if (S_ISREG(st.st_mode)) {
             bool is_new = false;
@@ -225,10 +226,10 @@ static int take(struct corpus *c, const char *from, struct map *seen, int depth,
     return r;
 }
 
-int corpus_take(struct corpus *c, const char *from, struct map *seen, uint64_t *ret_added, struct err *err)
+int corpus_take(struct corpus *c, const char *from, corpus_name_fn own, struct map *seen, uint64_t *ret_added, struct err *err)
 {
     *ret_added = 0;
-    return take(c, from, seen, 0, ret_added, err);
+    return take(c, from, own, seen, 0, ret_added, err);
 }
 
 void fuzz_text_digest(const char *text, char ret[65])

@@ -24,9 +24,10 @@ int corpus_init(struct corpus *c, const char *dir, struct err *err); /* makes th
 void corpus_release(struct corpus *c);
 /* Takes a copy of a regular file. *ret_new: it was not there. name_ret may be NULL. */
 int corpus_add(struct corpus *c, const char *path, bool *ret_new, char name_ret[CORPUS_NAME_BYTES], struct err *err);
-/* Takes all regular files below from, to a depth of 8; seen (may be NULL) are names that were looked at before, and gets
- * the others. *ret_added: how many were new. A folder that is not there is empty. */
-int corpus_take(struct corpus *c, const char *from, struct map *seen, uint64_t *ret_added, struct err *err);
+typedef bool (*corpus_name_fn)(const char *name);
+/* Takes all regular files below from, to a depth of 8, or with own only those in it of such a name. seen (may be NULL) are names
+ * that were looked at before, and gets the others. *ret_added: how many were new. A folder that is not there is empty. */
+int corpus_take(struct corpus *c, const char *from, corpus_name_fn own, struct map *seen, uint64_t *ret_added, struct err *err);
 /* Takes it out; nothing there of this name is fine. */
 void corpus_remove(struct corpus *c, const char *name);
 /* SHA-256 over the sorted names, in hexadecimal: the same set, the same digest. */

@@ -87,6 +87,8 @@ struct fuzz_driver {
     void (*poll)(struct fuzz_session *s);
     /* Where, below dir, it keeps inputs that it found worth keeping, and those that crashed. */
     const char *corpus_dir, *crash_dir;
+    /* The engine names its inputs so: files of other names, which the target may have put among them, are none. */
+    bool (*input_name)(const char *file_name);
     /* What the name of a file there means; FAULT_NONE: no input. */
     enum fuzz_fault (*fault)(const char *file_name);
     /* Where, below dir, it takes what other engines found; NULL: it takes nothing while it runs. */

@@ -21,6 +21,7 @@ int libfuzzer_make_dirs(const struct fuzz_session *s, struct err *err);
 void libfuzzer_command(const struct fuzz_session *s, struct fuzz_command *c);
 void libfuzzer_line(struct fuzz_session *s, const char *text, size_t len);
 enum fuzz_fault libfuzzer_fault(const char *name);
+bool libfuzzer_input_name(const char *name);
 void libfuzzer_reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *input, bool symbolize,
                          struct fuzz_command *c);
 void libfuzzer_merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,

@@ -127,11 +127,16 @@ static void line(struct fuzz_session *s, const char *text, size_t len)
         s->counts.corpus = total;
 }
 
-/* Named after their content, sixteen digits. */
-static enum fuzz_fault fault(const char *name)
+/* Named after their content, sixteen digits; those of the shared corpus have forty. */
+static bool input_name(const char *name)
 {
     size_t n = strspn(name, "0123456789abcdef");
-    return n >= 8 && !name[n] ? FAULT_CRASH : FAULT_NONE;
+    return n >= 8 && !name[n];
+}
+
+static enum fuzz_fault fault(const char *name)
+{
+    return input_name(name) ? FAULT_CRASH : FAULT_NONE;
 }
 
 static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *input, bool symbolize,
@@ -161,6 +166,7 @@ const struct fuzz_driver go_driver = {
     .command = command,
     .line = line,
     .corpus_dir = "corpus",
+    .input_name = input_name,
     .crash_dir = "crashes",
     .ends_at_crash = true,
     .talks = true,

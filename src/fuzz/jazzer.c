@@ -167,6 +167,7 @@ const struct fuzz_driver jazzer_driver = {
     .command = command,
     .line = libfuzzer_line,
     .corpus_dir = "corpus",
+    .input_name = libfuzzer_input_name,
     .crash_dir = "crashes",
     .import_dir = "corpus",
     .talks = true,

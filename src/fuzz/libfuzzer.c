@@ -151,6 +151,12 @@ void libfuzzer_line(struct fuzz_session *s, const char *text, size_t len)
     s->ready |= strstr(text, "\tINITED") || strstr(text, "\tNEW") || strstr(text, "\tpulse");
 }
 
+/* Digests, forty digits; those that it gets from other engines as well. */
+bool libfuzzer_input_name(const char *name)
+{
+    return strspn(name, "0123456789abcdef") == 40 && !name[40];
+}
+
 enum fuzz_fault libfuzzer_fault(const char *name)
 {
     static const struct {
@@ -211,6 +217,7 @@ const struct fuzz_driver libfuzzer_driver = {
     .command = libfuzzer_command,
     .line = libfuzzer_line,
     .corpus_dir = "corpus",
+    .input_name = libfuzzer_input_name,
     .crash_dir = "crashes",
     .import_dir = "corpus",
     .subsets = true,
@@ -243,6 +250,7 @@ const struct fuzz_driver atheris_driver = {
     .command = libfuzzer_command,
     .line = libfuzzer_line,
     .corpus_dir = "corpus",
+    .input_name = libfuzzer_input_name,
     .crash_dir = "crashes",
     .import_dir = "corpus",
     .subsets = true,

@@ -83,29 +83,47 @@ static void kept_of(const struct session *x, const char *ret[4])
     ret[3] = NULL;
 }
 
-/* What lies among the crashes and is none. */
-static uint64_t among_crashes(const struct session *x, bool remove)
+static bool is_crash_name(const struct session *x, const char *name)
 {
-    uint64_t n = 0;
-    _cleanup_free_ char *dir = os_path_join(x->s.dir, x->s.driver->crash_dir);
+    return x->s.driver->fault(name) != FAULT_NONE;
+}
+
+static bool is_input_name(const struct session *x, const char *name)
+{
+    return name[0] == '.' || x->s.driver->input_name(name); /* AFL++ has folders of its own there */
+}
+
+typedef bool (*own_name_fn)(const struct session *x, const char *name);
+
+/* What lies in one of the engine's folders and is not the engine's. */
+static bool much_among(const struct session *x, const char *folder, own_name_fn own, bool remove)
+{
+    uint64_t files = 0, bytes = 0;
+    _cleanup_free_ char *dir = os_path_join(x->s.dir, folder);
     DIR *d = dir ? opendir(dir) : NULL;
-    for (struct dirent *e; d && (remove || n <= FILES_MAX) && (e = readdir(d));) {
-        bool own = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || x->s.driver->fault(e->d_name) != FAULT_NONE;
-        _cleanup_free_ char *path = own || !remove ? NULL : os_path_join(dir, e->d_name);
+    for (struct dirent *e; d && (remove || (files <= FILES_MAX && bytes <= BYTES_MAX)) && (e = readdir(d));) {
+        bool ours = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || own(x, e->d_name);
+        _cleanup_free_ char *path = ours ? NULL : os_path_join(dir, e->d_name);
         if (path)
+            count_below(path, &files, &bytes);
+        if (path && remove)
             os_remove_tree(path, NULL);
-        n += !own;
     }
     if (d)
         closedir(d);
-    return n;
+    return files > FILES_MAX || bytes > BYTES_MAX;
+}
+
+bool litter_in_corpus(const struct session *x)
+{
+    return much_among(x, x->s.driver->corpus_dir, is_input_name, false);
 }
 
 bool litter_of_session(const struct session *x)
 {
     const char *kept[4];
     kept_of(x, kept);
-    return is_much(x->s.dir, kept) || among_crashes(x, false) > FILES_MAX;
+    return is_much(x->s.dir, kept) || much_among(x, x->s.driver->crash_dir, is_crash_name, false);
 }
 
 void litter_clean_session(struct campaign *c, struct session *x)
@@ -113,8 +131,9 @@ void litter_clean_session(struct campaign *c, struct session *x)
     const char *kept[4];
     kept_of(x, kept);
     clean(x->s.dir, kept);
-    if (among_crashes(x, false) > FILES_MAX)
-        among_crashes(x, true);
+    if (much_among(x, x->s.driver->crash_dir, is_crash_name, false))
+        much_among(x, x->s.driver->crash_dir, is_crash_name, true);
+    much_among(x, x->s.driver->corpus_dir, is_input_name, true);
     if (c->cleaned++ == 0)
         module_log(c->ctx, "warning", "%s: the target leaves files without end: they are removed", x->s.driver->name);
 }

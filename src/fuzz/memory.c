@@ -52,7 +52,7 @@ static int program_digest(const struct campaign *c, int engine, char ret[65], st
     _cleanup_free_ char *dir = mem_strndup(program, parent);
     int r = dir ? corpus_init(&files, copy, err) : err_nomem(err);
     if (r == 0)
-        r = corpus_take(&files, dir, NULL, &n, err);
+        r = corpus_take(&files, dir, NULL, NULL, &n, err);
     if (r == 0)
         r = corpus_digest(&files, ret, err);
     corpus_release(&files);
@@ -180,7 +180,7 @@ static int load_one(struct campaign *c, const char *tar, const json_t *programs,
     uint64_t added = 0;
     int r = dir && corpus ? fuzz_untar(tar, dir, err) : err_nomem(err);
     if (r == 0)
-        r = corpus_take(&c->corpus, corpus, NULL, &added, err);
+        r = corpus_take(&c->corpus, corpus, NULL, NULL, &added, err);
     if (r == 0)
         r = load_bugs(c, dir, programs, err);
     c->remembered += added;

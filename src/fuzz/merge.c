@@ -130,7 +130,7 @@ static int keep_merged(struct merging *m, bool *ret_good, struct err *err)
     if (r == 0)
         r = corpus_init(&kept, dir, err);
     if (r == 0)
-        r = corpus_take(&kept, m->into, NULL, &n, err);
+        r = corpus_take(&kept, m->into, NULL, NULL, &n, err);
     *ret_good = r == 0 && n > 0;
     for (size_t i = 0; *ret_good && i < m->len; i++)
         if (!map_get(&kept.names, m->names[i]))

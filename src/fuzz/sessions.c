@@ -179,6 +179,14 @@ static int scan(struct campaign *c, struct session *x, bool ended, struct err *e
     return r;
 }
 
+/* Its last words are numbers. */
+static void end_littered(struct session *x)
+{
+    x->littered = true;
+    x->litter_by_ns = os_mono_ns() + LITTER_NS;
+    fuzz_child_kill(&x->s.child, x->s.driver->stop_signal ? x->s.driver->stop_signal : SIGTERM);
+}
+
 int sessions_scan(struct campaign *c, struct err *err)
 {
     int r = 0;
@@ -188,11 +196,8 @@ int sessions_scan(struct campaign *c, struct err *err)
             x->s.driver->poll(&x->s);
         if (!x->s.driver->ends_at_crash)
             r = scan(c, x, false, err);
-        if (x->s.child.pid && !x->littered && litter_of_session(x)) { /* its last words are numbers */
-            x->littered = true;
-            x->litter_by_ns = os_mono_ns() + LITTER_NS;
-            fuzz_child_kill(&x->s.child, x->s.driver->stop_signal ? x->s.driver->stop_signal : SIGTERM);
-        }
+        if (x->s.child.pid && !x->littered && litter_of_session(x))
+            end_littered(x);
     }
     return r;
 }
@@ -214,7 +219,7 @@ static int take_finds(struct campaign *c, struct session *x, struct err *err)
 {
     uint64_t added = 0;
     _cleanup_free_ char *dir = os_path_join(x->s.dir, x->s.driver->corpus_dir);
-    int r = dir ? corpus_take(&c->corpus, dir, &x->seen_corpus, &added, err) : err_nomem(err);
+    int r = dir ? corpus_take(&c->corpus, dir, x->s.driver->input_name, &x->seen_corpus, &added, err) : err_nomem(err);
     x->finds += added;
     if (added) {
         c->last_find_ms = campaign_ms(c);
@@ -339,8 +344,12 @@ static int export_to(struct campaign *c, struct session *x, struct err *err)
 int sessions_sync(struct campaign *c, struct err *err)
 {
     int r = 0;
-    for (int i = 0; r == 0 && i < c->sessions_count; i++)
-        r = take_finds(c, &c->sessions[i], err);
+    for (int i = 0; r == 0 && i < c->sessions_count; i++) {
+        struct session *x = &c->sessions[i];
+        r = take_finds(c, x, err);
+        if (x->s.child.pid && !x->littered && litter_in_corpus(x))
+            end_littered(x);
+    }
     for (int i = 0; r == 0 && c->sessions_count > 1 && i < c->sessions_count; i++)
         r = export_to(c, &c->sessions[i], err);
     return r;

@@ -603,6 +603,7 @@ static void leave(const char *where, const char *ret, unsigned long bytes) {
 LITTER = {"files": 'for (int i = 0; i < 40; i++) leave(".", "f", 1);',
           "folders": 'if (run++ % 3000 == 0) chmod("x", 0700), rename("x", "y"), mkdir("x", 0700); leave("x", "f", 1); if (run % 3000 == 2999) chmod("x", 0);',
           "crashes": 'for (int i = 0; i < 40; i++) leave("crashes", "f", 1);',
+          "inputs": 'for (int i = 0; i < 40; i++) leave("corpus", "f", 1);',
           "bytes": 'if (run++ % 4 == 0) leave("tmp", "f", 64 << 20);'}
 
 
@@ -616,6 +617,8 @@ def litter():
             states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
             if not summary or summary["stopped_by"] != "duration" or summary["folders_cleaned"] < 1 or set(states) - {"real_bug"}:
                 fail(f"{name}: {doc['status']} {doc.get('error')} {summary} {states}")
+            if summary["corpus_size"] > 100:
+                fail(f"{name}: {summary['corpus_size']} files of the target are inputs")
             print(name, summary["folders_cleaned"], summary["executions"], states, flush=True)
         ok("cleaned: " + ", ".join(LITTER))
 

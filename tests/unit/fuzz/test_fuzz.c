@@ -170,7 +170,7 @@ static void keeps_a_corpus(void **state)
     uint64_t added;
     char x[65], y[65];
     assert_int_equal(corpus_init(&c, where, NULL), 0);
-    assert_int_equal(corpus_take(&c, from, NULL, &added, NULL), 0);
+    assert_int_equal(corpus_take(&c, from, NULL, NULL, &added, NULL), 0);
     assert_int_equal(added, 2);
     assert_int_equal(c.fresh, 2);
     assert_int_equal(corpus_pack(&c, true, tar, NULL), 0);
@@ -181,6 +181,16 @@ static void keeps_a_corpus(void **state)
     assert_int_equal(corpus_digest(&c, x, NULL), 0);
     assert_int_equal(corpus_digest(&d, y, NULL), 0);
     assert_string_equal(x, y);
+    free(put("engine/0123456789012345678901234567890123456789", "an input"));
+    free(put("engine/notes.txt", "the target's"));
+    free(put("engine/0123456789abcdef0123456789abcdef01234567/1", "the target's too"));
+    char *engine = os_path_join(dir, "engine");
+    struct map seen = {0};
+    assert_int_equal(corpus_take(&c, engine, libfuzzer_driver.input_name, &seen, &added, NULL), 0);
+    assert_int_equal(added, 1);
+    assert_int_equal(seen.len, 1);
+    map_release(&seen);
+    free(engine);
     char name[CORPUS_NAME_BYTES];
     bool is_new;
     assert_int_equal(corpus_add(&d, a, &is_new, name, NULL), 0);
