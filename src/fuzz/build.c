@@ -153,14 +153,6 @@ int fuzz_build_make_base(struct fuzz_build *b, struct err *err)
     return from ? fuzz_build_step(b, "copy_tree", b->base, extra, err) : err_nomem(err);
 }
 
-static bool runs(const struct fuzz_driver *d, const struct fuzz_harness *h)
-{
-    for (const char *const *l = d->languages; *l; l++)
-        if (strcmp(*l, h->language) == 0)
-            return true;
-    return false;
-}
-
 /* Each harness is a target: built by the driver's own script; or there is nothing to compile, and the tree is the program. */
 static int build_scripts(struct fuzz_build *b, struct err *err)
 {
@@ -168,7 +160,7 @@ static int build_scripts(struct fuzz_build *b, struct err *err)
     b->system = b->driver->name;
     int r = script ? 0 : fuzz_build_shell(b, "cp -a \"$SRC\"/. \"$OUT\"/", b->src, err);
     VEC_EACH(b->harnesses, h) {
-        if (r < 0 || !runs(b->driver, h) || (b->only && strcmp(b->only, h->name) != 0))
+        if (r < 0 || !fuzz_driver_runs(b->driver, h->language) || (b->only && strcmp(b->only, h->name) != 0))
             continue;
         _cleanup_free_ char *file = mem_printf("HARNESS=%s", h->file), *name = mem_printf("NAME=%s", h->name);
         const char *const extra[] = {file, name, NULL};

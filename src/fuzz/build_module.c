@@ -25,6 +25,46 @@ static json_t *harnesses_json(const fuzz_harness_list *l)
     return list;
 }
 
+static bool has_target(const json_t *targets, const struct fuzz_harness *h)
+{
+    size_t i;
+    json_t *t;
+    json_array_foreach(targets, i, t)
+        if (strcmp(json_str(t, "source", ""), h->file) == 0 || strcmp(json_str(t, "name", ""), h->name) == 0)
+            return true;
+    return false;
+}
+
+/* How many targets are of a harness that nobody knows. */
+static size_t without_source(const json_t *targets)
+{
+    size_t i, n = 0;
+    json_t *t;
+    json_array_foreach(targets, i, t)
+        n += !json_object_get(t, "source");
+    return n;
+}
+
+/* Names of the harnesses that no engine has, of those that the engines of the list can run. */
+static json_t *missed_json(const fuzz_harness_list *l, const json_t *engines, const json_t *targets, const char *only)
+{
+    json_t *list = json_array(), *e;
+    size_t i;
+    VEC_EACH(l, h) {
+        bool runs = false;
+        json_array_foreach(engines, i, e) {
+            const struct fuzz_driver *d;
+            bool known = json_is_string(e) && fuzz_driver_find(json_string_value(e), &d, NULL) == 0;
+            runs |= known && fuzz_driver_runs(d, h->language);
+        }
+        if (runs && !has_target(targets, h) && (!only || strcmp(only, h->name) == 0) && json_array_size(list) < HARNESSES_SHOWN)
+            json_array_append_new(list, json_clean_string(h->name));
+    }
+    if (json_array_size(list) <= without_source(targets))
+        json_array_clear(list);
+    return list;
+}
+
 /* --- fuzz_targets ----------------------------------------------------------------------------------------- */
 
 static int run_targets(struct module_ctx *ctx, struct err *err)
@@ -266,8 +306,9 @@ static int make_all(struct making *m, struct err *err)
     if (log)
         module_artifact(m->ctx, log, "build.txt");
     const char *system = fuzz_build_system(m->tree);
-    module_summary(m->ctx, json_pack("{s:s, s:O, s:O, s:O, s:o}", "build_system", system, "targets", m->targets, "failed",
-                                     m->failed, "notes", m->notes, "harnesses", harnesses_json(&m->harnesses)));
+    module_summary(m->ctx, json_pack("{s:s, s:O, s:O, s:O, s:o, s:o}", "build_system", system, "targets", m->targets, "failed",
+                                     m->failed, "notes", m->notes, "harnesses", harnesses_json(&m->harnesses), "missed",
+                                     missed_json(&m->harnesses, engines, m->targets, json_str(m->in, "target", NULL))));
     if (!json_array_size(m->targets))
         return err_copy(err, &first);
     if (json_object_size(m->failed))

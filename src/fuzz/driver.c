@@ -122,6 +122,14 @@ bool fuzz_status_crashed(int status)
     return e != 0 && e != 126 && e != 127;
 }
 
+bool fuzz_driver_runs(const struct fuzz_driver *d, const char *language)
+{
+    for (const char *const *l = d->languages; *l; l++)
+        if (strcmp(*l, language) == 0)
+            return true;
+    return false;
+}
+
 char *fuzz_program_path(const char *program)
 {
     char path[4096];

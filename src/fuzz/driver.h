@@ -117,6 +117,7 @@ struct fuzz_driver {
 extern const struct fuzz_driver *const fuzz_drivers[]; /* NULL-terminated */
 /* -ERR_INVALID with the nearest name as the hint. */
 int fuzz_driver_find(const char *name, const struct fuzz_driver **ret, struct err *err);
+bool fuzz_driver_runs(const struct fuzz_driver *d, const char *language); /* of a harness */
 extern const struct fuzz_driver libfuzzer_driver, aflplusplus_driver, atheris_driver, go_driver, cargo_fuzz_driver, jazzer_driver;
 
 /* Of a native target: a signal, or a status that is none of a shell. */

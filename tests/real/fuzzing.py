@@ -451,6 +451,11 @@ def apart():
             doc, summary, told, took = go(f"no-{engine}", "true", f"#if {broken}\n#error not for it\n#endif\n" + bug, *short)
             if [e["engine"] for e in summary["engines"]] != [other] or len(doc["findings"]) != 1 or f"{engine}: does not build" not in told:
                 fail(f"{engine} cannot be built: {summary} {told}")
+        files = {"a_fuzzer.c": bug, "b_fuzzer.c": "#ifndef __AFL_COMPILER\n#error not for it\n#endif\n" + bug, "lib.c": LIB,
+                 "Makefile": "all:\n\ttest $$FUZZING_ENGINE != afl || sleep 8" + made}
+        doc = document(run(lab, lab.target(files, "other"), both, "stop_at_first_crash=true", "minimize=0", timeout=280))
+        if doc["status"] != "COMPLETED" or set(doc["result"]["summary"]["targets"]) != {"a_fuzzer", "b_fuzzer"} or len(doc["findings"]) != 2:
+            fail(f"what only another engine can build: {doc['status']} {doc['result']['summary']['targets']}")
         ends = HARNESS % ("#ifndef __AFL_COMPILER\n__attribute__((constructor)) static void e(void) { _exit(9); }\n#endif", "if (n > 0 && d[0] == 'B') abort();")
         doc, summary, told, took = go("ends", "test $$FUZZING_ENGINE != afl || sleep 4", ends, *short)
         if summary["executions"] < 100 or len(doc["findings"]) != 1:

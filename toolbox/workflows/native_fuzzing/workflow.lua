@@ -52,10 +52,11 @@ end
 return function(input)
   local p = input.parameters
   local notices = ff.array{}
-  local running, resting, stopped, paused
+  local running, resting, waiting, stopped, paused
 
   ff.on_signal("stop", function()
     stopped = true
+    if waiting then waiting:cancel() end
     if running then running:cancel() end
     if resting then resting:cancel() end
   end)
@@ -127,6 +128,17 @@ return function(input)
     end
   end
 
+  -- What only the other engines' build may give is no target yet: that is worth waiting for, as long as there is time.
+  local function wait_for_targets()
+    ff.progress("building for " .. table.concat(others, ", "))
+    local ends = share_of_time(1)
+    waiting = ff.timer(ends and math.max(1, math.floor(ends - ff.now())) .. "s" or "2h")
+    pcall(ff.race, {later, waiting})
+    waiting:cancel()
+    waiting = nil
+    if later:done() then take_later() end
+  end
+
   local findings, crashes, targets = {}, {}, {}
   local totals = {executions = 0, crashes = 0, unique_crashes = 0, new = 0, still_there = 0, came_back = 0, fixed = 0}
 
@@ -196,6 +208,7 @@ return function(input)
       end)
     end
     take(name, result)
+    if i == #names and later and not stopped and #(built.summary.missed or {}) > 0 then wait_for_targets() end
   end
 
   if later then
