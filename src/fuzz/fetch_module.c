@@ -92,7 +92,8 @@ static const char *const tags[] = {"fuzzing", NULL};
 const struct module fuzz_fetch_module = {
     .name = "fuzz_fetch",
     .version = "1.0.0",
-    .description = "Fetches what a build needs: a Dockerfile's clones and downloads, modules of Go, crates, Python packages",
+    .description = "Fetches what a build needs: a Dockerfile's clones and downloads, modules of Go, crates, Python packages, "
+                   "Maven's artifacts",
     .category = MODULE_FUZZER,
     .tags = tags,
     .input_schema = "{\"type\":\"object\",\"properties\":{\"timeout\":{\"type\":\"string\",\"default\":\"30m\"}}}",

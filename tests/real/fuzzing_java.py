@@ -1,7 +1,11 @@
 """Java fuzzed by Jazzer, on the example that ships.
 
-usage: fuzzing_java.py"""
+usage: fuzzing_java.py example|maven"""
+import os
 import pathlib
+import shutil
+import sys
+import urllib.request
 
 from fuzzing import CACHE, Lab, document, fail, kept_bytes, need, nothing_left, ok
 
@@ -11,7 +15,7 @@ BUGS = {"records.Records.name", "records.Records.number", "records.Records.make"
 BROKEN = "public class Bad { public static void fuzzerTestOneInput(byte[] b) { nope(b); } }\n"
 
 
-def java():
+def example():
     """Three bugs, one of which only Jazzer's hooks know; and the same again from one built target."""
     need("jazzer")
     env = {"FF_TOOLS": str(CACHE / "jazzer")}
@@ -36,5 +40,51 @@ def java():
         ok(f"three bugs, {doc['result']['summary']['executions']} executions")
 
 
+POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>%s
+<groupId>org.demo</groupId><artifactId>%s</artifactId><version>1</version>%s
+<properties><maven.compiler.source>11</maven.compiler.source><maven.compiler.target>11</maven.compiler.target><project.build.sourceEncoding>UTF-8</project.build.sourceEncoding></properties>
+</project>
+"""
+PARENT = "<parent><groupId>org.demo</groupId><artifactId>all</artifactId><version>1</version></parent>"
+NEEDS = "<dependencies><dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency></dependencies>"
+MAVEN = {
+    "pom.xml": POM % ("", "all", "<packaging>pom</packaging><modules><module>core</module><module>app</module></modules>"),
+    "core/pom.xml": POM % (PARENT, "core", NEEDS % ("com.google.code.gson", "gson", "2.10.1")),
+    "core/src/main/java/demo/Conf.java": "package demo;\nimport com.google.gson.*;\npublic class Conf {\n    public static int read(String s) {\n"
+                                         "        return s.startsWith(\"[]\") ? 7 / JsonParser.parseString(\"[]\").getAsJsonArray().size() : 0;\n    }\n}\n",
+    "app/pom.xml": POM % (PARENT, "app", NEEDS % ("org.demo", "core", "1")),
+    "app/src/test/java/demo/ConfFuzzer.java": "package demo;\npublic class ConfFuzzer {\n    public static void fuzzerTestOneInput(byte[] b) "
+                                              "{ Conf.read(new String(b)); }\n}\n"}
+GRADLE = {"build.gradle": "dependencies {\n    implementation 'com.google.code.gson:gson:2.10.1'\n}\n",
+          "src/main/java/demo/Conf.java": MAVEN["core/src/main/java/demo/Conf.java"],
+          "src/test/java/demo/ConfFuzzer.java": MAVEN["app/src/test/java/demo/ConfFuzzer.java"]}
+
+
+def maven():
+    """What a pom.xml names comes only where that is allowed; without, and with Gradle, the error says what to do."""
+    need("jazzer")
+    env = {"FF_TOOLS": str(CACHE / "jazzer")}
+    with Lab() as lab:
+        tree = lab.target(MAVEN, "maven")
+        for files, word in ((MAVEN, "--fetch"), (GRADLE, "Gradle is not run")):
+            says = lab.ff("fuzz", "build", lab.target(files, "t" + word[0]), "-e", "jazzer", "-o", "out", check=3, env=env).stderr
+            if "names artifacts that are not there" not in says or word not in says:
+                fail(says)
+        try:
+            urllib.request.urlopen("https://repo.maven.apache.org/maven2/com/google/code/gson/gson/2.10.1/gson-2.10.1.pom", timeout=10).close()
+        except OSError as e:
+            print(f"no Maven Central: {e}")
+            sys.exit(77)
+        if os.geteuid() != 0 or not shutil.which("mvn"):
+            print("not root, or no Maven")
+            sys.exit(77)
+        doc = document(lab.ff("run", "java_fuzzing", tree, "--json", "fetch=true", "duration=10s", "minimize=0", timeout=280, env=env))
+        got = [(f["file"], f["line"], [s["file"] for s in f["evidence"]["stack"]]) for f in doc["findings"]]
+        core, app = "core/src/main/java/demo/Conf.java", "app/src/test/java/demo/ConfFuzzer.java"
+        if doc["status"] != "COMPLETED" or got != [(core, 5, [core, app])]:
+            fail(f"{doc['status']} {doc.get('error')} {got}")
+        ok("named, and with fetch built and fuzzed")
+
+
 if __name__ == "__main__":
-    java()
+    {"example": example, "maven": maven}[sys.argv[1]]()

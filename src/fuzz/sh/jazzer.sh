@@ -9,7 +9,13 @@ for part in $(echo "$package" | tr . ' '); do root=$(dirname "$root"); done
 classes="$WORK/$NAME-classes"
 mkdir -p "$classes"
 
-# What was compiled or fetched before: lib/, target/classes, target/dependency, build/...
+# The module that it is of.
+module=$here
+while [ "$module" != . ] && [ ! -e "$module/pom.xml" ] && ! ls "$module"/build.gradle* >/dev/null 2>&1; do module=$(dirname "$module"); done
+module=${module#.}
+module=${module:+$module/}
+
+# What was compiled or fetched before: lib/, .ff/java, target/classes, target/dependency, build/...
 path=$JAZZER
 find . -name .git -prune -o -name '*.jar' ! -name '*-wrapper.jar' ! -name 'jazzer*.jar' -print | sort >"$WORK/jars"
 while read -r jar; do
@@ -17,15 +23,16 @@ while read -r jar; do
   full=$(realpath "$jar")
   (cd "$classes" && jar -xf "$full")
 done <"$WORK/jars"
-for dir in target/classes build/classes/java/main; do
-  [ -d "$dir" ] || continue
+find . -name .git -prune -o -type d '(' -path '*/target/classes' -o -path '*/build/classes/java/main' ')' -print -prune >"$WORK/dirs"
+while read -r dir; do
   path=$path:$dir
   cp -R "$dir"/. "$classes/"
-done
+done <"$WORK/dirs"
 rm -f "$classes"/META-INF/*.SF "$classes"/META-INF/*.RSA "$classes"/META-INF/*.DSA "$classes"/META-INF/MANIFEST.MF
 
-javac -g -nowarn -proc:none -encoding UTF-8 -d "$classes" -cp "$path" -sourcepath "$root:src/main/java:src/test/java:src:." "$HARNESS"
-for dir in src/main/resources src/test/resources; do
+javac -g -nowarn -proc:none -encoding UTF-8 -d "$classes" -cp "$path" \
+  -sourcepath "$root:${module}src/main/java:${module}src/test/java:src/main/java:src/test/java:src:." "$HARNESS"
+for dir in src/main/resources src/test/resources "${module}src/main/resources" "${module}src/test/resources"; do
   [ ! -d "$dir" ] || cp -R "$dir"/. "$classes/"
 done
 # It is Jazzer's agent as well: else the machine would attach to itself, which takes files in /tmp.
