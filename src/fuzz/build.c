@@ -38,7 +38,7 @@ static void tell(const char *line, size_t n, char *ret, size_t size)
 
 void fuzz_build_first_error(const char *log, char *ret, size_t size)
 {
-    static const char *const words[] = {" error: ", "error[", "error:", "undefined reference",
+    static const char *const words[] = {" error: ", "error[", "error:", "[ERROR] /", "[ERROR] Failed", "undefined reference",
                                         "No such file", "not found", "Error "};
     const char *last = "";
     size_t last_n = 0;
@@ -90,6 +90,18 @@ static void build_env(const struct fuzz_build *b, struct fuzz_words *env)
     }
 }
 
+/* The user's files, not those of the copy. */
+static void of_tree(const struct fuzz_build *b, char *text)
+{
+    size_t n = strlen(b->src);
+    for (char *p = text; (p = strstr(p, b->src));) {
+        if (p[n] == '/')
+            memmove(p, p + n + 1, strlen(p + n + 1) + 1);
+        else
+            p += n;
+    }
+}
+
 static int judge(struct fuzz_build *b, const struct fuzz_child *c, bool late, struct err *err)
 {
     char first[300];
@@ -100,6 +112,7 @@ static int judge(struct fuzz_build *b, const struct fuzz_child *c, bool late, st
     if (WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0)
         return 0;
     fuzz_build_first_error(strbuf_str(&c->tail), first, sizeof first);
+    of_tree(b, first);
     return err_set(err, ERR_FAILED, "does not build: %s", first);
 }
 

@@ -562,7 +562,7 @@ def bad_target(lab, name, text, want, *args):
 
 def bad():
     with Lab() as lab:
-        bad_target(lab, "syntax", HARNESS % ("int x = ;", ""), "error: expected expression")
+        bad_target(lab, "syntax", HARNESS % ("int x = ;", ""), "does not build: t_fuzzer.c:9:9: error: expected expression")
         bad_target(lab, "none", "int main(void) { return 0; }\n", "no harness")
         bad_target(lab, "exits", HARNESS % ("__attribute__((constructor)) static void e(void) { _exit(9); }", ""), "cannot be fuzzed")
         doc = document(run(lab, lab.target({"t_fuzzer.c": HARNESS % (HOSTILE_INIT, HOSTILE)}, "hostile"), "duration=8s", "minimize=0"))
