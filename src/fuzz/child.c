@@ -56,6 +56,7 @@ void fuzz_command_release(struct fuzz_command *c)
 {
     fuzz_words_release(&c->argv);
     fuzz_words_release(&c->env);
+    fuzz_words_release(&c->growing);
 }
 
 void fuzz_child_init(struct fuzz_child *c)
@@ -104,7 +105,7 @@ static void become(const struct fuzz_command *cmd, int out, char *const *env)
         dprintf(2, "cannot enter %s: %s\n", cmd->cwd, strerror(errno));
         _exit(126);
     }
-    if (cmd->writable[0] && sandbox_confine(cmd->writable, &err) < 0) {
+    if (cmd->writable[0] && sandbox_confine(cmd->writable, (const char *const *)cmd->growing.v, &err) < 0) {
         dprintf(2, "%s\n", err.msg);
         _exit(126);
     }
@@ -177,7 +178,7 @@ int fuzz_child_call(struct fuzz_child *c, int (*f)(void *arg), void *arg, struct
     if (pid == 0) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         setsid();
-        if (null < 0 || dup2(null, 0) < 0 || dup2(p[1], 1) < 0 || dup2(null, 2) < 0 || sandbox_confine(nowhere, err) < 0)
+        if (null < 0 || dup2(null, 0) < 0 || dup2(p[1], 1) < 0 || dup2(null, 2) < 0 || sandbox_confine(nowhere, NULL, err) < 0)
             _exit(126);
         setpriority(PRIO_PROCESS, 0, CALL_NICE);
         /* what the module has open: its results go there */

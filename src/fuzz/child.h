@@ -32,10 +32,11 @@ struct fuzz_command {
     const char *cwd;             /* NULL: where we are */
     char extra[512];             /* room for the name of one of them */
     const char *writable[8];     /* folders it may write in; NULL-terminated; none at all: it is not confined */
+    struct fuzz_words growing;   /* folders in which it may make files, and not remove them */
     bool quiet;                  /* its standard output is thrown away */
     int nice;
 };
-void fuzz_command_release(struct fuzz_command *c); /* argv and env */
+void fuzz_command_release(struct fuzz_command *c); /* argv, env, growing */
 
 struct fuzz_child {
     pid_t pid;   /* 0: none */

@@ -17,6 +17,7 @@ void cargo_build_env(const char *sanitizers, struct fuzz_words *env);
 /* The methods of libFuzzer, for engines that are libFuzzer in another language. */
 void libfuzzer_bounds(const struct fuzz_target *t, const struct fuzz_bounds *b, struct fuzz_words *argv); /* its options */
 void libfuzzer_session(const struct fuzz_session *s, struct fuzz_words *argv);                        /* the others */
+void libfuzzer_walls(const struct fuzz_session *s, struct fuzz_command *c); /* of a session */
 int libfuzzer_make_dirs(const struct fuzz_session *s, struct err *err);
 void libfuzzer_command(const struct fuzz_session *s, struct fuzz_command *c);
 void libfuzzer_line(struct fuzz_session *s, const char *text, size_t len);

@@ -113,9 +113,7 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
     java(s->target, s->bounds, run_script, c);
     fuzz_word(&c->argv, "--keep_going=0");
     libfuzzer_session(s, &c->argv);
-    fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
-    c->cwd = s->dir;
-    c->writable[0] = s->dir;
+    libfuzzer_walls(s, c);
     c->quiet = true;
 }
 

@@ -104,16 +104,24 @@ void libfuzzer_session(const struct fuzz_session *s, struct fuzz_words *a)
         fuzz_word(a, "%s", s->shared);
 }
 
+/* The target runs in the engine's process: it may do there what the engine has to, and remove neither corpus nor crashes. */
+void libfuzzer_walls(const struct fuzz_session *s, struct fuzz_command *c)
+{
+    fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
+    fuzz_word(&c->growing, "%s/corpus", s->dir);
+    fuzz_word(&c->growing, "%s/crashes", s->dir);
+    snprintf(c->extra, sizeof c->extra, "%s/tmp", s->dir);
+    c->cwd = c->writable[0] = c->extra;
+}
+
 void libfuzzer_command(const struct fuzz_session *s, struct fuzz_command *c)
 {
     bounds(s->target, s->bounds, &c->argv);
     leaks(s->target, s->bounds, c);
     libfuzzer_session(s, &c->argv);
     fuzz_sanitizer_env(s->target, false, &c->env);
-    fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
     python_env(s->target, &c->env);
-    c->cwd = s->dir;
-    c->writable[0] = s->dir;
+    libfuzzer_walls(s, c);
     c->quiet = !s->driver->talks;
 }
 

@@ -16,6 +16,7 @@
 #define FS_WRITE_FILE (1ULL << 1)
 #define FS_READ_FILE (1ULL << 2)
 #define FS_READ_DIR (1ULL << 3)
+#define FS_MAKE_REG (1ULL << 8)
 #define FS_ALL_ABI1 ((1ULL << 13) - 1)
 #define FS_REFER (1ULL << 13)     /* ABI 2 */
 #define FS_TRUNCATE (1ULL << 14)  /* ABI 3 */
@@ -121,7 +122,7 @@ static int allow_host(const struct ruleset *rs, const struct sandbox_plan *p, st
     return r;
 }
 
-int sandbox_confine(const char *const *writable, struct err *err)
+int sandbox_confine(const char *const *writable, const char *const *growing, struct err *err)
 {
     struct ruleset rs;
     int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -135,6 +136,8 @@ int sandbox_confine(const char *const *writable, struct err *err)
         r = allow(&rs, "/dev", READ | FS_WRITE_FILE, err);
     for (; r == 0 && *writable; writable++)
         r = allow(&rs, *writable, rs.fs & ~FS_IOCTL_DEV, err);
+    for (; r == 0 && growing && *growing; growing++)
+        r = allow(&rs, *growing, READ | FS_WRITE_FILE | FS_TRUNCATE | FS_MAKE_REG, err);
     if (r == 0 && syscall(SYS_landlock_restrict_self, rs.fd, 0) < 0)
         r = err_sys(err, errno, "landlock_restrict_self");
     close(rs.fd);

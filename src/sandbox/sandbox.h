@@ -160,7 +160,8 @@ int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd
 
 /* For a module that starts programs which it trusts less than itself: called in the child, before exec. From then on it may
  * write below these folders only (NULL-terminated, absolute), and send signals only to processes of its own. Where the kernel
- * has no Landlock nothing changes. */
-int sandbox_confine(const char *const *writable, struct err *err);
+ * has no Landlock nothing changes. growing (may be NULL): folders in which it may make and write files, and remove and rename
+ * none. */
+int sandbox_confine(const char *const *writable, const char *const *growing, struct err *err);
 
 #endif

@@ -545,7 +545,7 @@ static void fake(void) {
     fprintf(stderr, "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x60 at pc 0x1\\nWRITE of size 4 at 0x60 thread T0\\n"
         "    #0 0x1 in fake_bug /etc/passwd:36:12\\n    #1 0x3 in LLVMFuzzerTestOneInput /f.c:5:3\\n\\n"
         "SUMMARY: AddressSanitizer: heap-use-after-free\\n#99999999999\\tNEW    cov: 99999999 ft: 9 corp: 9/9b lim: 4 exec/s: 1 rss: 1Mb\\n");
-    int fd = open("crashes/crash-faked", O_CREAT | O_WRONLY, 0600);
+    int fd = open("../crashes/crash-faked", O_CREAT | O_WRONLY, 0600);
     if (fd < 0 || write(fd, "none", 4) < 0) { }
     close(fd);
 }
@@ -573,6 +573,15 @@ def bad():
             fail(f"hostile: {summary}")
         kept_bytes(lab, doc)
         nothing_left(b"t_fuzzer")
+        removes = 'static int runs; if (runs++ % 500 == 0 && system("rm -rf /scratch/* ../* * 2>/dev/null")) { } if (n > 2 && !memcmp(d, "DEL", 3)) abort();'
+        doc = document(run(lab, lab.target({"r_fuzzer.c": HARNESS % ("", removes)}, "removes"), "duration=15s", "minimize=0", "seed=1"))
+        if doc["status"] != "COMPLETED" or len(doc["findings"]) != 1 or doc["result"]["summary"]["targets"]["r_fuzzer"]["corpus_size"] < 3:
+            fail(f"it removes its corpus and its crashes: {doc['status']} {doc['findings']} {doc['result']['summary']}")
+        limits = ("#include <sys/resource.h>", "struct rlimit few = {3, 3}; setrlimit(RLIMIT_NOFILE, &few); if (n > 0 && n % 16 == 0) _exit(0);")
+        doc = document(run(lab, lab.target({"c_fuzzer.c": HARNESS % limits}, "limits"), "duration=10s", "minimize=0"))
+        summary = doc["result"]["summary"]["targets"]["c_fuzzer"] if doc["status"] == "COMPLETED" else {}
+        if not summary or "without a crash" not in str(doc["result"]["notifications"]) or summary["engine_ends"] < 10:
+            fail(f"it changes its limits: {doc['status']} {doc.get('error')} {summary}")
         loud = "static char text[1 << 20]; memset(text, 'x', sizeof text); fwrite(text, 1, sizeof text, stderr); fwrite(text, 1, sizeof text, stdout);"
         doc = document(run(lab, lab.target({"g_fuzzer.c": HARNESS % ("", loud + "if (n > 1 && d[0] == 'B') abort();")}, "loud"),
                            "duration=15s", "minimize=0"))
@@ -607,9 +616,9 @@ static void leave(const char *where, const char *ret, unsigned long bytes) {
 """
 LITTER = {"files": 'for (int i = 0; i < 40; i++) leave(".", "f", 1);',
           "folders": 'if (run++ % 3000 == 0) chmod("x", 0700), rename("x", "y"), mkdir("x", 0700); leave("x", "f", 1); if (run % 3000 == 2999) chmod("x", 0);',
-          "crashes": 'for (int i = 0; i < 40; i++) leave("crashes", "f", 1);',
-          "inputs": 'for (int i = 0; i < 40; i++) leave("corpus", "f", 1);',
-          "bytes": 'if (run++ % 4 == 0) leave("tmp", "f", 64 << 20);'}
+          "crashes": 'for (int i = 0; i < 40; i++) leave("../crashes", "f", 1);',
+          "inputs": 'for (int i = 0; i < 40; i++) leave("../corpus", "f", 1);',
+          "bytes": 'if (run++ % 4 == 0) leave(".", "f", 64 << 20);'}
 
 
 def litter():

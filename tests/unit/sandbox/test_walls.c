@@ -252,7 +252,7 @@ static void inspect(void)
     struct err e = {0};
     struct user_regs_struct regs;
     struct iovec v = {&regs, sizeof regs};
-    if (sandbox_confine(writable, &e) < 0)
+    if (sandbox_confine(writable, NULL, &e) < 0)
         _exit(9);
     pid_t pid = fork();
     if (pid == 0)
@@ -275,6 +275,38 @@ static void inspect(void)
     HELD(syscall(SYS_process_vm_writev, pid, &v, 1, &v, 1, 0) < 0 && errno == EPERM);
     kill(pid, SIGKILL);
     _exit(broken);
+}
+
+/* A folder in which files may be made, and none removed. */
+static void grow(void)
+{
+    static const char *const writable[] = {"/tmp", NULL}, *const growing[] = {"/scratch/kept", NULL};
+    struct err e = {0};
+    mkdir("/scratch/kept", 0755);
+    int fd = open("/scratch/kept/before", O_CREAT | O_WRONLY, 0644);
+    if (fd < 0 || syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */) < 1)
+        _exit(fd < 0 ? 9 : 0);
+    close(fd);
+    if (sandbox_confine(writable, growing, &e) < 0)
+        _exit(9);
+    fd = open("/scratch/kept/new", O_CREAT | O_WRONLY | O_EXCL, 0644);
+    HELD(fd >= 0 && write(fd, "x", 1) == 1 && close(fd) == 0);
+    HELD(open("/scratch/kept/new", O_RDONLY) >= 0);
+    wall(unlink("/scratch/kept/new") < 0 && unlink("/scratch/kept/before") < 0, "a file removed");
+    wall(rename("/scratch/kept/before", "/scratch/kept/after") < 0 && rename("/scratch/kept/before", "/tmp/x") < 0, "a file renamed");
+    wall(mkdir("/scratch/kept/d", 0755) < 0 && rmdir("/scratch/kept") < 0 && rename("/scratch/kept", "/scratch/other") < 0, "a folder");
+    wall(open("/scratch/beside", O_CREAT | O_WRONLY, 0644) < 0, "a file beside it");
+    _exit(broken);
+}
+
+static int probe_grows(void)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        grow();
+    HELD(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return broken;
 }
 
 static int probe_inspects(void)
@@ -529,6 +561,7 @@ const struct probe probes[] = {
     {"setuid", probe_setuid},
     {"syscalls", probe_syscalls},
     {"inspects", probe_inspects},
+    {"grows", probe_grows},
     {"arguments", probe_arguments},
     {"abi", probe_abi},
     {"processes", probe_processes},
@@ -579,6 +612,7 @@ static void test_walls(void **state)
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         hold(all[i], SANDBOX_NET_NONE);
     hold_plan("inspects", SANDBOX_NET_NONE, true);
+    hold("grows", SANDBOX_NET_NONE);
 }
 
 static void test_network(void **state)
