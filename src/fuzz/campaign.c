@@ -21,6 +21,7 @@
 #define TICK_MS 50
 #define SCAN_NS (NS_PER_S / 2)
 #define SYNC_NS (2 * NS_PER_S)
+#define ENDS_MANY 16 /* an engine may end now and then */
 #define STATS_NS (2 * NS_PER_S)
 #define SAVE_NS (10 * NS_PER_S)
 #define MEMORY_NS (600 * NS_PER_S) /* what is left to later runs is no older, however this one ends */
@@ -436,11 +437,15 @@ static int finish(struct campaign *c, struct err *err)
         json_object_set_new(s, "corpus_unmerged", json_integer((json_int_t)c->unmerged));
     json_object_set_new(s, "moves", json_integer((json_int_t)c->moves));
     json_object_set_new(s, "folders_cleaned", json_integer((json_int_t)c->cleaned));
+    json_object_set_new(s, "engine_ends", json_integer((json_int_t)c->engine_ends));
     json_object_set_new(s, "strays_killed", json_integer((json_int_t)c->strays));
     module_summary(c->ctx, s);
     if (sessions_all_broken(c))
         module_partial(c->ctx, "the target %s cannot be fuzzed: it ends before it takes an input: %s", c->targets[0].name,
                        c->last_words);
+    else if (c->engine_ends > ENDS_MANY && c->engine_ends > c->crashes)
+        module_partial(c->ctx, "the engine ended %llu times without a crash, in the target's hands: %s",
+                       (unsigned long long)c->engine_ends, c->last_words);
     return r;
 }
 

@@ -91,6 +91,7 @@ struct session {
     bool broken;
     bool flooded;        /* this start was ended for what it printed */
     bool littered;       /* it is ended for the files that it has left */
+    bool asked;          /* it is ended for its numbers */
     int64_t litter_by_ns;
     int engine;          /* index of the campaign's engines */
     uint64_t discoveries, judged; /* of starts that have ended; what was known when cores were assigned last */
@@ -150,6 +151,7 @@ struct campaign {
     /* Counters; base_: of the attempts before. */
     int64_t began_ns, ended_ns, base_ms, last_find_ms, last_crash_ms;
     uint64_t base_executions, crashes, strays, moves, cleaned;
+    uint64_t engine_ends; /* starts that ended by themselves, without a crash */
     size_t unmerged; /* inputs of the corpus that the merge had no time for */
     uint64_t edges, features;
     int64_t rate_ns;

@@ -203,7 +203,7 @@ int sessions_scan(struct campaign *c, struct err *err)
 }
 
 /* The last line that says something. */
-static void tell_end(struct campaign *c, struct session *x)
+static void tell_end(struct campaign *c, struct session *x, const char *when)
 {
     const struct fuzz_child *ch = &x->s.child;
     const char *text = strbuf_str(&ch->tail), *end = text + ch->tail.len, *line = text;
@@ -212,7 +212,7 @@ static void tell_end(struct campaign *c, struct session *x)
             line = p + 1;
     snprintf(c->last_words, sizeof c->last_words, "%s %d: %.*s", WIFSIGNALED(ch->status) ? "signal" : "status",
              WIFSIGNALED(ch->status) ? WTERMSIG(ch->status) : WEXITSTATUS(ch->status), (int)strcspn(line, "\n"), line);
-    module_log(c->ctx, "warning", "%s ended before it began, %s", x->s.driver->name, c->last_words);
+    module_log(c->ctx, "warning", "%s ended %s, %s", x->s.driver->name, when, c->last_words);
 }
 
 static int take_finds(struct campaign *c, struct session *x, struct err *err)
@@ -245,7 +245,8 @@ static void on_end(struct campaign *c, struct session *x)
     x->quick_crashes = c->crashes > crashes && now - x->start_ns < QUICK_NS ? x->quick_crashes + 1 : 0;
     if (x->s.driver->subsets && take_finds(c, x, &err) < 0) /* before a start empties the folder */
         module_log(c->ctx, "warning", "%s", err.msg);
-    if (x->move_to >= 0 && !c->stopping) {
+    bool moves = x->move_to >= 0;
+    if (moves && !c->stopping) {
         if (!x->s.driver->subsets && take_finds(c, x, &err) < 0)
             module_log(c->ctx, "warning", "%s", err.msg);
         session_move(c, x);
@@ -253,12 +254,16 @@ static void on_end(struct campaign *c, struct session *x)
     /* no crash either: it cannot run */
     if (x->littered)
         litter_clean_session(c, x);
-    bool quick = !x->flooded && !x->littered && !x->s.ready && now - x->start_ns < QUICK_NS && c->crashes == crashes;
-    x->flooded = x->littered = false;
+    /* nobody and no crash has ended it */
+    bool own = !x->flooded && !x->littered && !x->asked && !moves && c->crashes == crashes;
+    bool quick = own && !x->s.ready && now - x->start_ns < QUICK_NS;
+    if (own && !quick && !c->stopping && c->engine_ends++ == 0)
+        tell_end(c, x, "without a crash");
+    x->flooded = x->littered = x->asked = false;
     x->quick_ends = quick ? x->quick_ends + 1 : 0;
     x->start_at_ns = now;
     if (quick && !c->stopping) {
-        tell_end(c, x);
+        tell_end(c, x, "before it began");
         x->start_at_ns = now + 100 * NS_PER_MS * x->quick_ends;
     }
     x->broken = x->quick_ends >= QUICK_ENDS_MAX;
@@ -279,6 +284,7 @@ static void watch(struct campaign *c, struct session *x)
     int64_t age = now - x->start_ns, least = x->ready_after_ns * 100 > AGE_NS ? x->ready_after_ns * 100 : AGE_NS;
     if (x->s.driver->line && x->s.driver->stop_signal && x->s.ready && now - x->line_ns > SILENCE_NS && age > least) {
         fuzz_child_kill(&x->s.child, x->s.driver->stop_signal);
+        x->asked = true;
         x->line_ns = now;
     }
 }
