@@ -24,26 +24,62 @@ static enum fuzz_fault fault_of(const char *name)
     return strncmp(name, "timeout-", 8) == 0 ? FAULT_TIMEOUT : strncmp(name, "oom-", 4) == 0 ? FAULT_MEMORY : FAULT_CRASH;
 }
 
-static int take_inputs(struct campaign *c, given_list *l, struct err *err)
+static bool is_archive(const char *name, const char *kind)
+{
+    size_t n = strlen(kind), digits = strncmp(name, kind, n) == 0 ? strspn(name + n, "0123456789") : 0;
+    return digits && strcmp(name + n + digits, ".tar") == 0;
+}
+
+/* What a campaign leaves beside its crashes. */
+static bool is_no_input(const char *name)
+{
+    return strcmp(name, "state.json") == 0 || strcmp(name, "memory.tar") == 0 || is_archive(name, "corpus-");
+}
+
+static int take_file(struct campaign *c, const char *dir, char *name, given_list *l, struct err *err)
+{
+    _cleanup_free_ char *path = os_path_join(dir, name);
+    size_t before = c->inputs.len;
+    int r = path ? campaign_crash(c, 0, path, fault_of(name), NULL, 0, err) : err_nomem(err);
+    struct given g = {name, c->inputs.len > before ? (int)before : -1};
+    if (!VEC_PUSH(l, g))
+        free(name);
+    return r;
+}
+
+/* ours: a campaign has left the folder. */
+static int take_folder(struct campaign *c, const char *dir, bool ours, given_list *l, struct err *err)
 {
     char **names;
     size_t n;
+    int r = fuzz_list_files(dir, &names, &n, err);
+    for (size_t i = 0; i < n; i++) {
+        if (r == 0 && !(ours && (is_no_input(names[i]) || is_archive(names[i], "crashes-")))) {
+            r = take_file(c, dir, names[i], l, err);
+            continue;
+        }
+        _cleanup_free_ char *tar = os_path_join(dir, names[i]), *to = mem_printf("%s/packed/%s", c->base, names[i]);
+        if (r == 0 && is_archive(names[i], "crashes-")) /* those that had no place as files of their own */
+            r = tar && to ? fuzz_untar(tar, to, err) : err_nomem(err);
+        if (r == 0 && is_archive(names[i], "crashes-"))
+            r = take_folder(c, to, false, l, err);
+        free(names[i]);
+    }
+    free(names);
+    return r;
+}
+
+static int take_inputs(struct campaign *c, given_list *l, struct err *err)
+{
     const char *folder = json_str(c->input, "inputs", "inputs");
     _cleanup_free_ char *dir = module_workspace(c->ctx) ? os_path_join(module_workspace(c->ctx), folder) : NULL;
     if (!dir || strstr(folder, ".."))
         return err_set(err, ERR_INVALID, "inputs is a folder in the workspace");
-    int r = fuzz_list_files(dir, &names, &n, err);
-    for (size_t i = 0; i < n; i++) {
-        _cleanup_free_ char *path = os_path_join(dir, names[i]);
-        size_t before = c->inputs.len;
-        if (r == 0)
-            r = path ? campaign_crash(c, 0, path, fault_of(names[i]), NULL, 0, err) : err_nomem(err);
-        struct given g = {names[i], c->inputs.len > before ? (int)before : -1};
-        if (!VEC_PUSH(l, g))
-            free(names[i]);
-    }
-    free(names);
-    if (r == 0 && !n)
+    _cleanup_free_ char *state = os_path_join(dir, "state.json"), *corpus = os_path_join(dir, "corpus-0.tar");
+    if (!state || !corpus)
+        return err_nomem(err);
+    int r = take_folder(c, dir, os_exists(state) && os_exists(corpus), l, err);
+    if (r == 0 && !l->len)
         r = err_set(err, ERR_NOT_FOUND, "there is no input in %s", folder);
     return r;
 }

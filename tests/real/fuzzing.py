@@ -595,6 +595,10 @@ def bad():
         p = lab.ff("fuzz", "run", "-b", "/bin/true", "-e", "no-such-engine")
         if p.returncode != 2:
             fail(f"an unknown engine: exit {p.returncode}")
+        (lab.dir / "no-program").write_text("text")
+        p = lab.ff("fuzz", "run", "-b", lab.dir / "no-program", "-t", "5s", "-o", "found")
+        if p.returncode != 3 or "cannot be fuzzed" not in p.stderr:
+            fail(f"a file that is no program: exit {p.returncode} {p.stderr}")
         p = lab.ff("fuzz", "run", "-b", "/bin/true", env={"PATH": "/nonexistent"})
         if p.returncode != 5 or "clang" not in p.stderr:
             fail(f"a missing engine: exit {p.returncode} {p.stderr}")
@@ -663,6 +667,11 @@ def alone():
         if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["executions"] < 100:
             fail(doc["summary"])
         crashes = sorted((lab.dir / "found").glob("crash-*"))
+        doc = lab.json("fuzz", "triage", "-b", binary, "--minimize", "0", "-o", "small", "tree", check=0, timeout=200)
+        files = {i["file"] for i in doc["summary"]["inputs"]}
+        packed = tarfile.open(lab.dir / "tree/crashes-0.tar").getnames() if (lab.dir / "tree/crashes-0.tar").exists() else []
+        if not files or any(f.endswith((".tar", ".json")) for f in files) or not {os.path.basename(p) for p in packed if "-" in p} <= files:
+            fail(f"a campaign's folder: {files} {packed}")
         doc = lab.json("fuzz", "triage", "-b", binary, "--minimize", "2s", "-o", "small", *crashes, check=0, timeout=120)
         bugs = doc["summary"]["bugs"]
         if len(bugs) not in (1, 2, 3) or any(b["reproduced"] != b["tries"] for b in bugs):
