@@ -112,6 +112,22 @@ void campaign_signature(const char *report, size_t len, char *ret, size_t size)
     fuzz_verdict_release(&v);
 }
 
+/* A report that is too long, as that of a recursion is, says at its head what it is: its end may go. What the target printed
+ * before goes first. */
+static char *cut_report(const char *report, size_t len)
+{
+    static const char *const heads[] = {"==ERROR: ", "== Java Exception: ", "goroutine stack exceeds"};
+    size_t from = len > REPORT_MAX ? len - REPORT_MAX : 0, n = len - from;
+    for (size_t i = 0; from && i < ARRAY_LEN(heads); i++) {
+        const char *p = memmem(report, len, heads[i], strlen(heads[i]));
+        const char *line = p ? memrchr(report, '\n', (size_t)(p - report)) : NULL;
+        size_t at = line ? (size_t)(line + 1 - report) : 0;
+        if (p && at < from)
+            from = at;
+    }
+    return mem_strndup(report + from, n);
+}
+
 /* The trace of a report, made if it is new; -1: it has none, or there are too many. */
 static int trace_of(struct campaign *c, const char *report, size_t len)
 {
@@ -123,8 +139,7 @@ static int trace_of(struct campaign *c, const char *report, size_t len)
     for (size_t i = 0; i < c->traces.len; i++)
         if (strncmp(c->traces.v[i].digest, digest, CORPUS_NAME_BYTES - 1) == 0)
             return (int)i;
-    size_t from = len > REPORT_MAX ? len - REPORT_MAX : 0;
-    struct trace t = {.bug = -1, .report = mem_strndup(report + from, len - from)};
+    struct trace t = {.bug = -1, .report = cut_report(report, len)};
     snprintf(t.digest, sizeof t.digest, "%.40s", digest);
     if (c->traces.len >= TRACES_MAX || !VEC_PUSH(&c->traces, t)) {
         free(t.report);
@@ -139,9 +154,8 @@ static int bug_of(struct campaign *c, const struct crash_input *in, struct fuzz_
 {
     int i = find_bug(c, v);
     if (i < 0 && c->bugs.len < CAMPAIGN_BUGS_MAX) {
-        size_t from = len > REPORT_MAX ? len - REPORT_MAX : 0;
         struct bug b = {.verdict = *v, .first_ms = in->seen_ms, .last_ms = in->seen_ms, .fault = in->fault, .engine = in->engine,
-                        .known = -1, .report = mem_strndup(report + from, len - from)};
+                        .known = -1, .report = cut_report(report, len)};
         memset(v, 0, sizeof *v);
         if (!b.report || !VEC_PUSH(&c->bugs, b)) {
             free(b.report);

@@ -289,6 +289,12 @@ def stops():
         if doc["status"] != "COMPLETED" or len(doc["findings"]) != 1 or doc["findings"][0]["evidence"]["tries"] == 10:
             fail(f"amid the work on a crash: {doc['status']} {doc['findings']}")
         kept_bytes(lab, doc)
+        deep = "__attribute__((noinline)) static int deep(const uint8_t *d, int n) { volatile int x = n; return x + deep(d, n + 1) + d[x & 1]; }"
+        doc = document(run(lab, lab.target({"d_fuzzer.c": HARNESS % (deep, "if (n > 1 && d[0] == 'B') return deep(d, 0) & 0;")}, "deep"),
+                           "duration=100s", "stop_at_first_crash=true", "minimize=0"))
+        got = [(f["title"], f["file"], f["line"]) for f in doc["findings"]]
+        if got != [("Stack-overflow in deep", "d_fuzzer.c", 9)] or "stack-overflow" not in doc["findings"][0]["evidence"]["report"]:
+            fail(f"a recursion: {got} {doc['findings']}")
         ok("executions, first crash, plateau, a signal amid the work on a crash")
 
 
