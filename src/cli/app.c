@@ -429,11 +429,27 @@ static int find_script(void *arg, const char *type, bool foreign, const json_t *
 
 const char *const app_verticals[] = {"python", "rust", "native", "android", "ossfuzz", "secrets", "web", "go", "java", NULL};
 
+static int read_limits(const struct config *c, struct sandbox_limits *ret, struct err *err)
+{
+    int64_t pids;
+    int r = config_size(c, CONFIG_sandbox_max_memory, &ret->memory_bytes, err);
+    if (r == 0)
+        r = config_size(c, CONFIG_sandbox_max_disk, &ret->disk_bytes, err);
+    if (r == 0)
+        r = config_int(c, CONFIG_sandbox_max_pids, 0, INT32_MAX, &pids, err);
+    if (r == 0)
+        ret->pids = (uint32_t)pids;
+    return r;
+}
+
 /* Verticals to serve: those that ship, and those that a workflow of the toolbox names. */
 int app_start_worker(struct app *app, const char *name_space, struct worker **ret, struct err *err)
 {
+    struct sandbox_limits most = {0};
     int64_t slots;
     int r = config_int(&app->config, CONFIG_worker_slots, 0, 1024, &slots, err);
+    if (r == 0)
+        r = read_limits(&app->config, &most, err);
     if (r < 0)
         return r;
     struct worker_options o = {
@@ -446,6 +462,7 @@ int app_start_worker(struct app *app, const char *name_space, struct worker **re
         .modules = app->modules,
         .run_modules = app->share != NULL,
         .network_max = app->at_work.network_max,
+        .limits_max = most,
         .verticals = app->verticals ? app->verticals : app_verticals,
         .scratch_dir = app->tmp_dir,
         .tools = app->tools,

@@ -43,6 +43,10 @@ struct sandbox_mount {
     uint64_t size_bytes; /* tmpfs */
 };
 
+#define SANDBOX_MEMORY_USUAL (UINT64_C(1) << 30)
+#define SANDBOX_DISK_USUAL (UINT64_C(1) << 30)
+#define SANDBOX_PIDS_USUAL 256u
+
 struct sandbox_limits {    /* 0: the default in brackets */
     uint64_t memory_bytes; /* [1 GB] of all processes together */
     uint64_t cpu_ms;       /* [none] of all processes together */

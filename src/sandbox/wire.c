@@ -316,10 +316,10 @@ static int check_plan(struct wire_plan *w, struct err *err)
     if (!p->name)
         p->name = p->builtin ? p->builtin : w->argv[0];
     struct sandbox_limits *l = &p->limits;
-    l->memory_bytes = l->memory_bytes ? l->memory_bytes : UINT64_C(1) << 30;
-    l->pids = l->pids ? l->pids : 256;
+    l->memory_bytes = l->memory_bytes ? l->memory_bytes : SANDBOX_MEMORY_USUAL;
+    l->pids = l->pids ? l->pids : SANDBOX_PIDS_USUAL;
     l->files = l->files ? l->files : 1024;
-    l->disk_bytes = l->disk_bytes ? l->disk_bytes : UINT64_C(1) << 30;
+    l->disk_bytes = l->disk_bytes ? l->disk_bytes : SANDBOX_DISK_USUAL;
     l->output_bytes = l->output_bytes ? l->output_bytes : UINT64_C(256) << 20;
     return 0;
 }

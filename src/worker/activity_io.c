@@ -61,6 +61,19 @@ static uint32_t clamp_u32(uint64_t v)
     return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
+/* Of a worker's bounds; usual: what the sandbox gives without a word. */
+static uint64_t at_most(uint64_t asked, uint64_t usual, uint64_t max)
+{
+    return max && (asked ? asked : usual) > max ? max : asked;
+}
+
+static void bound_limits(struct sandbox_limits *l, const struct sandbox_limits *max)
+{
+    l->memory_bytes = at_most(l->memory_bytes, SANDBOX_MEMORY_USUAL, max->memory_bytes);
+    l->disk_bytes = at_most(l->disk_bytes, SANDBOX_DISK_USUAL, max->disk_bytes);
+    l->pids = (uint32_t)at_most(l->pids, SANDBOX_PIDS_USUAL, max->pids);
+}
+
 static int read_limits(struct activity *a, struct err *err)
 {
     const json_t *res = json_object_get(a->context, "resources");
@@ -88,6 +101,7 @@ static int read_limits(struct activity *a, struct err *err)
     l->cpu_ms = (uint64_t)cpu_ms;
     l->pids = clamp_u32(pids);
     l->files = clamp_u32(files);
+    bound_limits(l, &a->worker->o.limits_max);
     /* A little before the engine's own clock, so that the answer says what was going on. */
     int64_t allowed = pbx_duration_ns(a->task->start_to_close_timeout) / NS_PER_MS;
     l->wall_ms = allowed - (allowed / 20 < 250 ? allowed / 20 : 250);

@@ -58,6 +58,7 @@ struct worker_options {
      * a process that was started with another toolbox can carry the run on. Only for an engine of this machine. */
     bool run_modules;
     enum sandbox_network network_max;    /* the most that an activity gets here, whatever its run's context says */
+    struct sandbox_limits limits_max;    /* the same of memory, disk and pids; 0: no bound */
     const char *name_space;              /* NULL: "default" */
     const char *identity;                /* NULL: "PID@HOST" */
     const char *const *verticals;        /* NULL-terminated; queues "<vertical>-queue" */

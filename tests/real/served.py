@@ -289,6 +289,11 @@ def tenants():
         shutil.copytree(spy, d.dir / "toolbox" / "modules" / "sees")
         seen = d.dir / "toolbox" / "modules" / "sees" / "module.yaml"
         seen.write_text(seen.read_text().replace("spy", "sees"))
+        shutil.copytree(spy, d.dir / "toolbox" / "modules" / "eats")
+        eats = d.dir / "toolbox" / "modules" / "eats"
+        (eats / "module.yaml").write_text((eats / "module.yaml").read_text().replace("spy", "eats"))
+        (eats / "main.py").write_text('a = b"x" * (300 << 20)\n' + SPY)
+        os.environ["FF_SANDBOX_MAX_MEMORY"] = "100MB"
         sarif, written = d.dir / "planted.sarif", d.dir / "written.sarif"
         sarif.write_text(json.dumps(PLANTED))
         os.environ["FF_QUOTA_NAMESPACES"] = "small runs=1 storage=100K"

@@ -239,6 +239,13 @@ async def starve(a, b):
     check("80 queries of one that nobody answers keep no other waiting", status == 200 and time.time() - began < 5, time.time() - began)
 
 
+async def resources(b):
+    """What an activity asks for."""
+    await b.start("eats", "calls", {"module": "eats"}, header=header({"vertical": "python", "network": "none", "resources": {"memory": "1TB"}}))
+    end = await b.ended("eats")
+    check("no more memory than the worker's setting says", "memory" in end and "FAILED" in end, end)
+
+
 async def crowd(a, b):
     """Calls that wait, of one who has thousands of them."""
     async def poll():
@@ -265,6 +272,7 @@ async def main():
     await channels(a, d)
     await elsewhere(a, b)
     await names(b)
+    await resources(b)
     await quota(s)
     await starve(a, b)
     await crowd(a, b)
