@@ -432,6 +432,7 @@ def unreadable(s):
         if not e["message"] or not e["timestamp"] or len(e["request_id"]) != 26 or e["request_id"].lower() != h.get("x-request-id"): fail(f"{name}: {head} {e}")
         ids.append(e["request_id"])
     log = s.lab.dir / "serve.log"
+    if re.search(rb"^ff_http_errors_total [1-9]", s.get("/metrics"), re.M): fail("what cannot be read counts as the server's fault")
     if not until(lambda: all(f"request {i}: " in log.read_text() for i in ids)): fail("the ids of refused requests are not in the log")
     # Who has sent all that he has to say is answered too; who says nothing is not.
     if s.raw(b"GARBAGE\n", shut=True).count(b"HTTP/1.1 400 ") != 1: fail("no request, and no more")

@@ -97,6 +97,11 @@ static const char *type_of(int code)
     return "ServerError";
 }
 
+bool reply_is_fault(int status)
+{
+    return status >= 500 && status != 505;
+}
+
 void reply_error(struct exchange *x, const struct err *why)
 {
     char now[32];
@@ -116,7 +121,7 @@ void reply_error(struct exchange *x, const struct err *why)
         json_object_set_new(e, "run_id", json_string(run));
     if (e && workflow)
         json_object_set_new(e, "workflow_name", json_string(workflow));
-    if (status >= 500)
+    if (reply_is_fault(status))
         log_error("request %s: %s", x->id, text);
     if (!e || reply_json(x, status, json_pack("{s:{s:o}}", "detail", "error", e), NULL) < 0)
         x->answer.status = 500; /* with no body */

@@ -130,6 +130,8 @@ int reply_text(struct exchange *x, int status, const char *type, char *text, siz
 int reply_message(struct exchange *x, const char *run_id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The bytes of an object, for a file: nothing of it is to be shown by a browser. */
 int reply_object(struct exchange *x, const char *ref, struct err *err);
+/* Is it the server's own? (A version of HTTP that is not spoken here, 505, is not.) */
+bool reply_is_fault(int status);
 /* Makes an error the answer. */
 void reply_error(struct exchange *x, const struct err *why);
 /* A 422 that names the field. */

@@ -443,7 +443,7 @@ static void note_answer(const struct exchange *x, int64_t now_ns, bool cut_off)
     struct rest *r = x->rest;
     int64_t us = (now_ns - x->begun_ns) / NS_PER_US;
     atomic_fetch_add(&r->counters.requests, 1);
-    atomic_fetch_add(&r->counters.errors, x->answer.status >= 500);
+    atomic_fetch_add(&r->counters.errors, reply_is_fault(x->answer.status));
     atomic_fetch_add(&r->counters.bytes, x->sent);
     if (x->route && !x->route->lasts)
         histogram_add(&r->api.routes[x->route - r->api.routes].took, us);
