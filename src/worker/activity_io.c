@@ -309,18 +309,25 @@ static int find_module(struct activity *a)
                : module_registry_find(a->worker->o.modules, a->task->activity_type->name, &a->module, &a->err);
 }
 
+/* For good, unless it is that the store, which is asked on the way, is away. */
+static void refuse(struct activity *a, const char *type)
+{
+    bool passing = err_retryable(a->err.code);
+    worker_activity_fail(a, passing ? "WorkspaceError" : type, !passing);
+}
+
 void worker_activity_prepare(struct activity *a)
 {
     if (parse_task(a, &a->err) < 0) {
-        worker_activity_fail(a, "BadInput", true);
+        refuse(a, "BadInput");
         return;
     }
     if (find_module(a) < 0) {
-        worker_activity_fail(a, "ModuleNotFound", true);
+        refuse(a, "ModuleNotFound");
         return;
     }
     if (worker_memory_about(a, &a->err) < 0 || worker_handover_about(a, &a->err) < 0) {
-        worker_activity_fail(a, "BadInput", true);
+        refuse(a, "BadInput");
         return;
     }
     if (claim_objects(a) < 0) {
