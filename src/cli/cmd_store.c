@@ -249,6 +249,8 @@ static void print_examined(const json_t *doc)
                (long long)json_i64(doc, "refs", 0), missing ? term_red() : term_green(), missing, term_off());
     if (bad)
         fprintf(stderr, "    damaged bytes cannot be mended, but putting the same ones again restores an object\n");
+    if (missing)
+        fprintf(stderr, "    'ff clean' forgets old runs, and with them what they refer to\n");
 }
 
 /* The engine says which objects there should be. */
@@ -258,8 +260,7 @@ static int open_runs(struct app *app, struct err *err)
     struct err e = {0};
     if (!db)
         return err_nomem(err);
-    if (strcmp(config_get(&app->config, CONFIG_store), "local") == 0 && os_exists(db) &&
-        strcmp(config_get(&app->config, CONFIG_engine), "embedded") == 0 && app_open(app, APP_ENGINE, &e) < 0)
+    if (os_exists(db) && strcmp(config_get(&app->config, CONFIG_engine), "embedded") == 0 && app_open(app, APP_ENGINE, &e) < 0)
         fprintf(stderr, "ff: what runs refer to is not checked: %s\n", e.msg);
     return 0;
 }

@@ -68,24 +68,22 @@ static bool stopped(void *arg)
     return stop && atomic_load(stop);
 }
 
-/* What others can read of the runs of a bucket, this state may know nothing of; and objects expire there. */
 static int examine(struct app *app, const atomic_bool *stop, json_t **ret, struct err *err)
 {
     _cleanup_json_ json_t *damaged = json_array(), *missing = json_array();
     struct examination e = {.damaged = damaged, .missing = missing, .stop = stop};
     struct store_verify_result v;
     struct run_refs_result refs = {0};
-    bool with_refs = strcmp(config_get(&app->config, CONFIG_store), "local") == 0;
     int r = damaged && missing ? store_verify(app->store, on_damaged, stopped, &e, &v, err) : err_nomem(err);
     if (r == -ERR_CANCELLED)
         return err_set(err, ERR_UNAVAILABLE, "the examination was cut short: the server is stopping");
-    if (r == 0 && with_refs)
+    if (r == 0)
         r = run_refs_check(app, on_missing, &e, &refs, err);
     if (r < 0)
         return r;
     return give(json_pack("{s:I, s:I, s:I, s:I, s:O, s:b, s:I, s:I, s:I, s:O}", "objects", (json_int_t)v.objects, "chunks",
                           (json_int_t)v.chunks, "bytes", (json_int_t)v.bytes, "bad_objects", (json_int_t)v.bad_objects,
-                          "damaged", damaged, "refs_checked", with_refs, "runs", (json_int_t)refs.runs, "refs",
+                          "damaged", damaged, "refs_checked", true, "runs", (json_int_t)refs.runs, "refs",
                           (json_int_t)refs.refs, "missing_objects", (json_int_t)refs.missing, "missing", missing),
                 ret, err);
 }

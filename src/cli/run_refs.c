@@ -6,6 +6,7 @@
 #include "codec/json.h"
 #include "codec/pbwalk.h"
 #include "codec/pbx.h"
+#include "store/said.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct check {
     struct map seen; /* refs that were looked for */
     const char *name_space; /* that is looked through */
     char by[400];    /* who names what is looked at now */
+    const char *gone; /* what is said of a missing one */
     struct err err;
 };
 
@@ -36,7 +38,7 @@ static int look_for(struct check *c, const char *ref)
     if (r != -ERR_NOT_FOUND)
         return r == -ERR_CORRUPT ? 0 : r; /* damaged: the store's own check tells */
     c->res->missing++;
-    snprintf(why, sizeof why, "is not in the store, but %s refers to it", c->by);
+    snprintf(why, sizeof why, "%s, but %s refers to it", c->gone, c->by);
     c->missing(c->arg, ref, why);
     return 0;
 }
@@ -134,6 +136,8 @@ static int look_in_runs(void *arg, const char *name_space, struct err *err)
 static int look_at_pin(void *arg, const char *owner, const char *ref, struct err *err)
 {
     struct check *c = arg;
+    if (strcmp(owner, STORE_SAID_OWNER) == 0) /* said again, it is there again */
+        return 0;
     snprintf(c->by, sizeof c->by, "the pin of %.300s", *owner ? owner : "somebody");
     int r = look_for(c, ref);
     return r < 0 ? err_copy(err, &c->err) : 0;
@@ -142,7 +146,9 @@ static int look_at_pin(void *arg, const char *owner, const char *ref, struct err
 int run_refs_check(struct app *app, void (*missing)(void *arg, const char *ref, const char *why), void *arg,
                    struct run_refs_result *ret, struct err *err)
 {
-    struct check c = {.app = app, .missing = missing, .arg = arg, .res = ret};
+    bool bucket = strcmp(config_get(&app->config, CONFIG_store), "s3") == 0;
+    struct check c = {.app = app, .missing = missing, .arg = arg, .res = ret,
+                      .gone = bucket ? "has expired or was removed" : "is not in the store"};
     *ret = (struct run_refs_result){0};
     int r = app->engine && !engine_is_temporal(app) ? namespaces_each(app, look_in_runs, &c, err) : 0;
     if (r == 0)

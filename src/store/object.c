@@ -87,8 +87,12 @@ int object_record(struct store *s, const struct digest *d, struct record *ret, c
     *ret_bytes = NULL;
     *ret = (struct record){0};
     int r = s->be->ops->get(s->be, name.s, RECORD_MAX, ret_bytes, &len, err);
-    if (r == -ERR_NOT_FOUND)
-        return err_set(err, ERR_NOT_FOUND, "no object sha256:%s in the store", name.s + 2);
+    if (r == -ERR_NOT_FOUND) {
+        err_set(err, ERR_NOT_FOUND, "no object sha256:%s in the store", name.s + 2);
+        if (s->be->ops->shared)
+            err_hint(err, "if it was there: it has expired (s3.keep_*), or somebody has removed it");
+        return -ERR_NOT_FOUND;
+    }
     if (r == 0)
         r = record_decode(*ret_bytes, len, ret, err);
     return r;

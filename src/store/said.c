@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <string.h>
 
-#define OWNER "said/" /* of the pins: no run's, and no namespace's */
 #define SAID_MAX ((size_t)1 << 20)
 #define KEEP_NS (INT64_C(400) * 86400 * NS_PER_S)
 #define AGAIN_NS (3600 * NS_PER_S)
@@ -35,7 +34,7 @@ int store_said(struct store *s, const json_t *what, bool *ret, struct err *err)
     struct store_ref ref;
     *ret = false;
     int r = text ? name_of(text, &ref, err) : err_nomem(err);
-    return r < 0 ? r : store_pinned(s, OWNER, ref.text, ret, err);
+    return r < 0 ? r : store_pinned(s, STORE_SAID_OWNER, ref.text, ret, err);
 }
 
 /* What was said last: most runs of a process say the same. */
@@ -72,12 +71,12 @@ int store_say(struct store *s, const json_t *what, struct store_ref *ret, struct
         *ret = ref;
     bool said = false;
     if (r == 0 && is_last(s, ref.text))
-        r = store_pinned(s, OWNER, ref.text, &said, err);
+        r = store_pinned(s, STORE_SAID_OWNER, ref.text, &said, err);
     if (r < 0 || said)
         return r;
     r = store_put(s, text, strlen(text), "application/json", &ref, err);
     if (r == 0)
-        r = store_pin(s, OWNER, ref.text, os_now_ns() + KEEP_NS, err);
+        r = store_pin(s, STORE_SAID_OWNER, ref.text, os_now_ns() + KEEP_NS, err);
     if (r == 0)
         note_last(s, &ref);
     return r;
@@ -89,7 +88,7 @@ int store_said_as(struct store *s, const char *ref, json_t **ret, struct err *er
     bool said = false;
     size_t len;
     *ret = NULL;
-    int r = store_ref_valid(ref) ? store_pinned(s, OWNER, ref, &said, err) : 0;
+    int r = store_ref_valid(ref) ? store_pinned(s, STORE_SAID_OWNER, ref, &said, err) : 0;
     if (r < 0 || !said)
         return r;
     r = store_get(s, ref, SAID_MAX, &text, &len, err);

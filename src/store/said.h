@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#define STORE_SAID_OWNER "said/" /* of the pins: no run's, and no namespace's */
+
 /* For 400 days; said again it counts for longer. *ret (or NULL) names it: who reads that name does not learn what was said. */
 int store_say(struct store *s, const json_t *what, struct store_ref *ret, struct err *err);
 int store_said(struct store *s, const json_t *what, bool *ret, struct err *err);

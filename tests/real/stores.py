@@ -60,6 +60,14 @@ elif what == "expires":  # what the service says of each object: by which rule i
                 days = round((email.utils.parsedate_to_datetime(e.split('"')[1]) - h["LastModified"]).total_seconds() / 86400)
             found.setdefault("/".join(o["Key"].split("/")[:-1]), []).append(days)
     print(json.dumps(found))
+elif what == "age":  # packs become so many days old, as a copy from another MinIO keeps its time
+    import datetime
+    s3, then = of("s3"), datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=float(rest[1]))
+    s3.meta.events.register("before-send.s3.PutObject",
+                            lambda request, **_: request.headers.__setitem__("x-minio-source-mtime", then.strftime("%Y-%m-%dT%H:%M:%SZ")))
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=rest[0], Prefix="packs/"):
+        for o in page.get("Contents", []):
+            s3.put_object(Bucket=rest[0], Key=o["Key"], Body=s3.get_object(Bucket=rest[0], Key=o["Key"])["Body"].read())
 elif what == "assume":
     print(json.dumps(of("sts").assume_role(RoleArn="arn:x:ignored:by:minio:", RoleSessionName="ff-test", DurationSeconds=3600,
                                            Policy=rest[0])["Credentials"], default=str))
@@ -240,6 +248,65 @@ def retention(server, folder):
     print(f"ok {server.kind}: what expires, each store of a bucket by its own rules")
 
 
+def leaver(box, module):
+    """A toolbox whose one workflow runs that module."""
+    (box / "modules/leave").mkdir(parents=True)
+    (box / "workflows/leaver").mkdir(parents=True)
+    (box / "modules/leave/module.yaml").write_text('name: leave\nversion: "1"\ncategory: tool\ndescription: d\nexec: ["/usr/bin/python3", "/module/m.py"]\n')
+    (box / "modules/leave/m.py").write_text(module)
+    (box / "workflows/leaver/metadata.yaml").write_text('name: leaver\nversion: "1"\nvertical: python\n')
+    (box / "workflows/leaver/workflow.lua").write_text(
+        'return function() ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}}) return {summary = {}} end\n')
+
+
+def expires(server, folder):
+    """What has come to the age of its class is removed by the service, that and nothing else; then it is said what is gone, and what
+    is put again is there again."""
+    box, state, target = folder / "exbox", folder / "ex", folder / "extarget"
+    env = server.settings("expires", CACHE_DIR=folder / "ex-cache")
+    leaver(box, LEAVE.replace("big.bin", "corpus.tar"))
+    target.mkdir()
+    (target / "a.py").write_text("eval(input())\n")
+    ff("store", "init", env=env | {"FF_S3_KEEP_TARGETS": "3d", "FF_S3_KEEP_RESULTS": "5d", "FF_S3_KEEP_CORPORA": "7d"}, state=state)
+    ff("run", "security_assessment", target, "--name", "assessed", env=env, state=state)
+    ff("--toolbox", box, "run", "leaver", target, "--name", "grown", env=env, state=state)
+    corpus = next(o["ref"] for o in ff("store", "ls", env=env, state=state)["objects"] if o["bytes"] == 30000)
+    tree = ff("runs", "show", "assessed", env=env, state=state)["target"]["ref"]
+    packs = lambda: {p.parent.name for p in server.data.glob("expires/packs/*/*")}
+    there = {"targets", "results", "corpora"}
+    assert packs() == there, packs()
+    for age, goes in ((2, None), (4, "targets"), (6, "results"), (8, "corpora")):
+        boto3(server, "age", "expires", str(age))
+        ff("store", "ls", env=env, state=state)  # this host knows the bucket as it is now
+        server.stop()
+        server.up(MINIO_SCANNER_SPEED="fastest")
+        there.discard(goes)
+        end = time.monotonic() + 60
+        while packs() != there or (age == 2 and time.monotonic() < end - 55):
+            assert time.monotonic() < end and there <= packs(), (age, packs())
+            time.sleep(0.1)
+        server.stop()
+        server.up()
+        other = env | {"CACHE_DIR": str(folder / f"ex-cache{age}")}  # a host that has nothing of it
+        verified = ff("store", "verify", env=other, state=state, want=5 if goes else 0)
+        missing = {m["ref"]: m["reason"] for m in verified["missing"]}
+        assert all("has expired or was removed, but run " in x for x in missing.values()) and bool(missing) == bool(goes), (age, missing)
+        if goes == "targets":
+            assert list(missing) == [tree] and len(ff("findings", "list", "--run", "assessed", env=other, state=state)["findings"]) == 1
+        if goes == "results":
+            e = ff("findings", "list", "--run", "assessed", env=other, state=state, want=2)["error"]
+            assert e["code"] == "NOT_FOUND" and "expired" in e["hint"], e
+        e = ff("store", "get", corpus, "-o", folder / "out", env=other, state=state, want=2 if goes == "corpora" else 0)
+        assert goes != "corpora" or "expired" in e["error"]["hint"], e
+        if age == 8:  # from the host that thinks that it is all there
+            ff("run", "security_assessment", target, "--name", "again", env=env, state=state)
+            assert packs() == {"targets", "results"} and len(ff("findings", "list", "--run", "again", env=other, state=state)["findings"]) == 1
+    ff("runs", "delete", "assessed", env=env, state=state)
+    ff("runs", "delete", "grown", env=env, state=state)
+    assert ff("store", "verify", env=other, state=state)["missing_objects"] == 0
+    print(f"ok {server.kind}: objects that expire, each class at its age")
+
+
 def shared_bytes(server, folder):
     """What a target and a result have in common stays as long as either: the one whose class has expired takes nothing along."""
     target = folder / "common"
@@ -402,13 +469,7 @@ def credentials(server, folder):
 def quota(server, folder):
     """What a run has left in the bucket counts, whoever worked for it, also after a restart, until the run is taken away."""
     box, state, env = folder / "box", folder / "quota", server.settings("quota")
-    (box / "modules/leave").mkdir(parents=True)
-    (box / "workflows/leaver").mkdir(parents=True)
-    (box / "modules/leave/module.yaml").write_text('name: leave\nversion: "1"\ncategory: tool\ndescription: d\nexec: ["/usr/bin/python3", "/module/m.py"]\n')
-    (box / "modules/leave/m.py").write_text(LEAVE)
-    (box / "workflows/leaver/metadata.yaml").write_text('name: leaver\nversion: "1"\nvertical: python\n')
-    (box / "workflows/leaver/workflow.lua").write_text(
-        'return function() ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}}) return {summary = {}} end\n')
+    leaver(box, LEAVE)
     ff("store", "init", env=env, state=state)
     token = ff("token", "create", "--role", "operator", "--namespace", "small", env=env, state=state)["token"]
     with Serving(state, box, env) as s:
@@ -468,6 +529,7 @@ def main():
             migration(s, folder)
             rotation(s, folder)
             retention(s, folder)
+            expires(s, folder)
             shared_bytes(s, folder)
             privacy(s, folder)
             credentials(s, folder)
