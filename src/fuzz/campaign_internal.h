@@ -67,7 +67,7 @@ struct bug {
 
 /* A bug that an earlier run has left (memory.c). */
 struct known_bug {
-    char type[96], state[512], title[160], engine[32];
+    char type[96], state[512], thrown[80], title[160], engine[32];
     char identity[65]; /* what its fingerprint is made of */
     char since[208];   /* the run that saw it first, or saw it come back */
     bool fixed, back;  /* as that was left */

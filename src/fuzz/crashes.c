@@ -99,7 +99,7 @@ void campaign_signature(const char *report, size_t len, char *ret, size_t size)
     if (fuzz_verdict_read(report, len, NULL, NULL, &v, NULL) < 0)
         return;
     if (v.type[0])
-        n = (size_t)snprintf(ret, size, "%s", v.type);
+        n = (size_t)snprintf(ret, size, "%s%s%s", v.type, v.thrown[0] ? " " : "", v.thrown);
     struct fuzz_panic panic;
     bool panics = fuzz_panic_read(report, len, &panic);
     if (panics && n < size)
@@ -491,8 +491,8 @@ static json_t *bug_json(const struct campaign *c, const struct bug *b)
     json_t *k = json_pack("{s:I, s:s, s:I, s:s, s:i, s:i, s:b, s:b, s:I}", "count", (json_int_t)b->count, "input", b->input,
                           "size", (json_int_t)b->size, "sha256", b->sha256, "tries", b->tries, "hits", b->hits,
                           "worked_on", b->worked_on, "minimised", b->minimised, "min_size", (json_int_t)b->min_size);
-    json_t *l = json_pack("{s:I, s:I, s:s, s:s, s:o, s:o}", "first_ms", (json_int_t)b->first_ms, "last_ms",
-                          (json_int_t)b->last_ms, "fault", fuzz_fault_name(b->fault), "engine",
+    json_t *l = json_pack("{s:s, s:I, s:I, s:s, s:s, s:o, s:o}", "thrown", v->thrown, "first_ms", (json_int_t)b->first_ms,
+                          "last_ms", (json_int_t)b->last_ms, "fault", fuzz_fault_name(b->fault), "engine",
                           c->drivers[b->engine]->name, "report", short_report(c, b), "inputs", inputs);
     if (j && l)
         json_object_update(j, l);
@@ -522,6 +522,7 @@ static int restore_bug(struct campaign *c, const json_t *j, struct err *err)
     snprintf(v->type, sizeof v->type, "%s", json_str(j, "type", ""));
     snprintf(v->state, sizeof v->state, "%s", json_str(j, "state", ""));
     snprintf(v->title, sizeof v->title, "%s", json_str(j, "title", ""));
+    snprintf(v->thrown, sizeof v->thrown, "%s", json_str(j, "thrown", ""));
     snprintf(v->file, sizeof v->file, "%s", json_str(j, "file", ""));
     snprintf(v->reason, sizeof v->reason, "%s", json_str(j, "reason", ""));
     snprintf(b.input, sizeof b.input, "%s", json_str(j, "input", ""));
@@ -602,8 +603,9 @@ static json_t *own_stack(const struct campaign *c, const struct bug *b)
     }
     for (int whole = 0; whole < 2 && !json_array_size(list); whole++) {
         json_array_foreach(all, i, f) {
-            json_t *own = whole || !json_flag(f, "ignored", false) ? json_copy(f) : NULL;
-            const char *file = json_str(own, "file", NULL);
+            const char *file = json_str(f, "file", NULL);
+            bool ours = file && strstr(file, "/work/stand-in-"); /* of cargo_fuzz.sh */
+            json_t *own = whole || !(ours || json_flag(f, "ignored", false)) ? json_copy(f) : NULL;
             _cleanup_free_ char *path = file ? tree_path(c, b, file) : NULL;
             if (!own)
                 continue;

@@ -78,14 +78,16 @@ static int programs_json(const struct campaign *c, json_t **ret, struct err *err
 
 /* --- before ----------------------------------------------------------------------------------------------- */
 
-static struct known_bug *find_known(struct campaign *c, const char *type, const char *state)
+static struct known_bug *find_known(struct campaign *c, const char *type, const char *state, const char *thrown)
 {
     struct fuzz_verdict a = {0}, b = {0};
     snprintf(a.type, sizeof a.type, "%s", type);
     snprintf(a.state, sizeof a.state, "%s", state);
+    snprintf(a.thrown, sizeof a.thrown, "%s", thrown);
     VEC_EACH(&c->known_bugs, k) {
         snprintf(b.type, sizeof b.type, "%s", k->type);
         snprintf(b.state, sizeof b.state, "%s", k->state);
+        snprintf(b.thrown, sizeof b.thrown, "%s", k->thrown);
         if (fuzz_verdict_same(&a, &b))
             return k;
     }
@@ -95,7 +97,7 @@ static struct known_bug *find_known(struct campaign *c, const char *type, const 
 void memory_match(struct campaign *c, int bug)
 {
     struct bug *b = &c->bugs.v[bug];
-    struct known_bug *k = find_known(c, b->verdict.type, b->verdict.state);
+    struct known_bug *k = find_known(c, b->verdict.type, b->verdict.state, b->verdict.thrown);
     if (!k)
         return;
     k->found = true;
@@ -143,11 +145,12 @@ static int load_bug(struct campaign *c, const json_t *j, const char *dir, struct
                           .inputs = json_incref(json_object_get(j, "inputs"))};
     take_text(k.type, sizeof k.type, j, "type");
     take_text(k.state, sizeof k.state, j, "state");
+    take_text(k.thrown, sizeof k.thrown, j, "thrown");
     take_text(k.title, sizeof k.title, j, "title");
     take_text(k.identity, sizeof k.identity, j, "identity");
     take_text(k.engine, sizeof k.engine, j, "engine");
     take_text(k.since, sizeof k.since, j, "since");
-    struct known_bug *same = find_known(c, k.type, k.state);
+    struct known_bug *same = find_known(c, k.type, k.state, k.thrown);
     if (same || !k.type[0] || !VEC_PUSH(&c->known_bugs, k)) {
         if (same) /* two campaigns at one time: what one of them saw is there */
             same->fixed &= k.fixed;
@@ -243,9 +246,9 @@ bool memory_is_fixed(const struct known_bug *k)
 void memory_identity(const struct campaign *c, const struct bug *b, char ret[65])
 {
     const struct known_bug *k = b->known >= 0 ? &c->known_bugs.v[b->known] : NULL;
-    char rule[CRASH_RULE_MAX], context[700];
+    char rule[CRASH_RULE_MAX], context[800];
     crash_rule_id(b->verdict.type, rule);
-    snprintf(context, sizeof context, "%s\n%s", rule, b->verdict.state);
+    snprintf(context, sizeof context, "%s\n%s%s", rule, b->verdict.state, b->verdict.thrown);
     if (k && k->identity[0])
         snprintf(ret, 65, "%s", k->identity);
     else
@@ -282,7 +285,8 @@ static json_t *bug_json(const struct campaign *c, const struct bug *b, struct st
         if (in->bug == (int)(b - c->bugs.v) && !in->packed && strcmp(in->name, b->input) != 0)
             add_input(c, in->name, in->name, inputs, list);
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "type", b->verdict.type, "state", b->verdict.state, "title",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "type", b->verdict.type, "state", b->verdict.state,
+                     "thrown", b->verdict.thrown, "title",
                      b->verdict.title, "identity", identity, "engine", c->drivers[b->engine]->name, "since",
                      k && novelty == BUG_STILL ? k->since : module_run_id(c->ctx), "fixed", 0, "back", novelty == BUG_BACK,
                      "inputs", inputs);
@@ -296,9 +300,9 @@ static json_t *known_json(const struct campaign *c, const struct known_bug *k, s
     json_array_foreach(k->inputs, i, name)
         if (json_is_string(name))
             add_input(c, json_string_value(name), json_string_value(name), inputs, list);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "type", k->type, "state", k->state, "title", k->title,
-                     "identity", k->identity, "engine", k->engine, "since", k->since, "fixed", memory_is_fixed(k), "back",
-                     k->back, "inputs", inputs);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "type", k->type, "state", k->state, "thrown",
+                     k->thrown, "title", k->title, "identity", k->identity, "engine", k->engine, "since", k->since, "fixed",
+                     memory_is_fixed(k), "back", k->back, "inputs", inputs);
 }
 
 static json_t *bugs_json(const struct campaign *c, struct strbuf *list)

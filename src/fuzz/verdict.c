@@ -28,7 +28,8 @@ static size_t bare_length(const char *type)
 bool fuzz_verdict_same(const struct fuzz_verdict *a, const struct fuzz_verdict *b)
 {
     size_t n = bare_length(a->type);
-    return n == bare_length(b->type) && memcmp(a->type, b->type, n) == 0 && strcmp(a->state, b->state) == 0;
+    return n == bare_length(b->type) && memcmp(a->type, b->type, n) == 0 && strcmp(a->state, b->state) == 0 &&
+           strcmp(a->thrown, b->thrown) == 0;
 }
 
 /* A target may print anything for a name: in place, as UTF-8. */
@@ -145,16 +146,23 @@ static void own_state(const struct crash *c, struct fuzz_verdict *v)
         snprintf(v->state, sizeof v->state, "%s", state);
 }
 
-/* What was thrown: "== Java Exception: java.lang.NumberFormatException: For input string". */
-static void java_reason(const char *report, size_t len, struct fuzz_verdict *v)
+/* What was thrown: "== Java Exception: java.lang.NumberFormatException: For input string", and Python's in the next line. Two
+ * exceptions of one function are two bugs. */
+static void read_thrown(const struct crash *c, const char *report, size_t len, struct fuzz_verdict *v)
 {
-    static const char head[] = "== Java Exception: ";
-    const char *p = memmem(report, len, head, sizeof head - 1);
+    const char *head = c->kind == CRASH_JAVA ? "== Java Exception: " : "Uncaught Python exception: ===\n";
+    const char *p = memmem(report, len, head, strlen(head)), *last = report + len;
     if (!p)
         return;
-    p += sizeof head - 1;
-    const char *end = memchr(p, '\n', (size_t)(report + len - p));
-    snprintf(v->reason, sizeof v->reason, "%.*s", (int)((end ? end : report + len) - p), p);
+    p += strlen(head);
+    const char *end = memchr(p, '\n', (size_t)(last - p));
+    size_t n = (size_t)((end ? end : last) - p), class = strcspn(p, ": \r\n");
+    class = class < n ? class : n;
+    snprintf(v->reason, sizeof v->reason, "%.*s", (int)n, p);
+    const char *dot = memrchr(p, '.', class);
+    class -= dot ? (size_t)(dot + 1 - p) : 0;
+    snprintf(v->thrown, sizeof v->thrown, "%.*s", (int)class, dot ? dot + 1 : p);
+    clean(v->thrown, sizeof v->thrown);
 }
 
 /* A panic of Rust ends in abort(): how it began says more. */
@@ -201,10 +209,10 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
         find_place(&c, v);
         if (c.kind == CRASH_GO && c.frame_count)
             own_state(&c, v);
-        if (c.kind == CRASH_JAVA) {
+        if (c.kind == CRASH_JAVA)
             own_state(&c, v);
-            java_reason(report, len, v);
-        }
+        if ((c.kind == CRASH_JAVA || c.kind == CRASH_PYTHON) && strcmp(v->type, "Uncaught exception") == 0)
+            read_thrown(&c, report, len, v);
         struct fuzz_panic panic;
         if (fuzz_panic_read(report, len, &panic))
             panic_type(&c, &panic, v);
@@ -219,7 +227,8 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
     clean(v->reason, sizeof v->reason);
     const char *nl = strchr(v->state, '\n');
     bool named = nl && strncmp(v->state, "NULL", 4) != 0;
-    snprintf(v->title, sizeof v->title, "%s%s%.*s", v->type, named ? " in " : "", named ? (int)(nl - v->state) : 0, v->state);
+    snprintf(v->title, sizeof v->title, "%.80s%s%.50s%s%.*s", v->type, v->thrown[0] ? " " : "", v->thrown, named ? " in " : "",
+             named ? (int)(nl - v->state) : 0, v->state);
     clean(v->title, sizeof v->title);
     return r;
 }

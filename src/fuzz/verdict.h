@@ -12,6 +12,7 @@
 struct fuzz_verdict {
     char type[96];   /* "Heap-buffer-overflow WRITE 4", in ClusterFuzz's words; "": no crash */
     char state[512]; /* the first frames of the fault's own, one a line */
+    char thrown[80]; /* the class of an exception that nobody caught; "": it is none */
     char file[512];  /* of the first of them, as the report has it; "": unknown */
     char title[160];
     int line, column;
@@ -27,7 +28,7 @@ struct fuzz_verdict {
 int fuzz_verdict_read(const char *report, size_t len, const char *target, const char *fallback, struct fuzz_verdict *ret,
                       struct err *err);
 void fuzz_verdict_release(struct fuzz_verdict *v);
-/* The same bug: same type, whatever the size of the access, and same state. */
+/* The same bug: same type, whatever the size of the access, same state, same exception. */
 bool fuzz_verdict_same(const struct fuzz_verdict *a, const struct fuzz_verdict *b);
 
 #endif

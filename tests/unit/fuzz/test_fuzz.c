@@ -104,6 +104,30 @@ static void reads_libfuzzer(void **state)
     assert_int_equal(libfuzzer_driver.fault("slow-unit-12"), FAULT_NONE);
 }
 
+#define PYTHON(thrown) \
+    "=== Uncaught Python exception: ===\n" thrown "\nTraceback (most recent call last):\n  File \"/x/f.py\", line 7, in TestOneInput\n" \
+    "    parse(data)\n  File \"/x/ini.py\", line 5, in parse\n"
+
+static void knows_exceptions_apart(void **state)
+{
+    (void)state;
+    static const char one[] = PYTHON("KeyError: b'x'"), two[] = PYTHON("json.decoder.JSONDecodeError: Expecting value");
+    struct fuzz_verdict v, w;
+    assert_int_equal(fuzz_verdict_read(one, sizeof one - 1, NULL, NULL, &v, NULL), 0);
+    assert_int_equal(fuzz_verdict_read(two, sizeof two - 1, NULL, NULL, &w, NULL), 0);
+    assert_string_equal(v.title, "Uncaught exception KeyError in parse");
+    assert_string_equal(w.title, "Uncaught exception JSONDecodeError in parse");
+    assert_string_equal(v.reason, "KeyError: b'x'");
+    assert_string_equal(v.state, w.state);
+    assert_false(fuzz_verdict_same(&v, &w));
+    fuzz_verdict_release(&v);
+    fuzz_verdict_release(&w);
+    char a[512], b[512];
+    campaign_signature(one, sizeof one - 1, a, sizeof a);
+    campaign_signature(two, sizeof two - 1, b, sizeof b);
+    assert_string_not_equal(a, b);
+}
+
 static void reads_reports(void **state)
 {
     (void)state;
@@ -493,6 +517,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_harnesses, make_dir, remove_dir),
         cmocka_unit_test(reads_libfuzzer),
         cmocka_unit_test(reads_reports),
+        cmocka_unit_test(knows_exceptions_apart),
         cmocka_unit_test(tells_the_first_error),
         cmocka_unit_test_setup_teardown(takes_what_lies_beside, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(keeps_a_corpus, make_dir, remove_dir),

@@ -33,11 +33,21 @@ static void knows_callers_apart(void **state)
     struct fuzz_verdict v, w;
     assert_int_equal(fuzz_verdict_read(one, sizeof one - 1, NULL, NULL, &v, NULL), 0);
     assert_int_equal(fuzz_verdict_read(two, sizeof two - 1, NULL, NULL, &w, NULL), 0);
-    assert_string_equal(v.title, "Uncaught exception in org.records.Records.number");
+    assert_string_equal(v.title, "Uncaught exception NumberFormatException in org.records.Records.number");
     assert_string_equal(v.state, "org.records.Records.number\napp//records.RecordsFuzzer.fuzzerTestOneInput\n");
     assert_string_equal(v.file, "org/records/Records.java");
     assert_int_equal(v.line, 33);
     assert_non_null(strstr(v.reason, "NumberFormatException: For input string"));
+    assert_false(fuzz_verdict_same(&v, &w));
+    fuzz_verdict_release(&v);
+    fuzz_verdict_release(&w);
+    /* In one function: another exception, another bug. */
+    static const char other[] = "== Java Exception: java.lang.IllegalStateException\n\tat org.records.Records.number(Records.java:35)\n"
+                                "\tat app//records.RecordsFuzzer.fuzzerTestOneInput(RecordsFuzzer.java:6)\n";
+    assert_int_equal(fuzz_verdict_read(one, sizeof one - 1, NULL, NULL, &v, NULL), 0);
+    assert_int_equal(fuzz_verdict_read(other, sizeof other - 1, NULL, NULL, &w, NULL), 0);
+    assert_string_equal(v.state, w.state);
+    assert_string_equal(w.thrown, "IllegalStateException");
     assert_false(fuzz_verdict_same(&v, &w));
     fuzz_verdict_release(&v);
     fuzz_verdict_release(&w);
