@@ -34,6 +34,8 @@ struct monitor {
     bool once;
     char *last; /* statistics that were shown */
     size_t shown;
+    double bug_time; /* when the last bug that was shown was found first */
+    bool told;       /* there was one */
     bool drawn; /* the view of everything, on a terminal */
     struct dashboard dashboard;
 };
@@ -90,7 +92,7 @@ static void print_stats(struct monitor *m, const struct run_info *run, const jso
            (long long)json_i64(s, "corpus_size", 0));
     if (json_is_number(coverage))
         printf("coverage %g  ", json_number_value(coverage));
-    printf("%s\n", units_format_duration(json_i64(s, "elapsed_time", 0) * 1000, took, sizeof took));
+    printf("%s\n", units_format_duration((int64_t)(json_num(s, "elapsed_time", 0) * 1000), took, sizeof took));
     fflush(stdout);
 }
 
@@ -274,6 +276,29 @@ static int look_at_all(struct monitor *m, const struct run_info *run, struct err
     return r == 0 ? draw(m, run, err) : r;
 }
 
+/* Crashes are events when a campaign ends; while it lasts, its statistics have what it has found. */
+static int look_at_crashes(struct monitor *m, const struct run_info *run, struct err *err)
+{
+    _cleanup_json_ json_t *s = NULL;
+    size_t i;
+    json_t *b;
+    int r = look_at_events(m, "crash", print_crash, err);
+    if (r == 0 && !m->shown && !m->app->json)
+        r = new_stats(m, run, &s, err);
+    double before = json_num(s, "elapsed_time", 0) < m->bug_time ? 0 : m->bug_time; /* of the next target */
+    json_array_foreach(json_object_get(s, "bugs"), i, b) {
+        if (json_num(b, "first_time", 0) <= before)
+            continue;
+        m->told = true;
+        m->bug_time = json_num(b, "first_time", 0);
+        printf("%8.1f s  %-8s  %lld  ", m->bug_time, json_str(b, "severity", ""), (long long)json_i64(b, "count", 0));
+        term_text(stdout, json_str(b, "title", ""));
+        putchar('\n');
+        fflush(stdout);
+    }
+    return r;
+}
+
 /* --- what there is now ------------------------------------------------------------------------------------------------ */
 
 static int look(struct monitor *m, const struct run_info *run, struct err *err)
@@ -282,7 +307,7 @@ static int look(struct monitor *m, const struct run_info *run, struct err *err)
     case VIEW_STATS:
         return look_at_stats(m, run, err);
     case VIEW_CRASHES:
-        return look_at_events(m, "crash", print_crash, err);
+        return look_at_crashes(m, run, err);
     default:
         return m->drawn ? look_at_all(m, run, err) : look_at_events(m, NULL, print_event, err);
     }
@@ -291,7 +316,7 @@ static int look(struct monitor *m, const struct run_info *run, struct err *err)
 static void say_nothing_came(const struct monitor *m)
 {
     static const char *const what[] = {"statistics", "crashes", "events"};
-    if (m->shown || m->drawn || m->app->quiet || m->app->json)
+    if (m->shown || m->told || m->drawn || m->app->quiet || m->app->json)
         return;
     fprintf(stderr, "ff: no %s of %s%s\n", what[m->view], m->run_id,
             m->live || m->app->remote || m->view == VIEW_CRASHES ? "" : "; a server keeps them: 'ff server start'");

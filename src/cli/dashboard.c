@@ -186,6 +186,30 @@ static void draw_engines(struct canvas *c, const json_t *engines)
     }
 }
 
+/* What a campaign has found so far, the newest first. */
+static void draw_bugs(struct canvas *c, const json_t *stats)
+{
+    const json_t *bugs = json_object_get(stats, "bugs");
+    size_t n = json_array_size(bugs);
+    double now = json_num(stats, "elapsed_time", 0);
+    if (n == 0 || c->rows < 3)
+        return;
+    fprintf(c->f, "%s%-10s%10s%12s%12s  bug%s", term_bold(), "severity", "crashes", "first", "last", term_off());
+    end_line(c);
+    for (size_t i = 0; i < n && c->rows > 1; i++) {
+        const json_t *b = json_array_get(bugs, n - 1 - i);
+        char number[32], first[32], last[32];
+        enum severity severity = SEVERITY_MEDIUM;
+        severity_parse(json_str(b, "severity", "medium"), &severity, NULL);
+        units_format_duration((int64_t)((now - json_num(b, "first_time", 0)) * 1000), first, sizeof first);
+        units_format_duration((int64_t)((now - json_num(b, "last_time", 0)) * 1000), last, sizeof last);
+        fprintf(c->f, "%s%-10s%s%10s%8s ago%8s ago  ", term_severity(severity), severity_name(severity), term_off(),
+                grouped(json_i64(b, "count", 0), number), first, last);
+        term_text_cut(c->f, json_str(b, "title", ""), c->columns - 46);
+        end_line(c);
+    }
+}
+
 static void draw_crashes(struct canvas *c, const struct dashboard *d)
 {
     size_t n = json_array_size(d->crashes);
@@ -234,6 +258,9 @@ void dashboard_draw(const struct dashboard *d, const struct run_info *run, int c
         draw_curve(&c, d->points, "corpus_size", "corpus", height);
     }
     draw_engines(&c, json_object_get(d->stats, "engines"));
-    draw_crashes(&c, d);
+    if (json_array_size(json_object_get(d->stats, "bugs")))
+        draw_bugs(&c, d->stats);
+    else
+        draw_crashes(&c, d);
     draw_events(&c, d->events);
 }

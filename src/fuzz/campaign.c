@@ -21,6 +21,7 @@
 #define TICK_MS 50
 #define SCAN_NS (NS_PER_S / 2)
 #define SYNC_NS (2 * NS_PER_S)
+#define BUGS_SHOWN 8
 #define ENDS_MANY 16 /* an engine may end now and then */
 #define STATS_NS (2 * NS_PER_S)
 #define SAVE_NS (10 * NS_PER_S)
@@ -272,6 +273,19 @@ static double counted_rate(struct campaign *c)
     return c->rate;
 }
 
+/* The newest of them: for those who look on. */
+static json_t *bugs_shown(const struct campaign *c)
+{
+    json_t *list = json_array();
+    for (size_t i = c->bugs.len > BUGS_SHOWN ? c->bugs.len - BUGS_SHOWN : 0; i < c->bugs.len; i++) {
+        const struct bug *b = &c->bugs.v[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:f, s:f}", "title", b->verdict.title, "severity",
+                                              severity_name(b->verdict.severity), "count", (json_int_t)b->count, "first_time",
+                                              (double)b->first_ms / 1000, "last_time", (double)b->last_ms / 1000));
+    }
+    return list;
+}
+
 static json_t *stats_json(struct campaign *c)
 {
     double rate = 0;
@@ -285,11 +299,12 @@ static json_t *stats_json(struct campaign *c)
                           (json_int_t)campaign_executions(c), "executions_per_sec", rate, "coverage", (json_int_t)c->edges,
                           "features", (json_int_t)c->features, "corpus_size", (json_int_t)c->corpus.names.len, "engines",
                           engines_json(c));
-    _cleanup_json_ json_t *k = json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "crashes", (json_int_t)c->crashes,
+    _cleanup_json_ json_t *k = json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:o}", "crashes", (json_int_t)c->crashes,
                                          "unique_crashes", (json_int_t)c->bugs.len, "crash_inputs",
                                          (json_int_t)(c->packs.count + (uint64_t)c->kept), "crash_inputs_dropped",
                                          (json_int_t)c->dropped, "elapsed_time", (double)campaign_ms(c) / 1000, "last_find_time",
-                                         (double)c->last_find_ms / 1000, "last_crash_time", (double)c->last_crash_ms / 1000);
+                                         (double)c->last_find_ms / 1000, "last_crash_time", (double)c->last_crash_ms / 1000,
+                                         "bugs", bugs_shown(c));
     json_object_update(j, k);
     return j;
 }

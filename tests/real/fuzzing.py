@@ -184,6 +184,9 @@ def pause():
         p = lab.popen("run", "native_fuzzing", EXAMPLE, "--name", "p", "duration=600s", "minimize=0", "--json", stdout=subprocess.PIPE)
         while stats_of(lab, "p")["unique_crashes"] < 1:
             time.sleep(0.5)
+        says = lab.ff("monitor", "crashes", "p", "--once", check=0).stdout
+        if not any(b in says for b in BUGS):
+            fail(f"what is found is not shown before the end: {says}")
         lab.ff("runs", "signal", "p", "pause", check=0)
         state_of(lab, "paused")
         nothing_left(b"/libfuzzer/out/tlv")

@@ -78,6 +78,24 @@ static void a_campaign(void **state)
     dashboard_release(&d);
 }
 
+static void bugs_so_far(void **state)
+{
+    (void)state;
+    struct dashboard d;
+    assert_int_equal(dashboard_init(&d, NULL), 0);
+    dashboard_set_stats(&d, parsed("{\"executions\":10,\"crashes\":1201,\"unique_crashes\":2,\"elapsed_time\":90.5,\"bugs\":["
+                                   "{\"title\":\"Abrt in a\",\"severity\":\"low\",\"count\":1200,\"first_time\":30.5,\"last_time\":88.5},"
+                                   "{\"title\":\"Bad \\u001b[31m in b\",\"severity\":\"high\",\"count\":1,\"first_time\":60.5,"
+                                   "\"last_time\":60.5}]}"));
+    dashboard_add_crash(&d, parsed("{\"severity\":\"high\",\"crash_type\":\"of an event\"}"));
+    _cleanup_free_ char *text = drawn(&d, 80, 24);
+    assert_string_equal(text, "r1  native_fuzzing  COMPLETED  4.0 s  \n10 executions, 1,201 crashes (2 unique)\n"
+                              "severity     crashes       first        last  bug\n"
+                              "high               1  30.0 s ago  30.0 s ago  Bad \\x1b[31m in b\n"
+                              "low            1,200 1 m 0 s ago   2.0 s ago  Abrt in a\n");
+    dashboard_release(&d);
+}
+
 static void never_more_than_the_screen(void **state)
 {
     (void)state;
@@ -105,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_without_statistics),
         cmocka_unit_test(a_campaign),
+        cmocka_unit_test(bugs_so_far),
         cmocka_unit_test(never_more_than_the_screen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
