@@ -116,6 +116,37 @@ async def oracle(a, b):
     check("a guessed digest is answered the same, whether there is such an object or not", said[0] == said[1] and "no object" in said[0], said)
 
 
+async def borrow(b):
+    """Objects of another namespace in what a worker of one's own answers."""
+    taken = {"ref": G["object"], "bytes": 1, "media_type": "text/plain"}
+    await b.start("borrow", "own", queue_name="b-borrow")
+    t = await b.task("b-borrow")
+    one = lambda id, type, **more: Command(command_type=CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK, schedule_activity_task_command_attributes=
+        ScheduleActivityTaskCommandAttributes(activity_id=id, activity_type=ActivityType(name=type), start_to_close_timeout=Duration(seconds=30), **more))
+    await b.answer(t, one("1", "x", task_queue=queue("b-acts")))
+    act = await b.call("poll_activity_task_queue", PollActivityTaskQueueRequest(namespace="team-b", task_queue=queue("b-acts"), identity="x"))
+    await b.call("record_activity_task_heartbeat", RecordActivityTaskHeartbeatRequest(namespace="team-b", task_token=act.task_token, details=Payloads(
+        payloads=[payload({"kept": {"k": taken}, "checkpoint": taken, "progress": taken, "recent": {"attempt": 1, "items": [{"n": 1, "type": "finding", "data": taken}]}})])))
+    answer = {"status": "success", "summary": {}, "findings": taken, "artifacts": {"x": taken}}
+    await b.call("respond_activity_task_completed", RespondActivityTaskCompletedRequest(namespace="team-b", task_token=act.task_token,
+                                                                                        result=Payloads(payloads=[payload(answer)])))
+    t = await b.task("b-borrow")
+    ctx = header({"vertical": "python", "network": "none", "isolation": "shared", "target": {"ref": G["object"]}})
+    await b.answer(t, one("2", "sees", task_queue=queue("python-queue"), header=ctx),
+                   one("3", "sees", task_queue=queue("python-queue"), input=Payloads(payloads=[payload({"deep": [{"er": taken}]})]),
+                       header=header({"vertical": "python", "network": "none"})))
+    for _ in range(2):
+        await asyncio.sleep(1)
+    failed = [str(e) for e in (await b.history("borrow")).events if e.HasField("activity_task_failed_event_attributes")]
+    check("neither as a target nor as an input of the server's modules", len(failed) == 2 and all("no object" in f for f in failed), failed)
+    t = await b.task("b-borrow")
+    await b.answer(t, Command(command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION, complete_workflow_execution_command_attributes=
+                              CompleteWorkflowExecutionCommandAttributes(result=Payloads(payloads=[payload(answer)]))))
+    for path in ("/runs/borrow/artifacts/x", "/runs/borrow/findings", "/runs/borrow/summary", f"/store/{G['object']}", f"/store/{G['object']}/bytes"):
+        status, text = b.rest(path)
+        check(f"nor by {path[:30]}", status == 404 and "no object" in text, (status, text))
+
+
 async def channels(a, d):
     """Events of a run whose id is put together like the name of another namespace's."""
     await d.start("team-a\x1frun1", "plain")
@@ -269,6 +300,7 @@ async def main():
     await files(a, b)
     await paths(b)
     await oracle(a, b)
+    await borrow(b)
     await channels(a, d)
     await elsewhere(a, b)
     await names(b)
