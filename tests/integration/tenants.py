@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Tenants of one server over HTTP: what a token does not open stays shut, however it is asked for; each change is written down; and
 # nobody takes more than his quota.
-import http.client, io, pathlib, re, sys, tarfile, threading, time, urllib.parse
+import http.client, io, pathlib, re, resource, socket, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -209,6 +209,36 @@ def check_sessions(s, a, b):
     c.close()
 
 
+def check_watchers(s, a, b):
+    """Who watches without end keeps no other from watching, and may watch again once he has let go."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    def open_one(token, i):
+        k = socket.create_connection(("127.0.0.1", s.port), 60)
+        path, more = ("/runs/watched/events", "") if i % 2 else ("/fuzzing/watched/live", "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+        k.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nAuthorization: Bearer {token}\r\n{more}\r\n".encode())
+        return k, k.recv(12)[9:].decode()
+    for token in (a, b):
+        status, r = s.upload(token, "sleeper", "watched")
+        expect(status == 200, f"a run to watch: {status} {r}")
+    many = [open_one(b, i) for i in range(520)]
+    got = {c: sum(x[1] == c for x in many) for c in ("101", "200", "429", "503")}
+    expect(got["101"] + got["200"] == 500 and got["429"] + got["503"] == 20, f"500 watch, and no more: {got}")
+    for i in range(2):
+        k, code = open_one(a, i)
+        expect(code in ("101", "200"), f"another's watch: {code}")
+        k.close()
+    for k, _ in many: k.close()
+    end = time.time() + 60
+    while True:
+        k, code = open_one(b, 1)
+        k.close()
+        if code == "200": break
+        expect(time.time() < end, "they have gone, and one may watch again")
+        time.sleep(0.5)
+    for token in (a, b): s.ask(token, "POST", "/runs/watched/terminate")
+
+
 def check_roles(s, a, viewer, boss):
     for method, path, body in (("POST", "/workflows/busy/submit", {"target_path": "https://example.org/x"}), ("POST", "/runs/run1/cancel", None),
                                ("POST", "/runs/run1/terminate", None), ("POST", "/runs/run1/retry", None), ("POST", "/runs/run1/signal/x", None),
@@ -320,6 +350,7 @@ with Lab() as lab:
     a, b, boss, viewer = check_walls(s)
     check_digests(s, a, b)
     check_sessions(s, a, b)
+    check_watchers(s, a, b)
     check_roles(s, a, viewer, boss)
     check_audit(s)
     s.stop()

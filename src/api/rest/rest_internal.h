@@ -214,6 +214,7 @@ struct rest {
     pthread_mutex_t lock; /* streams, connections, cache */
     pthread_cond_t cond;
     struct stream *streams;
+    struct map watchers; /* how many, by namespace */
     struct conn *conns;
     pthread_t clock;
     bool clock_started;
@@ -234,6 +235,10 @@ int exchange_has_token(const struct exchange *x, const char *what, struct err *e
 
 /* Wakes streams (feeds: those alone that others fill): for signs of life, and when the server stops. Under no lock. */
 void streams_wake(struct rest *r, bool feeds);
+/* One more who watches runs of a namespace, by a stream or a WebSocket: -ERR_BUSY if it has its share of them. Who is bound to
+ * none ("") is not counted. */
+int watchers_enter(struct rest *r, const char *name_space, struct err *err);
+void watchers_leave(struct rest *r, const char *name_space);
 
 int sockets_new(struct rest *r, struct sockets **ret, struct err *err);
 void sockets_free(struct sockets *s);

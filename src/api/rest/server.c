@@ -845,6 +845,7 @@ void rest_stop(struct rest *r, int64_t grace_ms)
     jobs_free(r->jobs);
     api_release(&r->api);
     map_release(&r->bodies);
+    map_release(&r->watchers);
     if (r->cache)
         pthread_mutex_destroy(&r->cache->lock);
     free(r->cache);

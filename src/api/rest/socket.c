@@ -39,6 +39,7 @@ struct sock {
     char *run_id, *workflow, *first, *key;
     char *extra; /* bytes that came with the request */
     size_t extra_len, extra_at;
+    char name_space[72]; /* that it counts for */
     bool dead, close_sent;
     int64_t heard_ms;
 };
@@ -159,6 +160,7 @@ static void end(struct sockets *s, struct sock *k)
     pthread_mutex_lock(&s->lock);
     s->count--;
     pthread_mutex_unlock(&s->lock);
+    watchers_leave(s->rest, k->name_space);
     free(k->run_id);
     free(k->workflow);
     free(k->first);
@@ -306,8 +308,12 @@ static int new_sock(struct exchange *x, const struct run_info *run, struct sock 
 {
     struct sockets *s = x->rest->sockets;
     struct sock *k = mem_zalloc(sizeof *k);
-    if (!k)
-        return err_nomem(err);
+    int r = k ? watchers_enter(x->rest, x->caller.name_space, err) : err_nomem(err);
+    if (r < 0) {
+        free(k);
+        return r;
+    }
+    snprintf(k->name_space, sizeof k->name_space, "%s", x->caller.name_space);
     k->all = s;
     k->run_id = mem_strdup(run->run_id);
     k->workflow = mem_strdup(run->workflow);
@@ -320,6 +326,7 @@ static int new_sock(struct exchange *x, const struct run_info *run, struct sock 
     *ret = k;
     if (!full && k->run_id && k->workflow && k->first && k->key)
         return 0;
+    watchers_leave(x->rest, k->name_space);
     free(k->run_id);
     free(k->workflow);
     free(k->first);

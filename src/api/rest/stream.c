@@ -12,12 +12,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define BLOCK ((size_t)16 << 10)
 #define TEXT_MAX ((size_t)256 << 10) /* waiting to be sent, of one stream */
 #define FEED_TEXT_MAX ((size_t)64 << 20)
 #define EVENTS_AT_A_TIME 64
+#define WATCHERS_SHARE 500
 #define PING_AFTER_NS (14 * NS_PER_S)
 #define FEED_PING_AFTER_NS (NS_PER_S) /* whoever fills one wants to know soon that its reader has gone */
 
@@ -28,6 +30,7 @@ struct stream {
     struct live_watch *watch; /* of a run's events; or: */
     struct rest_feed *feed;   /* of what somebody else says */
     char *run_id, *workflow, *key;
+    char name_space[72]; /* that it counts for; "": none */
     int64_t open_at; /* the run was open when this was its last event: an end before does not count; -1: it was not */
     bool fuzzing;  /* statistics and crashes alone, in the former service's form */
     bool ended;
@@ -54,6 +57,33 @@ void streams_wake(struct rest *r, bool feeds)
     pthread_mutex_unlock(&r->lock);
 }
 
+int watchers_enter(struct rest *r, const char *name_space, struct err *err)
+{
+    if (!*name_space)
+        return 0;
+    pthread_mutex_lock(&r->lock);
+    uintptr_t n = (uintptr_t)map_get(&r->watchers, name_space) + 1;
+    bool full = n > WATCHERS_SHARE, ok = !full && map_set(&r->watchers, name_space, (void *)n);
+    pthread_mutex_unlock(&r->lock);
+    if (full)
+        return err_set(err, ERR_BUSY, "%d streams and sockets of the namespace '%s' at a time, and no more", WATCHERS_SHARE,
+                       name_space);
+    return ok ? 0 : err_nomem(err);
+}
+
+void watchers_leave(struct rest *r, const char *name_space)
+{
+    if (!*name_space)
+        return;
+    pthread_mutex_lock(&r->lock);
+    uintptr_t n = (uintptr_t)map_get(&r->watchers, name_space);
+    if (n > 1)
+        map_set(&r->watchers, name_space, (void *)(n - 1)); /* it is there: no memory is needed */
+    else
+        map_remove(&r->watchers, name_space);
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void free_stream(void *arg)
 {
     struct stream *s = arg;
@@ -68,6 +98,7 @@ static void free_stream(void *arg)
             s->next->here = s->here;
     }
     pthread_mutex_unlock(&s->rest->lock);
+    watchers_leave(s->rest, s->name_space);
     strbuf_release(&s->text);
     free(s->run_id);
     free(s->key);
@@ -241,6 +272,8 @@ static int begin(struct exchange *x, bool fuzzing, struct err *err)
     run_info_release(&run);
     if (!s || !s->run_id || !s->workflow || !s->key)
         r = err_nomem(err);
+    if (r == 0 && (r = watchers_enter(x->rest, x->caller.name_space, err)) == 0)
+        snprintf(s->name_space, sizeof s->name_space, "%s", x->caller.name_space);
     if (r == 0)
         r = set_begin(x, s, &after, err);
     if (r == 0)
