@@ -586,6 +586,13 @@ def cache_disk(lab):
         assert kept > 1_000_000 and disk.f_bavail * disk.f_frsize > 20_000_000, (kept, disk)
     finally:
         subprocess.run(["umount", small], check=True)
+    # One whose index cannot be opened is named.
+    bad = {"CACHE_DIR": str(lab.folder / "bad")}
+    lab.ff("store", "ls", **bad)
+    for index in (lab.folder / "bad").rglob("index.db*"):
+        index.unlink()
+    (index.parent / "index.db").mkdir()
+    lab.failed(lab.ff("store", "ls", want=5, **bad), f"cache folder {index.parent}: ")
     # And a bound: the files that were used last stay within it.
     bounded = {"CACHE_DIR": str(lab.folder / "bounded"), "CACHE_MAX_SIZE": "40MB"}
     last = None

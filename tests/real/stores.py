@@ -505,11 +505,14 @@ def untrusted(server, folder):
     env, state = server.settings("suite"), folder / "untrusted"
     nobody = {k: v for k, v in env.items() if k != "FF_S3_CA_FILE"}
     plain = {"S3_ENDPOINT": server.url.replace("https:", "http:"), "FF_S3_RETRY": "1s"}
-    for asks, before, says in ((nobody, (), "its certificate is not trusted"), (env | {"S3_BUCKET": "other", "FF_S3_STYLE": "virtual"}, (), "other.localhost"),
-                               (env, ("faketime", "-f", "+5d"), "expired"), (env | {"FF_S3_CA_FILE": str(folder / "none")}, (), "certificate"),
+    other = env | {"S3_BUCKET": "other", "FF_S3_STYLE": "virtual"}
+    for asks, before, says in ((nobody, (), "its certificate is not trusted"), (other, (), "other.localhost"),
+                               (env, ("faketime", "-f", "+5d"), "expired"),
+                               (env | {"FF_S3_CA_FILE": str(folder / "none")}, (), "none has no certificates"),
                                (env | plain, (), "HTTP")):
         p = subprocess.run([*before, FF, "--state", state, "store", "ls"], env=asks, capture_output=True, text=True, timeout=120)
         assert p.returncode == 5 and says in p.stderr.splitlines()[0] and len(p.stderr.splitlines()) <= 2, (says, p)
+        assert (asks is other) == ("s3.style=path" in p.stderr), p.stderr
     print(f"ok {server.kind}: certificates that are not trusted")
 
 

@@ -249,7 +249,9 @@ static int open_cache(struct s3 *s, const struct s3_options *o, struct err *err)
     int64_t ttl_ms = o->cache_ttl_ms ? o->cache_ttl_ms : INT64_C(7) * 24 * 3600 * 1000;
     if (r == 0)
         r = cache_open(packs, max - small, ttl_ms, MEMORY_BYTES, &s->cache, err);
-    return r < 0 ? r : index_open(db, hex, (int64_t)small, &s->index, err);
+    if (r == 0 && (r = index_open(db, hex, (int64_t)small, &s->index, err)) < 0)
+        return WRAP(r, err, "cache folder %s", dir);
+    return r;
 }
 
 int backend_s3_open(const struct s3_options *o, struct store_backend **ret, struct err *err)

@@ -483,10 +483,15 @@ static enum outcome judge_transport(struct s3_http *h, struct attempt *a, CURLco
     }
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
         err_set(err, ERR_UNAVAILABLE, "%s: its certificate is not trusted: %s", h->base,
                 *text ? text : lib.curl_easy_strerror(code));
-        err_hint(err, "s3.ca_file names the certificates to trust");
+        if (strstr(text, "subject name"))
+            err_hint(err, "the certificate is of another name: check s3.endpoint, or say s3.style=path");
+        else
+            err_hint(err, "s3.ca_file names the certificates to trust");
+        return OVER;
+    case CURLE_SSL_CACERT_BADFILE:
+        err_set(err, ERR_UNAVAILABLE, "s3.ca_file %s has no certificates that can be read", h->ca_file);
         return OVER;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
