@@ -408,6 +408,36 @@ def sessions(lab):
     s.stop()
 
 
+def listeners(lab):
+    """Who listens with what does not count any more hears no more: of events, and over a WebSocket."""
+    s = Server(lab)
+    viewer = create(lab, "--role", "viewer", "--name", "listener")
+    cookie, _ = session(s, viewer)
+    run = lab.json("--toolbox", lab.toolbox(), "run", "waits", lab.target(), "-d", check=0)["run_id"]
+    there = []
+    upgrade = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n"
+    for headers in (viewer, cookie, s.bearer):
+        who = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+        for path, more in ((f"/runs/{run}/events", ""), (f"/fuzzing/{run}/live", upgrade)):
+            there.append(socket.create_connection(("127.0.0.1", s.port), 30))
+            there[-1].sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{who}{more}\r\n".encode())
+    for c in there:
+        if not c.recv(65536).startswith(b"HTTP/1.1 "): fail("a listener")
+    lab.ff("token", "revoke", "listener", check=0)
+    for i, c in enumerate(there):
+        end = b""
+        c.settimeout(25 if i < 4 else 1)
+        try:
+            while not end.endswith(b"0\r\n\r\n") and (d := c.recv(65536)): end += d
+            gone = True
+        except TimeoutError: gone = False
+        if gone != (i < 4): fail(f"listener {i}: {'ended' if gone else 'still there'}: {end}")
+        if gone and not (end.endswith(b"0\r\n\r\n") if i % 2 == 0 else end.endswith(b"\x88\x02\x03\xf0")): fail(f"listener {i} is not ended in order: {end[-40:]}")
+        c.close()
+    lab.ff("runs", "terminate", run, check=0)
+    s.stop()
+
+
 def settings(lab):
     config = lab.dir / "config.yaml"
     config.write_text("quota:\n  default: runs=1\n")
@@ -453,6 +483,7 @@ with Lab() as lab:
     events_of_before(lab)
     tls(lab)
     sessions(lab)
+    listeners(lab)
     settings(lab)
     terminal(lab)
     ok("TLS, renewed certificates, sessions of browsers, settings that change")

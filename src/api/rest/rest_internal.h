@@ -154,6 +154,16 @@ const char *session_cookie_name(const struct rest *r);
 const char *session_cookie(const struct exchange *x);
 /* Who asks, and whether he may; a refused change is written into the audit log. Sets caller and svc. */
 int exchange_rights(struct exchange *x, struct err *err);
+/* What a caller has shown who listens for long: it is looked at again now and then. Begins as zeros. */
+struct pass {
+    char *authorization, *session; /* NULL: none was sent */
+    bool certificate;
+    int64_t asked_ns;
+};
+int pass_take(const struct exchange *x, struct pass *ret, struct err *err);
+/* Does it still count? Takes no time. */
+bool pass_holds(struct rest *r, struct pass *p);
+void pass_release(struct pass *p);
 /* A change is written down before it is made. In a thread of the jobs. */
 int exchange_audit(const struct exchange *x, struct err *err);
 /* The run that the path names. */

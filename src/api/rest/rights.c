@@ -4,10 +4,14 @@
 #include "api/access/audit.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/json.h"
+#include "os/clock.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define PASS_ASK_NS (5 * NS_PER_S)
 
 /* What goes into an entry, for a thread that may block. */
 struct entry {
@@ -80,4 +84,47 @@ int exchange_rights(struct exchange *x, struct err *err)
     if (e && !(fill(x, e) && jobs_add(x->rest->jobs, x->caller.name_space, write_denied, e)))
         free(e);
     return r;
+}
+
+/* --- who listens for long -------------------------------------------------------------------------------------------- */
+
+static char *copy(const char *s)
+{
+    return s ? mem_strdup(s) : NULL;
+}
+
+int pass_take(const struct exchange *x, struct pass *ret, struct err *err)
+{
+    const char *authorization = request_header(x, "Authorization"), *session = session_cookie(x);
+    *ret = (struct pass){.authorization = copy(authorization), .session = copy(session), .certificate = exchange_certified(x),
+                         .asked_ns = os_mono_ns()};
+    if ((ret->authorization || !authorization) && (ret->session || !session))
+        return 0;
+    pass_release(ret);
+    return err_nomem(err);
+}
+
+bool pass_holds(struct rest *r, struct pass *p)
+{
+    struct rest_caller who = {0};
+    int64_t now = os_mono_ns();
+    if (now - p->asked_ns < PASS_ASK_NS)
+        return true;
+    p->asked_ns = now;
+    struct rest_credentials c = {.authorization = p->authorization, .session = p->session, .certificate = p->certificate};
+    return r->o.authenticate(r->o.arg, &c, &who, NULL) != -ERR_UNAUTHENTICATED;
+}
+
+static void forget(char *s)
+{
+    if (s)
+        explicit_bzero(s, strlen(s));
+    free(s);
+}
+
+void pass_release(struct pass *p)
+{
+    forget(p->authorization);
+    forget(p->session);
+    *p = (struct pass){0};
 }

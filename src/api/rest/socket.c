@@ -40,6 +40,7 @@ struct sock {
     char *extra; /* bytes that came with the request */
     size_t extra_len, extra_at;
     char name_space[72]; /* that it counts for */
+    struct pass pass;
     bool dead, close_sent;
     int64_t heard_ms;
 };
@@ -143,12 +144,28 @@ static void feed(struct sock *k)
 {
     int64_t skipped;
     int n = 1;
+    if (!pass_holds(k->all->rest, &k->pass)) {
+        k->close_sent = true;
+        http.wslay_event_queue_close(k->ws, WSLAY_CODE_POLICY_VIOLATION, NULL, 0);
+        return;
+    }
     while (n > 0 && http.wslay_event_get_queued_msg_length(k->ws) <= QUEUED_MAX)
         n = live_watch_read(k->watch, EVENTS_AT_A_TIME, add_event, k, &skipped, NULL);
     if (now_ms() - k->heard_ms < HEARTBEAT_MS)
         return;
     k->heard_ms = now_ms();
     queue_text(k, "{\"type\":\"heartbeat\"}");
+}
+
+static void free_sock(struct sock *k)
+{
+    pass_release(&k->pass);
+    free(k->run_id);
+    free(k->workflow);
+    free(k->first);
+    free(k->key);
+    free(k->extra);
+    free(k);
 }
 
 static void end(struct sockets *s, struct sock *k)
@@ -161,12 +178,7 @@ static void end(struct sockets *s, struct sock *k)
     s->count--;
     pthread_mutex_unlock(&s->lock);
     watchers_leave(s->rest, k->name_space);
-    free(k->run_id);
-    free(k->workflow);
-    free(k->first);
-    free(k->key);
-    free(k->extra);
-    free(k);
+    free_sock(k);
 }
 
 static void serve(struct sock *k, short events)
@@ -178,6 +190,8 @@ static void serve(struct sock *k, short events)
     if (!k->dead && !http.wslay_event_get_close_received(k->ws))
         feed(k);
     if (!k->dead && http.wslay_event_want_write(k->ws) && http.wslay_event_send(k->ws) != 0)
+        k->dead = true;
+    if (k->close_sent) /* it goes out at once, or not at all */
         k->dead = true;
     if (!k->dead && !http.wslay_event_want_read(k->ws) && !http.wslay_event_want_write(k->ws))
         k->dead = true;
@@ -319,19 +333,16 @@ static int new_sock(struct exchange *x, const struct run_info *run, struct sock 
     k->workflow = mem_strdup(run->workflow);
     k->key = mem_strdup(exchange_key(x, run->run_id));
     k->first = first_message(x, run, err);
+    r = pass_take(x, &k->pass, err);
     pthread_mutex_lock(&s->lock);
-    bool full = s->count >= SOCKETS_MAX || s->stopping;
-    s->count += !full;
+    bool full = s->count >= SOCKETS_MAX || s->stopping, made = r == 0 && k->run_id && k->workflow && k->first && k->key;
+    s->count += !full && made;
     pthread_mutex_unlock(&s->lock);
     *ret = k;
-    if (!full && k->run_id && k->workflow && k->first && k->key)
+    if (!full && made)
         return 0;
     watchers_leave(x->rest, k->name_space);
-    free(k->run_id);
-    free(k->workflow);
-    free(k->first);
-    free(k->key);
-    free(k);
+    free_sock(k);
     return full ? err_set(err, ERR_BUSY, "too many sockets") : err_nomem(err);
 }
 

@@ -29,6 +29,7 @@ struct stream {
     struct MHD_Connection *conn;
     struct live_watch *watch; /* of a run's events; or: */
     struct rest_feed *feed;   /* of what somebody else says */
+    struct pass pass;
     char *run_id, *workflow, *key;
     char name_space[72]; /* that it counts for; "": none */
     int64_t open_at; /* the run was open when this was its last event: an end before does not count; -1: it was not */
@@ -100,6 +101,7 @@ static void free_stream(void *arg)
     pthread_mutex_unlock(&s->rest->lock);
     watchers_leave(s->rest, s->name_space);
     strbuf_release(&s->text);
+    pass_release(&s->pass);
     free(s->run_id);
     free(s->key);
     free(s->workflow);
@@ -163,6 +165,10 @@ static bool refill(struct stream *s)
     int n = 0;
     strbuf_clear(&s->text);
     s->sent = 0;
+    if (!pass_holds(s->rest, &s->pass)) {
+        s->ended = true;
+        return true;
+    }
     if (s->feed)
         feed_take(s->feed, &s->text, &s->ended, wake, s);
     else
@@ -245,7 +251,9 @@ int stream_feed(struct exchange *x, struct rest_feed *feed, struct err *err)
     *s = (struct stream){.rest = x->rest, .conn = x->conn, .feed = feed, .text = STRBUF_INIT_MAX(FEED_TEXT_MAX),
                          .said_ns = os_mono_ns()};
     strbuf_puts(&s->text, ": messages\n\n"); /* so that the answer's head goes out at once */
-    int r = answer_by(x, s, err);
+    int r = pass_take(x, &s->pass, err);
+    if (r == 0)
+        r = answer_by(x, s, err);
     if (r < 0)
         free_stream(s);
     return r;
@@ -274,6 +282,8 @@ static int begin(struct exchange *x, bool fuzzing, struct err *err)
         r = err_nomem(err);
     if (r == 0 && (r = watchers_enter(x->rest, x->caller.name_space, err)) == 0)
         snprintf(s->name_space, sizeof s->name_space, "%s", x->caller.name_space);
+    if (r == 0)
+        r = pass_take(x, &s->pass, err);
     if (r == 0)
         r = set_begin(x, s, &after, err);
     if (r == 0)
