@@ -592,7 +592,8 @@ static char *tree_path(const struct campaign *c, const struct bug *b, const char
     return listed || !file[0] ? listed : fuzz_place(&places, file);
 }
 
-/* The program's own part of the stack; all of it where there is none. */
+/* The program's own part of the stack, and what else is of the tree: a name of one letter tells no bug, but a place. All of it
+ * where there is none. */
 static json_t *own_stack(const struct campaign *c, const struct bug *b)
 {
     size_t i;
@@ -605,8 +606,9 @@ static json_t *own_stack(const struct campaign *c, const struct bug *b)
         json_array_foreach(all, i, f) {
             const char *file = json_str(f, "file", NULL);
             bool ours = file && strstr(file, "/work/stand-in-"); /* of cargo_fuzz.sh */
-            json_t *own = whole || !(ours || json_flag(f, "ignored", false)) ? json_copy(f) : NULL;
             _cleanup_free_ char *path = file ? tree_path(c, b, file) : NULL;
+            bool kept = whole || !json_flag(f, "ignored", false) || (path && file[0] == '/');
+            json_t *own = kept && (whole || !ours) ? json_copy(f) : NULL;
             if (!own)
                 continue;
             json_object_del(own, "ignored");

@@ -582,10 +582,13 @@ def bad():
             fail(f"hostile: {summary}")
         kept_bytes(lab, doc)
         nothing_left(b"t_fuzzer")
-        removes = 'static int runs; if (runs++ % 500 == 0 && system("rm -rf /scratch/* ../* * 2>/dev/null")) { } if (n > 2 && !memcmp(d, "DEL", 3)) abort();'
-        doc = document(run(lab, lab.target({"r_fuzzer.c": HARNESS % ("", removes)}, "removes"), "duration=15s", "minimize=0", "seed=1"))
+        removes = 'static int runs; if (runs++ % 500 == 0 && system("rm -rf /scratch/* ../* * 2>/dev/null")) { } if (n > 2 && !memcmp(d, "DEL", 3)) f();'
+        doc = document(run(lab, lab.target({"r_fuzzer.c": HARNESS % ("__attribute__((noinline)) static void f(void) { abort(); }", removes)}, "removes"), "duration=15s", "minimize=0", "seed=1"))
         if doc["status"] != "COMPLETED" or len(doc["findings"]) != 1 or doc["result"]["summary"]["targets"]["r_fuzzer"]["corpus_size"] < 3:
             fail(f"it removes its corpus and its crashes: {doc['status']} {doc['findings']} {doc['result']['summary']}")
+        stack = [s["function"] for s in doc["findings"][0]["evidence"]["stack"]]
+        if stack != ["f", "LLVMFuzzerTestOneInput"]:
+            fail(f"frames of the tree are missing: {stack}")
         limits = ("#include <sys/resource.h>", "struct rlimit few = {3, 3}; setrlimit(RLIMIT_NOFILE, &few); if (n > 0 && n % 16 == 0) _exit(0);")
         doc = document(run(lab, lab.target({"c_fuzzer.c": HARNESS % limits}, "limits"), "duration=10s", "minimize=0"))
         summary = doc["result"]["summary"]["targets"]["c_fuzzer"] if doc["status"] == "COMPLETED" else {}
