@@ -62,9 +62,33 @@ static bool of_machine(const struct crash_frame *f)
     return false;
 }
 
+/* AFL++'s libAFLDriver, where libFuzzer has frames that every parser knows. */
+static const char *const drivers[] = {"ExecuteFilesOnyByOne", "LLVMFuzzerRunDriver"};
+
+static bool of_driver(const char *function, size_t n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+        if (strlen(drivers[i]) == n && memcmp(drivers[i], function, n) == 0)
+            return true;
+    return false;
+}
+
+/* One bug has one state, whichever engine finds it. */
+static void drop_drivers(char *state)
+{
+    for (char *p = state; *p;) {
+        size_t n = strcspn(p, "\n"), all = n + (p[n] == '\n');
+        if (p != state && of_driver(p, n))
+            memmove(p, p + all, strlen(p + all) + 1);
+        else
+            p += all;
+    }
+}
+
 static bool of_runtime(const struct crash *c, const struct crash_frame *f)
 {
-    return f->ignored || of_library(f) || (c->kind == CRASH_JAVA && of_machine(f));
+    bool driver = f->function && of_driver(f->function, strlen(f->function));
+    return f->ignored || driver || of_library(f) || (c->kind == CRASH_JAVA && of_machine(f));
 }
 
 /* Java's reports name no folder, but the package: "a.b.C.method" in "C.java" is "a/b/C.java". */
@@ -200,6 +224,7 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
     if (r == 0 && c.kind != CRASH_NONE && c.type[0]) {
         take_type(v, c.type);
         snprintf(v->state, sizeof v->state, "%s", c.state);
+        drop_drivers(v->state);
         snprintf(v->reason, sizeof v->reason, "%s", c.severity_reason);
         v->severity = c.severity;
         v->security = c.security;

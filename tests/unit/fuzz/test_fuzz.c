@@ -128,6 +128,30 @@ static void knows_exceptions_apart(void **state)
     assert_string_not_equal(a, b);
 }
 
+/* The same bug, seen by AFL++'s driver and by libFuzzer. */
+static void knows_drivers(void **state)
+{
+    (void)state;
+    static const char head[] = "==13==ERROR: AddressSanitizer: heap-use-after-free on address 0x60 at pc 0x1\nWRITE of size 4 at 0x60 thread T0\n"
+                               "    #0 0x1 in touch /x/a.c:3:1\n    #1 0x2 in LLVMFuzzerTestOneInput /x/f.c:8:170\n";
+    struct strbuf afl = STRBUF_INIT, lib = STRBUF_INIT;
+    strbuf_printf(&afl, "%s    #2 0x3 in ExecuteFilesOnyByOne (/x/p+0xe40ad)\n    #3 0x4 in LLVMFuzzerRunDriver (/x/p+0xe3ea8)\n"
+                        "    #4 0x5 in main (/x/p+0xe3ab8)\n", head);
+    strbuf_printf(&lib, "%s    #2 0x3 in fuzzer::Fuzzer::ExecuteCallback(unsigned char const*, unsigned long) (/x/p+0x1)\n"
+                        "    #3 0x5 in main (/x/p+0xe3ab8)\n", head);
+    struct fuzz_verdict v, w;
+    assert_int_equal(fuzz_verdict_read(strbuf_str(&afl), afl.len, "f", NULL, &v, NULL), 0);
+    assert_int_equal(fuzz_verdict_read(strbuf_str(&lib), lib.len, "f", NULL, &w, NULL), 0);
+    assert_string_equal(v.state, "touch\nf.c\n");
+    assert_true(fuzz_verdict_same(&v, &w));
+    assert_true(json_is_true(json_object_get(json_array_get(v.frames, 2), "ignored")));
+    assert_false(json_is_true(json_object_get(json_array_get(v.frames, 1), "ignored")));
+    fuzz_verdict_release(&v);
+    fuzz_verdict_release(&w);
+    strbuf_release(&afl);
+    strbuf_release(&lib);
+}
+
 static void reads_reports(void **state)
 {
     (void)state;
@@ -518,6 +542,7 @@ int main(void)
         cmocka_unit_test(reads_libfuzzer),
         cmocka_unit_test(reads_reports),
         cmocka_unit_test(knows_exceptions_apart),
+        cmocka_unit_test(knows_drivers),
         cmocka_unit_test(tells_the_first_error),
         cmocka_unit_test_setup_teardown(takes_what_lies_beside, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(keeps_a_corpus, make_dir, remove_dir),
