@@ -190,6 +190,16 @@ def check_digests(s, a, b):
         expect(status == want and ("team/secret" in str(r)) == (want == 200), f"findings of a digest: {status} {r}")
 
 
+def check_folders(s, b):
+    """Where the toolbox lies on the server's machine is not told to those who are bound to a namespace."""
+    here = str(s.lab.dir)
+    for path in ("/workflows?all=true", "/workflows/busy/metadata", "/workflows/torn/metadata", "/modules", "/modules/burn", "/modules/torn"):
+        status, r = s.ask(b, "GET", path)
+        expect(here not in str(r) and ("torn" in path or status == 200), f"{path} tells a tenant: {status} {r}")
+        expect(here in str(s.ask(s.owner, "GET", path)[1]), f"{path} tells the owner")
+    expect("workflows/busy" in str(s.ask(b, "GET", "/workflows/busy/metadata")[1]["folder"]), "the folder in the toolbox")
+
+
 def check_sessions(s, a, b):
     """Who makes sessions without end takes none of another's away."""
     c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
@@ -346,9 +356,13 @@ with Lab() as lab:
     lab.module("peek", PEEK)
     lab.workflow("leaver", LEAVER)
     lab.module("leave", LEAVE)
+    lab.workflow("torn", "return function() end", "tags: [\n")
+    lab.module("torn", "")
+    (lab.toolbox() / "modules" / "torn" / "module.yaml").write_text("name: [")
     s = Server(lab)
     a, b, boss, viewer = check_walls(s)
     check_digests(s, a, b)
+    check_folders(s, b)
     check_sessions(s, a, b)
     check_watchers(s, a, b)
     check_roles(s, a, viewer, boss)

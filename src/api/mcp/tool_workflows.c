@@ -19,6 +19,8 @@ int tool_list_workflows(struct mcp_call *c, const json_t *args, json_t **ret, st
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, workflow_head_json(defs[i]));
     toolbox_list_free(defs, n);
+    if (!c->s->local)
+        catalog_shorten(list);
     *ret = json_pack("{s:o, s:I}", "workflows", list, "total", (json_int_t)n);
     return 0;
 }
@@ -32,6 +34,8 @@ static int one_workflow(struct mcp_call *c, const json_t *args, json_t *(*docume
         return r;
     *ret = document(d);
     workflow_def_free(d);
+    if (!c->s->local)
+        catalog_shorten(*ret);
     return 0;
 }
 

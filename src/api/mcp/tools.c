@@ -2,6 +2,7 @@
 #include "api/access/audit.h"
 #include "api/mcp/mcp_internal.h"
 #include "api/mcp/visible.h"
+#include "api/service/catalog.h"
 #include "base/assert.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -194,10 +195,10 @@ static json_t *framed(json_t *structured, const char *text, bool untrusted)
 }
 
 /* What a model can mend by itself is told in the result, not as an error of the protocol. */
-static json_t *failed(const struct err *err)
+static json_t *failed(const struct err *err, bool local)
 {
     _cleanup_(strbuf_release) struct strbuf b = STRBUF_INIT, text = STRBUF_INIT;
-    const char *msg = err->msg[0] ? err->msg : err_text(err->code);
+    const char *full = err->msg[0] ? err->msg : err_text(err->code), *msg = local ? full : catalog_short(full);
     strbuf_printf(&b, "%s: %s", err_name(err->code), msg);
     if (err->hint[0])
         strbuf_printf(&b, " (%s)", err->hint);
@@ -215,7 +216,7 @@ static json_t *succeeded(const json_t *tool, json_t *result)
         r = json_write(result, &b, &err);
     if (r < 0) {
         json_decref(result);
-        return failed(&err);
+        return failed(&err, true);
     }
     return framed(result, strbuf_str(&b), untrusted);
 }
@@ -264,5 +265,5 @@ json_t *tools_call(struct mcp_call *c, struct mcp_failure *f)
         r = c->s->mcp->o.service ? handler(tool)(c, args, &result, &err) : err_set(&err, ERR_UNAVAILABLE, "nothing is served");
     if (r == 0 && !result)
         r = err_nomem(&err);
-    return r < 0 ? failed(&err) : succeeded(tool, result);
+    return r < 0 ? failed(&err, c->s->local) : succeeded(tool, result);
 }

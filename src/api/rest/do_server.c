@@ -85,6 +85,8 @@ int do_list_modules(struct exchange *x, struct err *err)
 {
     json_t *list = NULL;
     int r = modules_list(&x->svc, &list, err);
+    if (r == 0 && x->caller.name_space[0])
+        catalog_shorten(list);
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:o}", "modules", list), err);
 }
 
@@ -92,6 +94,8 @@ int do_show_module(struct exchange *x, struct err *err)
 {
     json_t *j = NULL;
     int r = module_find(&x->svc, arg_text(x, "module_name"), &j, err);
+    if (r == 0 && x->caller.name_space[0])
+        catalog_shorten(j);
     if (r == -ERR_INVALID) /* a broken one is the server's fault, not the client's */
         x->error_status = 409;
     return r < 0 ? r : reply_json(x, 200, j, err);

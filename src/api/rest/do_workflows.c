@@ -25,6 +25,8 @@ int do_list_workflows(struct exchange *x, struct err *err)
         if ((all || !defs[i]->broken) && json_array_append_new(list, workflow_head_json(defs[i])) < 0)
             r = err_nomem(err);
     toolbox_list_free(defs, n);
+    if (r == 0 && x->caller.name_space[0])
+        catalog_shorten(list);
     if (r < 0)
         json_decref(list);
     return r < 0 ? r : reply_json(x, 200, list, err);
@@ -55,6 +57,8 @@ int do_workflow_metadata(struct exchange *x, struct err *err)
         return r;
     json_t *j = workflow_info_json(d);
     workflow_def_free(d);
+    if (x->caller.name_space[0])
+        catalog_shorten(j);
     if (j && !json_is_object(json_object_get(j, "parameters"))) /* as former clients want it */
         json_object_set_new(j, "parameters", json_object());
     if (j && !json_is_object(json_object_get(j, "default_parameters")))

@@ -1,6 +1,7 @@
 /* Answers: documents, errors, and what goes with each. */
 #include "api/rest/rest_internal.h"
 
+#include "api/service/catalog.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -105,7 +106,8 @@ bool reply_is_fault(int status)
 void reply_error(struct exchange *x, const struct err *why)
 {
     char now[32];
-    const char *text = why->msg[0] ? why->msg : err_text(why->code);
+    const char *full = why->msg[0] ? why->msg : err_text(why->code);
+    const char *text = x->caller.name_space[0] ? catalog_short(full) : full;
     int status = x->error_status ? x->error_status : err_http_status(why->code);
     if (status == 499) /* the client's own word for it */
         status = 503;
@@ -122,7 +124,7 @@ void reply_error(struct exchange *x, const struct err *why)
     if (e && workflow)
         json_object_set_new(e, "workflow_name", json_string(workflow));
     if (reply_is_fault(status))
-        log_error("request %s: %s", x->id, text);
+        log_error("request %s: %s", x->id, full);
     if (!e || reply_json(x, status, json_pack("{s:{s:o}}", "detail", "error", e), NULL) < 0)
         x->answer.status = 500; /* with no body */
     if (status == 429 || status == 503)

@@ -2,6 +2,9 @@
 
 #include "api/client/remote.h"
 #include "base/cleanup.h"
+#include "codec/json.h"
+
+#include <string.h>
 
 int workflows_list(const struct service *svc, struct workflow_def ***ret, size_t *ret_count, struct err *err)
 {
@@ -11,6 +14,30 @@ int workflows_list(const struct service *svc, struct workflow_def ***ret, size_t
 int workflow_find(const struct service *svc, const char *name, struct workflow_def **ret, struct err *err)
 {
     return svc->client ? client_workflow(svc->client, name, ret, err) : toolbox_find(svc->toolbox, name, ret, err);
+}
+
+const char *catalog_short(const char *text)
+{
+    static const char *const folders[] = {"/workflows/", "/modules/"};
+    const char *found = text;
+    for (size_t i = 0; text[0] == '/' && i < ARRAY_LEN(folders); i++)
+        for (const char *p = text; (p = strstr(p, folders[i])); p++)
+            found = p + 1 > found ? p + 1 : found;
+    return found;
+}
+
+void catalog_shorten(json_t *j)
+{
+    static const char *const members[] = {"folder", "broken", "file", "library"};
+    json_t *item;
+    size_t i;
+    for (i = 0; i < ARRAY_LEN(members); i++) {
+        const char *text = json_str(j, members[i], NULL);
+        if (text && catalog_short(text) != text)
+            json_object_set_new(j, members[i], json_string(catalog_short(text)));
+    }
+    json_array_foreach(j, i, item)
+        catalog_shorten(item);
 }
 
 static json_t *or_null(json_t *j)

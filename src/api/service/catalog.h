@@ -8,6 +8,12 @@
 int workflows_list(const struct service *svc, struct workflow_def ***ret, size_t *ret_count, struct err *err);
 int workflow_find(const struct service *svc, const char *name, struct workflow_def **ret, struct err *err);
 
+/* For callers who do not own this machine: the names of folders and files in the documents below as they are in the toolbox,
+ * "workflows/NAME". */
+void catalog_shorten(json_t *j);
+/* The same of a message that begins with one. */
+const char *catalog_short(const char *text);
+
 /* {name, version, description, author, vertical, tags, folder, untrusted}; of a broken one {name, folder, broken, file,
  * line}. */
 json_t *workflow_head_json(const struct workflow_def *d);
