@@ -861,6 +861,10 @@ def abandoned(lab):
         other.proxy.spoil(two_days_ago, 1)
         other.ff("store", "gc")
         assert other.proxy.hits == 1 and parts.uploads() == 0, parts.uploads()
+        for rule in (at("part", done_but_500), at("begin", reset), at("complete", upload_gone)):
+            other.proxy.spoil(rule, 2)
+            parts.put()
+            assert other.proxy.hits == 2 and parts.stored() == parts.file.read_bytes() and parts.uploads() == 0, parts.uploads()
     print("ok ff store gc gives up an upload that was killed")
 
 
