@@ -757,12 +757,13 @@ class Parts:
     def __init__(self, lab):
         self.lab, self.n = lab, 0
         self.file = lab.file(30_000_000)
+        self.name = self.file.name
         multipart = {"minio": ".minio.sys/multipart/*/*/xl.meta", "versitygw": "faults/.sgwtmp/multipart/*/*"}
         self.uploads = lambda: len(list(lab.server.data.glob(multipart[lab.server.kind])))  # of how many the service has parts
 
     def start(self, retry_s=25):
         self.n += 1
-        self.key = f"packs/results/{self.n:013x}-{'0' * 64}"
+        self.key = f"parts/{self.name}-{self.n}"
         env = self.lab.env | {"S3_RETRY_MS": str(retry_s * 1000)}
         return subprocess.Popen([PACK, self.key, self.file, self.lab.folder / "parts-cache"], env=env, stderr=subprocess.PIPE, text=True)
 
