@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Tenants of one server over HTTP: what a token does not open stays shut, however it is asked for; each change is written down; and
 # nobody takes more than his quota.
-import http.client, io, pathlib, re, resource, socket, sys, tarfile, threading, time, urllib.parse
+import http.client, io, pathlib, re, resource, socket, struct, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -222,15 +222,28 @@ def check_sessions(s, a, b):
 def check_watchers(s, a, b):
     """Who watches without end keeps no other from watching, and may watch again once he has let go."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
-    def open_one(token, i):
-        k = socket.create_connection(("127.0.0.1", s.port), 60)
+    began = time.time()
+    def open_now():
+        metrics = s.ask(s.owner, "GET", "/metrics")[1]
+        return int(re.search(r"^ff_http_connections (\d+)", metrics.decode() if isinstance(metrics, bytes) else metrics, re.M)[1]) > 5
+    def request(token, i):
         path, more = ("/runs/watched/events", "") if i % 2 else ("/fuzzing/watched/live", "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
-        k.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nAuthorization: Bearer {token}\r\n{more}\r\n".encode())
+        return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nAuthorization: Bearer {token}\r\n{more}\r\n".encode()
+    def open_one(token, i):
+        k = socket.create_connection(("127.0.0.1", s.port), 60)
+        k.sendall(request(token, i))
         return k, k.recv(12)[9:].decode()
     for token in (a, b):
         status, r = s.upload(token, "sleeper", "watched")
         expect(status == 200, f"a run to watch: {status} {r}")
+    for i in range(600):  # gone before they were sockets
+        k = socket.create_connection(("127.0.0.1", s.port), 60)
+        k.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        k.sendall(request(b, 0))
+        time.sleep(i % 3 * 0.0005)
+        k.close()
+    while open_now() and time.time() < began + 30: time.sleep(0.2)
     many = [open_one(b, i) for i in range(520)]
     got = {c: sum(x[1] == c for x in many) for c in ("101", "200", "429", "503")}
     expect(got["101"] + got["200"] == 500 and got["429"] + got["503"] == 20, f"500 watch, and no more: {got}")

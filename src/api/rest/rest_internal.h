@@ -108,6 +108,7 @@ struct exchange {
     size_t held; /* bytes of memory that its body has been given */
     int64_t body_ms, body_left_ms; /* when its time was last counted (0: the server was not ready for more), and what was left */
     struct answer answer;
+    struct sock *sock; /* that is to be made of the connection, until it is */
     char field[64];         /* what a 422 is about */
     const char *error_type; /* of the error, where it is not the code's own */
     int error_status;       /* the same; 0: the code's */
@@ -252,6 +253,8 @@ void watchers_leave(struct rest *r, const char *name_space);
 
 int sockets_new(struct rest *r, struct sockets **ret, struct err *err);
 void sockets_free(struct sockets *s);
+/* The connection has ended before it could be made one. */
+void socket_drop(struct exchange *x);
 
 /* Answers of /runs/{id}/status for a moment: whoever polls asks often. */
 bool status_cached(struct exchange *x, const char *run_id);

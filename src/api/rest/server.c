@@ -564,6 +564,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     if (!x)
         return;
     int64_t now = os_mono_ns();
+    if (x->sock)
+        socket_drop(x);
     note_answer(x, now, end != MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->refused);
     mark_busy(x, false, now / NS_PER_MS);
     body_free(x);
@@ -837,7 +839,7 @@ void rest_stop(struct rest *r, int64_t grace_ms)
         streams_wake(r, false);
         os_sleep_ms(5);
     }
-    sockets_free(r->sockets);
+    sockets_free(TAKE_PTR(r->sockets));
     jobs_drain(r->jobs); /* those that run end, and wake their connections */
     if (r->daemon)
         http.MHD_stop_daemon(r->daemon);

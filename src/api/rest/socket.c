@@ -181,6 +181,19 @@ static void end(struct sockets *s, struct sock *k)
     free_sock(k);
 }
 
+void socket_drop(struct exchange *x)
+{
+    struct sock *k = TAKE_PTR(x->sock);
+    struct sockets *s = x->rest->sockets;
+    if (s) { /* else the server stops */
+        pthread_mutex_lock(&s->lock);
+        s->count--;
+        pthread_mutex_unlock(&s->lock);
+    }
+    watchers_leave(x->rest, k->name_space);
+    free_sock(k);
+}
+
 static void serve(struct sock *k, short events)
 {
     if (events & (POLLERR | POLLNVAL))
@@ -257,8 +270,10 @@ static void on_upgrade(void *cls, struct MHD_Connection *conn, void *con_cls, co
         .recv_callback = on_recv, .send_callback = on_send, .on_msg_recv_callback = on_message};
     struct sock *k = cls;
     struct sockets *s = k->all;
+    struct exchange *x = con_cls;
     (void)conn;
-    (void)con_cls;
+    if (x)
+        x->sock = NULL;
     k->fd = fd;
     k->handle = handle;
     k->heard_ms = now_ms();
@@ -338,9 +353,10 @@ static int new_sock(struct exchange *x, const struct run_info *run, struct sock 
     bool full = s->count >= SOCKETS_MAX || s->stopping, made = r == 0 && k->run_id && k->workflow && k->first && k->key;
     s->count += !full && made;
     pthread_mutex_unlock(&s->lock);
-    *ret = k;
-    if (!full && made)
+    if (!full && made) {
+        *ret = k;
         return 0;
+    }
     watchers_leave(x->rest, k->name_space);
     free_sock(k);
     return full ? err_set(err, ERR_BUSY, "too many sockets") : err_nomem(err);
@@ -365,6 +381,7 @@ int do_fuzzing_live(struct exchange *x, struct err *err)
         r = x->answer.ready ? 0 : err_nomem(err);
     }
     run_info_release(&run);
+    x->sock = k;
     if (r < 0)
         return r;
     x->answer.status = 101;
