@@ -620,6 +620,24 @@ static json_t *own_stack(const struct campaign *c, const struct bug *b)
     return list;
 }
 
+/* Where the bug is, for who has the tree: a fault in a library is at the call. The caller frees; NULL: nowhere. */
+static char *place_of(const struct campaign *c, const struct bug *b, int *ret_line, int *ret_column)
+{
+    size_t i;
+    json_t *f;
+    char *path = tree_path(c, b, b->verdict.file);
+    *ret_line = path ? b->verdict.line : 0;
+    *ret_column = path ? b->verdict.column : 0;
+    json_array_foreach(b->verdict.frames, i, f) {
+        if (path || json_flag(f, "ignored", false) || json_i64(f, "line", 0) == 0)
+            continue;
+        path = tree_path(c, b, json_str(f, "file", ""));
+        *ret_line = path ? (int)json_i64(f, "line", 0) : 0;
+        *ret_column = path ? (int)json_i64(f, "column", 0) : 0;
+    }
+    return path;
+}
+
 static json_t *evidence_of(const struct campaign *c, const struct bug *b)
 {
     char ref[80];
@@ -640,7 +658,8 @@ static json_t *evidence_of(const struct campaign *c, const struct bug *b)
 static void report_bug(struct campaign *c, const struct bug *b)
 {
     char rule[CRASH_RULE_MAX], description[1200];
-    _cleanup_free_ char *path = tree_path(c, b, b->verdict.file);
+    int line, column;
+    _cleanup_free_ char *path = place_of(c, b, &line, &column);
     crash_rule_id(b->verdict.type, rule);
     snprintf(description, sizeof description,
              "The target %s does not survive an input of %llu bytes: %s. Seen %llu times, first after %llu s; "
@@ -656,7 +675,7 @@ static void report_bug(struct campaign *c, const struct bug *b)
         .rule_id = rule, .title = (char *)(uintptr_t)b->verdict.title, .description = description,
         .severity = b->verdict.severity,
         .confidence = b->tries == 0 ? CONFIDENCE_MEDIUM : b->hits == 0 ? CONFIDENCE_LOW : CONFIDENCE_HIGH,
-        .file = path, .line = path ? b->verdict.line : 0, .column = path ? b->verdict.column : 0,
+        .file = path, .line = line, .column = column,
         .context_hash = digest[0] ? digest : NULL,
         .status = novelty == BUG_STILL ? FINDING_UNCHANGED : FINDING_NEW,
         .recommendation = (char *)(uintptr_t)crash_advice(b->verdict.type),

@@ -102,6 +102,7 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
     struct fuzz_words *a = &c->argv;
     fuzz_word(a, "%s", s->target->program);
     fuzz_word(a, "-test.run=^$");
+    fuzz_word(a, "-test.paniconexit0"); /* as go test has it */
     fuzz_word(a, "-test.fuzz=^%s$", s->target->function);
     fuzz_word(a, "-test.fuzzcachedir=%s/cache", s->dir);
     fuzz_word(a, "-test.fuzzminimizetime=2s");
@@ -146,7 +147,7 @@ static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, 
     fuzz_word(&c->argv, "/bin/sh");
     fuzz_word(&c->argv, "-c");
     fuzz_word(&c->argv, "mkdir -p \"testdata/fuzz/$1\" && cp \"$2\" \"testdata/fuzz/$1/input\" && "
-                        "exec \"$0\" -test.run=\"^$1/input\\$\" -test.timeout=\"$3\"");
+                        "exec \"$0\" -test.paniconexit0 -test.run=\"^$1/input\\$\" -test.timeout=\"$3\"");
     fuzz_word(&c->argv, "%s", t->program);
     fuzz_word(&c->argv, "%s", t->function);
     fuzz_word(&c->argv, "%s", input);

@@ -967,10 +967,16 @@ def atheris():
 def go():
     with Lab() as lab:
         n = scripts(lab, "go_fuzzing", GO, {"number", "ratio"}, {}, "records.go")
+        exits = {"go.mod": GO["go.mod"], "records_test.go": GO["records_test.go"], "records.go":
+                 'package records\n\nimport "os"\n\nfunc Parse(b []byte) {\n\tif len(b) > 0 && b[0] != \'N\' && b[0] != \'D\' {\n\t\tos.Exit(0)\n\t}\n}\n'}
+        doc = document(lab.ff("run", "go_fuzzing", lab.target(exits, "exits"), "--json", "duration=10s", "minimize=0", timeout=280))
+        got = [(f["file"], f["line"], f["evidence"]["reproduced"]) for f in doc["findings"]]
+        if got != [("records.go", 7, 10)]: # the call, not Go's own os.Exit
+            fail(f"os.Exit(0): {doc['status']} {got}")
         doc = lab.json("fuzz", "run", lab.target(GO, "again"), "-e", "go-fuzz", "-t", "8s", "-o", "tree", "--minimize", "0", check=0, timeout=120)
         if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["engines"][0]["engine"] != "go":
             fail(doc["summary"])
-        ok(f"two bugs, {n} executions")
+        ok(f"two bugs and an exit, {n} executions")
 
 
 if __name__ == "__main__":
