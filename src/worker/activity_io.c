@@ -185,12 +185,12 @@ static int fetch_object(void *arg, json_t *ref, const char *name, struct err *er
 /* The input, the target and what a heartbeat has kept come from whoever may start runs and answer for activities. */
 static int claim_objects(struct activity *a)
 {
-    const char *run = a->task->workflow_execution->workflow_id;
-    int r = worker_claim(a->worker, run, run, a->input, &a->err);
+    const Pb__WorkflowExecution *run = a->task->workflow_execution;
+    int r = worker_claim(a->worker, run, a->input, &a->err);
     if (r == 0)
-        r = worker_claim(a->worker, run, run, json_object_get(a->context, "target"), &a->err);
+        r = worker_claim(a->worker, run, json_object_get(a->context, "target"), &a->err);
     if (r == 0)
-        r = worker_claim(a->worker, run, run, a->kept, &a->err);
+        r = worker_claim(a->worker, run, a->kept, &a->err);
     return r < 0 ? err_wrap(&a->err, "the run's objects") : 0;
 }
 

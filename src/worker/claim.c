@@ -36,7 +36,8 @@ void worker_claims_release(struct worker *w)
 
 struct claim {
     struct worker *w;
-    const char *run, *keeper;
+    const char *run, *keeper;  /* ids of workflows */
+    const char *execution;     /* of the run, which keeps them itself; NULL: keeper is another */
 };
 
 static int claim(void *arg, json_t *object, const char *ref, struct err *err)
@@ -44,29 +45,30 @@ static int claim(void *arg, json_t *object, const char *ref, struct err *err)
     const struct claim *c = arg;
     struct worker *w = c->w;
     bool kept;
-    _cleanup_free_ char *key = mem_printf("%s %s", ref, c->keeper), *owner = store_run_owner(w->name_space, c->keeper);
+    _cleanup_free_ char *key = c->execution ? mem_printf("%s %s", ref, c->execution) : NULL;
+    _cleanup_free_ char *owner = store_run_owner(w->name_space, c->keeper);
     (void)object;
-    if (!key || !owner)
+    if ((c->execution && !key) || !owner)
         return err_nomem(err);
-    if (was_seen(w, key))
+    if (key && was_seen(w, key))
         return 0;
     int r = store_owned(w->o.store, w->name_space, c->run, ref, &kept, err);
-    if (r == 0 && (!kept || strcmp(c->run, c->keeper) != 0))
+    if (r == 0 && (!kept || !key))
         r = store_pin(w->o.store, owner, ref, 0, err);
-    if (r == 0)
+    if (r == 0 && key)
         note_seen(w, key);
     return r;
 }
 
-int worker_claim(struct worker *w, const char *run, const char *keeper, const json_t *v, struct err *err)
+int worker_claim(struct worker *w, const Pb__WorkflowExecution *run, const json_t *v, struct err *err)
 {
-    struct claim c = {w, run, keeper};
+    struct claim c = {w, run->workflow_id, run->workflow_id, run->run_id};
     return refs_each((json_t *)(uintptr_t)v, claim, &c, err);
 }
 
-int worker_claim_script(struct worker *w, const char *run, const char *ref, struct err *err)
+int worker_claim_script(struct worker *w, const Pb__WorkflowExecution *run, const char *ref, struct err *err)
 {
-    struct claim c = {w, run, run};
+    struct claim c = {w, run->workflow_id, run->workflow_id, run->run_id};
     return claim(&c, NULL, ref, err);
 }
 
@@ -76,8 +78,9 @@ static int claim_payloads(struct worker *w, const char *run, const char *keeper,
     _cleanup_json_ json_t *j = NULL;
     struct err why = {0};
     int r = p && p->n_payloads ? pbx_payloads_json(p, 0, &j, &why) : 0;
+    struct claim c = {w, run, keeper, NULL};
     if (r == 0)
-        r = worker_claim(w, run, keeper, j, &why);
+        r = refs_each(j, claim, &c, &why);
     return r == 0 || r == -ERR_NOT_FOUND || r == -ERR_INVALID || r == -ERR_LIMIT ? 0 : err_copy(err, &why);
 }
 

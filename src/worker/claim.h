@@ -5,12 +5,12 @@
 
 #include "worker/worker_internal.h"
 
-/* Each REF in v must be of an object that the namespace has: else -ERR_NOT_FOUND. The run keeper has it pinned then, which may be
- * the run itself, or its child. Any thread. */
-int worker_claim(struct worker *w, const char *run, const char *keeper, const json_t *v, struct err *err);
+/* Each REF in v must be of an object that the namespace has: else -ERR_NOT_FOUND. The run has it pinned then. Any thread. */
+int worker_claim(struct worker *w, const Pb__WorkflowExecution *run, const json_t *v, struct err *err);
 /* Is that script the run's? */
-int worker_claim_script(struct worker *w, const char *run, const char *ref, struct err *err);
-/* What a child is given, for the child; and what children have answered since the event of that id, for the run. */
+int worker_claim_script(struct worker *w, const Pb__WorkflowExecution *run, const char *ref, struct err *err);
+/* What a child is given, for the child; and what children have answered since the event of that id, for the run (ids of
+ * workflows). */
 int worker_claim_child(struct worker *w, const char *run, const Pb__StartChildWorkflowExecutionCommandAttributes *child,
                        struct err *err);
 int worker_claim_answers(struct worker *w, const char *run, const Pb__History *h, int64_t since, struct err *err);

@@ -21,7 +21,8 @@ struct scripts {
 
 /* Whose script is asked for. All is borrowed. */
 struct script_wanted {
-    const char *type, *run; /* the workflow's id */
+    const char *type;
+    const Pb__WorkflowExecution *run;
     const Pb__Memo *pinned; /* the memo that names it; NULL: another client started the run, and it is pinned to none yet */
     const json_t *given;    /* such a run's parameters; NULL: none */
     bool check;             /* them */

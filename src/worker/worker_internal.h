@@ -61,7 +61,7 @@ struct worker {
     pthread_mutex_t lock_again;
     struct {
         pthread_mutex_t lock;
-        struct map seen; /* "<ref> <workflow id>" */
+        struct map seen; /* "<ref> <run id>" */
     } claims; /* claim.c */
     struct workflow_runner *workflows;
     struct activity_runner *activities;

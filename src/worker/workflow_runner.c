@@ -214,7 +214,7 @@ static int job_script(struct worker *w, struct job *j, struct script_found *ret,
         return err_set(err, ERR_CORRUPT, "the history does not begin with its start");
     const Pb__WorkflowExecutionStartedEventAttributes *a = first->workflow_execution_started_event_attributes;
     struct script_wanted q = {.type = a->workflow_type ? a->workflow_type->name : "",
-                              .run = t->workflow_execution->workflow_id,
+                              .run = t->workflow_execution,
                               .pinned = scripts_pinned(a->memo) ? a->memo : pinned_later(j, &fresh),
                               .mended = (uintptr_t)map_get(&r->misfits, t->workflow_execution->run_id) % 2 == 1};
     q.check = fresh || t->query; /* what was started before such runs were pinned goes on */

@@ -675,19 +675,24 @@ static bool keeps(struct lab *l, const char *owner, const char *text)
 static void test_children_keep(void **state)
 {
     struct lab *l = *state;
+    struct err err = {0};
     static const char script[] = "return function(input)\n"
                                  "  local w = ff.activity('remember', {memory = 'x', word = 'of the child'})\n"
                                  "  return {file = w.artifacts['memory.tar']}\nend";
+    static const char parent[] = "return function()\n"
+                                 "  local a = ff.activity('artifact', {})\n"
+                                 "  return ff.child('t', {parameters = {object = a.artifacts['report.txt']}}, {id = 'child'})\nend";
     folder_script = script;
-    start(l, "parent",
-          "return function()\n"
-          "  local a = ff.activity('artifact', {})\n"
-          "  return ff.child('t', {parameters = {object = a.artifacts['report.txt']}}, {id = 'child'})\nend");
+    start(l, "parent", parent);
     _cleanup_json_ json_t *j = result_of(l, "parent");
     assert_non_null(json_object_get(j, "file"));
     assert_true(keeps(l, "run/child", "report"));
     assert_true(keeps(l, "run/child", "of the child"));
     assert_true(keeps(l, "run/parent", "of the child"));
+    check(store_unpin_owner(l->store, "run/child", &err), &err); /* as when it is deleted; and another takes its name */
+    start(l, "another", parent);
+    json_decref(result_of(l, "another"));
+    assert_true(keeps(l, "run/child", "report"));
     folder_script = NULL;
 }
 
