@@ -297,7 +297,7 @@ def tenants():
         sarif, written = d.dir / "planted.sarif", d.dir / "written.sarif"
         sarif.write_text(json.dumps(PLANTED))
         os.environ["FF_QUOTA_NAMESPACES"] = "small runs=1 storage=100K"
-        with Served("--toolbox", d.dir / "toolbox") as s:
+        with Served("--listen", "127.0.0.1:0", "--toolbox", d.dir / "toolbox") as s:
             ff = lambda *a, check=True: subprocess.run([FF, "--state", s.state, "--toolbox", d.dir / "toolbox", *a], capture_output=True,
                                                        text=True, check=check)
             given = {"address": s.address, "rest": s.process.stdout.readline().split()[-1], "sarif": str(sarif), "written": str(written),
