@@ -448,6 +448,23 @@ def unreadable(s):
     if not out.startswith(b"HTTP/1.1 404 "): fail(f"garbage that is sent to nowhere: {out[:200]}")
 
 
+def stops_sending(s):
+    """Clients that end their side behind the request have their answer, also while others keep the server busy."""
+    over = threading.Event()
+    def others():
+        c = http.client.HTTPConnection("127.0.0.1", s.port)
+        while not over.is_set():
+            c.request("GET", "/runs")
+            c.getresponse().read()
+    threads = [threading.Thread(target=others, daemon=True) for _ in range(8)]
+    for t in threads: t.start()
+    got = [s.raw(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n", shut=True) for _ in range(100)]
+    over.set()
+    for t in threads: t.join()
+    answered = sum(g.startswith(b"HTTP/1.1 200") and g.endswith(b'{"status":"ok"}') for g in got)
+    if answered < 90: fail(f"of 100 that stop sending early, {answered} are answered: {[g for g in got if b'200' not in g[:12]][:1]}")
+
+
 def hostile(s):
     before = s.rss_kb()
     if b" 431 " not in s.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: " + b"b" * 200000 + b"\r\n\r\n")[:20]: fail("a header bomb")
@@ -456,6 +473,7 @@ def hostile(s):
         out = s.raw(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         if not re.match(rb"HTTP/1\.1 40[04] ", out): fail(f"{path}: {out[:60]}")
     for junk in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000, os.urandom(2000), b"GET / HTTP/1.1\r\n\r\n"): s.raw(junk, 1)
+    stops_sending(s)
     slow = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(300)]
     for c in slow: c.sendall(b"GET / HTTP/1.1\r\nHos")
     half = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(50)]

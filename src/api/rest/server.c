@@ -33,6 +33,7 @@
 #define BODY_RATE 256        /* so many bytes of it a second earn it more, */
 #define BODY_SAVED_MS 120000 /* and so much of that can be saved for later */
 #define BODY_MUTE_MS 45000   /* over its time, without bytes that could be answered: chunks that do not begin, say */
+#define PAST_MAX ((size_t)32 << 10) /* of an answer that does not go through the library: a socket takes so much at once */
 #define PING_EVERY_TICKS 15  /* of a second */
 #define CACHE_MS 50
 #define DRAIN_MAX ((unsigned long long)64 << 20) /* of a body that is not wanted */
@@ -239,9 +240,22 @@ static int find_route(struct exchange *x, const char *method, struct err *err)
     return err_set(err, ERR_USAGE, "%.20s is not one of this path's methods: %s", method, x->answer.allow);
 }
 
+/* A client that has stopped sending still reads; but the library, when it sees that before it has the answer, ends the connection.
+ * Then the answer goes past it. */
+static bool answer_past(struct exchange *x)
+{
+    struct conn *c = conn_of(x->conn);
+    char byte;
+    if (!c || x->rest->tls || x->answer.ready || x->answer.len > PAST_MAX || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+        return false;
+    reply_past(x, c->fd);
+    return true;
+}
+
 static void wake(struct exchange *x)
 {
-    x->phase = PHASE_ANSWERED;
+    if (!answer_past(x))
+        x->phase = PHASE_ANSWERED;
     http.MHD_resume_connection(x->conn);
 }
 
@@ -418,8 +432,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     struct exchange *x = *con_cls;
     (void)cls;
     (void)url;
-    if (!x || x->phase == PHASE_SENT)
-        return x ? MHD_YES : MHD_NO;
+    if (!x || x->refused)
+        return MHD_NO;
+    if (x->phase == PHASE_SENT)
+        return MHD_YES;
     if (!x->method[0]) {
         enum MHD_Result ok = begin(x, method, version);
         x->body_left_ms = BODY_MS;
