@@ -240,8 +240,8 @@ static int find_route(struct exchange *x, const char *method, struct err *err)
     return err_set(err, ERR_USAGE, "%.20s is not one of this path's methods: %s", method, x->answer.allow);
 }
 
-/* A client that has stopped sending still reads; but the library, when it sees that before it has the answer, ends the connection.
- * Then the answer goes past it. */
+/* A client that has stopped sending still reads; but the library, when it sees that before it has the answer, ends the
+ * connection. Then the answer goes past it. */
 static bool answer_past(struct exchange *x)
 {
     struct conn *c = conn_of(x->conn);
