@@ -218,25 +218,25 @@ int do_put_object(struct exchange *x, struct err *err)
     return r < 0 ? r : reply_json(x, 200, json_pack("{s:s, s:I}", "ref", ref.text, "bytes", (json_int_t)size), err);
 }
 
-/* Who sees all namespaces sees all objects. Others are asked first whose it is: what is not theirs takes as long as what is not
- * there. */
-static int stat_object(struct exchange *x, struct store_object_info *ret, struct err *err)
+/* Who sees all namespaces sees all objects. Of others it is asked before the object is looked for: what is not theirs takes as
+ * long as what is not there. */
+static int check_owner(const struct exchange *x, struct err *err)
 {
-    int r = x->caller.name_space[0] ? object_of_run(&x->svc, NULL, arg_text(x, "object"), err) : 0;
-    return r == 0 ? store_stat(x->svc.store, arg_text(x, "object"), ret, err) : r;
+    return x->caller.name_space[0] ? object_of_run(&x->svc, NULL, arg_text(x, "object"), err) : 0;
 }
 
 int do_show_object(struct exchange *x, struct err *err)
 {
     struct store_object_info info;
-    int r = stat_object(x, &info, err);
+    int r = check_owner(x, err);
+    if (r == 0)
+        r = store_stat(x->svc.store, arg_text(x, "object"), &info, err);
     return r < 0 ? r : reply_json(x, 200, object_json(&info), err);
 }
 
 int do_get_object(struct exchange *x, struct err *err)
 {
-    struct store_object_info info;
-    int r = stat_object(x, &info, err);
+    int r = check_owner(x, err);
     return r < 0 ? r : reply_object(x, arg_text(x, "object"), err);
 }
 
