@@ -118,11 +118,11 @@ static int make_namespaces(const struct host *h, struct err *err)
     return r < 0 ? r : net_loopback_up(err);
 }
 
-static int wait_for_pasta(uint32_t loopback_port, struct err *err)
+static int wait_for_pasta(const struct host *h, uint32_t loopback_port, struct err *err)
 {
     int64_t until = os_mono_ns() + (int64_t)READY_MS * 1000000;
     while ((!net_has_route(AF_INET) && !net_has_route(AF_INET6)) ||
-           (loopback_port && !net_port_taken(loopback_port))) {
+           (loopback_port && !net_port_listened(h->proc_fd, loopback_port))) {
         if (os_mono_ns() > until)
             return err_set(err, ERR_UNAVAILABLE, "pasta did not set up a network within %d s",
                            READY_MS / 1000);
@@ -143,7 +143,7 @@ __attribute__((noreturn)) static void make_network(const struct host *h, int lin
     (void)!write(made_fd, "", 1);
     close(made_fd);
     int ns = openat(h->proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC);
-    r = ns < 0 ? err_sys(&a.err, errno, "open the network namespace") : wait_for_pasta(port, &a.err);
+    r = ns < 0 ? err_sys(&a.err, errno, "open the network namespace") : wait_for_pasta(h, port, &a.err);
     if (r == 0)
         r = net_refuse(addresses, &a.err);
     if (r < 0)

@@ -23,7 +23,8 @@ int net_loopback_up(struct err *err);
 int net_refuse(const struct ifaddrs *list, struct err *err);
 /* Does a route lead out of this network namespace? family: AF_INET or AF_INET6. */
 bool net_has_route(int family);
-/* Does something hold this TCP port of 127.0.0.1? */
-bool net_port_taken(uint32_t port);
+/* Does something listen on this TCP port of 127.0.0.1? It looks and binds nothing: a port that is
+ * tried by binding it is taken from pasta in that moment. proc_fd: a /proc. */
+bool net_port_listened(int proc_fd, uint32_t port);
 
 #endif

@@ -1,12 +1,16 @@
 /* The little of routing netlink (RFC 3549, rtnetlink(7)) that a sandbox's network needs. */
 #include "base/cleanup.h"
 #include "gateway_internal.h"
+#include "os/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -111,11 +115,19 @@ bool net_has_route(int family)
                              : connect(fd, (struct sockaddr *)&six, sizeof six) == 0;
 }
 
-bool net_port_taken(uint32_t port)
+bool net_port_listened(int proc_fd, uint32_t port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) < 0 && errno == EADDRINUSE;
+    char text[8192]; /* a new namespace has a handful of sockets */
+    size_t len = 0;
+    _cleanup_close_ int fd = openat(proc_fd, "self/net/tcp", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || os_read_full(fd, text, sizeof text - 1, &len, NULL) < 0)
+        return false;
+    text[len] = 0;
+    for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        unsigned address, local, state;
+        if (sscanf(line, " %*u: %x:%x %*x:%*x %x", &address, &local, &state) == 3 && local == port &&
+            state == TCP_LISTEN && (address == INADDR_ANY || address == htonl(INADDR_LOOPBACK)))
+            return true;
+    }
+    return false;
 }
