@@ -158,12 +158,10 @@ static json_t *missing_modules(struct app *app, const struct workflow_def *d)
     size_t i;
     json_t *m;
     json_array_foreach(d->required_modules, i, m) {
-        struct module_def def;
+        _cleanup_json_ json_t *found = NULL;
         struct err err = {0};
         const char *name = json_is_string(m) ? json_string_value(m) : "";
-        if (module_registry_find(app->modules, name, &def, &err) == 0)
-            module_def_release(&def);
-        else
+        if (module_find(&app->service, name, &found, &err) < 0)
             json_array_append_new(missing, json_pack("{s:s, s:s, s:s?}", "module", name, "reason", err.msg, "hint",
                                                      err.hint[0] ? err.hint : NULL));
     }
@@ -210,7 +208,7 @@ static int validate_one(struct app *app, const char *what, json_t *list, struct 
 {
     struct workflow_def *d = NULL;
     bool folder = strchr(what, '/') || strcmp(what, ".") == 0;
-    int r = folder ? toolbox_load_dir(what, &d, err) : toolbox_find(app->toolbox, what, &d, err);
+    int r = folder ? toolbox_load_dir(what, &d, err) : workflow_find(&app->service, what, &d, err);
     if (r == 0 && folder)
         r = workflow_def_error(d, err);
     if (r == 0)
@@ -226,13 +224,14 @@ static int validate_all(struct app *app, json_t *list, struct err *err)
     struct workflow_def **d = NULL;
     struct err why;
     size_t n = 0;
-    int r = toolbox_list(app->toolbox, &d, &n, err), broken = 0;
-    for (size_t i = 0; i < n; i++) {
+    int r = workflows_list(&app->service, &d, &n, err), broken = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
         if (d[i]->broken)
             report_broken(app, d[i]->name, broken_text(d[i], &why), NULL, list);
-        else
-            report_right(app, d[i], list);
-        broken += d[i]->broken;
+        else /* a server's list does not have all of it */
+            r = validate_one(app, d[i]->name, list, err);
+        broken += d[i]->broken || r == -ERR_INVALID;
+        r = r == -ERR_INVALID ? 0 : r;
     }
     toolbox_list_free(d, n);
     return r < 0 ? r : broken ? err_set(err, ERR_INVALID, "%d broken", broken) : 0;
@@ -352,14 +351,15 @@ static const struct command c_params = {
     .min_args = 1, .max_args = 1, .run = params,
 };
 static const struct command c_validate = {
-    .instead = "leave --server away: it reads files of this machine",
+    .remote = true,
     .name = "validate", .aliases = "check", .summary = "Check workflows without running them", .usage = "[WORKFLOW|DIR...]",
-    .details = "A folder is named by a path with a '/'. Without arguments all are checked. Exit status 2 if one is broken.",
+    .details = "A folder is named by a path with a '/'. Without arguments all are checked. Exit status 2 if one is broken.\n"
+               "Through a server, names and the modules that a workflow needs are looked up there; a folder is read here.",
     .examples = "  ff workflow validate\n  ff workflow validate ./my/workflows/nightly",
     .max_args = -1, .run = validate,
 };
 static const struct command c_new = {
-    .instead = "leave --server away: it writes files of this machine",
+    .local = true,
     .name = "new", .summary = "Make a workflow that works as it is", .usage = "NAME [DIR]",
     .details = "It goes into DIR/NAME; without DIR into the first --toolbox, or into the project's .fuzzforge/workflows.",
     .examples = "  ff workflow new nightly\n  ff workflow new nightly ./my/workflows",

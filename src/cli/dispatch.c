@@ -149,7 +149,7 @@ static int check_remote(struct app *app, const struct command *c, const char *pa
     if (!app->remote || c->remote)
         return 0;
     app->remote = false;
-    if (!named)
+    if (!named || c->local)
         return 0;
     err_set(err, ERR_USAGE, "'ff %s' works on this machine alone, not through a server", path);
     return err_hint(err, "%s", c->instead ? c->instead : "leave --server away: it is about this machine");

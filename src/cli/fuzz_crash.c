@@ -341,7 +341,7 @@ static const struct opt crash_opts[] = {
 };
 
 const struct command fuzz_parse = {
-    .instead = "leave --server away: it reads files of this machine",
+    .local = true,
     .name = "parse", .summary = "Read crash reports: type, state, severity, stack", .usage = "REPORT...",
     .details = "REPORT is a file (- for stdin) with what a sanitizer, fuzzer, language runtime, debugger or kernel printed,\n"
                "a CASR report, or a folder of such files. Types and states are ClusterFuzz's. With --json a line for each.",
@@ -350,7 +350,7 @@ const struct command fuzz_parse = {
 };
 
 const struct command fuzz_cluster = {
-    .instead = "leave --server away: it reads files of this machine",
+    .local = true,
     .name = "cluster", .summary = "Group crash reports by bug", .usage = "REPORT...",
     .details = "Reports are one group if their stacks are alike (as CASR compares them). Those without a stack are grouped\n"
                "by type and state; those without a crash stay alone.",

@@ -328,7 +328,7 @@ static int test(struct app *app, const struct args *a)
 }
 
 const struct command cmd_workflow_test = {
-    .instead = "leave --server away: it reads files of this machine",
+    .local = true,
     .name = "test",
     .summary = "Run a workflow with faked activities",
     .usage = "WORKFLOW [FILE]",

@@ -43,10 +43,16 @@ READ = ["runs list", "runs list --status completed", "runs list --status COMPLET
         "findings export -f gl-sast first", "findings diff first second", "findings diff first second --fail-on high", "findings history",
         "finding FINGERPRINT", "finding FINGERPRINT -f md", "findings show nosuchid", "findings history FINGERPRINT",
         "workflow list", "workflow info talks", "workflow info security_assessment", "workflow params talks", "workflow info nosuch",
-        "workflow info broken", "module list", "module list --category fuzzer", "module info talk", "module info nosuch", "workers list",
+        "workflow info broken", "workflow validate", "workflow validate talks", "workflow validate broken nosuch", "workflow validate box/workflows/needs",
+        "workflow test ./box/workflows/tested", "fuzz parse report.txt", "fuzz cluster report.txt", "module list", "module list --category fuzzer", "module info talk", "module info nosuch", "workers list",
         "status", "runs cancel first", "runs terminate first --reason why", "runs signal first go 1", "workflow history -n 2"]
+REPORT = """==1==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x602000000015 at pc 0x1 bp 0x2 sp 0x3
+READ of size 1 at 0x602000000015 thread T0
+    #0 0x4f1 in parse /src/parse.c:7:3
+    #1 0x4f2 in main /src/main.c:9:3
+"""
 REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
-           "workflow new x": "this machine", "workflow validate": "this machine", "workflow test x": "this machine", "store rekey": "server's machine",
+           "store rekey": "server's machine",
            "restore x": "ff server stop", "store init": "server's machine", "store migrate local s3": "server's machine", "module run talk shop": "ff run", "server stop": "server's machine",
            "workers start": "server's machine"}
 
@@ -101,6 +107,14 @@ def check_reading(lab, server):
         command = command.replace("FINGERPRINT", fingerprint[:12])
         compare(lab, server, command)
         if "export" not in command and "-f md" not in command: compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    p = compare(lab, server, "workflow validate box/workflows/needs")
+    if "needs module 'nosuch'" not in p.stdout or "'talk'" in p.stdout: fail(f"which modules the server has: {p.stdout}")
+    # Asks nothing of a server: one that is not there is not missed.
+    nobody = ("--server", "http://127.0.0.1:1")
+    for command in ("workflow new fresh made", "workflow test ./box/workflows/tested", "fuzz parse report.txt", "fuzz cluster report.txt"):
+        lab.ff(*nobody, *words(command), check=0)
+    lab.ff(*nobody, "workflow", "validate", "made/fresh", check=0)
+    if lab.ff(*nobody, "workflow", "validate", "talks").returncode != 5: fail("validate does not ask the server")
     for command, instead in REFUSED.items():
         p = lab.ff("--server", server.url, *words(command))
         if p.returncode != 2 or "not through a server" not in p.stderr or instead not in p.stderr: fail(f"{command}: {p.returncode} {p.stderr}")
@@ -696,12 +710,24 @@ def check_faults(lab, server):
     if time.monotonic() - before > 20: fail("a server that is not there is waited for")
 
 
+def make_local(lab):
+    """What commands look at that need nothing of a server."""
+    (lab.dir / "report.txt").write_text(REPORT)
+    for name, more in (("needs", "required_modules: [talk, nosuch]\n"), ("tested", "")):
+        d = lab.dir / "box" / "workflows" / name
+        d.mkdir(parents=True)
+        (d / "metadata.yaml").write_text(f'name: {name}\nversion: "1.0.0"\nvertical: python\ndescription: "{name}"\n' + more)
+        (d / "workflow.lua").write_text("return function(input) return {summary = {n = 1}} end")
+        (d / "test.yaml").write_text("- name: it ends\n  expect: {status: COMPLETED, summary: {n: 1}}\n")
+
+
 def main():
     with Lab() as lab:
         lab.module("talk", TALK)
         lab.workflow("talks", WORKFLOW, PARAMETERS)
         lab.workflow("waits", WAITS)
         lab.target(SHOP, "shop")
+        make_local(lab)
         lab.env["FF_TOOLBOX"] = str(lab.toolbox())
         server = Server(lab)
         check_reading(lab, server)
