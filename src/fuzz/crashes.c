@@ -592,32 +592,46 @@ static char *tree_path(const struct campaign *c, const struct bug *b, const char
     return listed || !file[0] ? listed : fuzz_place(&places, file);
 }
 
-/* The program's own part of the stack, and what else is of the tree: a name of one letter tells no bug, but a place. All of it
- * where there is none. */
+/* How much a frame says of where the bug is. */
+enum worth { WORTH_NONE, WORTH_HARNESS, WORTH_PROGRAM };
+
+/* What is of the tree counts as the program, whatever its name: one of one letter tells no bug, but a place. A frame that has a
+ * source elsewhere is of a header, or of a library: nothing to show alone. */
+static enum worth worth_of(const json_t *frame, const char *path, bool *ret_alone)
+{
+    const char *file = json_str(frame, "file", NULL);
+    bool ours = file && strstr(file, "/work/stand-in-"); /* of cargo_fuzz.sh */
+    *ret_alone = path || !file;
+    if (ours || (json_flag(frame, "ignored", false) && !(path && file[0] == '/')))
+        return WORTH_NONE;
+    return json_flag(frame, "harness", false) ? WORTH_HARNESS : WORTH_PROGRAM;
+}
+
+/* The program's own part of the stack. With the harness where there is nothing else, and all of it where that is not there. */
 static json_t *own_stack(const struct campaign *c, const struct bug *b)
 {
+    json_t *f, *lists[] = {json_array(), json_array(), json_array()}, *best;
+    bool alone, program = false;
     size_t i;
-    json_t *f, *list = json_array(), *all = b->verdict.frames;
-    if (!json_is_array(all)) {
-        json_decref(list);
-        return NULL;
+    json_array_foreach(b->verdict.frames, i, f) {
+        const char *file = json_str(f, "file", NULL);
+        _cleanup_free_ char *path = file ? tree_path(c, b, file) : NULL;
+        enum worth worth = worth_of(f, path, &alone);
+        json_t *own = json_copy(f);
+        json_object_del(own, "ignored");
+        json_object_del(own, "harness");
+        if (path)
+            json_object_set_new(own, "file", json_string(path));
+        for (int k = WORTH_NONE; k <= (int)worth; k++)
+            json_array_append(lists[k], own);
+        json_decref(own);
+        program = program || (worth == WORTH_PROGRAM && alone);
     }
-    for (int whole = 0; whole < 2 && !json_array_size(list); whole++) {
-        json_array_foreach(all, i, f) {
-            const char *file = json_str(f, "file", NULL);
-            bool ours = file && strstr(file, "/work/stand-in-"); /* of cargo_fuzz.sh */
-            _cleanup_free_ char *path = file ? tree_path(c, b, file) : NULL;
-            bool kept = whole || !json_flag(f, "ignored", false) || (path && file[0] == '/');
-            json_t *own = kept && (whole || !ours) ? json_copy(f) : NULL;
-            if (!own)
-                continue;
-            json_object_del(own, "ignored");
-            if (path)
-                json_object_set_new(own, "file", json_string(path));
-            json_array_append_new(list, own);
-        }
-    }
-    return list;
+    best = program ? lists[WORTH_PROGRAM] : json_array_size(lists[WORTH_HARNESS]) ? lists[WORTH_HARNESS] : lists[WORTH_NONE];
+    best = json_is_array(b->verdict.frames) ? json_incref(best) : NULL;
+    for (i = 0; i < ARRAY_LEN(lists); i++)
+        json_decref(lists[i]);
+    return best;
 }
 
 /* Where the bug is, for who has the tree: a fault in a library is at the call. The caller frees; NULL: nowhere. */

@@ -123,6 +123,8 @@ static json_t *frame_json(const struct crash *c, const struct crash_frame *f)
         json_object_set_new(j, "column", json_integer(f->column));
     if (j && of_runtime(c, f))
         json_object_set_new(j, "ignored", json_true());
+    if (j && f->harness)
+        json_object_set_new(j, "harness", json_true());
     return j;
 }
 

@@ -41,7 +41,8 @@ def standin():
     with Lab() as lab:
         three_bugs(fuzz(lab, EXAMPLE))
         doc = fuzz(lab, lab.target({"alone.rs": HARNESS % "{ if data.first() == Some(&b'!') { panic!(\"found\") } }"}, "alone"), "stop_at_first_crash=true")
-        if [f["title"] for f in doc["findings"]] != ["Panic in alone::_::__libfuzzer_sys_run"]:
+        found = [(f["title"], [s["function"] for s in f["evidence"]["stack"]]) for f in doc["findings"]]
+        if found != [("Panic in alone::_::__libfuzzer_sys_run", ["alone::_::__libfuzzer_sys_run"])]:
             fail(doc["findings"])
         doc = document(lab.ff("run", "cargo_fuzzing", lab.target({"bad.rs": HARNESS % "{ nope(data) }"}, "bad"), "--json", env={"RUSTUP_HOME": RUSTUP}))
         if "bad.rs:3:30: error[E0425]: cannot find function `nope`" not in str(doc["error"]):

@@ -65,6 +65,7 @@ struct crash_frame {
     uint64_t address, offset; /* offset: in the module; 0: unknown */
     bool ignored; /* of a runtime, allocator, harness...: not where the fault is */
     bool entry;   /* main() or the harness: what is below is the runtime's or the fuzzer's */
+    bool harness; /* the function that the fuzzer calls, or a frame further out */
 };
 
 struct crash {

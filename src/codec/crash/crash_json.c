@@ -48,7 +48,7 @@ static json_t *hex_or_null(uint64_t value)
     return value ? json_sprintf("0x%llx", (unsigned long long)value) : json_null();
 }
 
-static json_t *frame_to_json(const struct crash_frame *f)
+static json_t *frame_to_json(const struct crash_frame *f, bool ignored)
 {
     json_t *j = json_object();
     set(j, "function", text_or_null(f->function));
@@ -58,7 +58,7 @@ static json_t *frame_to_json(const struct crash_frame *f)
     set(j, "module", text_or_null(f->module));
     set(j, "offset", hex_or_null(f->offset));
     set(j, "address", hex_or_null(f->address));
-    set(j, "ignored", json_boolean(f->ignored));
+    set(j, "ignored", json_boolean(ignored));
     return j;
 }
 
@@ -77,8 +77,12 @@ static json_t *state_to_json(const char *state)
 json_t *crash_to_json(const struct crash *c, const char *file)
 {
     json_t *j = json_object(), *frames = json_array();
-    for (size_t i = 0; i < c->frame_count; i++)
-        json_array_append_new(frames, frame_to_json(&c->frames[i]));
+    bool program = false; /* until it was there, the harness is where the fault is */
+    for (size_t i = 0; i < c->frame_count; i++) {
+        const struct crash_frame *f = &c->frames[i];
+        json_array_append_new(frames, frame_to_json(f, f->ignored || (f->harness && program)));
+        program = program || !(f->ignored || f->harness);
+    }
     set(j, "file", text_or_null(file));
     set(j, "kind", json_string(crash_kind_name(c->kind)));
     set(j, "crash_type", json_string(c->type));

@@ -289,6 +289,31 @@ static void look_around(struct scan *s)
     s->signal = has_signal_scariness(s->text);
 }
 
+/* "mod/pkg.FuzzParse.func1": what is given to (*testing.F).Fuzz. */
+static bool is_go_harness(struct view name)
+{
+    view_after_last(name, "/", &name);
+    ssize_t at = view_find(name, ".Fuzz");
+    if (at <= 0 || name.s[at - 1] == ')') /* a method */
+        return false;
+    name = view_from(name, (size_t)at + strlen(".Fuzz"));
+    return name.n && !(name.s[0] >= 'a' && name.s[0] <= 'z') && view_has(name, ".func");
+}
+
+/* The function that the fuzzer calls with each input, in the languages that have one. */
+static bool is_harness(const struct scan *s, struct view name)
+{
+    return view_starts(name, "LLVMFuzzerTestOneInput") || view_starts(name, "TestOneProtoInput") ||
+           view_is(name, "TestOneInput") || view_ends(name, ".fuzzerTestOneInput") || view_has(name, "__libfuzzer_sys_run") ||
+           view_has(name, "rust_fuzzer_test_input") || (s->go && is_go_harness(name));
+}
+
+static void mark_harness(const struct scan *s, struct crash_frame *frames, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        frames[i].harness = (i && frames[i - 1].harness) || (frames[i].function && is_harness(s, view_of(frames[i].function)));
+}
+
 static int give_result(struct scan *s, struct err *err)
 {
     struct crash *c = s->crash;
@@ -300,6 +325,8 @@ static int give_result(struct scan *s, struct err *err)
     struct crash_frame *frames = arena_alloc(&c->arena, (c->frame_count + 1) * sizeof *frames);
     if (frames && c->frame_count)
         memcpy(frames, s->frames.v, c->frame_count * sizeof *frames);
+    if (frames)
+        mark_harness(s, frames, c->frame_count);
     c->frames = frames;
     crash_rate(s);
     if (s->no_memory || s->state.failed || !c->state || !frames || !c->severity_reason)

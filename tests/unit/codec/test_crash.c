@@ -418,6 +418,36 @@ static void test_frames(void **state)
     crash_release(&c);
 }
 
+/* Where the harness begins, and whether `ff fuzz parse` says that it is to be ignored. */
+static void test_harness(void **state)
+{
+    static const struct {
+        const char *report;
+        size_t frames, harness;
+        bool ignored;
+    } cases[] = {
+        {"==7==ERROR: AddressSanitizer: SEGV on unknown address 0x5000 (pc 0x1 bp 0x2 sp 0x3 T0)\n"
+         "    #0 0x1 in parse /s/p.c:7:3\n    #1 0x2 in LLVMFuzzerTestOneInput /s/f.c:5:3\n    #2 0x3 in late /s/f.c:1:1\n", 3, 1, true},
+        {"==7==ERROR: AddressSanitizer: SEGV on unknown address 0x5000 (pc 0x1 bp 0x2 sp 0x3 T0)\n"
+         "    #0 0x1 in __asan_memcpy /s/a.c:7:3\n    #1 0x2 in LLVMFuzzerTestOneInput /s/f.c:5:3\n", 2, 1, false},
+        {"panic: runtime error: index out of range [5] with length 3\n\ngoroutine 1 [running]:\na.io/b.(*T).FuzzIt.func1()\n"
+         "\t/s/r.go:7 +0x1\na.io/b.FuzzParse.func1(0xc0, {0x1})\n\t/s/r_test.go:9 +0x1\nreflect.Value.call({0x1})\n"
+         "\t/usr/lib/go/value.go:5 +0x2\n", 3, 1, true},
+        {"== Java Exception: java.lang.ArithmeticException: / by zero\n\tat demo.Conf.read(Conf.java:5)\n"
+         "\tat demo.ConfFuzzer.fuzzerTestOneInput(ConfFuzzer.java:3)\n", 2, 1, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct crash c = parse(cases[i].report, NULL);
+        assert_int_equal(c.frame_count, cases[i].frames);
+        for (size_t k = 0; k < c.frame_count; k++)
+            assert_true(c.frames[k].harness == (k >= cases[i].harness));
+        json_t *j = crash_to_json(&c, NULL), *f = json_array_get(json_object_get(j, "frames"), cases[i].harness);
+        assert_true(json_is_true(json_object_get(f, "ignored")) == cases[i].ignored);
+        json_decref(j);
+        crash_release(&c);
+    }
+}
+
 static void test_advice(void **state)
 {
     static const struct {
@@ -481,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_asan),       cmocka_unit_test(test_sanitizers), cmocka_unit_test(test_fuzzers),
         cmocka_unit_test(test_languages),  cmocka_unit_test(test_programs),   cmocka_unit_test(test_normalised),
         cmocka_unit_test(test_hostile),    cmocka_unit_test(test_long_lines), cmocka_unit_test(test_casrep),     cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_harness),
         cmocka_unit_test(test_advice),     cmocka_unit_test(test_mangled),    cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
