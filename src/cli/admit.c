@@ -34,7 +34,6 @@ struct admit {
     struct access *access;
     pthread_mutex_t lock;
     struct map uses; /* by namespace */
-    char *defaults, *namespaces; /* the settings of quotas */
     void (*next)(void *arg, const struct worker_event *e);
     void *next_arg;
 };
@@ -94,25 +93,6 @@ static int count_running(const struct service *svc, int64_t *ret, struct err *er
         *ret = ((const Pb__CountWorkflowExecutionsResponse *)m)->count;
     engine_free_message(m);
     return r;
-}
-
-int admit_set_quotas(struct admit *a, const struct config *c, struct err *err)
-{
-    struct quota q;
-    char *defaults = mem_strdup(config_get(c, CONFIG_quota_default));
-    char *namespaces = mem_strdup(config_get(c, CONFIG_quota_namespaces));
-    int r = defaults && namespaces ? quota_of(defaults, namespaces, "", &q, err) : err_nomem(err);
-    if (r == 0) {
-        pthread_mutex_lock(&a->lock);
-        free(a->defaults);
-        free(a->namespaces);
-        a->defaults = TAKE_PTR(defaults);
-        a->namespaces = TAKE_PTR(namespaces);
-        pthread_mutex_unlock(&a->lock);
-    }
-    free(defaults);
-    free(namespaces);
-    return r < 0 ? err_wrap(err, "quota") : 0;
 }
 
 /* Under the lock. */
@@ -176,7 +156,7 @@ static int admit(void *arg, const struct service *svc, uint64_t bytes, struct er
     struct quota q;
     const char *name_space = service_namespace(svc);
     pthread_mutex_lock(&a->lock);
-    int r = quota_of(a->defaults, a->namespaces, name_space, &q, err);
+    int r = quotas_get(&a->app->quotas, name_space, &q, err);
     if (r == 0)
         r = check(a, svc, &q, 1, bytes, err);
     if (r == 0) {
@@ -192,7 +172,7 @@ static int has_room(void *arg, const struct service *svc, uint64_t bytes, struct
     struct admit *a = arg;
     struct quota q;
     pthread_mutex_lock(&a->lock);
-    int r = quota_of(a->defaults, a->namespaces, service_namespace(svc), &q, err);
+    int r = quotas_get(&a->app->quotas, service_namespace(svc), &q, err);
     q.runs = q.cpu_ms = 0;
     if (r == 0 && q.storage_bytes)
         r = check(a, svc, &q, 0, bytes, err);
@@ -240,12 +220,9 @@ int admit_prepare(struct app *app, struct admit **ret, struct err *err)
 int admit_open(struct admit *a, struct err *err)
 {
     struct service *s = &a->app->service;
-    int r = admit_set_quotas(a, &a->app->config, err);
-    if (r < 0)
-        return r;
     pthread_mutex_lock(&a->lock);
     a->bucket = strcmp(config_get(&a->app->config, CONFIG_store), "local") != 0;
-    r = access_open(a->app->state_dir, &a->access, err);
+    int r = access_open(a->app->state_dir, &a->access, err);
     pthread_mutex_unlock(&a->lock);
     if (r < 0)
         return r;
@@ -269,8 +246,6 @@ void admit_close(struct admit *a)
     }
     map_release(&a->uses);
     access_close(a->access);
-    free(a->defaults);
-    free(a->namespaces);
     pthread_mutex_destroy(&a->lock);
     free(a);
 }

@@ -9,10 +9,8 @@ struct admit;
 
 /* Before app_open(): takes part in the worker's events. */
 int admit_prepare(struct app *app, struct admit **ret, struct err *err);
-/* After it: checks the settings, and takes its place in app->service. */
+/* After it: takes its place in app->service. */
 int admit_open(struct admit *a, struct err *err);
-/* Any time: other settings of quotas. After an error those of before hold. */
-int admit_set_quotas(struct admit *a, const struct config *c, struct err *err);
 /* After the state was closed: what was counted is written. NULL is fine. */
 void admit_close(struct admit *a);
 /* For whoever starts runs past the service layer. arg: the struct admit. */

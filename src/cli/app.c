@@ -37,7 +37,7 @@
 
 void app_init(struct app *app, const struct args *args)
 {
-    *app = (struct app){.args = args, .tmp_fd = -1};
+    *app = (struct app){.args = args, .tmp_fd = -1, .quotas = QUOTAS_INIT};
     app->json = args_has(args, "json");
     app->quiet = args_has(args, "quiet");
     for (size_t i = 0; args_nth(args, "verbose", i); i++)
@@ -184,6 +184,7 @@ void app_release(struct app *app)
     free(app->suppressions);
     free(app->fetch_dir);
     free(TAKE_PTR(app->tools));
+    quotas_release(&app->quotas);
     config_release(&app->config);
 }
 
@@ -501,6 +502,11 @@ static int open_worker(struct app *app, struct err *err)
     return r;
 }
 
+int app_set_quotas(struct app *app, const struct config *c, struct err *err)
+{
+    return quotas_set(&app->quotas, config_get(c, CONFIG_quota_default), config_get(c, CONFIG_quota_namespaces), err);
+}
+
 int app_open(struct app *app, unsigned parts, struct err *err)
 {
     int r = 0;
@@ -523,6 +529,8 @@ int app_open(struct app *app, unsigned parts, struct err *err)
         r = os_mkdirs(app->state_dir, 0700, err);
     if (r == 0 && temporal && (parts & APP_STORE) && !app->store)
         r = open_store(app, err); /* which the engine stands on */
+    if (r == 0 && (parts & APP_ENGINE))
+        r = app_set_quotas(app, &app->config, err);
     if (r == 0 && (parts & APP_ENGINE) && !app->engine) {
         r = open_engine(app, err);
         if (r < 0 && temporal)

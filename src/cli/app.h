@@ -2,6 +2,7 @@
 #ifndef FF_CLI_APP_H
 #define FF_CLI_APP_H
 
+#include "api/access/quota.h"
 #include "api/service/service.h"
 #include "cli/cli.h"
 #include "cli/config.h"
@@ -36,6 +37,7 @@ struct app {
     bool output_failed; /* a document could not be printed */
     int verbose;
     struct config config;
+    struct quotas quotas;
     char *state_dir, *tmp_dir;
     char *tools; /* folders for fuzzing: module/tools.h */
     char *fetch_dir; /* for what a target's URL means, once it is needed */
@@ -70,6 +72,8 @@ int app_open(struct app *app, unsigned parts, struct err *err);
 int app_open_toolbox(struct app *app, struct err *err);
 /* A worker for one more namespace; after app_open() with APP_WORKER. */
 int app_start_worker(struct app *app, const char *name_space, struct worker **ret, struct err *err);
+/* Those of the settings; any time. After an error those of before hold. */
+int app_set_quotas(struct app *app, const struct config *c, struct err *err);
 /* The engine stays open. */
 void app_stop_worker(struct app *app);
 /* Stops the worker and leaves the state to others. */

@@ -137,7 +137,6 @@ static int read_log_format(const struct args *a, struct app *app, bool *ret_json
 
 struct reloading {
     struct app *app;
-    struct admit *admit;
     const struct rpc_tls *tls;
 };
 
@@ -146,7 +145,7 @@ static void reload(void *arg)
     const struct reloading *l = arg;
     struct err err = {0};
     manager_notify("RELOADING=1");
-    if (reload_settings(l->app, l->admit, l->tls, &err) < 0)
+    if (reload_settings(l->app, l->tls, &err) < 0)
         log_error("the settings stay as they were: %s", err.msg);
     else
         log_msg(LOG_WARN, "the settings were read again");
@@ -197,7 +196,7 @@ static int serve(struct app *app, const struct args *a)
         manager_notify("READY=1");
         background_ready(args_get(a, "ready-fd"));
         struct tidying t = {.app = app, .since_ns = os_now_ns() - LEFTOVERS_BEFORE_NS};
-        struct reloading l = {app, admit, &q.tls};
+        struct reloading l = {app, &q.tls};
         follow_reload_on_hangup(reload, &l);
         follow_wait_for_signal(tidy, &t);
         follow_reload_on_hangup(NULL, NULL);

@@ -39,14 +39,14 @@ static int check_tls(const struct rpc_tls *tls, struct err *err)
     return tls->ca_file ? rpc_tls_read_ca(tls->ca_file, &ca, err) : 0;
 }
 
-int reload_settings(struct app *app, struct admit *admit, const struct rpc_tls *tls, struct err *err)
+int reload_settings(struct app *app, const struct rpc_tls *tls, struct err *err)
 {
     struct config fresh;
     int r = config_load(&fresh, args_get(app->args, "config"), err);
     if (r == 0)
         r = check_tls(tls, err);
     if (r == 0)
-        r = admit_set_quotas(admit, &fresh, err);
+        r = app_set_quotas(app, &fresh, err);
     for (int k = 0; r == 0 && k < CONFIG_COUNT_; k++) {
         enum config_key key = (enum config_key)k;
         if (!changed(app, &fresh, key))

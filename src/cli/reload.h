@@ -2,12 +2,11 @@
 #ifndef FF_CLI_RELOAD_H
 #define FF_CLI_RELOAD_H
 
-#include "cli/admit.h"
 #include "cli/app.h"
 #include "rpc/rpc.h"
 
 /* tls: checked, since what is wrong with a renewed certificate is else seen by the next client; may be off. After an error
  * everything stays as it was. */
-int reload_settings(struct app *app, struct admit *admit, const struct rpc_tls *tls, struct err *err);
+int reload_settings(struct app *app, const struct rpc_tls *tls, struct err *err);
 
 #endif

@@ -22,6 +22,7 @@
 
 struct share {
     struct engine *engine;
+    struct quotas *quotas;
     char *state_dir;
     char identity[128];
     pthread_mutex_t lock; /* the api: it is made when the first caller comes, on the thread that met him */
@@ -103,6 +104,17 @@ void share_set_worker(struct share *s, struct worker *w)
     pthread_mutex_unlock(&s->lock_worker);
 }
 
+/* A child counts as a run, however its parent was started. */
+static int admit_child(void *arg, const char *name_space, int64_t runs, struct err *err)
+{
+    struct share *s = arg;
+    struct quota q;
+    int r = quotas_get(s->quotas, name_space, &q, err);
+    q.storage_bytes = 0;
+    q.cpu_ms = 0;
+    return r < 0 ? r : quota_check(&q, &(struct quota_usage){.runs = runs}, 1, 0, name_space, err);
+}
+
 int share_open(struct app *app, struct err *err)
 {
     struct share *s = mem_zalloc(sizeof *s);
@@ -114,12 +126,14 @@ int share_open(struct app *app, struct err *err)
     snprintf(s->identity, sizeof s->identity, "%ld@%s/%s", (long)getpid(), host, id + 16);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->lock_worker, NULL);
+    s->quotas = &app->quotas;
     s->state_dir = mem_strdup(app->state_dir);
     struct engine_shared_options o = {.dir = app->state_dir,
                                       .identity = s->identity,
                                       .stays = app->stays,
                                       .connected = on_connected,
                                       .ask = on_ask,
+                                      .admit = admit_child,
                                       .arg = s};
     /* The door's thread may call on_connected() before engine_shared_open() has said where the engine is. */
     pthread_mutex_lock(&s->lock);

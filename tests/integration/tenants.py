@@ -10,6 +10,14 @@ BUSY = '''return function(input)
   local r = ff.activity("burn", {seconds = 1.5}, {timeout = "60s", retry = {max = 1}})
   return {summary = {}}
 end'''
+PARENT = '''return function()
+  local a, b = ff.start_child("sleeper", {}), ff.start_child("sleeper", {})
+  local ok, e = pcall(ff.await, b)
+  a:cancel()
+  pcall(ff.await, a)
+  local again = ff.child("brief", {})
+  return {summary = {ok = ok, type = e.type, message = e.message, again = again.summary.done}}
+end'''
 LEAVER = 'return function(input) ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}}) return {summary = {}} end'
 LEAVE = '''
 import os, json, sys
@@ -326,6 +334,24 @@ def refused(s, token):
         expect(stored(s.lab) - before < 2 << 20, f"{name} was refused, and left {stored(s.lab) - before} bytes")
 
 
+def with_children(s, small, other):
+    """A child is a run too: beyond the quota it fails at once, where its parent sees it; when there is a place, it begins."""
+    expect(s.upload(small, "parent", "p1")[0] == 200 and s.wait(small, "p1")["status"] == "COMPLETED", "a parent goes on")
+    r = s.ask(small, "GET", "/runs/p1/summary")[1]["summary"]
+    expect(r == {"ok": False, "type": "QuotaExceeded", "message": "namespace 'small' has 2 runs under way, and may have 2", "again": True},
+           f"what the parent saw: {r}")
+    runs = {x["run_id"]: x["status"] for x in s.ask(small, "GET", "/runs")[1]["runs"]}
+    expect(sorted(v for k, v in runs.items() if k.startswith("p1")) == ["CANCELLED", "COMPLETED", "COMPLETED", "FAILED"], f"the children: {runs}")
+    for r in runs:
+        if r.startswith("p1"): s.ask(small, "DELETE", f"/runs/{r}")
+    expect(s.upload(other, "parent", "p2")[0] == 200, "a parent of others")
+    end = time.time() + 20
+    def running(): return sum(x["status"] == "RUNNING" for x in s.ask(other, "GET", "/runs")[1]["runs"] if x["run_id"].startswith("p2"))
+    while running() != 3 and time.time() < end: time.sleep(0.05)
+    expect(running() == 3, "has two children, as nothing bounds it")
+    s.ask(other, "POST", "/runs/p2/terminate")
+
+
 def check_quotas(lab):
     """Runs at a time, bytes, CPU time: bounded for one, free for the other."""
     s = Server(lab, FF_QUOTA_NAMESPACES="small runs=2 storage=20K cpu=2s")
@@ -345,6 +371,7 @@ def check_quotas(lab):
     status, r = s.upload(small, "sleeper", "large", 30000)
     expect(status == 429 and r["detail"]["error"]["type"] == "QuotaExceeded", f"too many bytes: {status} {r}")
     refused(s, small)
+    with_children(s, small, other)
     expect(s.upload(small, "busy", "b1")[0] == 200, "within all")
     s.wait(small, "b1")
     time.sleep(2.1)
@@ -363,6 +390,8 @@ def check_quotas(lab):
 
 with Lab() as lab:
     lab.workflow("sleeper", SLEEPER)
+    lab.workflow("brief", "return function() return {summary = {done = true}} end")
+    lab.workflow("parent", PARENT)
     lab.workflow("busy", BUSY)
     lab.module("burn", BURN)
     lab.workflow("namer", NAMER, NAMER_META)

@@ -72,3 +72,36 @@ int quota_check(const struct quota *q, const struct quota_usage *u, int64_t more
                                                                                                   sizeof limit));
     return 0;
 }
+
+void quotas_release(struct quotas *q)
+{
+    free(TAKE_PTR(q->defaults));
+    free(TAKE_PTR(q->namespaces));
+}
+
+int quotas_set(struct quotas *q, const char *defaults, const char *namespaces, struct err *err)
+{
+    struct quota any;
+    char *d = mem_strdup(defaults), *n = mem_strdup(namespaces);
+    int r = d && n ? quota_of(d, n, "", &any, err) : err_nomem(err);
+    if (r == 0) {
+        pthread_mutex_lock(&q->lock);
+        quotas_release(q);
+        q->defaults = TAKE_PTR(d);
+        q->namespaces = TAKE_PTR(n);
+        pthread_mutex_unlock(&q->lock);
+    }
+    free(d);
+    free(n);
+    return r < 0 ? err_wrap(err, "quota") : 0;
+}
+
+int quotas_get(struct quotas *q, const char *name, struct quota *ret, struct err *err)
+{
+    pthread_mutex_lock(&q->lock);
+    int r = q->defaults ? quota_of(q->defaults, q->namespaces, name, ret, err) : 0;
+    if (!q->defaults)
+        *ret = (struct quota){0};
+    pthread_mutex_unlock(&q->lock);
+    return r;
+}

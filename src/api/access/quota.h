@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 
+#include <pthread.h>
 #include <stdint.h>
 
 struct quota { /* 0: no limit */
@@ -26,5 +27,16 @@ int quota_of(const char *defaults, const char *namespaces, const char *name, str
 /* May it start one more run, and bring so many bytes? -ERR_QUOTA, naming limit and use. */
 int quota_check(const struct quota *q, const struct quota_usage *u, int64_t more_runs, uint64_t more_bytes, const char *name,
                 struct err *err);
+
+/* The settings, which may change while they are asked for. */
+struct quotas {
+    pthread_mutex_t lock;
+    char *defaults, *namespaces;
+};
+#define QUOTAS_INIT {.lock = PTHREAD_MUTEX_INITIALIZER}
+void quotas_release(struct quotas *q);
+/* After an error those of before hold. */
+int quotas_set(struct quotas *q, const char *defaults, const char *namespaces, struct err *err);
+int quotas_get(struct quotas *q, const char *name, struct quota *ret, struct err *err);
 
 #endif

@@ -120,6 +120,46 @@ static int64_t cron_delay(const struct eng *e, const char *schedule)
     return at == INT64_MAX ? 0 : at - e->now;
 }
 
+/* Of a namespace. Counted once for the children of a call. */
+static void count_runs(struct eng *e, int64_t ns)
+{
+    if (e->effects_ns == ns)
+        return;
+    e->effects_ns = ns;
+    e->effects_runs = 0;
+    MAP_EACH (&e->runs, entry) {
+        const struct run *run = entry->value;
+        e->effects_runs += run->ns == ns && !run->deleted && (run->s ? run_is_open(run) : run->open);
+    }
+}
+
+/* May the child that is about to be started go on? */
+static bool admit_child(struct eng *e, int64_t ns, struct err *err)
+{
+    if (!e->admit)
+        return true;
+    count_runs(e, ns);
+    if (e->admit(e->admit_arg, start_namespace(e, ns), e->effects_runs, err) < 0)
+        return false;
+    e->effects_runs++;
+    return true;
+}
+
+/* It fails where everybody sees it: its parent, who may try again, and whoever looks at runs. Nothing waits for a place, as the
+ * one who has it may be the parent. */
+static void fail_child(struct eng *e, struct run *child, const struct err *why)
+{
+    Pb__Failure failure = PB__FAILURE__INIT;
+    Pb__ApplicationFailureInfo info = PB__APPLICATION_FAILURE_INFO__INIT;
+    failure.message = (char *)(uintptr_t)why->msg;
+    failure.source = (char *)(uintptr_t)"Server";
+    failure.failure_info_case = PB__FAILURE__FAILURE_INFO_APPLICATION_FAILURE_INFO;
+    failure.application_failure_info = &info;
+    info.type = (char *)(uintptr_t)"QuotaExceeded";
+    info.non_retryable = true;
+    close_failed(e, child, &failure);
+}
+
 static void start_child(struct eng *e, struct run *run, const struct effect *f)
 {
     const Pb__StartChildWorkflowExecutionCommandAttributes *c = f->attributes;
@@ -144,6 +184,9 @@ static void start_child(struct eng *e, struct run *run, const struct effect *f)
     if (v == START_TERMINATE)
         close_terminated(e, there, "TerminateIfRunning WorkflowIdReusePolicy", NULL,
                          "history-service");
+    e->effects_runs -= v == START_TERMINATE && e->effects_ns == run->ns;
+    struct err full = {0};
+    bool admitted = admit_child(e, run->ns, &full);
     bool queued = c->task_queue && *c->task_queue->name;
     struct start p = {.ns = run->ns,
                       .workflow_id = c->workflow_id,
@@ -155,18 +198,20 @@ static void start_child(struct eng *e, struct run *run, const struct effect *f)
                       .execution_timeout_ns = pbx_duration_ns(c->workflow_execution_timeout),
                       .run_timeout_ns = pbx_duration_ns(c->workflow_run_timeout),
                       .task_timeout_ns = pbx_duration_ns(c->workflow_task_timeout),
-                      .retry_policy = c->retry_policy,
+                      .retry_policy = admitted ? c->retry_policy : NULL,
                       .memo = c->memo,
                       .search_attributes = c->search_attributes,
                       .header = c->header,
-                      .cron_schedule = c->cron_schedule,
-                      .delay_ns = cron_delay(e, c->cron_schedule),
+                      .cron_schedule = admitted ? c->cron_schedule : "",
+                      .delay_ns = admitted ? cron_delay(e, c->cron_schedule) : 0,
                       .parent = run,
                       .initiated_id = f->initiated_id};
     struct run *child = start_run(e, &p);
     Pb__EmbeddedChild *entry = open ? child_of(run, f->initiated_id) : NULL;
     if (child && entry)
         child_started(e, run, entry, child, c->header);
+    if (child && !admitted)
+        fail_child(e, child, &full);
 }
 
 /* Is target a child of run? */
@@ -295,6 +340,7 @@ void effects_run(struct eng *e)
         [EFFECT_CANCEL] = cancel_external,
         [EFFECT_PARENT_CLOSED] = parent_closed,
     };
+    e->effects_ns = 0;
     for (size_t i = 0; i < e->effects.len && !e->fault.code; i++) {
         struct effect f = e->effects.v[i]; /* a copy: handlers add to the list */
         struct run *run;

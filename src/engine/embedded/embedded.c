@@ -168,6 +168,8 @@ static struct eng *new_eng(const struct engine_embedded_options *o)
     e->cache_max = o->cache_bytes ? o->cache_bytes : CACHE_DEFAULT;
     e->ask = o->ask;
     e->ask_arg = o->ask_arg;
+    e->admit = o->admit;
+    e->admit_arg = o->admit_arg;
     e->queue_tail = &e->queue_head;
     e->answers_tail = &e->answers;
     e->lru.lru_next = e->lru.lru_prev = &e->lru;

@@ -46,6 +46,10 @@ struct engine_embedded_options {
      * thread: it must be quick and may only make asynchronous calls. May be NULL. */
     void (*ask)(void *arg, const char *identity, const char *run_id);
     void *ask_arg;
+    /* May the namespace, which has so many runs under way, begin one more that is the child of one? Else the child fails at
+     * once, with that error. On the engine's thread: it must be quick. NULL: it may. */
+    int (*admit)(void *arg, const char *name_space, int64_t runs, struct err *err);
+    void *admit_arg;
 };
 
 /* Opens or makes the state. -ERR_BUSY with "held by pid N (command)" when another process holds

@@ -177,6 +177,8 @@ struct eng {
     size_t cache_max;
     void (*ask)(void *arg, const char *identity, const char *run_id);
     void *ask_arg;
+    int (*admit)(void *arg, const char *name_space, int64_t runs, struct err *err);
+    void *admit_arg;
     struct engine_times times;
     bool in_memory;
     bool read_only; /* nothing is recovered, nothing is due, and what would write is refused */
@@ -207,6 +209,7 @@ struct eng {
     struct call *answers, **answers_tail;
     VEC(struct dispatch) dispatches;
     VEC(struct effect) effects;
+    int64_t effects_ns, effects_runs; /* runs under way in that namespace, counted when a child is first started; 0: not yet */
     VEC(int64_t) eager;          /* activities of the commands at hand that their worker is to take at once */
     VEC(struct namespace_entry) namespaces;
     bool namespaces_changed;     /* in this batch */

@@ -102,7 +102,8 @@ static void on_ask(void *arg, const char *identity, const char *run_id)
 /* 0: this process holds the engine now. -ERR_BUSY: another one does. */
 static int try_hold(struct shared *s, struct err *err)
 {
-    struct engine_embedded_options eo = {.path = s->path, .wait_ms = -1, .ask = on_ask, .ask_arg = s};
+    struct engine_embedded_options eo = {.path = s->path, .wait_ms = -1, .ask = on_ask, .ask_arg = s,
+                                         .admit = s->o.admit, .admit_arg = s->o.arg};
     struct engine *e;
     int r = engine_embedded_open(&eo, &e, err);
     if (r < 0)

@@ -27,6 +27,8 @@ struct engine_shared_options {
     /* Activities of that run which this process took may have to end: they should heartbeat now. On a thread of the engine's;
      * it must be quick. A hint. NULL: nobody is told. */
     void (*ask)(void *arg, const char *run_id);
+    /* While this process holds the engine: see engine/embedded/embedded.h. */
+    int (*admit)(void *arg, const char *name_space, int64_t runs, struct err *err);
     void *arg;
 };
 
