@@ -96,8 +96,8 @@ static int show(struct app *app, const struct args *a)
     int status = EXIT_OK;
     if (run.closed) {
         int of_run; /* is what is shown, not how showing it went */
-        if (run_report(app, &run, false, &of_run, &err) < 0)
-            status = app_fail(app, &err);
+        if (!run_report(app, &run, false, &of_run))
+            status = of_run;
     } else if (app->json) {
         app_print_json(app, run_document(&run, NULL, NULL));
     } else {

@@ -520,8 +520,7 @@ int follow_run(struct app *app, const char *run_id)
     else if (run.closed && workspaces_forget(app->workspaces, run.execution_id, &err) < 0)
         log_info("private workspace: %s", err.msg);
     int status;
-    if (run_report(app, &run, true, &status, &err) < 0)
-        status = app_fail(app, &err);
+    run_report(app, &run, true, &status);
     run_info_release(&run);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/report.h"
 #include "cli/term.h"
+#include "cli/timeline.h"
 #include "codec/json.h"
 #include "codec/sarif.h"
 #include "os/clock.h"
@@ -190,14 +191,39 @@ static void print_incomplete(const struct run_info *run)
     puts(shown ? ")" : "");
 }
 
-int run_report(struct app *app, const struct run_info *run, bool export, int *ret_status, struct err *err)
+/* What the store has not lost: the steps and the state, which are the engine's. */
+static void report_without(struct app *app, const struct run_info *run, const struct err *why)
+{
+    struct err err = {0};
+    struct gate_verdict v;
+    char started[32], ended[32];
+    if (app->json) {
+        app_print_json(app, run_document_without(run, why));
+    } else {
+        if (timeline_print(app, run->run_id, &err) < 0)
+            log_error("history: %s", err.msg);
+        run_print_head(stdout, run);
+        printf("  started %s, ended %s\n", os_format_time(run->started_ns, started), os_format_time(run->finished_ns, ended));
+        gate_judge(run, NULL, &v);
+        if (run->incomplete)
+            print_incomplete(run);
+        if (run->gate.fail_on >= 0)
+            printf("gate: %sfailed%s: %s\n", term_red(), term_off(), v.reason);
+    }
+    log_error("the findings cannot be read: %s%s%s", why->msg, *why->hint ? "; " : "", why->hint);
+}
+
+bool run_report(struct app *app, const struct run_info *run, bool export, int *ret_status)
 {
     struct err why = {0};
     struct findings f;
     struct gate_verdict v;
-    int r = run_findings(&app->service, run, &f, err);
-    if (r < 0)
-        return r;
+    int r = run_findings(&app->service, run, &f, &why);
+    if (r < 0) {
+        report_without(app, run, &why);
+        *ret_status = r == -ERR_NOT_FOUND ? EXIT_ENVIRONMENT : err_exit_status(r); /* the run that was named is there */
+        return false;
+    }
     gate_judge(run, &f, &v);
     int status = run_exit_status(run, &v);
     export = export && run->gate.export_sarif && run->closed;
@@ -223,5 +249,5 @@ int run_report(struct app *app, const struct run_info *run, bool export, int *re
     }
     findings_release(&f);
     *ret_status = status;
-    return 0;
+    return true;
 }

@@ -10,8 +10,9 @@
 int run_exit_status(const struct run_info *run, const struct gate_verdict *v);
 
 /* Prints a run's results, with export also as the SARIF file that its gate options name. *ret_status is the exit
- * status that the run deserves; an error: its findings could not be read, and nothing was printed. */
-int run_report(struct app *app, const struct run_info *run, bool export, int *ret_status, struct err *err);
+ * status that the run deserves. False: its findings cannot be read; what else is known of it was printed, and that they
+ * cannot. */
+bool run_report(struct app *app, const struct run_info *run, bool export, int *ret_status);
 
 /* Each finding, then the counts. compared: against a baseline. */
 void findings_print(const struct findings *f, bool compared);

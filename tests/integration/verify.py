@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # What is missing or damaged is found before somebody needs it: objects that runs refer to, and pages of the two databases.
-import pathlib, sqlite3, sys
+import pathlib, sqlite3, sys, urllib.error, urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -23,6 +23,38 @@ def damage(file, needle):
             data[at:at + 8] = b"\xff" * 8; n += 1
     file.write_bytes(data)
     return n
+
+
+def without_findings(lab, doc):
+    """A run whose findings have gone (as they do when their time is over) is shown with all else that is known of it."""
+    lab.ff("run", "security_assessment", lab.target({"b.py": "eval(input())\n"}, "gated"), "--name", "gated", "--fail-on", "high", check=1)
+    for ref in (doc["result"]["findings"]["ref"], lab.json("runs", "show", "gated")["result"]["findings"]["ref"]):
+        if index(lab, "DELETE FROM blob WHERE name = ?", "o/" + ref.split(":")[1]) != 1: fail("no record of the findings")
+    for verb in "show", "wait":
+        p = lab.ff("runs", verb, "one", check=5)
+        for word in ("security_analyzer", "one  security_assessment  COMPLETED", "started " + doc["started_at"]):
+            if word not in p.stdout: fail(f"runs {verb} does not tell {word}: {p.stdout[-300:]}")
+        if "the findings cannot be read" not in p.stderr: fail(f"runs {verb}: {p.stderr}")
+        d = json.loads(lab.ff("--json", "runs", verb, "one", check=5).stdout)
+        if (d["status"], d["findings"], d["findings_count"], d["findings_error"]["code"]) != ("COMPLETED", None, None, "NOT_FOUND") or d["summary"] != doc["summary"]:
+            fail(f"runs {verb} --json: {d}")
+    if lab.json("runs", "show", "gated")["gate"]["passed"] or "gate: failed" not in lab.ff("runs", "show", "gated", check=5).stdout: fail("the gate of what is not known")
+    lab.ff("findings", "list", "--run", "one", check=2)
+    p = lab.popen("--json", "serve", "--listen", "127.0.0.1:0", "--insecure-loopback", stdout=subprocess.PIPE)
+    text = p.stdout.readline()
+    while not text.rstrip().endswith(b"}"): text += p.stdout.readline()
+    url = json.loads(text)["rest"]
+    def get(path):
+        try:
+            with urllib.request.urlopen(url + path) as r: return r.status, json.load(r)
+        except urllib.error.HTTPError as e: return e.code, json.load(e)["detail"]["error"]["type"]
+    for path in "/findings?run=one", "/findings?run=on", "/findings", "/runs/one/findings": # the latest is the gated one
+        if get(path) != (404, "FindingsNotFound"): fail(f"GET {path}: {get(path)}")
+    if get("/findings?run=none") != (404, "RunNotFound"): fail("a run that there is not")
+    st, d = get("/runs/gated/summary")
+    if st != 200 or d["findings_count"] is not None or d["gate"]["passed"] or not d["findings_error"]["message"]: fail(f"summary: {st} {d}")
+    p.terminate()
+    if p.wait(60): fail("serve")
 
 
 with Lab() as lab:
@@ -54,6 +86,7 @@ with Lab() as lab:
     lab.ff("store", "put", t / "a.py", check=0); lab.json("run", "security_assessment", t)
     v = lab.json("store", "verify")
     if v["missing"]: fail(f"after it came back: {v['missing']}")
+    without_findings(lab, doc)
 
     if not damage(lab.state / "store" / "index.db", hexa.encode()): fail("no page to damage")
     code, g = grades(lab)

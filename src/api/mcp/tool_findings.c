@@ -42,12 +42,15 @@ int tool_summary(struct mcp_call *c, const json_t *args, json_t **ret, struct er
     struct run_info run;
     struct findings f = {0};
     struct gate_verdict v;
+    struct err why = {0};
     int r = mcp_run(c, json_str(args, "run_id", ""), &run, err);
     if (r < 0)
         return r;
-    if (run.closed)
-        r = run_findings(&c->s->service, &run, &f, err);
-    if (r == 0) {
+    if (run.closed && run_findings(&c->s->service, &run, &f, &why) < 0) {
+        *ret = run_document_without(&run, &why);
+        json_object_del(*ret, "findings");
+        json_object_set_new(*ret, "total", json_null());
+    } else {
         gate_judge(&run, &f, &v);
         json_t *j = run_document(&run, run.closed ? &f : NULL, run.closed ? &v : NULL);
         json_t *rules = json_object(), *modules = json_object(), *top = json_array();

@@ -14,6 +14,7 @@
 
 #define ANSWER_MAX ((size_t)512 << 20)
 #define CURSOR_FINDINGS 2
+#define FINDINGS_NOT_FOUND "FindingsNotFound" /* the run is there */
 
 static json_t *metadata_json(const struct run_info *run, const struct findings *f)
 {
@@ -70,8 +71,8 @@ static int findings(struct exchange *x, const char *workflow, struct err *err)
         x->error_type = "RunNotCompleted";
         r = err_set(err, ERR_STATE, "run '%s' is still running", run.run_id);
     }
-    if (r == 0)
-        r = run_findings(&x->svc, &run, &f, err);
+    if (r == 0 && (r = run_findings(&x->svc, &run, &f, err)) == -ERR_NOT_FOUND)
+        x->error_type = FINDINGS_NOT_FOUND;
     if (r == 0)
         r = write_document(x, &run, &f, err);
     findings_release(&f);
@@ -140,10 +141,10 @@ int do_list_findings(struct exchange *x, struct err *err)
         r = read_filter(x, &f, err);
     if (r == 0)
         r = run_list_open(&x->svc, run, &l, err);
-    if (r == -ERR_NOT_FOUND && !run && !cursor) /* nothing has run yet */
+    if (r == -ERR_NOT_FOUND && !l.lost && !run && !cursor) /* nothing has run yet */
         return reply_findings(x, NULL, &(struct findings){0}, 0, err);
-    if (r == -ERR_NOT_FOUND && run)
-        x->error_type = "RunNotFound";
+    if (r == -ERR_NOT_FOUND && (run || l.lost))
+        x->error_type = l.lost ? FINDINGS_NOT_FOUND : "RunNotFound";
     if (r < 0)
         return r;
     findings_filter(&f, &l.list);

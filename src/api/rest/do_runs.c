@@ -89,15 +89,15 @@ static int show(struct exchange *x, bool counted, struct err *err)
     struct run_info run;
     struct findings f = {0};
     struct gate_verdict v;
+    struct err why = {0};
     int r = exchange_run(x, &run, err);
     if (r < 0)
         return r;
     counted = counted && run.closed;
-    if (counted)
-        r = run_findings(svc(x), &run, &f, err);
-    if (r == 0 && counted)
+    bool lost = counted && run_findings(svc(x), &run, &f, &why) < 0;
+    if (counted && !lost)
         gate_judge(&run, &f, &v);
-    json_t *doc = r == 0 ? run_document(&run, counted ? &f : NULL, counted ? &v : NULL) : NULL;
+    json_t *doc = lost ? run_document_without(&run, &why) : run_document(&run, counted ? &f : NULL, counted ? &v : NULL);
     if (doc)
         json_object_del(doc, "findings");
     if (doc) { /* how it is judged; a file of the owner's is nobody's business */
@@ -113,7 +113,7 @@ static int show(struct exchange *x, bool counted, struct err *err)
     }
     findings_release(&f);
     run_info_release(&run);
-    return r < 0 ? r : reply_json(x, 200, doc, err);
+    return reply_json(x, 200, doc, err);
 }
 
 int do_show_run(struct exchange *x, struct err *err)

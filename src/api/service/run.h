@@ -57,7 +57,7 @@ int run_findings(const struct service *svc, const struct run_info *run, struct f
 /* Appends the findings of a baseline file: SARIF, NDJSON or a JSON document; each with a fingerprint. */
 int baseline_read_file(const char *path, struct findings *ret, struct err *err);
 
-/* The verdict. */
+/* The verdict; without findings (they cannot be read) a gate fails. */
 struct gate_verdict {
     bool passed;
     bool incomplete; /* failed for that reason alone */
@@ -69,6 +69,9 @@ int64_t run_files_left_out(const struct run_info *run);
 
 /* {run_id, workflow, status, target, ..., findings, result}; new reference, NULL when memory is out. */
 json_t *run_document(const struct run_info *run, const struct findings *f, const struct gate_verdict *v);
+
+/* The same where the findings cannot be read: they and their counts are null, findings_error says why. */
+json_t *run_document_without(const struct run_info *run, const struct err *why);
 
 /* What reports say of a run beside its findings; borrows from both. */
 void run_report_facts(const struct service *svc, const struct run_info *run, struct sarif_options *ret);

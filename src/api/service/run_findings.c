@@ -138,6 +138,11 @@ void gate_judge(const struct run_info *run, const struct findings *f, struct gat
         snprintf(ret->reason, sizeof ret->reason, "no gate was set");
         return;
     }
+    if (!f) {
+        ret->passed = false;
+        snprintf(ret->reason, sizeof ret->reason, "the findings cannot be read");
+        return;
+    }
     struct findings_gate gate;
     findings_gate(f, (enum severity)run->gate.fail_on, run->gate.baseline != NULL, &gate);
     int64_t filtered = run_files_left_out(run);
@@ -192,6 +197,21 @@ json_t *run_document(const struct run_info *run, const struct findings *f, const
                             json_pack("{s:s?, s:b, s:s}", "level",
                                       run->gate.fail_on < 0 ? NULL : severity_name((enum severity)run->gate.fail_on),
                                       "passed", v->passed, "reason", v->reason));
+    return doc;
+}
+
+json_t *run_document_without(const struct run_info *run, const struct err *why)
+{
+    struct gate_verdict v;
+    gate_judge(run, NULL, &v);
+    json_t *doc = run_document(run, NULL, &v);
+    static const char *const unknown[] = {"findings", "findings_count", "suppressed_count"};
+    for (size_t i = 0; doc && i < ARRAY_LEN(unknown); i++)
+        json_object_set_new(doc, unknown[i], json_null());
+    if (doc)
+        json_object_set_new(doc, "findings_error",
+                            json_pack("{s:s, s:s, s:s?}", "code", err_name(why->code), "message", why->msg, "hint",
+                                      *why->hint ? why->hint : NULL));
     return doc;
 }
 

@@ -70,8 +70,10 @@ static int open_run(const struct service *svc, const char *run_id, struct run_li
     if (r < 0)
         return r;
     r = run_findings(svc, &ret->run, &ret->list, err);
-    if (r < 0)
+    if (r < 0) {
         run_list_release(ret);
+        ret->lost = true;
+    }
     return r;
 }
 
@@ -106,6 +108,7 @@ int run_list_open(const struct service *svc, const char *id, struct run_list *re
 {
     _cleanup_free_ char *run_id = NULL;
     int r;
+    *ret = (struct run_list){0};
     if (id && strcmp(id, "latest") != 0) {
         r = run_resolve(svc, id, &run_id, err);
     } else {

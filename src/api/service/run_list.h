@@ -13,6 +13,7 @@ int findings_each_run(const struct service *svc, size_t max, int (*one)(void *ar
 struct run_list {
     struct run_info run;
     struct findings list;
+    bool lost; /* by run_list_open(), after an error: the run is there, its findings cannot be read */
 };
 void run_list_release(struct run_list *l);
 /* id: of a run, also shortened; NULL or "latest": the newest run that has ended. */
