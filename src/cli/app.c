@@ -20,6 +20,7 @@
 #include "ingest/ingest.h"
 #include "module/tools.h"
 #include "os/file.h"
+#include "os/memory.h"
 #include "scan/builtin.h"
 #include "version.h"
 
@@ -29,6 +30,7 @@
 #include <unistd.h>
 
 #define BUILTINS_MAX 32
+#define PIDS_AUTO 4096 /* sandbox.max_pids: auto */
 #define DOCUMENT_MAX ((size_t)2 << 30)
 
 #ifndef FF_DATADIR
@@ -430,27 +432,32 @@ static int find_script(void *arg, const char *type, bool foreign, const json_t *
 
 const char *const app_verticals[] = {"python", "rust", "native", "android", "ossfuzz", "secrets", "web", "go", "java", NULL};
 
-static int read_limits(const struct config *c, struct sandbox_limits *ret, struct err *err)
+static bool is_auto(const struct config *c, enum config_key k)
 {
-    int64_t pids;
-    int r = config_size(c, CONFIG_sandbox_max_memory, &ret->memory_bytes, err);
-    if (r == 0)
-        r = config_size(c, CONFIG_sandbox_max_disk, &ret->disk_bytes, err);
-    if (r == 0)
+    return strcmp(config_get(c, k), "auto") == 0;
+}
+
+static int read_limits(const struct config *c, struct worker_options *o, struct err *err)
+{
+    int64_t pids = PIDS_AUTO;
+    int r = 0;
+    o->limits_max.memory_bytes = os_memory_machine() / 4 * 3;
+    o->disk_by_room = is_auto(c, CONFIG_sandbox_max_disk);
+    if (!is_auto(c, CONFIG_sandbox_max_memory))
+        r = config_size(c, CONFIG_sandbox_max_memory, &o->limits_max.memory_bytes, err);
+    if (r == 0 && !o->disk_by_room)
+        r = config_size(c, CONFIG_sandbox_max_disk, &o->limits_max.disk_bytes, err);
+    if (r == 0 && !is_auto(c, CONFIG_sandbox_max_pids))
         r = config_int(c, CONFIG_sandbox_max_pids, 0, INT32_MAX, &pids, err);
-    if (r == 0)
-        ret->pids = (uint32_t)pids;
+    o->limits_max.pids = (uint32_t)pids;
     return r;
 }
 
 /* Verticals to serve: those that ship, and those that a workflow of the toolbox names. */
 int app_start_worker(struct app *app, const char *name_space, struct worker **ret, struct err *err)
 {
-    struct sandbox_limits most = {0};
     int64_t slots;
     int r = config_int(&app->config, CONFIG_worker_slots, 0, 1024, &slots, err);
-    if (r == 0)
-        r = read_limits(&app->config, &most, err);
     if (r < 0)
         return r;
     struct worker_options o = {
@@ -463,7 +470,6 @@ int app_start_worker(struct app *app, const char *name_space, struct worker **re
         .modules = app->modules,
         .run_modules = app->share != NULL,
         .network_max = app->at_work.network_max,
-        .limits_max = most,
         .verticals = app->verticals ? app->verticals : app_verticals,
         .scratch_dir = app->tmp_dir,
         .tools = app->tools,
@@ -475,6 +481,9 @@ int app_start_worker(struct app *app, const char *name_space, struct worker **re
     };
     if (engine_is_temporal(app))
         engine_worker_options(app, &o);
+    r = read_limits(&app->config, &o, err);
+    if (r < 0)
+        return r;
     r = worker_start(&o, ret, err);
     struct workflow_def **defs = NULL;
     size_t n = 0;

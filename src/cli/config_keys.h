@@ -63,10 +63,11 @@ X(sandbox_require, "sandbox.require", "FF_SANDBOX_REQUIRE", "false", CONFIG_TIGH
   "true refuses to run where the kernel lacks a protection")
 X(sandbox_network, "sandbox.network", "FF_SANDBOX_NETWORK", "full", 0,
   "the most that a workflow may grant its modules: none, loopback or full")
-X(sandbox_max_memory, "sandbox.max_memory", "FF_SANDBOX_MAX_MEMORY", "0", 0,
-  "the most memory that a worker gives an activity, whatever its run asks for; 0: no bound")
-X(sandbox_max_disk, "sandbox.max_disk", "FF_SANDBOX_MAX_DISK", "0", 0, "the same for what it may write")
-X(sandbox_max_pids, "sandbox.max_pids", "FF_SANDBOX_MAX_PIDS", "0", 0, "the same for its processes and threads")
+X(sandbox_max_memory, "sandbox.max_memory", "FF_SANDBOX_MAX_MEMORY", "auto", 0,
+  "the most memory that a worker gives an activity, whatever it asks for; auto: three quarters of the machine's; 0: no bound")
+X(sandbox_max_disk, "sandbox.max_disk", "FF_SANDBOX_MAX_DISK", "auto", 0,
+  "the same for what it may write; auto: half of what is free when it begins")
+X(sandbox_max_pids, "sandbox.max_pids", "FF_SANDBOX_MAX_PIDS", "auto", 0, "the same for its processes and threads; auto: 4096")
 X(git_ca_file, "git.ca_file", "GIT_SSL_CAINFO", "", 0,
   "certificates to trust when a repository is fetched, instead of the system's")
 X(target_max_entries, "target.max_entries", "FF_TARGET_MAX_ENTRIES", "1000000", 0,

@@ -35,6 +35,31 @@ static size_t read_mappings(struct mapping *list, size_t max)
     return n == max ? 0 : n; /* the last one may not be known whole */
 }
 
+static uint64_t container_memory(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    unsigned long long n = 0; /* also where it says "max" */
+    if (f) {
+        if (fscanf(f, "%llu", &n) != 1)
+            n = 0;
+        fclose(f);
+    }
+    return n;
+}
+
+uint64_t os_memory_machine(void)
+{
+    static const char *const limits[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    uint64_t least = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        uint64_t n = container_memory(limits[i]);
+        if (n && n < least)
+            least = n;
+    }
+    return least;
+}
+
 uint64_t os_memory_resident(void)
 {
     FILE *f = fopen("/proc/self/statm", "re");

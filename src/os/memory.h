@@ -12,5 +12,7 @@ void os_memory_trim(void);
 void os_memory_share_heap(void);
 /* What of this process is in memory (RSS), in bytes; 0: not known. */
 uint64_t os_memory_resident(void);
+/* What there is for this process and all others: the machine's memory, or that of the container it is in; 0: not known. */
+uint64_t os_memory_machine(void);
 
 #endif

@@ -66,6 +66,16 @@ static int take_plan(struct job *j, struct err *err)
     return wire_decode_plan(j->message, (size_t)n, &j->decoded, err);
 }
 
+/* Where memory runs out on the host, this goes before anything of the host's. Nothing depends on it. */
+static int go_first(struct job *j, struct err *err)
+{
+    (void)err;
+    _cleanup_close_ int fd = openat(j->host->proc_fd, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)!write(fd, "1000", 4);
+    return 0;
+}
+
 static int join_groups(struct job *j, struct err *err)
 {
     return j->host->groups_version == 1 ? groups_join(j->host, j->index, err)
@@ -270,6 +280,7 @@ static const struct step {
 } ahead[] =
     {
         {"life line", tie_to_spawner},
+        {"memory", go_first},
         {"control groups", join_groups},
         {"network", enter_network},
         {"root", prepare_root},

@@ -11,6 +11,7 @@
  * Formats: Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst of Linux. */
 #include "base/cleanup.h"
 #include "os/file.h"
+#include "os/memory.h"
 #include "sandbox/sandbox_internal.h"
 
 #include <dirent.h>
@@ -26,6 +27,8 @@
 #include <unistd.h>
 
 #define PREFIX "ff-"
+#define ALL_PART 7 /* of ALL_PART_OF: of the memory, for all sandboxes together */
+#define ALL_PART_OF 8
 
 enum { MEMORY, PIDS };
 static const char *const controllers[GROUP_CONTROLLERS] = {[MEMORY] = "memory", [PIDS] = "pids"};
@@ -210,6 +213,17 @@ static void remove_stale(int proc_fd, const char *parent)
 
 /* --- making ours --- */
 
+/* All sandboxes together leave something for whoever made them: where each keeps to its limit and the sum does not, one of them
+ * is killed, not a process of the host. */
+static void bound_all(const char *folder, int c)
+{
+    uint64_t bytes = os_memory_machine() / ALL_PART_OF * ALL_PART;
+    if (c != MEMORY || !bytes)
+        return;
+    write_leaf_number(folder, "memory.max", bytes); /* of version 2 */
+    write_leaf_number(folder, "memory.limit_in_bytes", bytes);
+}
+
 /* Makes the spawner's folder of a controller below parent, and locks it. One that somebody took for left over before
  * it was locked is made again. */
 static bool make_folder(struct host *h, int c, const char *parent)
@@ -222,6 +236,7 @@ static bool make_folder(struct host *h, int c, const char *parent)
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0 && flock(fd, LOCK_EX) == 0 && os_is_dir(path)) {
             h->group_locks[c] = fd;
+            bound_all(path, c);
             return true;
         }
         if (fd >= 0)

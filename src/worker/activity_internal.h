@@ -36,7 +36,7 @@ struct activity {
     int64_t handed_number, handed_ns;
     bool unhanded, handed_files; /* a checkpoint that is not there yet; files came after the one that is */
     json_t *kept_files; /* those of the attempt before, with the paths that the module has them at */
-    struct sandbox_limits limits;
+    struct sandbox_limits limits, most; /* most: what this worker gives, where it bounds that */
     enum sandbox_network network;
     char token_id[27]; /* names its folder, unless that of one before serves again */
     int64_t begun_ns;  /* monotonic */

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define REQUEST_MAX ((size_t)64 << 20)
@@ -67,8 +68,13 @@ static uint64_t at_most(uint64_t asked, uint64_t usual, uint64_t max)
     return max && (asked ? asked : usual) > max ? max : asked;
 }
 
-static void bound_limits(struct sandbox_limits *l, const struct sandbox_limits *max)
+static void bound_limits(struct activity *a)
 {
+    struct sandbox_limits *l = &a->limits, *max = &a->most;
+    struct statvfs v;
+    *max = a->worker->o.limits_max;
+    if (a->worker->o.disk_by_room && statvfs(a->worker->scratch_dir, &v) == 0)
+        max->disk_bytes = (uint64_t)v.f_bavail * v.f_frsize / 2 + 1;
     l->memory_bytes = at_most(l->memory_bytes, SANDBOX_MEMORY_USUAL, max->memory_bytes);
     l->disk_bytes = at_most(l->disk_bytes, SANDBOX_DISK_USUAL, max->disk_bytes);
     l->pids = (uint32_t)at_most(l->pids, SANDBOX_PIDS_USUAL, max->pids);
@@ -101,7 +107,7 @@ static int read_limits(struct activity *a, struct err *err)
     l->cpu_ms = (uint64_t)cpu_ms;
     l->pids = clamp_u32(pids);
     l->files = clamp_u32(files);
-    bound_limits(l, &a->worker->o.limits_max);
+    bound_limits(a);
     /* A little before the engine's own clock, so that the answer says what was going on. */
     int64_t allowed = pbx_duration_ns(a->task->start_to_close_timeout) / NS_PER_MS;
     l->wall_ms = allowed - (allowed / 20 < 250 ? allowed / 20 : 250);
@@ -443,6 +449,25 @@ static int store_findings(struct activity *a, json_t **ret)
     return *ret ? 0 : err_nomem(&a->err);
 }
 
+/* The setting to change, if it is a worker's that bounded what the activity went over; else "". */
+static const char *bounded_by(const struct activity *a, const char *limit)
+{
+    const struct sandbox_limits *l = &a->limits, *most = &a->most;
+    if (strcmp(limit, "memory") == 0 && most->memory_bytes && l->memory_bytes == most->memory_bytes)
+        return "sandbox.max_memory";
+    if (strcmp(limit, "disk") == 0 && most->disk_bytes && l->disk_bytes == most->disk_bytes)
+        return "sandbox.max_disk";
+    return strcmp(limit, "pids") == 0 && most->pids && l->pids == most->pids ? "sandbox.max_pids" : "";
+}
+
+static int over_limit(struct activity *a)
+{
+    const char *limit = a->result.limit ? a->result.limit : "resources", *setting = bounded_by(a, limit);
+    err_set(&a->err, ERR_LIMIT, "module '%s' went over its limit of %s%s%s%s and was stopped", a->module.name, limit,
+            *setting ? ", which this worker's setting " : "", setting, *setting ? " bounds," : "");
+    return worker_activity_fail(a, strcmp(limit, "time") == 0 ? "Timeout" : "LimitExceeded", false);
+}
+
 /* How the process ended, as an error if it was not well. The last line of stderr tells most. */
 static int judge_end(struct activity *a)
 {
@@ -461,9 +486,7 @@ static int judge_end(struct activity *a)
         err_wrap(&a->err, "module '%s': sandbox", name);
         return worker_activity_fail(a, "SandboxError", false);
     case SANDBOX_LIMIT:
-        err_set(&a->err, ERR_LIMIT, "module '%s' went over its limit of %s and was stopped", name,
-                res->limit ? res->limit : "resources");
-        return worker_activity_fail(a, strcmp(res->limit ? res->limit : "", "time") == 0 ? "Timeout" : "LimitExceeded", false);
+        return over_limit(a);
     case SANDBOX_SIGNALLED:
         err_set(&a->err, ERR_FAILED, "module '%s' was killed by signal %d (%s)%s%s", name, res->status,
                 strsignal(res->status), *tail ? ": " : "", tail);

@@ -59,6 +59,7 @@ struct worker_options {
     bool run_modules;
     enum sandbox_network network_max;    /* the most that an activity gets here, whatever its run's context says */
     struct sandbox_limits limits_max;    /* the same of memory, disk and pids; 0: no bound */
+    bool disk_by_room;                   /* limits_max.disk_bytes is half of what is free when the activity begins */
     const char *name_space;              /* NULL: "default" */
     const char *identity;                /* NULL: "PID@HOST" */
     const char *const *verticals;        /* NULL-terminated; queues "<vertical>-queue" */
