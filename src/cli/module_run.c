@@ -1,10 +1,12 @@
 #include "cli/module_run.h"
+#include "cli/module_run_internal.h"
 
 #include "api/service/submit.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "cli/follow.h"
 #include "cli/ground.h"
 #include "cli/report.h"
 #include "cli/target.h"
@@ -31,42 +33,6 @@
 #define NO_TARGET "-"
 #define STDERR_LINE_MAX ((size_t)4096)
 
-struct artifact {
-    char *name, *path; /* path as the module gave it */
-};
-
-struct trial {
-    struct app *app;
-    const struct args *args;
-    struct module_def module;
-    json_t *input;
-    char id[27];
-    enum isolation isolation;
-    enum sandbox_network network;
-    struct sandbox_limits limits;
-    struct ingest_result target;
-    struct workspace *workspace;
-    char *dir; /* host folder with scratch/ */
-    /* While it runs. */
-    int in_fd, out_fd, err_fd;
-    struct sandbox_proc *proc;
-    bool ended, asked; /* asked: to stop */
-    struct sandbox_result end;
-    struct module_reader *reader;
-    uint64_t output_bytes;
-    struct strbuf err_line;
-    /* What came out. */
-    struct findings findings;
-    VEC(struct artifact) artifacts;
-    json_t *stats;
-    const char *status; /* success, partial, failed */
-    const json_t *summary;
-    const char *error;
-    struct err failure;
-    char cache_key[MODULE_CACHE_KEY_SIZE]; /* "": its result is not kept */
-    json_t *cached;                        /* its answer, if the store had it */
-};
-
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int sig)
@@ -74,6 +40,18 @@ static void on_signal(int sig)
     (void)sig;
     if (++interrupted >= 2)
         _exit(EXIT_INTERRUPTED);
+}
+
+/* A server's client has its own way to look at them. */
+static void catch_signals(struct app *app)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+    if (app->remote)
+        follow_prepare(app, false);
+    else {
+        sigaction(SIGINT, &sa, NULL);
+        sigaction(SIGTERM, &sa, NULL);
+    }
 }
 
 static void release(struct trial *t)
@@ -88,6 +66,7 @@ static void release(struct trial *t)
     json_decref(t->input);
     json_decref(t->stats);
     json_decref(t->cached);
+    json_decref(t->answer);
     ingest_result_release(&t->target);
     module_reader_free(t->reader);
     strbuf_release(&t->err_line);
@@ -216,10 +195,16 @@ static int make_folders(struct trial *t, struct err *err)
     return scratch ? os_mkdirs(scratch, 0755, err) : err_nomem(err);
 }
 
+void trial_notices(const struct trial *t, const struct ingest_result *target)
+{
+    for (size_t i = 0; i < target->notices_count && !t->app->quiet; i++)
+        log_warn("%s: %s", target->notices[i].path, target->notices[i].text);
+}
+
 static bool stop_asked(void *arg)
 {
     (void)arg;
-    return interrupted > 0;
+    return interrupted > 0 || follow_interrupted();
 }
 
 static int take_target(struct trial *t, const char *spec, struct err *err)
@@ -233,8 +218,7 @@ static int take_target(struct trial *t, const char *spec, struct err *err)
         r = ingest(t->app->store, spec, &o, &t->target, err);
     if (r < 0)
         return err_wrap(err, "target");
-    for (size_t i = 0; i < t->target.notices_count && !t->app->quiet; i++)
-        log_warn("%s: %s", t->target.notices[i].path, t->target.notices[i].text);
+    trial_notices(t, &t->target);
     return workspace_acquire(t->app->workspaces, t->target.tree.text, t->isolation, t->id, &t->workspace, err);
 }
 
@@ -266,7 +250,7 @@ static int write_request(struct trial *t, struct err *err)
 
 /* --- while it runs ---------------------------------------------------------------------------------------- */
 
-static void on_log(void *arg, const char *level, const char *message)
+void trial_log(void *arg, const char *level, const char *message)
 {
     struct trial *t = arg;
     enum log_level l = strcmp(level, "error") == 0     ? LOG_ERROR
@@ -278,14 +262,14 @@ static void on_log(void *arg, const char *level, const char *message)
     log_msg(l, "%s: %s", t->module.name, message);
 }
 
-static void on_progress(void *arg, uint64_t done, uint64_t total, const char *message)
+void trial_progress(void *arg, uint64_t done, uint64_t total, const char *message)
 {
     struct trial *t = arg;
     if (!t->app->quiet)
         term_status("%s  %llu of %llu  %s", t->module.name, (unsigned long long)done, (unsigned long long)total, message);
 }
 
-static void on_finding(void *arg, struct finding *f)
+void trial_finding(void *arg, struct finding *f)
 {
     struct trial *t = arg;
     struct finding mine;
@@ -296,7 +280,7 @@ static void on_finding(void *arg, struct finding *f)
         t->failure = err;
 }
 
-static void on_stats(void *arg, const json_t *stats)
+void trial_stats(void *arg, const json_t *stats)
 {
     struct trial *t = arg;
     json_decref(t->stats);
@@ -309,7 +293,7 @@ static void on_stats(void *arg, const json_t *stats)
                     (long long)json_i64(stats, "unique_crashes", 0));
 }
 
-static void on_artifact(void *arg, const char *path, const char *name)
+void trial_artifact(void *arg, const char *path, const char *name)
 {
     struct trial *t = arg;
     struct artifact f = {mem_strdup(name), mem_strdup(path)};
@@ -333,11 +317,12 @@ static void on_keep(void *arg, const char *path, const char *name)
         *f = t->artifacts.v[--t->artifacts.len];
     }
     if (path)
-        on_artifact(arg, path, name);
+        trial_artifact(arg, path, name);
 }
 
 static const struct module_reader_ops reader_ops = {
-    .log = on_log, .progress = on_progress, .finding = on_finding, .stats = on_stats, .artifact = on_artifact, .keep = on_keep,
+    .log = trial_log, .progress = trial_progress, .finding = trial_finding, .stats = trial_stats, .artifact = trial_artifact,
+    .keep = on_keep,
 };
 
 static void on_end(void *arg, const struct sandbox_result *result)
@@ -373,8 +358,10 @@ static void read_output(struct trial *t)
 
 static void print_err_line(struct trial *t)
 {
-    if (t->err_line.len > 0)
+    if (t->err_line.len > 0) {
         log_warn("%s (stderr): %s", t->module.name, t->err_line.s);
+        snprintf(t->last_line, sizeof t->last_line, ": %s", t->err_line.s);
+    }
     strbuf_clear(&t->err_line);
 }
 
@@ -492,20 +479,22 @@ static void judge(struct trial *t)
     else if (e->end == SANDBOX_SETUP_FAILED)
         t->failure = e->err;
     else if (e->end == SANDBOX_LIMIT)
-        err_set(&t->failure, ERR_LIMIT, "over its limit of %s", e->limit);
+        err_set(&t->failure, ERR_LIMIT, "went over its limit of %s and was stopped", e->limit);
     else if (interrupted && !t->asked)
         err_set(&t->failure, ERR_CANCELLED, "interrupted");
     else if (e->end == SANDBOX_SIGNALLED)
-        err_set(&t->failure, ERR_FAILED, "ended by signal %d (%s)", e->status, strsignal(e->status));
+        err_set(&t->failure, ERR_FAILED, "was killed by signal %d (%s)%s", e->status, strsignal(e->status), t->last_line);
+    else if (e->end == SANDBOX_EXITED && e->status != 0)
+        err_set(&t->failure, ERR_FAILED, "exited with status %d%s", e->status, t->last_line);
     else if (r < 0)
         t->failure = protocol;
-    else if (e->end == SANDBOX_EXITED && e->status != 0)
-        err_set(&t->failure, ERR_FAILED, "exit status %d", e->status);
     else if (status == MODULE_FAILED)
         err_set(&t->failure, ERR_FAILED, "%s", t->error ? t->error : "the module gave no reason");
     t->status = t->failure.code ? "failed" : module_status_name(status);
     if (t->failure.code)
         t->error = t->failure.msg;
+    if (t->failure.code && !json_object_size(t->summary))
+        t->summary = NULL;
 }
 
 static int copy_artifact(struct trial *t, int dir, const char *scratch, const char *to_dir, const struct artifact *f,
@@ -566,7 +555,7 @@ static int take_cached(struct trial *t, struct err *err)
         _cleanup_free_ char *path = to && !strchr(name, '/') && name[0] != '.' ? os_path_join(to, name) : NULL;
         _cleanup_close_ int fd = -1;
         if (r == 0)
-            on_artifact(t, name, name);
+            trial_artifact(t, name, name);
         if (r == 0 && path)
             r = os_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644, &fd, err);
         if (r == 0 && path)
@@ -643,22 +632,37 @@ static void print(struct trial *t)
     putchar('\n');
 }
 
-static int prepare(struct trial *t, struct err *err)
+/* Which module, and what it is given: known before anything is opened. */
+static int read_request(struct trial *t, const char **ret_target, struct err *err)
 {
-    const char *target;
-    int r = target_take((char *)(uintptr_t)args_pos(t->args, 1), &target, err);
+    const char *name = args_pos(t->args, 0);
+    int r = target_take((char *)(uintptr_t)args_pos(t->args, 1), ret_target, err);
     if (r == 0)
         r = read_limits(t, err);
+    if (r == 0 && t->app->remote && ingest_is_repository(*ret_target))
+        r = app_open(t->app, APP_SPAWNER, err); /* to read it in */
     if (r == 0)
         r = app_open_toolbox(t->app, err);
     if (r == 0)
-        r = module_registry_find(t->app->modules, args_pos(t->args, 0), &t->module, err);
+        r = t->app->remote ? trial_remote_find(t, name, err) : module_registry_find(t->app->modules, name, &t->module, err);
     if (r == 0)
         r = read_input(t, err);
-    if (r == 0 && strcmp(target, NO_TARGET) == 0 && t->module.requires_workspace)
+    if (r == 0 && t->module.builtin && t->module.category == MODULE_FUZZER)
+        r = module_engines_check(t->module.name, t->input, err);
+    if (r == 0 && strcmp(*ret_target, NO_TARGET) == 0 && t->module.requires_workspace)
         r = err_set(err, ERR_USAGE, "module '%s' needs a target", t->module.name);
-    if (r == 0)
-        r = app_open(t->app, APP_SPAWNER | APP_STORE, err);
+    return r;
+}
+
+static int run_remote(struct trial *t, const char *target, struct err *err)
+{
+    int r = app_read_limits(t->app, err);
+    return r < 0 ? r : trial_remote(t, strcmp(target, NO_TARGET) == 0 ? NULL : target, err);
+}
+
+static int prepare(struct trial *t, const char *target, struct err *err)
+{
+    int r = app_open(t->app, APP_SPAWNER | APP_STORE, err);
     if (r == 0)
         r = make_folders(t, err);
     if (r == 0 && strcmp(target, NO_TARGET) != 0)
@@ -683,24 +687,30 @@ static int carry_out(struct trial *t, struct err *err)
     return r;
 }
 
+static int run_here(struct trial *t, const char *target, struct err *err)
+{
+    int r = prepare(t, target, err);
+    if (r == 0)
+        r = take_cached(t, err);
+    return r == 0 && !t->cached ? carry_out(t, err) : r;
+}
+
 /* ret NULL: print it. */
 static int run_one(struct app *app, const struct args *a, json_t **ret)
 {
     struct err err = {0};
     struct trial t = {.app = app, .args = a, .in_fd = -1, .out_fd = -1, .err_fd = -1};
-    struct sigaction sa = {.sa_handler = on_signal};
+    const char *target;
     os_ulid(t.id);
     strbuf_init(&t.err_line, 2 * STDERR_LINE_MAX);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-    int r = prepare(&t, &err);
+    catch_signals(app);
+    int r = read_request(&t, &target, &err);
     if (r == 0)
-        r = take_cached(&t, &err);
-    if (r == 0 && !t.cached)
-        r = carry_out(&t, &err);
+        r = app->remote ? run_remote(&t, target, &err) : run_here(&t, target, &err);
+    bool cut_off = stop_asked(NULL) && (!t.asked || t.failure.code == ERR_CANCELLED);
     int status;
     if (r < 0) {
-        status = interrupted && !t.asked ? EXIT_CANCELLED : app_fail(app, &err);
+        status = cut_off ? EXIT_CANCELLED : app_fail(app, &err);
     } else {
         if (ret)
             *ret = document(&t);
@@ -708,7 +718,7 @@ static int run_one(struct app *app, const struct args *a, json_t **ret)
             app_print_json(app, document(&t));
         else
             print(&t);
-        status = interrupted && !t.asked ? EXIT_CANCELLED : t.failure.code ? EXIT_RUN_FAILED : EXIT_OK;
+        status = cut_off ? EXIT_CANCELLED : t.failure.code ? EXIT_RUN_FAILED : EXIT_OK;
     }
     release(&t);
     return status;
@@ -737,13 +747,13 @@ static const struct opt options[] = {
 };
 
 const struct command cmd_module_run = {
-    .instead = "'ff run' has the server run a workflow; a module alone runs on this machine",
+    .remote = true,
     .name = "run",
     .summary = "Run one module alone, in its sandbox",
     .usage = "MODULE TARGET [key=value...] [options]",
     .details = "TARGET is what 'ff run' takes; - stands for none. Values are read as the module's schema wants them. Nothing\n"
                "is recorded: this is for trying a module out. What it logs and prints goes to stderr. Exit status 3 if it\n"
-               "failed.",
+               "failed. Through a server, one of its modules runs there.",
     .examples = "  ff module run security_analyzer ./shop\n"
                 "  ff --toolbox my module run todo . word=FIXME --artifacts out -t 30s",
     .opts = options,

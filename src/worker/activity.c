@@ -127,7 +127,8 @@ static void answer_failed(struct activity *a)
     pb__respond_activity_task_failed_request__init(req);
     copy_token(&req->task_token, &a->task->task_token);
     _cleanup_json_ json_t *details =
-        json_pack("{s:s, s:i}", "module", a->task->activity_type->name, "attempt", (int)a->task->attempt);
+        json_pack("{s:s, s:i, s:o*}", "module", a->task->activity_type->name, "attempt", (int)a->task->attempt, "usage",
+                  worker_activity_usage(a));
     if (details && a->errors_len)
         json_object_set_new(details, "stderr", json_string(a->errors));
     if (details && a->result.limit)

@@ -120,6 +120,8 @@ struct activity_runner {
 /* activity.c: the loop thread. Takes the task. */
 void worker_activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueueResponse *task);
 void worker_activity_abandon(struct activity *a); /* the worker stops */
+/* {duration_ms, memory_peak_bytes} of its processes; NULL when memory is out. */
+json_t *worker_activity_usage(const struct activity *a);
 void worker_activity_ask(struct activity *a);
 void worker_activity_heartbeat_answered(struct activity *a);
 void worker_activity_exited(struct activity *a);

@@ -511,6 +511,12 @@ static int check_answer_size(struct activity *a)
     return r < 0 ? err_wrap(&a->err, "the result of module '%s'", a->module.name) : 0;
 }
 
+json_t *worker_activity_usage(const struct activity *a)
+{
+    return json_pack("{s:I, s:I}", "duration_ms", (json_int_t)(a->result.wall_ns / NS_PER_MS), "memory_peak_bytes",
+                     (json_int_t)a->result.memory_peak_bytes);
+}
+
 static int build_answer(struct activity *a)
 {
     _cleanup_json_ json_t *artifacts = a->kept ? json_copy(a->kept) : json_object();
@@ -522,9 +528,9 @@ static int build_answer(struct activity *a)
         r = store_findings(a, &findings);
     if (r < 0)
         return worker_activity_fail(a, "ResultError", false);
-    a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s*}", "status", module_status_name(a->status), "summary",
+    a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s*, s:o*}", "status", module_status_name(a->status), "summary",
                           a->summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
-                          "artifacts", artifacts, "error", a->error);
+                          "artifacts", artifacts, "error", a->error, "usage", worker_activity_usage(a));
     r = a->answer ? check_answer_size(a) : err_nomem(&a->err);
     return r < 0 ? worker_activity_fail(a, "ResultError", r == -ERR_LIMIT) : 0;
 }

@@ -160,7 +160,7 @@ def check_modules(lab, tb):
     same(lab.json(*tb, "module", "run", "todo", t, "status=partial")["status"], "partial", "partial")
     lab.ff(*tb, "module", "run", "todo", t, "status=failed", check=3)
     words = {"silent": "without a result", "twice": "after the result", "garbage": "no valid JSON", "long": "a line of more than",
-             "exit7": "exit status 7", "crash": "signal 11", "sleeps": "limit of time"}
+             "exit7": "exited with status 7", "crash": "signal 11", "sleeps": "limit of time"}
     for name, word in words.items():
         p = lab.ff("--json", *tb, "module", "run", name, t, "-t", "2s", check=3)
         expect(word in (json.loads(p.stdout)["error"] or ""), f"{name}: {p.stdout}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The same commands on a state and through its server: what they print and how they end must be the same. And a server that is slow,
 # hostile, or gone in the middle.
-import http.server, pathlib, re, shutil, socket, sqlite3, struct, sys, threading
+import http.server, pathlib, re, shutil, socket, sqlite3, struct, sys, threading, urllib.error, urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -16,6 +16,25 @@ for i in range(n):
     say(type="finding", rule_id="crash/overflow", title="heap overflow %d" % i, severity="high", file="a.py", line=1 + i, evidence={"stack": ["f a.py:1"]})
     time.sleep(req["input"].get("pause", 0))
 say(type="result", status="success", summary={"n": n})
+'''
+# What a module can do, and how it can end.
+TRIES = '''
+import json, os, sys, time
+req = json.loads(sys.stdin.readline())
+i, scratch = req["input"], req["scratch"]
+def say(**m): print(json.dumps(m), flush=True)
+say(type="log", level="warning", message="it begins")
+say(type="stats", executions=i.get("n", 0))
+say(type="finding", rule_id="a/b", title="before", severity="high", file="a.py", line=1)
+print("on stderr", file=sys.stderr, flush=True)
+time.sleep(i.get("pause", 0))
+if i.get("die"): os._exit(i["die"])
+files = sorted(os.path.relpath(os.path.join(d, f), req["workspace"]) for d, _, fs in os.walk(req["workspace"] or "/nowhere") for f in fs)
+for name in ("b.txt", "a.bin", "none"):
+    with open(os.path.join(scratch, name), "wb") as f: f.write(bytes(range(256)) * (0 if name == "none" else 5000))
+    if not i.get("fail"): say(type="artifact", path=os.path.join(scratch, name))
+say(type="result", status="failed" if i.get("fail") else i.get("status", "success"), error="no luck" if i.get("fail") or i.get("status") else None,
+    summary={} if i.get("fail") else {"z": 1, "files": files, "a": i, "target": req["workspace"] is not None, "net": os.path.exists("/sys/class/net/lo") and len(os.listdir("/sys/class/net"))})
 '''
 WORKFLOW = '''return function(input)
   local r = ff.activity("talk", {n = input.parameters.n, pause = input.parameters.pause}, {timeout = "60s", retry = {max = 3}})
@@ -53,7 +72,7 @@ READ of size 1 at 0x602000000015 thread T0
 """
 REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
            "store rekey": "server's machine",
-           "restore x": "ff server stop", "store init": "server's machine", "store migrate local s3": "server's machine", "module run talk shop": "ff run", "server stop": "server's machine",
+           "restore x": "ff server stop", "store init": "server's machine", "store migrate local s3": "server's machine", "server stop": "server's machine",
            "workers start": "server's machine"}
 
 
@@ -160,7 +179,11 @@ class Hostile(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         Hostile.asked.append((self.path, dict(self.headers)))
-        status, headers, body = Hostile.answers.get(self.path.split("?")[0], (404, {}, b"{}"))
+        path = self.path.split("?")[0]
+        if path.startswith("/runs/0"): path = "RUN" + path[6 + 26:] # of an id that a client has chosen
+        if path.endswith("/run"):
+            Hostile.named[:] = [json.loads(self.rfile.read(int(self.headers["Content-Length"])))["name"]]
+        status, headers, body = Hostile.answers.get(path, (404, {}, b"{}"))
         if callable(body): status, headers, body = body()
         self.send_response(status)
         for k, v in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items(): self.send_header(k, v)
@@ -208,6 +231,19 @@ def check_hostile(lab):
     ask(pages, 0, "findings", "list", "--run", "r")
     ask(pages, 0, "findings", "show", "--run", "r", "?[2J")
     if (lab.dir / "written").exists(): fail("a server has a file of this machine written")
+    # The answer of a module that it was to run.
+    for name in ("../written", "/tmp/written", ".written", "a/../../written"):
+        (lab.dir / "got").mkdir(exist_ok=True)
+        run_id = []
+
+        def submitted(): return 200, {}, json.dumps({"run_id": run_id[0], "status": "RUNNING", "workflow": "w", "message": ""}).encode()
+        Hostile.named = run_id
+        event = {"eventId": "1", "activityTaskCompletedEventAttributes": {"result": {"payloads": [
+            {"status": "success", "summary": {"\x1b[2J": "\x1b[2J"}, "artifacts": {name: {"ref": "sha256:" + "0" * 64, "bytes": 1}}}]}}}
+        answers = {"/modules/m": {"name": "m", "requires_workspace": False, "input_schema": None}, "/modules/m/run": (0, {}, submitted), "RUN/events": (204, {}, b""),
+                   "RUN": {**shown, "run_id": "RUN"}, "RUN/history": {"events": [event], "next_after": None}}
+        ask(answers, 5, "module", "run", "m", "-", "--artifacts", "got")
+        if (lab.dir / "written").exists() or list((lab.dir / "got").iterdir()): fail(f"a server has {name} written")
     # What keeps house, and what was put: answers that are others, and texts that are more than text.
     counted = {"bad_objects": 0, "missing_objects": 0, "missing": [], "damaged": []}
     ask({"/store/gc": {"removed": 1}}, 5, "store", "gc")
@@ -710,6 +746,59 @@ def check_faults(lab, server):
     if time.monotonic() - before > 20: fail("a server that is not there is waited for")
 
 
+def trial(lab, *words, env=None, code=None):
+    """What a trial says, without how long it took and how much memory."""
+    p = lab.ff(*words, env=env, timeout=120)
+    out = re.sub(r"(success|partial|failed)(, cached)?  [\d.]+ m?s", r"\1\2  TIME", p.stdout)
+    out = re.sub(r'"(duration_ms|memory_peak_bytes)": \d+', r'"\1": N', out)
+    err = "\n".join(sorted(x for x in p.stderr.splitlines() if "(stderr)" not in x)) # which comes when it does, or at the end if it failed
+    if code is not None and p.returncode != code: fail(f"{words}: exit {p.returncode}, wanted {code}: {p.stderr}")
+    return out, err, p.returncode
+
+
+def check_modules(lab, server):
+    """One module alone: the same here and there, and nothing stays."""
+    S = ("--server", server.url)
+    before = len(runs_of(lab))
+    for command in ("tries shop n=4", "tries shop/a.py", "tries odd.tgz", "tries bare.git", "tries shop fail=true", "tries shop die=3", "tries shop status=partial", "tries - n=1",
+                    "tries shop pause=20 -t 1s", "tries shop --isolation isolated -t 30s --memory 512M --disk 1G", "tries shop --network loopback", "tries shop --isolation none",
+                    "tries shop --network everything", "tries shop -t never", "tries nowhere", "tries shop x", "nosuch shop", "security_analyzer shop", "security_analyzer -",
+                    "security_analyzer shop check_secret=true", "security_analyzer shop check_secrets=5", "secret_detection odd", "fuzz_targets shop", "nomodule shop"):
+        for json_flag in ((), ("--json",)):
+            a, b = (trial(lab, *json_flag, *where, "module", "run", *words(command)) for where in ((), S))
+            if a != b: fail(f"module run {command}: {a} here, {b} there")
+    if len(runs_of(lab)) != before: fail("module run leaves runs on the server")
+    for where in ((), S):
+        lab.ff(*where, "module", "run", "tries", "shop", "--artifacts", f"files{len(where)}", check=0)
+    if subprocess.run(["diff", "-r", "files0", "files2"], cwd=lab.dir).returncode or not (lab.dir / "files2" / "b.txt").stat().st_size: fail("artifacts of a module")
+    p = lab.popen(*S, "module", "run", "tries", "shop", "pause=60", stdout=subprocess.PIPE)
+    until("the module", lambda: runs_of(lab)[0]["status"] == "RUNNING" and runs_of(lab)[0]["workflow"] == "module_run")
+    p.send_signal(signal.SIGINT)
+    out = p.communicate(timeout=60)[0].decode()
+    if p.returncode != 4 or "interrupted" not in out or len(runs_of(lab)) != before: fail(f"Ctrl-C: {p.returncode} {out}")
+    # Who may, and what: a tenant has modules of the server run over what he sends, and names no path of it.
+    viewer, operator = (lab.ff("token", "create", "--role", r, "--namespace", "team-m", "-q", check=0).stdout.strip() for r in ("viewer", "operator"))
+    if "rights" not in trial(lab, *S, "module", "run", "tries", "shop", env={"FF_SERVER_TOKEN": viewer}, code=5)[1]: fail("a viewer runs a module")
+    if trial(lab, *S, "module", "run", "tries", "shop", env={"FF_SERVER_TOKEN": operator}, code=0)[0] != trial(lab, "module", "run", "tries", "shop", code=0)[0]:
+        fail("a tenant's module")
+
+    def post(token, body):
+        q = urllib.request.Request(server.url + "/modules/tries/run", json.dumps(body).encode(),
+                                   {"Authorization": "Bearer " + token, "Content-Type": "application/json"})
+        try: return urllib.request.urlopen(q, timeout=30).status
+        except urllib.error.HTTPError as e: return e.code
+
+    kept = lab.json("run", "security_assessment", "shop", "-q")
+    ref = kept["result"]["sarif"]["ref"]
+    for body, code in (({"target_path": "/etc"}, 403), ({"target_path": f"file://{lab.dir}/bare.git"}, 403), ({"input": {"x": {"ref": ref}}}, 404), ({"input": []}, 422), ({"x": 1}, 422)):
+        if (got := post(operator, body)) != code: fail(f"a tenant's {body}: {got}, wanted {code}")
+    if post(server.token, {"input": {"x": {"ref": ref}}, "name": "kept"}) != 200: fail("the own object")
+    lab.ff("runs", "wait", "kept", "-q", check=0)
+    lab.ff("runs", "delete", "kept", check=0)
+    audit = [(e["subject"], e["outcome"]) for e in lab.json("audit", "--action", "run.submit", "-n", "200")["entries"]]
+    if ("tries", "allowed") not in audit or "denied" not in [x[1] for x in audit]: fail(f"audit: {audit}")
+
+
 def make_local(lab):
     """What commands look at that need nothing of a server."""
     (lab.dir / "report.txt").write_text(REPORT)
@@ -724,6 +813,10 @@ def make_local(lab):
 def main():
     with Lab() as lab:
         lab.module("talk", TALK)
+        lab.module("tries", TRIES)
+        with open(lab.toolbox() / "modules" / "tries" / "module.yaml", "a") as f: f.write("requires_workspace: false\n")
+        (lab.toolbox() / "modules" / "nomodule").mkdir()
+        (lab.toolbox() / "modules" / "nomodule" / "module.yaml").write_text("name: nomodule\n")
         lab.workflow("talks", WORKFLOW, PARAMETERS)
         lab.workflow("waits", WAITS)
         lab.target(SHOP, "shop")
@@ -739,6 +832,7 @@ def main():
         check_store(lab, server)
         check_admin(lab, server)
         check_runs(lab, server)
+        check_modules(lab, server)
         check_signals(lab, server)
         check_house(lab, server)
         check_backup(lab, server)

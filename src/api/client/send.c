@@ -77,9 +77,9 @@ static bool add_bytes(curl_mime *form, const char *name, const char *file_name, 
            lib.curl_mime_data_cb(p, size, read, NULL, NULL, s) == CURLE_OK;
 }
 
-static int64_t seconds(const struct submission *q)
+static int64_t seconds(int64_t ms)
 {
-    return q->timeout_ms ? (q->timeout_ms + 999) / 1000 : 0;
+    return (ms + 999) / 1000;
 }
 
 /* A baseline that is a file is this machine's, and compared with here. */
@@ -93,20 +93,52 @@ static const char *fail_on(const struct submission *q)
     return q->gate.fail_on < 0 ? NULL : severity_name((enum severity)q->gate.fail_on);
 }
 
+static bool add_member(json_t *j, const char *name, uint64_t value)
+{
+    return !value || json_object_set_new(j, name, json_integer((json_int_t)value)) == 0;
+}
+
+/* Of a submission, all but the target: members of a JSON body, fields of a form. NULL: no memory. */
+static json_t *what_is_asked(const struct submission *q)
+{
+    const struct module_bounds *b = q->module.bounds;
+    json_t *j = b ? json_pack("{s:s, s:O, s:s*, s:s*}", "name", q->id, "input", q->parameters, "isolation", b->isolation,
+                              "network", b->network)
+                  : json_pack("{s:s, s:O, s:s*, s:s*}", "name", q->id, "parameters", q->parameters, "fail_on", fail_on(q),
+                              "baseline", baseline_of(q));
+    bool ok = j && add_member(j, "timeout", (uint64_t)seconds(q->timeout_ms));
+    if (ok && b)
+        ok = add_member(j, "memory", b->memory_bytes) && add_member(j, "disk", b->disk_bytes);
+    if (ok && q->gate.strict)
+        ok = json_object_set_new(j, "strict", json_true()) == 0;
+    if (ok && q->gate.no_inline_suppressions)
+        ok = json_object_set_new(j, "no_inline_suppressions", json_true()) == 0;
+    if (ok)
+        return j;
+    json_decref(j);
+    return NULL;
+}
+
+static bool add_fields(curl_mime *form, const struct submission *q)
+{
+    _cleanup_json_ json_t *all = what_is_asked(q);
+    const char *name;
+    json_t *v;
+    bool ok = all != NULL;
+    json_object_foreach(all, name, v) {
+        _cleanup_free_ char *text = json_is_string(v) ? mem_strdup(json_string_value(v))
+                                                      : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+        ok = ok && text && add_field(form, name, text);
+    }
+    return ok;
+}
+
 static curl_mime *make_form(struct client *c, const struct submission *q, struct sending *s)
 {
     const struct ingest_result *res = ingest_sender_result(s->sender);
     bool packed = strcmp(res->kind, "folder") == 0 || strcmp(res->kind, "git") == 0;
-    char timeout[24] = "";
-    _cleanup_free_ char *parameters = json_dumps(q->parameters, JSON_COMPACT);
     curl_mime *form = client_form(c);
-    if (seconds(q))
-        snprintf(timeout, sizeof timeout, "%lld", (long long)seconds(q));
-    if (parameters && form && add_field(form, "parameters", parameters) && add_field(form, "name", q->id) &&
-        add_field(form, "timeout", *timeout ? timeout : NULL) && add_field(form, "fail_on", fail_on(q)) &&
-        add_field(form, "strict", q->gate.strict ? "true" : NULL) && add_field(form, "baseline", baseline_of(q)) &&
-        add_field(form, "no_inline_suppressions", q->gate.no_inline_suppressions ? "true" : NULL) &&
-        add_field(form, "kind", strcmp(res->kind, "file") == 0 ? NULL : res->kind) &&
+    if (form && add_fields(form, q) && add_field(form, "kind", strcmp(res->kind, "file") == 0 ? NULL : res->kind) &&
         add_bytes(form, "file", res->name, packed ? -1 : (curl_off_t)res->bytes, read_target, s) &&
         (!packed || add_bytes(form, "notices", NULL, -1, read_notices, s)))
         return form;
@@ -176,15 +208,11 @@ static int upload(struct client *c, struct submission *q, const char *target, co
     return r;
 }
 
-/* The server fetches it. */
+/* The server fetches it. NULL: there is none. */
 static int submit_url(struct client *c, const struct submission *q, const char *target, const char *path, struct err *err)
 {
-    _cleanup_json_ json_t *doc = NULL;
-    _cleanup_json_ json_t *body =
-        json_pack("{s:s, s:O, s:s, s:s*, s:b, s:s*, s:b}", "target_path", target, "parameters", q->parameters, "name", q->id,
-                  "fail_on", fail_on(q), "strict", q->gate.strict, "baseline", baseline_of(q), "no_inline_suppressions",
-                  q->gate.no_inline_suppressions);
-    if (!body || (seconds(q) && json_object_set_new(body, "timeout", json_integer(seconds(q))) < 0))
+    _cleanup_json_ json_t *doc = NULL, *body = what_is_asked(q);
+    if (!body || (target && json_object_set_new(body, "target_path", json_string(target)) < 0))
         return err_nomem(err);
     struct client_call call = {.method = "POST", .path = path, .body = body, .key = q->key, .patience_ms = client_patience_ms(c)};
     return client_call(c, &call, &doc, err);
@@ -193,11 +221,12 @@ static int submit_url(struct client *c, const struct submission *q, const char *
 int client_submit(struct client *c, struct submission *s, const char *target, const struct ingest_options *o, struct err *err)
 {
     struct strbuf path = STRBUF_INIT_MAX(1000);
-    bool url = target_is_url(target) && strncmp(target, "file://", 7) != 0;
+    const char *module = s->module.name;
+    bool url = !target || (target_is_url(target) && strncmp(target, "file://", 7) != 0);
     os_uuid(s->key); /* another submission may have the same name, but it is not this one */
-    strbuf_puts(&path, "/workflows/");
-    uri_append_value(&path, s->def->name);
-    strbuf_puts(&path, url ? "/submit" : "/upload-and-submit");
+    strbuf_puts(&path, module ? "/modules/" : "/workflows/");
+    uri_append_value(&path, module ? module : s->def->name);
+    strbuf_puts(&path, url ? (module ? "/run" : "/submit") : module ? "/upload-and-run" : "/upload-and-submit");
     int r = strbuf_check(&path, err);
     if (r == 0)
         r = url ? submit_url(c, s, target, strbuf_str(&path), err) : upload(c, s, target, strbuf_str(&path), o, err);

@@ -9,7 +9,8 @@
 /* Sends the target (a folder, or what a repository of this machine holds, as a tar, while it is read; a file or archive as it is;
  * of another machine's URL the name) and has the run started
  * whose id s has. A server that is gone meanwhile is sent all of it again; there is one run all the same. What was noticed
- * in a folder is afterwards in s->ingested. o: bounds, progress (from another thread) and cancellation. */
+ * in a folder is afterwards in s->ingested. o: bounds, progress (from another thread) and cancellation.
+ * target NULL: a module has none. */
 int client_submit(struct client *c, struct submission *s, const char *target, const struct ingest_options *o, struct err *err);
 
 struct client_follower {

@@ -39,7 +39,7 @@ struct body_upload {
     XXH3_state_t *sum; /* of the file; NULL: none is wanted */
     int bytes; /* where a file goes that is no target; -1: this is none */
     bool file_seen, file_done;
-    struct field fields[10];
+    struct field fields[16]; /* no form has more */
     size_t fields_count;
     struct field *current; /* NULL: the file */
     bool in_file;
@@ -123,9 +123,9 @@ static int begin_file(struct body_upload *u, const char *name, struct err *err)
 
 static int on_part(void *arg, const char *name, const char *file_name, struct err *err)
 {
-    static const char *const known[] = {"parameters", "timeout", "name", "kind", "fail_on", "strict", "baseline",
-                                        "no_inline_suppressions", "notices"};
     struct body_upload *u = arg;
+    const struct exchange *x = u->x;
+    const json_t *form = api_schema(&x->rest->api, json_str(x->route->extra, "form", ""));
     u->in_file = false;
     if (strcmp(name, "file") == 0) {
         if (u->file_seen)
@@ -137,15 +137,12 @@ static int on_part(void *arg, const char *name, const char *file_name, struct er
     for (size_t i = 0; i < u->fields_count; i++)
         if (strcmp(u->fields[i].name, name) == 0)
             return invalid(u, name, err, "is given twice");
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-        if (strcmp(known[i], name) != 0)
-            continue;
-        u->current = &u->fields[u->fields_count++];
-        snprintf(u->current->name, sizeof u->current->name, "%s", name);
-        u->current->value = (struct strbuf)STRBUF_INIT_MAX(FIELD_MAX);
-        return 0;
-    }
-    return invalid(u, name, err, "is no field of this form");
+    if (!json_object_get(json_object_get(form, "properties"), name) || u->fields_count == ARRAY_LEN(u->fields))
+        return invalid(u, name, err, "is no field of this form");
+    u->current = &u->fields[u->fields_count++];
+    snprintf(u->current->name, sizeof u->current->name, "%s", name);
+    u->current->value = (struct strbuf)STRBUF_INIT_MAX(FIELD_MAX);
+    return 0;
 }
 
 static int on_data(void *arg, const void *data, size_t len, struct err *err)

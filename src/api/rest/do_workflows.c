@@ -1,10 +1,11 @@
-/* Workflows, and the submission of runs. */
+/* Workflows, and the submission of runs: of a workflow, or of one module alone. */
 #include "api/rest/rest_internal.h"
 
 #include "api/service/catalog.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "codec/schema.h"
 #include "codec/sha256.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -274,9 +275,20 @@ static int check_target(struct exchange *x, const char *target, struct err *err)
                                                                              : "an absolute path or a URL is wanted");
 }
 
-static int submit_json(struct exchange *x, struct submission *s, struct err *err)
+/* One that may be read. */
+static int read_target(struct exchange *x, struct submission *s, const char *target, struct err *err)
 {
     struct ingest_options o;
+    int r = target_ingest_options(&x->svc, target, &o, err);
+    if (r == 0)
+        r = submission_read_target(&x->svc, s, target, &o, err);
+    if (r == -ERR_NOT_FOUND || r == -ERR_UNIMPLEMENTED)
+        x->error_status = 400;
+    return r;
+}
+
+static int submit_json(struct exchange *x, struct submission *s, struct err *err)
+{
     const char *target = json_str(x->json, "target_path", "");
     int replayed, r = set_parameters(x, s, json_object_get(x->json, "parameters"), err);
     if (r == 0)
@@ -294,12 +306,7 @@ static int submit_json(struct exchange *x, struct submission *s, struct err *err
     if (r == 0)
         r = submission_check(&x->svc, s, err);
     if (r == 0)
-        r = target_ingest_options(&x->svc, target, &o, err);
-    if (r == 0) {
-        r = submission_read_target(&x->svc, s, target, &o, err);
-        if (r == -ERR_NOT_FOUND || r == -ERR_UNIMPLEMENTED)
-            x->error_status = 400;
-    }
+        r = read_target(x, s, target, err);
     return r < 0 ? r : start(x, s, err);
 }
 
@@ -408,6 +415,113 @@ int do_upload(struct exchange *x, struct err *err)
         if (r == 0)
             r = start(x, &s, err);
     }
+    submission_release(&s);
+    return r;
+}
+
+/* --- one module alone ---------------------------------------------------------------------------------------------- */
+
+static int begin_module(struct exchange *x, struct submission *s, struct err *err)
+{
+    int r = submission_init_module(&x->svc, arg_text(x, "module_name"), s, err);
+    if (r == -ERR_INVALID) /* a broken one is the server's fault, not the client's */
+        x->error_status = 409;
+    return r;
+}
+
+/* What is asked for, checked by schema ModuleRun. */
+static int set_module(struct exchange *x, struct submission *s, const json_t *body, struct err *err)
+{
+    const struct module_bounds b = {.isolation = json_str(body, "isolation", NULL),
+                                    .network = json_str(body, "network", NULL),
+                                    .timeout_ms = json_i64(body, "timeout", 0) * 1000,
+                                    .memory_bytes = (uint64_t)json_i64(body, "memory", 0),
+                                    .disk_bytes = (uint64_t)json_i64(body, "disk", 0)};
+    int r = submission_module(s, json_object_get(body, "input"), &b, err);
+    if (r == -ERR_INVALID)
+        return bad_field(x, "input", err);
+    return r < 0 ? r : set_name(x, s, json_str(body, "name", NULL), err);
+}
+
+static int run_module(struct exchange *x, struct submission *s, struct err *err)
+{
+    const char *target = json_str(x->json, "target_path", NULL);
+    int replayed, r = set_module(x, s, x->json, err);
+    if (r == 0)
+        r = set_asked(x, s, json_incref(x->json), err);
+    if (r == 0 && replay(x, s, &replayed, err))
+        return replayed;
+    if (r == 0 && !target && s->module.needs_target) {
+        err_set(err, ERR_INVALID, "target_path: module '%s' needs a target", s->module.name);
+        r = bad_field(x, "target_path", err);
+    }
+    if (r == 0 && target)
+        r = check_target(x, target, err);
+    if (r == 0)
+        r = submission_check(&x->svc, s, err);
+    if (r == 0 && target)
+        r = read_target(x, s, target, err);
+    return r < 0 ? r : start(x, s, err);
+}
+
+int do_run_module(struct exchange *x, struct err *err)
+{
+    struct submission s = SUBMISSION_INIT;
+    int r = begin_module(x, &s, err);
+    if (r == 0)
+        r = body_json(x, err);
+    if (r == 0)
+        r = run_module(x, &s, err);
+    submission_release(&s);
+    return r;
+}
+
+/* The form's fields as the members of ModuleRun. */
+static int module_form(struct exchange *x, json_t *body, struct err *err)
+{
+    const json_t *all = json_object_get(api_schema(&x->rest->api, "ModuleRun"), "properties"), *schema;
+    const char *name;
+    json_object_foreach((json_t *)(uintptr_t)all, name, schema) {
+        const char *text = upload_field(x, name);
+        json_t *v = NULL;
+        int r = !text                         ? 0
+                : strcmp(name, "input") == 0 ? json_parse(text, strlen(text), JSON_BODY_MAX, &v, err)
+                                              : schema_value_from_text(schema, text, &v, err);
+        if (r == 0 && v)
+            r = schema_apply(schema, v, name, err);
+        if (v && json_object_set_new(body, name, v) < 0)
+            return err_nomem(err);
+        if (r < 0)
+            return r == -ERR_NO_MEMORY ? r : bad_field(x, name, err);
+    }
+    return 0;
+}
+
+static int upload_module(struct exchange *x, struct submission *s, struct err *err)
+{
+    _cleanup_json_ json_t *body = json_pack("{s:s*}", "name", arg_text(x, "run_name"));
+    int replayed, r = body ? module_form(x, body, err) : err_nomem(err);
+    if (r == 0)
+        r = set_module(x, s, body, err);
+    if (r == 0)
+        r = set_asked(x, s, upload_asked(x), err);
+    if (r == 0 && replay(x, s, &replayed, err))
+        return replayed;
+    if (r == 0)
+        r = submission_check(&x->svc, s, err);
+    if (r == 0)
+        r = upload_take(x, &s->ingested, err);
+    if (r == 0)
+        r = read_notices(x, s, err);
+    return r < 0 ? r : start(x, s, err);
+}
+
+int do_upload_module(struct exchange *x, struct err *err)
+{
+    struct submission s = SUBMISSION_INIT;
+    int r = begin_module(x, &s, err);
+    if (r == 0)
+        r = upload_module(x, &s, err);
     submission_release(&s);
     return r;
 }

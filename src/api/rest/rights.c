@@ -32,7 +32,8 @@ static bool fill(const struct exchange *x, struct entry *e)
     snprintf(e->who.name, sizeof e->who.name, "%.*s", ACCESS_NAME_MAX, c->name);
     snprintf(e->who.name_space, sizeof e->who.name_space, "%.*s", ACCESS_NAME_MAX, service_namespace(&x->svc));
     e->who.role = c->role == REST_ADMIN ? ACCESS_ADMIN : c->role == REST_OPERATOR ? ACCESS_OPERATOR : ACCESS_VIEWER;
-    snprintf(e->subject, sizeof e->subject, "%s", subject ? subject : arg_text(x, "workflow") ? arg_text(x, "workflow") : "");
+    snprintf(e->subject, sizeof e->subject, "%s", subject ? subject : arg_text(x, "workflow") ? arg_text(x, "workflow")
+                                                           : arg_text(x, "module_name") ? arg_text(x, "module_name") : "");
     exchange_peer(x, e->peer, sizeof e->peer);
     return true;
 }

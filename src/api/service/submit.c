@@ -31,6 +31,7 @@ void submission_release(struct submission *s)
 {
     workflow_def_free(s->def);
     json_decref(s->parameters);
+    free(s->module.name);
     gate_options_release(&s->gate);
     free(s->spec);
     ingest_result_release(&s->ingested);
@@ -98,6 +99,8 @@ static int engines_there(const struct submission *s, struct err *err)
     json_t *e;
     bool fuzzes = false;
     int r = 0;
+    if (s->module.name)
+        return s->module.fuzzes ? module_engines_check(s->module.name, json_object_get(s->parameters, "input"), err) : 0;
     json_array_foreach(uses, i, e) {
         fuzzes |= json_is_string(e) && strcmp(json_string_value(e), "fuzz_campaign") == 0;
         if (r == 0 && json_is_string(e))
@@ -184,6 +187,8 @@ static char *public_url(const char *url)
 static json_t *target_json(const struct submission *s, size_t notices)
 {
     const struct ingest_result *in = &s->ingested;
+    if (!*in->tree.text)
+        return json_null();
     return json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:b, s:b, s:o, s:I}", "name", in->name, "spec",
                      s->spec, "kind", in->kind, "ref", in->tree.text, "files",
                      (json_int_t)in->files, "bytes", (json_int_t)in->bytes, "incomplete", in->incomplete, "refused",
@@ -253,7 +258,7 @@ static int pin(const struct service *svc, struct submission *s, struct err *err)
     int r = store_put(svc->store, s->def->script, s->def->script_len, "text/x-lua", &s->script, err);
     if (r == 0)
         r = store_pin(svc->store, owner, s->script.text, 0, err);
-    if (r == 0)
+    if (r == 0 && *s->ingested.tree.text)
         r = store_pin(svc->store, owner, s->ingested.tree.text, 0, err);
     if (r == 0)
         r = say_paths(svc, s, err);
@@ -291,8 +296,10 @@ static json_t *context_json(const struct workflow_def *def, enum sandbox_network
 
 static json_t *submission_context(const struct submission *s)
 {
-    json_t *target = json_pack("{s:s, s:s}", "ref", s->ingested.tree.text, "name", s->ingested.name);
     json_t *j = context_json(s->def, granted_network(s->def, s->parameters), run_json(s), s->module_dirs.text);
+    if (j && !*s->ingested.tree.text)
+        return j;
+    json_t *target = json_pack("{s:s, s:s}", "ref", s->ingested.tree.text, "name", s->ingested.name);
     if (!j || json_object_set_new(j, "target", target) < 0) {
         json_decref(j);
         return NULL;

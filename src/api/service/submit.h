@@ -7,8 +7,22 @@
 
 #include "api/service/run.h"
 
+#define MODULE_WORKFLOW "module_run" /* what runs of one module alone are called */
+
+/* What bounds a module that runs alone. */
+struct module_bounds {
+    const char *isolation, *network;   /* NULL: shared, none */
+    int64_t timeout_ms;                /* 0: none; the same of those below: the usual */
+    uint64_t memory_bytes, disk_bytes;
+};
+
 struct submission {
-    struct workflow_def *def;
+    struct workflow_def *def; /* NULL: a module's that a server is asked for */
+    struct {
+        char *name; /* NULL: a workflow is run, not a module alone */
+        bool needs_target, fuzzes;
+        const struct module_bounds *bounds; /* for a server that is asked; parameters are the module's input then */
+    } module;
     json_t *parameters;       /* checked, with their defaults */
     struct gate_options gate; /* set by the caller; owned */
     int64_t timeout_ms;       /* 0: none */
@@ -34,6 +48,12 @@ int submission_init(const struct service *svc, const char *workflow, struct subm
 void submission_release(struct submission *s);
 /* A name of the user's choice instead of the id: printable, no blanks, no slash. -ERR_INVALID. */
 int submission_name(struct submission *s, const char *name, struct err *err);
+/* The same for one module alone, as a run of its own; -ERR_INVALID: it is broken. */
+int submission_init_module(const struct service *svc, const char *module, struct submission *ret, struct err *err);
+/* What it is given, before submission_check(); -ERR_INVALID: the input does not fit. Without an ingested target it has none. */
+int submission_module(struct submission *s, const json_t *input, const struct module_bounds *b, struct err *err);
+/* Is there, on this machine, what a fuzzing module needs for that input? -ERR_MISSING. */
+int module_engines_check(const char *module, const json_t *input, struct err *err);
 /* given: the parameters that differ from the defaults; NULL: none. */
 int submission_parameters(struct submission *s, const json_t *given, struct err *err);
 /* Before the target is read: -ERR_EXISTS, there is a run of that name (whose pins are not ours to touch); -ERR_MISSING, the
