@@ -228,6 +228,8 @@ static int clean(struct app *app, const struct service *svc, const json_t *q, js
 
 /* --- the audit log ------------------------------------------------------------------------------------------ */
 
+#define KEPT_AT_ONCE 10000 /* entries beside those that are asked for, until they are sorted */
+
 struct audit_filter {
     const char *who, *action, *name_space;
     size_t last; /* entries */
@@ -244,6 +246,37 @@ static bool fits(const struct audit_filter *f, const json_t *e)
     return !f->name_space || strcmp(json_str(e, "namespace", ""), f->name_space) == 0;
 }
 
+struct timed {
+    json_t *entry;
+    size_t place;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct timed *x = a, *y = b;
+    int c = strcmp(json_str(x->entry, "time", ""), json_str(y->entry, "time", ""));
+    return c ? c : x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* Of all logs together. */
+static int keep_last(struct audit_filter *f, struct err *err)
+{
+    size_t n = json_array_size(f->found), i;
+    _cleanup_free_ struct timed *list = mem_calloc(n + 1, sizeof *list);
+    _cleanup_json_ json_t *sorted = json_array();
+    json_t *e;
+    if (!list || !sorted)
+        return err_nomem(err);
+    json_array_foreach(f->found, i, e)
+        list[i] = (struct timed){e, i};
+    qsort(list, n, sizeof *list, by_time);
+    for (i = n > f->last ? n - f->last : 0; i < n; i++)
+        if (json_array_append(sorted, list[i].entry) < 0)
+            return err_nomem(err);
+    json_array_clear(f->found);
+    return json_array_extend(f->found, sorted) < 0 ? err_nomem(err) : 0;
+}
+
 static int take_entry(void *arg, json_t *entry, struct err *err)
 {
     struct audit_filter *f = arg;
@@ -251,9 +284,7 @@ static int take_entry(void *arg, json_t *entry, struct err *err)
         return 0;
     if (json_array_append(f->found, entry) < 0)
         return err_nomem(err);
-    if (json_array_size(f->found) > f->last)
-        json_array_remove(f->found, 0);
-    return 0;
+    return json_array_size(f->found) >= f->last + KEPT_AT_ONCE ? keep_last(f, err) : 0;
 }
 
 static int audit(const struct app *app, const json_t *q, json_t **ret, struct err *err)
@@ -263,6 +294,8 @@ static int audit(const struct app *app, const json_t *q, json_t **ret, struct er
                              .name_space = json_str(q, "namespace", NULL), .last = (size_t)json_i64(q, "limit", AUDIT_LIMIT),
                              .found = found};
     int r = found ? audit_read(app->state_dir, take_entry, &f, err) : err_nomem(err);
+    if (r == 0)
+        r = keep_last(&f, err);
     return r < 0 ? r : give(json_pack("{s:O}", "entries", found), ret, err);
 }
 

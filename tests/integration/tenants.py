@@ -299,6 +299,10 @@ def check_audit(s):
                  ("owner", "run.submit", "allowed")):
         expect(want in got, f"{want} was not written down: {sorted(got)}")
     expect(all(e["peer"] == "127.0.0.1" and e["namespace"] for e in rest), f"from where, and about what: {rest[:2]}")
+    expect([e["time"] for e in entries] == sorted(e["time"] for e in entries), "one log, in the order of time")
+    def by(path): return {json.loads(l)["who"]["name"] for l in open(s.lab.state / "audit" / path)}
+    expect("owner" in by("audit.ndjson") and not {"a", "b", "v", "boss"} & by("audit.ndjson"), f"who sees all: {by('audit.ndjson')}")
+    expect("a" in by("namespaces/team-a/audit.ndjson") and by("namespaces/team-a/denied.ndjson") >= {"v"}, "each namespace has its own")
 
 
 def with_results(s, small):

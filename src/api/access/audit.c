@@ -8,6 +8,7 @@
 #include "os/fault.h"
 #include "os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,13 +16,33 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define NAMESPACES "namespaces" /* folder of folders: logs of who is bound to one */
 #define SUBJECT_MAX 500
 #define LINE_MAX_BYTES 4096
 
+/* One of the logs that are bounded each for itself. */
+struct log {
+    const char *dir;
+    bool denied;
+};
+
 /* n = 0: the one that is written. */
-static char *file_path(const char *state_dir, int n)
+static char *file_path(const struct log *l, int n)
 {
-    return n ? mem_printf("%s/audit/audit.%d.ndjson", state_dir, n) : mem_printf("%s/audit/audit.ndjson", state_dir);
+    const char *name = l->denied ? "denied" : "audit";
+    return n ? mem_printf("%s/%s.%d.ndjson", l->dir, name, n) : mem_printf("%s/%s.ndjson", l->dir, name);
+}
+
+static int files_of(const struct log *l)
+{
+    return l->denied ? AUDIT_DENIED_FILES : AUDIT_FILES;
+}
+
+static char *folder_of(const char *state_dir, const struct access_caller *who)
+{
+    struct err none = {0};
+    bool bound = access_check_namespace(who->name_space, false, &none) == 0;
+    return bound ? mem_printf("%s/audit/" NAMESPACES "/%s", state_dir, who->name_space) : os_path_join(state_dir, "audit");
 }
 
 static json_t *text_or_null(const char *s)
@@ -49,11 +70,11 @@ static int make_line(const struct audit_entry *e, struct strbuf *line, struct er
 }
 
 /* Under the lock. */
-static int rotate(const char *state_dir, struct err *err)
+static int rotate(const struct log *l, struct err *err)
 {
     int r = 0;
-    for (int i = AUDIT_FILES - 1; r == 0 && i > 0; i--) {
-        _cleanup_free_ char *from = file_path(state_dir, i - 1), *to = file_path(state_dir, i);
+    for (int i = files_of(l) - 1; r == 0 && i > 0; i--) {
+        _cleanup_free_ char *from = file_path(l, i - 1), *to = file_path(l, i);
         if (!from || !to)
             return err_nomem(err);
         if (os_exists(from))
@@ -84,8 +105,9 @@ static int append(const char *path, const struct strbuf *line, struct err *err)
 int audit_write(const char *state_dir, const struct audit_entry *e, struct err *err)
 {
     _cleanup_(strbuf_release) struct strbuf line = STRBUF_INIT_MAX(LINE_MAX_BYTES);
-    _cleanup_free_ char *dir = os_path_join(state_dir, "audit"), *lock = mem_printf("%s/audit/lock", state_dir);
-    _cleanup_free_ char *path = file_path(state_dir, 0);
+    _cleanup_free_ char *dir = folder_of(state_dir, e->who), *lock = dir ? os_path_join(dir, "lock") : NULL;
+    struct log log = {dir, e->denied};
+    _cleanup_free_ char *path = dir ? file_path(&log, 0) : NULL;
     _cleanup_close_ int fd = -1;
     struct stat st;
     int r = dir && lock && path ? make_line(e, &line, err) : err_nomem(err);
@@ -97,13 +119,26 @@ int audit_write(const char *state_dir, const struct audit_entry *e, struct err *
         if (errno != EINTR)
             r = err_sys(err, errno, "lock %s", lock);
     if (r == 0 && stat(path, &st) == 0 && (size_t)st.st_size + line.len > AUDIT_FILE_MAX)
-        r = rotate(state_dir, err);
+        r = rotate(&log, err);
     if (r == 0)
         r = append(path, &line, err);
     return r < 0 ? err_wrap(err, "audit log") : 0;
 }
 
-static int read_one(const char *path, int (*one)(void *arg, json_t *entry, struct err *err), void *arg, struct err *err)
+/* What was damaged is given the time of the entry before it, so that it stands there when all are sorted. */
+static json_t *parse(const char *line, size_t n, char time[32])
+{
+    json_t *j = NULL;
+    if (json_parse(line, n, LINE_MAX_BYTES, &j, NULL) == 0 && json_is_object(j)) {
+        snprintf(time, 32, "%s", json_str(j, "time", ""));
+        return j;
+    }
+    json_decref(j);
+    return json_pack("{s:b, s:s}", "damaged", 1, "time", time);
+}
+
+static int read_file(const char *path, char time[32], int (*one)(void *arg, json_t *entry, struct err *err), void *arg,
+                     struct err *err)
 {
     _cleanup_free_ char *text = NULL;
     size_t len;
@@ -112,24 +147,39 @@ static int read_one(const char *path, int (*one)(void *arg, json_t *entry, struc
         return r == -ERR_NOT_FOUND ? 0 : r;
     for (char *p = text; r >= 0 && p < text + len;) {
         size_t n = strcspn(p, "\n");
-        _cleanup_json_ json_t *j = NULL;
-        if (json_parse(p, n, LINE_MAX_BYTES, &j, NULL) < 0 || !json_is_object(j)) {
-            json_decref(j);
-            j = json_pack("{s:b}", "damaged", 1);
-        }
+        _cleanup_json_ json_t *j = parse(p, n, time);
         r = j ? one(arg, j, err) : err_nomem(err);
         p += n + 1;
     }
     return r;
 }
 
-int audit_read(const char *state_dir, int (*one)(void *arg, json_t *entry, struct err *err), void *arg, struct err *err)
+static int read_logs(const char *dir, int (*one)(void *arg, json_t *entry, struct err *err), void *arg, struct err *err)
 {
     int r = 0;
-    for (int i = AUDIT_FILES - 1; r >= 0 && i >= 0; i--) {
-        _cleanup_free_ char *path = file_path(state_dir, i);
-        r = path ? read_one(path, one, arg, err) : err_nomem(err);
+    for (int denied = 0; r >= 0 && denied < 2; denied++) {
+        struct log log = {dir, denied};
+        char time[32] = "";
+        for (int i = files_of(&log) - 1; r >= 0 && i >= 0; i--) {
+            _cleanup_free_ char *path = file_path(&log, i);
+            r = path ? read_file(path, time, one, arg, err) : err_nomem(err);
+        }
     }
+    return r;
+}
+
+int audit_read(const char *state_dir, int (*one)(void *arg, json_t *entry, struct err *err), void *arg, struct err *err)
+{
+    _cleanup_free_ char *dir = os_path_join(state_dir, "audit"), *spaces = dir ? os_path_join(dir, NAMESPACES) : NULL;
+    int r = spaces ? read_logs(dir, one, arg, err) : err_nomem(err);
+    DIR *d = r < 0 ? NULL : opendir(spaces);
+    for (struct dirent *e; r >= 0 && d && (e = readdir(d));) {
+        _cleanup_free_ char *sub = os_path_join(spaces, e->d_name);
+        if (e->d_name[0] != '.')
+            r = sub ? read_logs(sub, one, arg, err) : err_nomem(err);
+    }
+    if (d)
+        closedir(d);
     return r < 0 ? r : 0;
 }
 

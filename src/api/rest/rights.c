@@ -16,7 +16,7 @@
 /* What goes into an entry, for a thread that may block. */
 struct entry {
     struct access_caller who;
-    char peer[64], subject[ENGINE_ID_MAX + 1];
+    char peer[64], subject[ENGINE_ID_MAX + 1], name_space[ACCESS_NAME_MAX + 1];
     const char *action, *state_dir;
 };
 
@@ -30,7 +30,8 @@ static bool fill(const struct exchange *x, struct entry *e)
     const struct rest_caller *c = &x->caller;
     snprintf(e->who.id, sizeof e->who.id, "%.*s", ACCESS_ID_LEN, c->id);
     snprintf(e->who.name, sizeof e->who.name, "%.*s", ACCESS_NAME_MAX, c->name);
-    snprintf(e->who.name_space, sizeof e->who.name_space, "%.*s", ACCESS_NAME_MAX, service_namespace(&x->svc));
+    snprintf(e->who.name_space, sizeof e->who.name_space, "%.*s", ACCESS_NAME_MAX, *c->name_space ? c->name_space : ACCESS_ALL);
+    snprintf(e->name_space, sizeof e->name_space, "%.*s", ACCESS_NAME_MAX, service_namespace(&x->svc));
     e->who.role = c->role == REST_ADMIN ? ACCESS_ADMIN : c->role == REST_OPERATOR ? ACCESS_OPERATOR : ACCESS_VIEWER;
     snprintf(e->subject, sizeof e->subject, "%s", subject ? subject : arg_text(x, "workflow") ? arg_text(x, "workflow")
                                                            : arg_text(x, "module_name") ? arg_text(x, "module_name") : "");
@@ -40,7 +41,7 @@ static bool fill(const struct exchange *x, struct entry *e)
 
 static int write_entry(const struct entry *e, bool denied, struct err *err)
 {
-    struct audit_entry a = {.who = &e->who, .via = "rest", .peer = e->peer, .action = e->action, .name_space = e->who.name_space,
+    struct audit_entry a = {.who = &e->who, .via = "rest", .peer = e->peer, .action = e->action, .name_space = e->name_space,
                             .subject = *e->subject ? e->subject : NULL, .denied = denied};
     return audit_write(e->state_dir, &a, err);
 }

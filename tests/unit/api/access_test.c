@@ -311,7 +311,7 @@ static void threads_share_it(void **state)
 
 struct seen {
     int n, damaged, denied;
-    char last[600];
+    char last[600], allowed[600];
 };
 
 static int see(void *arg, json_t *e, struct err *err)
@@ -322,6 +322,8 @@ static int see(void *arg, json_t *e, struct err *err)
     s->damaged += json_flag(e, "damaged", false);
     s->denied += strcmp(json_str(e, "outcome", ""), "denied") == 0;
     snprintf(s->last, sizeof s->last, "%s", json_str(e, "subject", ""));
+    if (strcmp(json_str(e, "outcome", ""), "allowed") == 0)
+        snprintf(s->allowed + strlen(s->allowed), sizeof s->allowed - strlen(s->allowed), "%s", s->last);
     return 0;
 }
 
@@ -343,7 +345,7 @@ static void changes_are_written_down(void **state)
     assert_int_equal(audit_read(f.dir, see, &s, &err), 0);
     assert_int_equal(s.n, 2);
     assert_int_equal(s.denied, 1);
-    assert_string_equal(s.last, "run-1");
+    assert_string_equal(s.allowed, "run-1");
 }
 
 static void what_cannot_be_written_down_is_refused(void **state)
@@ -396,6 +398,33 @@ static void the_log_is_bounded(void **state)
     assert_int_equal(s.n, AUDIT_FILES);
     assert_int_equal(s.damaged, AUDIT_FILES - 1);
     assert_string_equal(s.last, "last");
+}
+
+static void nobody_pushes_out_what_others_did(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct seen s = {0};
+    struct access_caller me, a = {.id = "1", .name = "a", .name_space = "a", .role = ACCESS_OPERATOR};
+    access_local_caller("test", &me);
+    struct audit_entry e = {.who = &me, .via = "cli", .action = "x", .subject = "mine"};
+    _cleanup_free_ char *dir = os_path_join(f.dir, "audit/namespaces/a"), *line = mem_alloc(AUDIT_FILE_MAX);
+    assert_int_equal(audit_write(f.dir, &e, &err), 0);
+    e.who = &a;
+    e.subject = "of a";
+    assert_int_equal(audit_write(f.dir, &e, &err), 0);
+    e.denied = true;
+    for (int round = 0; round < AUDIT_FILES + 3; round++) {
+        _cleanup_free_ char *path = os_path_join(dir, "denied.ndjson");
+        memset(line, 'x', AUDIT_FILE_MAX);
+        line[AUDIT_FILE_MAX - 1] = '\n';
+        assert_int_equal(os_write_file_atomic(path, line, AUDIT_FILE_MAX, 0600, &err), 0);
+        assert_int_equal(audit_write(f.dir, &e, &err), 0);
+    }
+    assert_int_equal(audit_read(f.dir, see, &s, &err), 0);
+    assert_string_equal(s.allowed, "mineof a");
+    assert_int_equal(s.denied, 1);
+    assert_int_equal(s.damaged, AUDIT_DENIED_FILES - 1);
 }
 
 /* --- quotas ------------------------------------------------------------------------------------------------- */
@@ -525,7 +554,8 @@ int main(int argc, char **argv)
         TEST(a_process_that_ends_leaves_the_rest), TEST(a_token_expires),
         TEST(what_is_no_name_is_refused), TEST(the_text_is_kept_nowhere), TEST(the_last_use_is_noted),
         TEST(the_file_is_a_token_too), TEST(roles_and_namespaces), TEST(threads_share_it), TEST(changes_are_written_down),
-        TEST(what_cannot_be_written_down_is_refused), TEST(the_log_is_bounded), TEST(quotas), TEST(use_is_counted), TEST(results_are_noted),
+        TEST(what_cannot_be_written_down_is_refused), TEST(the_log_is_bounded),
+        TEST(nobody_pushes_out_what_others_did), TEST(quotas), TEST(use_is_counted), TEST(results_are_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
