@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|litter|alone|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|litter|alone|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -164,13 +164,13 @@ def ends():
         ok(f"{len(doc['findings'])} findings in {doc['duration_ms'] / 1000:.0f} s")
 
 
-def state_of(lab, want, seconds=120):
+def state_of(lab, want, seconds=120, name="p"):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if want in lab.ff("runs", "query", "p", "state").stdout:
+        if want in lab.ff("runs", "query", name, "state").stdout:
             return
         time.sleep(0.3)
-    fail(f"the run never was {want}")
+    fail(f"the run {name} never was {want}")
 
 
 def stats_of(lab, name, seconds=120):
@@ -210,6 +210,70 @@ def pause():
             fail(f"{doc['status']} {summary}")
         kept_bytes(lab, doc)
         ok(f"{len(doc['findings'])} findings, {summary['executions']} executions in two parts")
+
+
+def waiting():
+    """Signals while nothing is fuzzed, because a build is waited for: each holds."""
+    both = 'engines=["libfuzzer","aflplusplus"]'
+    bug = HARNESS % ("", "if (n > 0 && d[0] == 'B') abort();")
+    only_afl = "#ifndef __AFL_COMPILER\n#error not for it\n#endif\n"
+    with Lab() as lab:
+        def begin(name, seconds, engine, *args):
+            files = {"a_fuzzer.c": bug, "b_fuzzer.c": only_afl + bug, "lib.c": LIB,
+                     "Makefile": f"all:\n\ttest $$FUZZING_ENGINE != {engine} || sleep {seconds}\n\t$(CC) $(CFLAGS) -c lib.c -o lib.o && ar rc lib.a lib.o\n"}
+            return lab.popen("run", "native_fuzzing", lab.target(files, name), both, "--name", name, "stop_at_first_crash=true", "minimize=0",
+                             "remember=false", "--json", *args, stdout=subprocess.PIPE)
+
+        def runs_now(name, module):
+            return any(a["module"] == module for a in lab.json("runs", "show", name).get("pending_activities") or [])
+
+        def until_build(name, want):
+            end = time.monotonic() + 100
+            while runs_now(name, "fuzz_build") != want:
+                if time.monotonic() > end:
+                    fail(f"{name}: the build {'never began' if want else 'is not over'}")
+                time.sleep(0.2)
+
+        def signal(name, *signals):
+            for s in signals:
+                lab.ff("runs", "signal", name, s, check=0)
+
+        def ends(p, targets):
+            doc = json.loads(p.communicate(timeout=120)[0])
+            if doc["status"] != "COMPLETED" or set(doc["result"]["summary"]["targets"]) != set(targets) or len(doc["findings"]) != len(targets):
+                fail(f"{doc['status']} {doc.get('error')} {doc['result']['summary']['targets']}")
+            return doc
+        p = begin("other", 15, "afl")  # the first target is done, and the other one waits for its engine's build
+        state_of(lab, "fuzzing", name="other")
+        state_of(lab, "working", name="other")
+        signal("other", "pause")
+        state_of(lab, "paused", 5, "other")
+        until_build("other", False)
+        time.sleep(3)
+        if runs_now("other", "fuzz_campaign") or "paused" not in lab.ff("runs", "query", "other", "state").stdout:
+            fail("it goes on, though it was paused")
+        signal("other", "resume")
+        ends(p, ["a_fuzzer", "b_fuzzer"])
+        p = begin("twice", 6, "libfuzzer")  # before anything is there; and what is taken back holds nothing
+        until_build("twice", True)
+        signal("twice", "pause")
+        until_build("twice", False)
+        state_of(lab, "paused", 5, "twice")
+        signal("twice", "resume", "pause", "resume")
+        ends(p, ["a_fuzzer", "b_fuzzer"])
+        p = begin("never", 100, "libfuzzer")
+        until_build("never", True)
+        signal("never", "stop")
+        doc = ends(p, [])
+        if "before anything was built" not in str(doc["result"]["notifications"]):
+            fail(f"stopped while it is built: {doc['result']['notifications']}")
+        p = begin("time", 3, "libfuzzer", "-t", "40s")  # a rest has the end of the run
+        until_build("time", True)
+        signal("time", "pause")
+        doc = json.loads(p.communicate(timeout=120)[0])
+        if doc["status"] != "COMPLETED" or doc["result"]["summary"]["targets"]:
+            fail(f"a rest and the run's own time: {doc['status']} {doc.get('error')}")
+        ok("pause, resume and stop hold while builds are waited for")
 
 
 def campaign_process(pid):
@@ -986,4 +1050,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "litter": litter, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "litter": litter, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

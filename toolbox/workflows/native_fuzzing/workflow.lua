@@ -1,7 +1,8 @@
 -- Builds the targets, fuzzes one after another, and makes one report of all bugs. With more than one engine, the first one begins when
 -- its build is there; the others are built meanwhile, and the campaign goes on with them.
 --
--- Signals: "stop" ends the fuzzing, and what was found is reported; "pause" lets the engines rest until "resume".
+-- Signals: "stop" ends the fuzzing, and what was found is reported; "pause" lets the engines rest until "resume". Each holds whatever the
+-- run waits for just then.
 
 local function add_names(names, targets)
   for _, t in ipairs(targets) do
@@ -53,28 +54,71 @@ return function(input)
   local p = input.parameters
   local notices = ff.array{}
   local running, resting, waiting, stopped, paused
+  local interrupted -- the campaign that runs is to end for a pause
 
   ff.on_signal("stop", function()
     stopped = true
-    if waiting then waiting:cancel() end
-    if running then running:cancel() end
-    if resting then resting:cancel() end
+    local future = waiting or running or resting
+    if future then future:cancel() end
   end)
   ff.on_signal("pause", function()
     paused = true
-    if running then running:cancel() end
+    if running then
+      interrupted = true
+      running:cancel()
+    end
   end)
-
   ff.on_signal("resume", function()
+    paused = false
     if resting then resting:cancel() end
   end)
-  ff.on_query("state", function() return resting and "paused" or stopped and "stopping" or running and "fuzzing" or "working" end)
+  ff.on_query("state", function()
+    return stopped and "stopping" or running and "fuzzing" or paused and "paused" or "working"
+  end)
+
+  -- Waits for no longer than this; "stop" ends it.
+  local function wait(future, longest)
+    if stopped then return end
+    waiting = ff.timer(longest)
+    pcall(ff.race, {future, waiting})
+    waiting:cancel()
+    waiting = nil
+  end
+
+  -- What a step before the fuzzing gives; nil where "stop" came first.
+  local function answer(future)
+    wait(future, "365d")
+    if future:done() or not stopped then return ff.await(future) end
+    future:cancel()
+    pcall(ff.await, future)
+    if ff.cancelled() then ff.await(future) end
+    return nil
+  end
+
+  -- How long there is something to wait for, when nothing is fuzzed.
+  local function time_left(otherwise)
+    local ends = share_of_time(1)
+    return ends and math.max(1, math.floor(ends - ff.now())) .. "s" or otherwise, ends
+  end
+
+  -- Until "resume" or "stop", or until it is time for the report.
+  local function rest()
+    while paused and not stopped do
+      ff.progress("paused")
+      local longest, ends = time_left("365d")
+      resting = ff.timer(longest)
+      local ok, why = pcall(ff.await, resting)
+      resting = nil
+      if ff.cancelled() then error(why) end
+      stopped = stopped or (ok and ends ~= nil)
+    end
+  end
 
   local sources
   if p.fetch then
     ff.progress("fetching what the build needs")
-    local fetched = ff.activity("fuzz_fetch", {}, {timeout = "1h", retry = {max = 2}, network = "full"})
-    sources = fetched.artifacts["sources.tar"]
+    local fetched = answer(ff.start("fuzz_fetch", {}, {timeout = "1h", retry = {max = 2}, network = "full"}))
+    sources = fetched and fetched.artifacts["sources.tar"]
   end
 
   local function build(engines, before)
@@ -92,22 +136,26 @@ return function(input)
   local first, others = engines_apart(p)
   local built, later, more -- the first engine's build; that of the others while it is under way, and when it is there
   if others then
-    local ok, result = pcall(ff.await, build(first))
-    if ok then
+    local ok, result = pcall(answer, build(first))
+    if ok and result then
       built, later = result, build(others, result)
       local soon = ff.timer(BUILD_SOON)
       pcall(ff.race, {later, soon})
       soon:cancel()
     elseif ff.cancelled() then
       error(result)
-    else
+    elseif not ok then
       notice(notices, "fuzz_build", first[1] .. ": " .. reason_of(result))
-      local made, answer = pcall(ff.await, build(others))
+      local made, second = pcall(answer, build(others))
       if not made then error(result) end
-      built = answer
+      built = second
     end
   else
-    built = ff.await(build(p.engines))
+    built = answer(build(p.engines))
+  end
+  if not built then
+    notice(notices, "fuzz_build", "it was stopped before anything was built")
+    built = {summary = {targets = {}}, artifacts = {}}
   end
   tell_build(built)
   local names = {}
@@ -128,14 +176,10 @@ return function(input)
     end
   end
 
-  -- What only the other engines' build may give is no target yet: that is worth waiting for, as long as there is time.
-  local function wait_for_targets()
+  -- For as long as there is time.
+  local function wait_for_later()
     ff.progress("building for " .. table.concat(others, ", "))
-    local ends = share_of_time(1)
-    waiting = ff.timer(ends and math.max(1, math.floor(ends - ff.now())) .. "s" or "2h")
-    pcall(ff.race, {later, waiting})
-    waiting:cancel()
-    waiting = nil
+    wait(later, (time_left("2h")))
     if later:done() then take_later() end
   end
 
@@ -172,10 +216,12 @@ return function(input)
     end
     local handed_over -- it has no result, but has left all that it had to the next one of its name
     repeat
+      rest()
+      if stopped then break end
       ff.progress("fuzzing " .. name)
-      paused = false
       if later and later:done() then take_later() end
       local began, waits, joined = ff.now(), later ~= nil, false
+      interrupted = false
       running = ff.start("fuzz_campaign", arguments(), {timeout = "365d", heartbeat = "60s",
         retry = {max = 1000, initial = "1s", max_interval = "5s"}})
       if waits then pcall(ff.race, {running, later}) end
@@ -184,31 +230,26 @@ return function(input)
         joined = true
         running:cancel() -- and on with all engines
       end
-      local ended = end_of(running, function() return paused or stopped or joined end)
+      local ended = end_of(running, function() return interrupted or stopped or joined end)
       running = nil
       handed_over = ended == nil
       result = ended or result
+      local why = ended and ended.summary.stopped_by
       if waits then alone = alone + ff.now() - began end
-      if later and not stopped and ended and ended.summary.stopped_by == "engines" then -- the first one cannot run
-        take_later()
-        joined = true
+      if later and not stopped and why == "engines" then -- the first one cannot run
+        wait_for_later()
+        joined = later == nil
       end
-      if paused and not stopped then
-        ff.progress("paused")
-        resting = ff.timer("365d")
-        local ok, why = pcall(ff.await, resting)
-        resting = nil
-        if ff.cancelled() then error(why) end
-      end
-    until not (paused or joined) or stopped
+    until stopped or not (joined or (interrupted and (handed_over or why == "signal")))
     if handed_over then
       ff.progress("taking over what was found")
       ff.scope(function()
         result = ff.activity("fuzz_campaign", arguments(true), {timeout = "1h", heartbeat = "60s", retry = {max = 20}})
       end)
     end
-    take(name, result)
-    if i == #names and later and not stopped and #(built.summary.missed or {}) > 0 then wait_for_targets() end
+    if result then take(name, result) end
+    -- What only the other engines' build may give is no target yet: that is worth waiting for.
+    if i == #names and later and not stopped and #(built.summary.missed or {}) > 0 then wait_for_later() end
   end
 
   if later then
