@@ -3,6 +3,7 @@
 
 #include "api/access/access.h"
 #include "api/access/quota.h"
+#include "api/live/live.h"
 #include "api/service/runs.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -25,13 +26,14 @@ struct use {
     int64_t places; /* of runs that are being started */
     uint64_t stored_bytes; /* as they were found then, and what was let in since */
     int64_t stored_at_ns;  /* 0: not looked at yet */
-    bool stores;           /* an activity has ended since, or may have */
+    bool stores;           /* its runs have gone on since, or may have */
 };
 
 struct admit {
     struct app *app;
     bool bucket;
     struct access *access;
+    struct live *live; /* NULL: no events are kept */
     pthread_mutex_t lock;
     struct map uses; /* by namespace */
     void (*next)(void *arg, const struct worker_event *e);
@@ -71,13 +73,15 @@ static void on_event(void *arg, const struct worker_event *e)
     struct admit *a = arg;
     if (a->next)
         a->next(a->next_arg, e);
-    if (strcmp(e->type, "usage") != 0)
+    bool usage = strcmp(e->type, "usage") == 0;
+    if (usage)
+        pthread_mutex_lock(&a->lock);
+    else if (pthread_mutex_trylock(&a->lock) != 0) /* a store is being looked at; there are more events */
         return;
-    pthread_mutex_lock(&a->lock);
     struct use *u = use_of(a, e->name_space);
     if (u)
         u->stores = true;
-    if (u && (u->cpu_ms += json_i64(e->data, "cpu_ms", 0)) >= WRITE_FROM_MS)
+    if (u && usage && (u->cpu_ms += json_i64(e->data, "cpu_ms", 0)) >= WRITE_FROM_MS)
         write_use(a, e->name_space, u);
     pthread_mutex_unlock(&a->lock);
 }
@@ -101,6 +105,10 @@ static int look_at_store(struct admit *a, const struct service *svc, struct use 
     use->stores = false;
     int r = a->bucket ? bucket_use(a->access, svc, &use->stored_bytes, &use->stores, err)
                       : runs_stored_bytes(svc, true, NULL, NULL, &use->stored_bytes, err);
+    uint64_t events = 0;
+    if (r == 0 && a->live)
+        r = live_bytes(a->live, service_namespace(svc), &events, err);
+    use->stored_bytes += events;
     use->stored_at_ns = os_mono_ns();
     return r;
 }
@@ -112,8 +120,7 @@ static bool is_stale(const struct use *use)
 }
 
 /* What has a bound is looked at. Under the lock. */
-static int read_usage(struct admit *a, const struct service *svc, const struct quota *q, uint64_t bytes, struct quota_usage *u,
-                      struct err *err)
+static int read_usage(struct admit *a, const struct service *svc, const struct quota *q, struct quota_usage *u, struct err *err)
 {
     struct use *use = use_of(a, service_namespace(svc));
     int r = use ? 0 : err_nomem(err);
@@ -121,9 +128,9 @@ static int read_usage(struct admit *a, const struct service *svc, const struct q
         r = count_running(svc, &u->runs, err);
     if (r == 0)
         u->runs += use->places;
-    if (r == 0 && q->storage_bytes && bytes)
+    if (r == 0 && q->storage_bytes)
         r = is_stale(use) ? look_at_store(a, svc, use, err) : 0;
-    if (r == 0 && q->storage_bytes && bytes)
+    if (r == 0 && q->storage_bytes)
         u->storage_bytes = use->stored_bytes;
     if (r == 0 && q->cpu_ms)
         r = access_usage(a->access, service_namespace(svc), today(), &u->cpu_ms, err);
@@ -138,10 +145,11 @@ static int check(struct admit *a, const struct service *svc, const struct quota 
 {
     struct quota_usage u = {0};
     const char *name_space = service_namespace(svc);
-    int r = read_usage(a, svc, q, bytes, &u, err);
+    int r = read_usage(a, svc, q, &u, err);
+    bool full = r == 0 && q->storage_bytes && u.storage_bytes + bytes > q->storage_bytes;
     if (r == 0)
         r = quota_check(q, &u, more_runs, bytes, name_space, err);
-    if (r == -ERR_QUOTA && q->storage_bytes && bytes) { /* runs may have been taken away */
+    if (r == -ERR_QUOTA && full) { /* runs may have been taken away */
         r = look_at_store(a, svc, use_of(a, name_space), err);
         u.storage_bytes = use_of(a, name_space)->stored_bytes;
         if (r == 0)
@@ -231,6 +239,13 @@ int admit_open(struct admit *a, struct err *err)
     s->has_room = has_room;
     s->admit_arg = a;
     return 0;
+}
+
+void admit_count_events(struct admit *a, struct live *live)
+{
+    pthread_mutex_lock(&a->lock);
+    a->live = live;
+    pthread_mutex_unlock(&a->lock);
 }
 
 void admit_close(struct admit *a)

@@ -11,6 +11,9 @@ struct admit;
 int admit_prepare(struct app *app, struct admit **ret, struct err *err);
 /* After it: takes its place in app->service. */
 int admit_open(struct admit *a, struct err *err);
+/* The events of runs that are kept there count as stored. It lives until the state is closed. */
+struct live;
+void admit_count_events(struct admit *a, struct live *live);
 /* After the state was closed: what was counted is written. NULL is fine. */
 void admit_close(struct admit *a);
 /* For whoever starts runs past the service layer. arg: the struct admit. */

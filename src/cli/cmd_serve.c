@@ -109,6 +109,8 @@ static int start_serving(struct app *app, const struct listen_request *q, struct
         r = start_listening(app, q, &grpc, err);
     if (r == 0 && rest)
         r = rest_serve_start(rest, app, &q->http, &url, err);
+    if (r == 0 && rest)
+        admit_count_events(admit, rest_serve_live(rest));
     if (r == 0)
         r = process_file_write(file, app->state_dir, PROCESS_SERVER, json_pack("{s:s?, s:s?}", "grpc", grpc, "rest", url), err);
     if (r == -ERR_EXISTS) {

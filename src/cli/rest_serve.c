@@ -49,6 +49,11 @@ static void on_event(void *arg, const struct worker_event *e)
         live_worker_event(live, e);
 }
 
+struct live *rest_serve_live(struct rest_serve *s)
+{
+    return atomic_load(&s->live);
+}
+
 /* A cookie is sent by the browser whoever made it ask; the word beside it only by a page that could read ours. */
 static int check_session(struct rest_serve *s, const struct rest_credentials *c, struct access_caller *who,
                          struct rest_caller *ret, struct err *err)

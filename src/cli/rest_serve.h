@@ -24,6 +24,7 @@ int rest_serve_check(const struct rest_serve_options *o, struct err *err);
 int rest_serve_prepare(struct app *app, struct rest_serve **ret, struct err *err);
 /* After it. *ret_url: "http://127.0.0.1:8000", the caller's; NULL: the usual address was taken, which is logged. */
 int rest_serve_start(struct rest_serve *s, struct app *app, const struct rest_serve_options *o, char **ret_url, struct err *err);
+struct live *rest_serve_live(struct rest_serve *s); /* of a started one, until it is freed */
 /* Before the state is closed: no new requests from here on, those that are in are answered; and the worker is stopped. */
 void rest_serve_stop(struct rest_serve *s, struct app *app);
 /* After the state was closed: no worker calls any more. NULL is fine. */

@@ -18,11 +18,19 @@ PARENT = '''return function()
   local again = ff.child("brief", {})
   return {summary = {ok = ok, type = e.type, message = e.message, again = again.summary.done}}
 end'''
+CHATTY = '''return function(input)
+  for i = 1, 1500 do ff.log("info", string.rep("x", 400)) if i % 100 == 0 then ff.sleep(0.01) end end
+  return {summary = {}}
+end'''
+WORDY = '''return function(input)
+  pcall(ff.activity, "absent", {text = string.rep("x", 600000)}, {timeout = "60s", retry = false})
+  return {summary = {}}
+end'''
 LEAVER = 'return function(input) ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}}) return {summary = {}} end'
 LEAVE = '''
 import os, json, sys
 sys.stdin.readline()
-open("/scratch/big.bin", "wb").write(os.urandom(30000))
+open("/scratch/big.bin", "wb").write(os.urandom(600000))
 print(json.dumps({"type": "artifact", "path": "/scratch/big.bin", "name": "big.bin"}))
 print(json.dumps({"type": "result", "status": "success"}))
 '''
@@ -319,6 +327,25 @@ def with_results(s, small):
     s.ask(small, "DELETE", "/runs/l3")
 
 
+def with_words(s, small):
+    """So do its history and its events."""
+    for workflow in ("wordy", "chatty"):
+        expect(s.upload(small, workflow, workflow)[0] == 200, "a run of many words")
+        s.wait(small, workflow)
+        end = time.time() + 20
+        while (got := s.upload(small, "brief", "more"))[0] == 200 and time.time() < end:
+            s.wait(small, "more")
+            s.ask(small, "DELETE", "/runs/more")
+            time.sleep(0.5)
+        expect(got[0] == 429 and "stores" in str(got[1]), f"what it said is too much: {workflow}: {got}")
+        expect(s.ask(small, "POST", f"/runs/{workflow}/retry")[0] == 429, "also for one that brings nothing")
+        expect(s.ask(small, "DELETE", f"/runs/{workflow}")[0] == 200, "it is taken away")
+        while (got := s.upload(small, "brief", "more"))[0] == 429 and time.time() < end + 20: time.sleep(0.2)
+        expect(got[0] == 200, f"and there is room again: {got}")
+        s.wait(small, "more")
+        s.ask(small, "DELETE", "/runs/more")
+
+
 def stored(lab):
     return sum(f.stat().st_size for f in (lab.state / "store").rglob("*") if f.is_file())
 
@@ -358,7 +385,7 @@ def with_children(s, small, other):
 
 def check_quotas(lab):
     """Runs at a time, bytes, CPU time: bounded for one, free for the other."""
-    s = Server(lab, FF_QUOTA_NAMESPACES="small runs=2 storage=20K cpu=2s")
+    s = Server(lab, FF_QUOTA_NAMESPACES="small runs=2 storage=500K cpu=2s")
     small = s.token("--role", "operator", "--namespace", "small")
     other = s.token("--role", "operator", "--namespace", "team-a")
     results = []
@@ -372,7 +399,7 @@ def check_quotas(lab):
     for r in runs:
         s.ask(small, "POST", f"/runs/{r}/terminate")
         s.wait(small, r)
-    status, r = s.upload(small, "sleeper", "large", 30000)
+    status, r = s.upload(small, "sleeper", "large", 600000)
     expect(status == 429 and r["detail"]["error"]["type"] == "QuotaExceeded", f"too many bytes: {status} {r}")
     refused(s, small)
     with_children(s, small, other)
@@ -380,6 +407,7 @@ def check_quotas(lab):
     s.wait(small, "b1")
     time.sleep(2.1)
     with_results(s, small)
+    with_words(s, small)
     expect(s.upload(small, "busy", "b2")[0] == 200, "there is some CPU time left")
     s.wait(small, "b2")
     status, r = s.upload(small, "busy", "b3")
@@ -401,6 +429,8 @@ with Lab() as lab:
     lab.workflow("namer", NAMER, NAMER_META)
     lab.module("peek", PEEK)
     lab.workflow("leaver", LEAVER)
+    lab.workflow("wordy", WORDY)
+    lab.workflow("chatty", CHATTY)
     lab.module("leave", LEAVE)
     lab.workflow("torn", "return function() end", "tags: [\n")
     lab.module("torn", "")

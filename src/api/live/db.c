@@ -26,6 +26,25 @@ static int db_error(struct live_db *db, struct err *err)
     return err_set(err, code, "events: %s", sqlite3_errmsg(db->h));
 }
 
+/* A file of before has no such column. */
+static int add_bytes(struct live_db *db, struct err *err)
+{
+    if (sqlite3_table_column_metadata(db->h, NULL, "run", "bytes", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    int rc = sqlite3_exec(db->h, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    bool there = sqlite3_table_column_metadata(db->h, NULL, "run", "bytes", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+    if (rc == SQLITE_OK && !there)
+        rc = sqlite3_exec(db->h, "ALTER TABLE run ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+                                 "UPDATE run SET bytes=(SELECT total(" LIVE_ROW_BYTES ") FROM event WHERE run=run.run)",
+                          NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(db->h, "COMMIT", NULL, NULL, NULL);
+    int r = rc == SQLITE_OK ? 0 : db_error(db, err);
+    if (r < 0)
+        sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
+    return r;
+}
+
 int live_db_open(struct live_db *db, const char *path, struct err *err)
 {
     *db = (struct live_db){0};
@@ -36,6 +55,9 @@ int live_db_open(struct live_db *db, const char *path, struct err *err)
     if (sqlite3_exec(db->h, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA cache_size=-256;"
                             "PRAGMA journal_size_limit=8388608;PRAGMA trusted_schema=OFF;" SCHEMA, NULL, NULL, NULL) != SQLITE_OK)
         return db_error(db, err);
+    int r = add_bytes(db, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < ARRAY_LEN(sql); i++)
         if (sqlite3_prepare_v3(db->h, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL) != SQLITE_OK)
             return db_error(db, err);

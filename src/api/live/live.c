@@ -17,6 +17,8 @@
 #define QUEUE_MAX 10000
 #define BATCH 500
 #define LOOK_EVERY_NS (2 * NS_PER_S) /* for runs that others have started */
+#define SWEEP_EVERY_NS (60 * NS_PER_S)
+#define SWEPT_AT_ONCE 50
 #define RUNNING_MAX 1000
 #define CHANNELS_MAX 1000 /* idle ones in memory */
 #define PROGRESS_EVERY_NS (200 * NS_PER_MS)
@@ -50,6 +52,7 @@ static int channel_load(struct live *l, struct channel *c, struct err *err)
         c->ended = c->shown_ended = sqlite3_column_int(s, 3);
         c->stats = mem_strdup(stats);
         c->points = sqlite3_column_int64(s, 5);
+        c->bytes = sqlite3_column_int64(s, 6);
         c->thinned = c->shown = c->last;
         sqlite3_reset(s);
     }
@@ -246,12 +249,56 @@ static int add_point(struct live *l, struct channel *c, const char *data, int64_
 {
     free(c->stats);
     c->stats = mem_strdup(data);
+    if (strlen(data) > LIVE_POINT_MAX)
+        return 0;
+    c->bytes += (int64_t)strlen(data) + LIVE_ROW_MORE;
     int r = live_db_run(&l->writer, err, LIVE_POINT_PUT, "sis", c->run, at_ns, data);
     if (r == 0 && ++c->points >= LIVE_SERIES_MAX) {
         r = live_db_run(&l->writer, err, LIVE_POINT_THIN, "si", c->run, c->points / 2);
         c->points -= c->points / 4;
     }
     return r;
+}
+
+/* One number. */
+static int ask_number(struct live_db *db, sqlite3_stmt *s, int64_t *ret, struct err *err)
+{
+    int r = live_db_step(db, s, err);
+    *ret = r == 1 ? sqlite3_column_int64(s, 0) : 0;
+    sqlite3_reset(s);
+    return r < 0 ? r : 0;
+}
+
+static int count_bytes(struct live *l, struct channel *c, struct err *err)
+{
+    return ask_number(&l->writer, live_db_bind(&l->writer, LIVE_RUN_BYTES, "s", c->run), &c->bytes, err);
+}
+
+/* The older half of its bytes goes: what others can be told without, or, where that is not enough, all of it. */
+static int drop_older(struct live *l, struct channel *c, struct err *err)
+{
+    int64_t cut;
+    int r = ask_number(&l->writer, live_db_bind(&l->writer, LIVE_EVENT_CUT, "si", c->run, LIVE_BYTES_MAX / 2), &cut, err);
+    if (r == 0)
+        r = live_db_run(&l->writer, err, LIVE_EVENT_THIN, "si", c->run, cut + 1);
+    if (r == 0)
+        r = count_bytes(l, c, err);
+    if (r < 0 || c->bytes <= LIVE_BYTES_MAX / 4 * 3)
+        return r;
+    r = live_db_run(&l->writer, err, LIVE_EVENT_DROP, "si", c->run, cut);
+    return r < 0 ? r : count_bytes(l, c, err);
+}
+
+static int make_room(struct live *l, struct channel *c, struct err *err)
+{
+    int r = 0;
+    if (c->last - c->thinned >= LIVE_EVENTS_MAX) {
+        r = live_db_run(&l->writer, err, LIVE_EVENT_THIN, "si", c->run, c->last - LIVE_EVENTS_MAX / 2);
+        c->thinned = c->last - LIVE_EVENTS_MAX / 2;
+        if (r == 0)
+            r = count_bytes(l, c, err);
+    }
+    return r == 0 && c->bytes > LIVE_BYTES_MAX ? drop_older(l, c, err) : r;
 }
 
 int live_write(struct live *l, struct channel *c, const char *type, char *data, int64_t at_ns, struct err *err)
@@ -265,10 +312,9 @@ int live_write(struct live *l, struct channel *c, const char *type, char *data, 
     int r = live_db_run(&l->writer, err, LIVE_EVENT_PUT, "siiss", c->run, c->last + 1, at_ns, type, text);
     if (r == 0 && strcmp(type, "stats") == 0)
         r = add_point(l, c, text, at_ns, err);
-    if (r == 0 && c->last - c->thinned >= LIVE_EVENTS_MAX) {
-        r = live_db_run(&l->writer, err, LIVE_EVENT_THIN, "si", c->run, c->last - LIVE_EVENTS_MAX / 2);
-        c->thinned = c->last - LIVE_EVENTS_MAX / 2;
-    }
+    c->bytes += (int64_t)strlen(text) + LIVE_ROW_MORE;
+    if (r == 0)
+        r = make_room(l, c, err);
     if (r < 0)
         return r;
     pthread_mutex_lock(&l->lock);
@@ -285,6 +331,8 @@ static int forget_run(struct live *l, struct channel *c, bool all, struct err *e
     int r = live_db_run(&l->writer, err, all ? LIVE_EVENT_FORGET : LIVE_CAMPAIGN_FORGET, "s", c->run);
     if (r == 0)
         r = live_db_run(&l->writer, err, LIVE_POINT_FORGET, "s", c->run);
+    if (r == 0)
+        r = count_bytes(l, c, err);
     pthread_mutex_lock(&l->lock);
     free(TAKE_PTR(c->stats));
     c->points = 0;
@@ -320,8 +368,8 @@ static int save_dirty(struct live *l, struct err *err)
         struct channel *c = e->value;
         if (!c->dirty || r < 0)
             continue;
-        r = live_db_run(&l->writer, err, LIVE_RUN_PUT, "sisiisi", c->run, c->last, c->execution, c->history, (int64_t)c->ended,
-                        c->stats, c->points);
+        r = live_db_run(&l->writer, err, LIVE_RUN_PUT, "sisiisii", c->run, c->last, c->execution, c->history, (int64_t)c->ended,
+                        c->stats, c->points, c->bytes);
     }
     pthread_mutex_unlock(&l->lock);
     return r;
@@ -372,6 +420,37 @@ static void follow_one(void *arg, const struct run_item *item)
     live_follow(arg, item->run_id);
 }
 
+/* Is the run, by its name here, one that the engine has no more? */
+static bool is_gone(const struct live *l, const char *key)
+{
+    Pb__DescribeWorkflowExecutionRequest q = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
+    Pb__WorkflowExecution x = PB__WORKFLOW_EXECUTION__INIT;
+    char name_space[LIVE_KEY_MAX] = "default";
+    const char *mark = strchr(key, LIVE_KEY_MARK);
+    struct err err = {0};
+    if (mark)
+        snprintf(name_space, sizeof name_space, "%.*s", (int)(mark - key), key);
+    x.workflow_id = (char *)(uintptr_t)(mark ? mark + 1 : key);
+    q.namespace_ = name_space;
+    q.execution = &x;
+    return engine_call_sync(l->svc->engine, ENGINE_DESCRIBE, &q.base, 0, NULL, &err) == -ERR_NOT_FOUND;
+}
+
+/* Events of runs that were taken away by others than this server. Some at a time, round and round. */
+static void sweep(struct live *l)
+{
+    int r = 1;
+    int64_t before = os_now_ns() - SWEEP_EVERY_NS;
+    for (int i = 0; i < SWEPT_AT_ONCE && r == 1; i++) {
+        sqlite3_stmt *s = live_db_bind(&l->writer, LIVE_RUN_AFTER, "si", l->swept, before);
+        r = live_db_step(&l->writer, s, NULL);
+        snprintf(l->swept, sizeof l->swept, "%s", r == 1 ? (const char *)sqlite3_column_text(s, 0) : "");
+        sqlite3_reset(s);
+        if (r == 1 && is_gone(l, l->swept))
+            live_forget(l, l->swept, true, NULL);
+    }
+}
+
 /* Runs that others have started. */
 static void look_around(struct live *l)
 {
@@ -385,6 +464,10 @@ static void look_around(struct live *l)
     tail_retry(l);
     tails_look(l);
     forget_idle(l);
+    if (now - l->swept_ns > SWEEP_EVERY_NS) {
+        l->swept_ns = now;
+        sweep(l);
+    }
 }
 
 /* The next batch; NULL after a while, or when it is over. */
@@ -528,6 +611,16 @@ int live_forget(struct live *l, const char *run_id, bool all, struct err *err)
     if (!i)
         return err_nomem(err);
     return live_push(l, i) < 0 ? err_set(err, ERR_BUSY, "the server is stopping") : 0;
+}
+
+int live_bytes(struct live *l, const char *name_space, uint64_t *ret, struct err *err)
+{
+    int64_t n;
+    pthread_mutex_lock(&l->read_lock);
+    int r = ask_number(&l->reader, live_db_bind(&l->reader, LIVE_SPACE_BYTES, "s", name_space), &n, err);
+    pthread_mutex_unlock(&l->read_lock);
+    *ret = r == 0 ? (uint64_t)n : 0;
+    return r;
 }
 
 void live_count(struct live *l, struct live_counts *ret)

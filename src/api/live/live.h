@@ -15,6 +15,9 @@
 
 #define LIVE_EVENTS_MAX 20000 /* kept of a run; progress and logs over it are left out, and counted */
 #define LIVE_DATA_MAX ((size_t)64 << 10) /* bytes of one event's data; larger ones are cut to {"dropped_bytes": n} */
+/* Of all events of a run that are kept; of more, the older half goes, progress, statistics and logs first. */
+#define LIVE_BYTES_MAX (INT64_C(64) << 20)
+#define LIVE_POINT_MAX ((size_t)4 << 10) /* bytes of a point; larger ones are not in the series */
 #define LIVE_SERIES_MAX 2000 /* points of a run's statistics: at that, each second one of the older half goes */
 
 struct live;
@@ -61,6 +64,9 @@ int live_stats(struct live *l, const char *run_id, char **ret, struct err *err);
 int live_series(struct live *l, const char *run_id, json_t **ret, struct err *err);
 /* Statistics and crashes of a run; with all, every event. */
 int live_forget(struct live *l, const char *run_id, bool all, struct err *err);
+
+/* Bytes that are kept of all runs of a namespace. */
+int live_bytes(struct live *l, const char *name_space, uint64_t *ret, struct err *err);
 
 /* A watcher. told() runs on the writer's thread when there is more than was read, once until the next live_watch_read(). */
 struct live_watch;

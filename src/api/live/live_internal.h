@@ -15,11 +15,24 @@
 
 /* --- the file ----------------------------------------------------------------------------------------------------- */
 
+#define LIVE_ROW_BYTES "length(CAST(data AS BLOB))+64" /* of an event or point, with what surrounds it */
+#define LIVE_ROW_MORE 64
+
 #define LIVE_STATEMENTS(X)                                                                                                    \
-    X(RUN_GET, "SELECT last,execution,history,ended,stats,points FROM run WHERE run=?1")                                      \
-    X(RUN_PUT, "INSERT OR REPLACE INTO run(run,last,execution,history,ended,stats,points) VALUES(?1,?2,?3,?4,?5,?6,?7)")      \
+    X(RUN_GET, "SELECT last,execution,history,ended,stats,points,bytes FROM run WHERE run=?1")                                \
+    X(RUN_PUT, "INSERT OR REPLACE INTO run(run,last,execution,history,ended,stats,points,bytes) "                             \
+               "VALUES(?1,?2,?3,?4,?5,?6,?7,?8)")                                                                             \
+    X(RUN_AFTER, "SELECT run FROM run WHERE run>?1 AND bytes>0 AND coalesce((SELECT at FROM event WHERE event.run=run.run "   \
+                 "ORDER BY seq DESC LIMIT 1),0)<?2 ORDER BY run LIMIT 1")                                                     \
+    X(RUN_BYTES, "SELECT (SELECT total(" LIVE_ROW_BYTES ") FROM event WHERE run=?1)+"                                         \
+                 "(SELECT total(" LIVE_ROW_BYTES ") FROM point WHERE run=?1)")                                                \
+    X(SPACE_BYTES, "SELECT total(bytes) FROM run WHERE run>=?1||char(31) AND run<?1||char(32) "                               \
+                   "OR (?1='default' AND instr(run,char(31))=0)")                                                             \
     X(EVENT_PUT, "INSERT OR REPLACE INTO event(run,seq,at,type,data) VALUES(?1,?2,?3,?4,?5)")                                 \
     X(EVENT_THIN, "DELETE FROM event WHERE run=?1 AND seq<?2 AND type IN ('progress','stats','log')")                         \
+    X(EVENT_CUT, "SELECT seq FROM (SELECT seq,sum(" LIVE_ROW_BYTES ") OVER (ORDER BY seq DESC) s FROM event WHERE run=?1) "   \
+                 "WHERE s>?2 ORDER BY seq DESC LIMIT 1")                                                                      \
+    X(EVENT_DROP, "DELETE FROM event WHERE run=?1 AND seq<=?2")                                                               \
     X(EVENT_FROM, "SELECT seq,at,type,data FROM event WHERE run=?1 AND seq>?2 ORDER BY seq LIMIT ?3")                         \
     X(POINT_PUT, "INSERT OR REPLACE INTO point(run,at,data) VALUES(?1,?2,?3)")                                                \
     X(POINT_THIN, "DELETE FROM point WHERE run=?1 AND at IN (SELECT at FROM (SELECT at,row_number() OVER (ORDER BY at) n "    \
@@ -70,7 +83,7 @@ struct channel {
     int64_t history;
     bool ended, shown_ended; /* the writer's, and of what is committed */
     char *stats; /* JSON; NULL: none */
-    int64_t points, progress_ns, thinned;
+    int64_t points, progress_ns, thinned, bytes;
     bool dirty;
     struct tail *tail; /* NULL: nobody follows the history */
     VEC(struct live_watch *) watchers;
@@ -107,7 +120,8 @@ struct live {
     struct live_counts counts;
     /* The writer's thread alone: */
     int tails;
-    int64_t looked_ns;
+    int64_t looked_ns, swept_ns;
+    char swept[LIVE_KEY_MAX]; /* the last run that was looked for in the engine */
 };
 
 /* The channel of a run, read from the file if it is not known. Under lock. */

@@ -64,6 +64,7 @@ static void give(const Pb__WorkflowExecutionInfo *i, void (*one)(void *arg, cons
                             .target = json_str(target, "name", ""),
                             .target_ref = json_str(target, "ref", ""),
                             .target_bytes = json_i64(target, "bytes", 0) > 0 ? (uint64_t)json_i64(target, "bytes", 0) : 0,
+                            .history_bytes = i->history_size_bytes > 0 ? (uint64_t)i->history_size_bytes : 0,
                             .started_ns = pbx_timestamp_ns(i->start_time),
                             .finished_ns = pbx_timestamp_ns(i->close_time)};
     one(arg, &item);
@@ -121,6 +122,7 @@ static void add_target(void *arg, const struct run_item *item)
     struct targets *t = arg;
     if (t->each)
         t->each(t->arg, item);
+    t->bytes += item->history_bytes;
     const void *was = *item->target_ref ? map_get(&t->seen, item->target_ref) : NULL;
     uint64_t counted = was ? of_value(was) : 0;
     if (!*item->target_ref || (was && item->target_bytes <= counted))

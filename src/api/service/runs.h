@@ -10,7 +10,7 @@ struct run_item {
     const char *status; /* as in struct run_info; static */
     const char *target; /* name, "" */
     const char *target_ref; /* "" */
-    uint64_t target_bytes;
+    uint64_t target_bytes, history_bytes;
     int64_t started_ns, finished_ns; /* 0: not yet */
 };
 
@@ -21,9 +21,9 @@ int runs_filter(const char *status, const char *workflow, const char *query, str
  * are, len 0 when there are none. The caller frees io_token->data. */
 int runs_list(const struct service *svc, const char *filter, size_t limit, ProtobufCBinaryData *io_token,
               void (*one)(void *arg, const struct run_item *item), void *arg, struct err *err);
-/* Bytes that the runs of the namespace keep in the store: targets, and what is pinned for them (results, reports, corpora), each
- * object once. results: those too; they are looked for pin by pin, which is for a store on this machine. each: is given these
- * runs; may be NULL. */
+/* Bytes that the runs of the namespace keep: their histories, and in the store targets, and what is pinned for them (results,
+ * reports, corpora), each object once. results: those too; they are looked for pin by pin, which is for a store on this
+ * machine. each: is given these runs; may be NULL. */
 int runs_stored_bytes(const struct service *svc, bool results, void (*each)(void *arg, const struct run_item *item), void *arg,
                       uint64_t *ret, struct err *err);
 /* {run_id, execution_id, workflow, status, target, started_at, finished_at, duration_ms}; NULL when memory is out. */

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,6 +169,60 @@ static void bounded(void **state)
     live_close(live);
 }
 
+static uint64_t bytes_of(const char *name_space)
+{
+    uint64_t n;
+    assert_int_equal(live_bytes(live, name_space, &n, NULL), 0);
+    return n;
+}
+
+static void run_sql(const char *text)
+{
+    _cleanup_free_ char *path = os_path_join(dir, "events.db");
+    sqlite3 *h;
+    assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(h, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(h);
+}
+
+static void bytes_are_bounded_and_counted(void **state)
+{
+    char key[LIVE_KEY_MAX], other[LIVE_KEY_MAX], *text = mem_alloc(60001);
+    (void)state;
+    open_live();
+    memset(text, 'x', 60000);
+    text[60000] = 0;
+    json_t *j = json_pack("{s:s}", "text", text);
+    int n = (int)(LIVE_BYTES_MAX / 60000) + 300;
+    for (int i = 1; i <= n; i++)
+        while (live_post(live, live_key("team", "large", key), "finding", j, NULL) == -ERR_BUSY)
+            os_sleep_ms(1);
+    post(live_key("team2", "x", other), "log", 1);
+    wait_for(key, n);
+    wait_for(other, 1);
+    assert_in_range(bytes_of("team"), LIVE_BYTES_MAX / 4, LIVE_BYTES_MAX);
+    assert_in_range(bytes_of("team2"), 1, 200);
+    assert_int_equal(bytes_of("tea"), 0);
+    uint64_t before = bytes_of("default"), team = bytes_of("team");
+    post("here", "log", 1);
+    wait_for("here", 1);
+    assert_in_range(bytes_of("default"), before + 1, before + 200);
+    live_close(live);
+    run_sql("ALTER TABLE run DROP COLUMN bytes"); /* a file of before */
+    open_live();
+    assert_int_equal(bytes_of("team"), team);
+    live_close(live);
+    run_sql("UPDATE event SET at=1"); /* the engine knows none of these runs, and not for long */
+    open_live();
+    for (int64_t ms = 0; bytes_of("team") || bytes_of("team2"); ms++) {
+        assert_true(ms < PATIENCE_MS);
+        os_sleep_ms(1);
+    }
+    live_close(live);
+    json_decref(j);
+    free(text);
+}
+
 static void told(void *arg)
 {
     atomic_fetch_add((atomic_int *)arg, 1);
@@ -213,6 +268,6 @@ static void watched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kept), cmocka_unit_test(series), cmocka_unit_test(bounded),
-                                       cmocka_unit_test(watched)};
+                                       cmocka_unit_test(bytes_are_bounded_and_counted), cmocka_unit_test(watched)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
