@@ -78,6 +78,10 @@ def check_broken(lab, T):
     time.sleep(0.1)
     c.raw(b'hod":"ping"}\n')
     expect(c.answer("cut")["result"] == {}, "a message in two pieces")
+    for id, works in ((b"-7.0", True), (b"7.5", False), (b"1e300", False)): # 7.0 is an integer, as in JSON Schema
+        c.raw(b'{"jsonrpc":"2.0","id":' + id + b',"method":"ping"}\n')
+        m = c.read()
+        expect(m.get("result") == {} and m["id"] == -7 if works else m["error"]["code"] == -32600, f"the id {id}: {m}")
     c.raw(b'{"jsonrpc":"2.0","id":"last","method":"ping"}')
     c.p.stdin.close()
     expect(c.answer("last")["result"] == {}, "the last one needs no newline")

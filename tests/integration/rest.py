@@ -262,8 +262,8 @@ def other_websockets(s, path):
     if st != 426 or h["Upgrade"] != "websocket": fail(f"a WebSocket's path without one: {st} {h}")
 
 
-def websocket(s, path, want, extra=b""):
-    """Messages of a WebSocket: the first `want` of events and the answer to a ping."""
+def websocket(s, path, want, extra=b"", closed=None):
+    """Messages of a WebSocket: the first `want` of events and the answer to a ping. closed gets the code of the server's close."""
     c = socket.create_connection(("127.0.0.1", s.port), 20)
     key = base64.b64encode(os.urandom(16)).decode()
     c.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -287,7 +287,9 @@ def websocket(s, path, want, extra=b""):
         text = buf[at:at + n]
         op, buf = buf[0] & 15, buf[at + n:]
         if op == 1: out.append(text.decode() if text == b"pong" else json.loads(text))
-        elif op == 8: break
+        elif op == 8:
+            if closed is not None: closed.append(struct.unpack(">H", text[:2])[0])
+            break
     c.close()
     return out
 
@@ -486,6 +488,11 @@ def hostile(s):
     c = socket.create_connection(("127.0.0.1", s.port))
     rid = s.get("/runs")["runs"][0]["run_id"]
     other_websockets(s, f"/fuzzing/{rid}/live")
+    closed = []
+    websocket(s, f"/fuzzing/{rid}/live", 1000, frame(1, b"x" * 20000), closed)
+    if closed != [1009]: fail(f"a message that is too big: {closed}")
+    told = events(s, f"/fuzzing/{rid}/stream") # of a run that has ended: its statistics, and the end
+    if [e[2]["type"] for e in told] != ["stats"] or "executions" not in told[0][2]["data"]: fail(f"the stream of what has ended: {told}")
     websocket(s, f"/fuzzing/{rid}/live", 0, frame(2, b"x" * 10) + bytes([0x01, 0x80]) + b"\0\0\0\0")
     c.sendall(f"GET /fuzzing/{rid}/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
               f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())

@@ -12,7 +12,7 @@ from peers import CACHE, SOURCE, Stopped, need
 EXAMPLES = 25  # of each operation and phase
 
 
-# Of the messages that fit the schema most come in no session, or call what MCP does not have: it wants 400 for that.
+# A message that fits the schema may have a NUL in a key far inside, or an integer of over 64 bits: it is not read, and MCP wants 400 for that.
 SETTINGS = """
 [[operations]]
 include-name = "POST /mcp"

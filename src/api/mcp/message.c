@@ -2,6 +2,7 @@
 
 #include "codec/json.h"
 
+#include <math.h>
 #include <string.h>
 
 json_t *mcp_answer(const json_t *id, json_t *result)
@@ -32,6 +33,14 @@ static bool is_response(const json_t *j)
     return !json_object_get(j, "method") && (json_object_get(j, "result") || json_object_get(j, "error"));
 }
 
+/* 1.0 is an integer too, as in a schema. */
+static bool is_id(const json_t *id)
+{
+    double d = json_real_value(id); /* 0 if it is none */
+    return json_is_integer(id) || (json_is_string(id) && json_string_length(id) <= MCP_ID_MAX) ||
+           (json_is_real(id) && d == floor(d) && fabs(d) < 0x1p63);
+}
+
 static const char *take(const json_t *j, struct mcp_message *m, int *ret_code)
 {
     const json_t *id = json_object_get(j, "id"), *method = json_object_get(j, "method");
@@ -40,7 +49,7 @@ static const char *take(const json_t *j, struct mcp_message *m, int *ret_code)
         return "batches are not part of this protocol";
     if (!json_is_object(j))
         return "a message is an object";
-    if (id && !json_is_integer(id) && !(json_is_string(id) && json_string_length(id) <= MCP_ID_MAX))
+    if (id && !is_id(id))
         return "an id is a string or an integer";
     m->id = id;
     if (strcmp(json_str(j, "jsonrpc", ""), "2.0") != 0)

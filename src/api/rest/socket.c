@@ -25,6 +25,7 @@
 
 #define SOCKETS_MAX 1000
 #define MESSAGE_MAX 4096               /* of a client's */
+#define DRAINS_MAX 16
 #define QUEUED_MAX ((size_t)256 << 10) /* bytes that wait for the client */
 #define EVENTS_AT_A_TIME 32
 #define HEARTBEAT_MS 30000
@@ -168,9 +169,18 @@ static void free_sock(struct sock *k)
     free(k);
 }
 
+/* What has come and nobody will read: to close over it is a reset, and the client never sees why. */
+static void drain(const struct sock *k)
+{
+    char buf[16 << 10];
+    for (int i = 0; i < DRAINS_MAX && recv(k->fd, buf, sizeof buf, MSG_DONTWAIT) > 0; i++)
+        ;
+}
+
 static void end(struct sockets *s, struct sock *k)
 {
     live_watch_free(k->watch);
+    drain(k);
     if (k->ws)
         http.wslay_event_context_free(k->ws);
     http.MHD_upgrade_action(k->handle, MHD_UPGRADE_ACTION_CLOSE);

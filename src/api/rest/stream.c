@@ -263,6 +263,8 @@ static int begin(struct exchange *x, bool fuzzing, struct err *err)
 {
     struct run_info run;
     int64_t after = 0, last;
+    const char *id = arg_text(x, "Last-Event-ID");
+    bool again = id && *id; /* somebody who was here before */
     int r = live_last(x->rest->o.live, exchange_key(x, arg_text(x, "run_id")), &last, err); /* before the run is looked at */
     if (r == 0)
         r = exchange_run(x, &run, err);
@@ -288,7 +290,7 @@ static int begin(struct exchange *x, bool fuzzing, struct err *err)
         r = set_begin(x, s, &after, err);
     if (r == 0)
         r = live_watch_new(x->rest->o.live, exchange_key(x, s->run_id), after, wake, s, &s->watch, err);
-    if (r == 0 && after && live_watch_ended(s->watch) && ended_since(s)) {
+    if (r == 0 && again && after && live_watch_ended(s->watch) && ended_since(s)) {
         free_stream(s);
         x->answer.status = 204; /* nothing will come: the client that has seen all is not to ask again */
         return 0;
