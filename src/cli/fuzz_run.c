@@ -146,14 +146,24 @@ static int run_list(struct app *app, const struct args *a)
     return end(app, doc, status);
 }
 
+/* Is it one, and is it there? A server looks for it itself. */
+static int check_engine(const struct app *app, const char *name, struct err *err)
+{
+    int r = fuzz_engine_check(name, err);
+    if (r != -ERR_MISSING || !app->remote)
+        return r;
+    err_clear(err);
+    return 0;
+}
+
 /* "a,b" -> each; the list for the module as JSON. */
-static int read_engines(const char *text, struct strbuf *json, struct err *err)
+static int read_engines(const struct app *app, const char *text, struct strbuf *json, struct err *err)
 {
     _cleanup_free_ char *copy = mem_strdup(text);
     char *save = NULL;
     int r = copy ? 0 : err_nomem(err);
     for (char *e = copy ? strtok_r(copy, ",", &save) : NULL; r == 0 && e; e = strtok_r(NULL, ",", &save)) {
-        r = fuzz_engine_check(e, err);
+        r = check_engine(app, e, err);
         strbuf_printf(json, "%s\"%s\"", json->len ? "," : "engines=[", e);
     }
     strbuf_puts(json, "]");
@@ -185,12 +195,12 @@ static int unpack(const char *dir, struct err *err)
     return r < 0 ? r : os_unlink(tar, true, err);
 }
 
-/* The option asks for it, the user's setting bounds it. */
+/* The option asks for it, the user's setting bounds it; a server's own does there. */
 static int may_fetch(struct app *app, struct err *err)
 {
     enum sandbox_network most = SANDBOX_NET_NONE;
     const char *setting = config_get(&app->config, CONFIG_sandbox_network);
-    if (sandbox_network_parse(setting, &most) && most == SANDBOX_NET_FULL)
+    if (app->remote || (sandbox_network_parse(setting, &most) && most == SANDBOX_NET_FULL))
         return 0;
     err_set(err, ERR_PERMISSION, "--fetch wants network full, and your setting sandbox.network grants %s", setting);
     return err_hint(err, "'ff config' says where that comes from");
@@ -222,7 +232,7 @@ static json_t *build_tree(struct app *app, const struct wish *w, int *ret_status
     struct strbuf json = STRBUF_INIT;
     struct err err = {0};
     struct call c;
-    if (read_engines(w->engines ? w->engines : "libfuzzer", &json, &err) < 0) {
+    if (read_engines(app, w->engines ? w->engines : "libfuzzer", &json, &err) < 0) {
         strbuf_release(&json);
         *ret_status = app_fail(app, &err);
         return NULL;
@@ -360,13 +370,13 @@ static int stage_inputs(struct stage *s, const struct args *a, size_t first, str
     return r;
 }
 
-static int stage_begin(struct stage *s, const struct args *a, const char *binary, struct err *err)
+static int stage_begin(const struct app *app, struct stage *s, const struct args *a, const char *binary, struct err *err)
 {
     const char *engine = args_get(a, "engine"), *tmp = getenv("TMPDIR");
     memset(s, 0, sizeof *s);
     if (!binary)
         return err_set(err, ERR_USAGE, "--binary FILE says which target");
-    int r = fuzz_engine_check(engine ? engine : "libfuzzer", err);
+    int r = check_engine(app, engine ? engine : "libfuzzer", err);
     if (r == 0)
         r = os_temp_dir(tmp ? tmp : "/tmp", "ff-fuzz-", &s->dir, err);
     return r < 0 ? r : stage_binary(s, binary, engine ? engine : "libfuzzer", err);
@@ -406,7 +416,7 @@ static int run_binary(struct app *app, const struct args *a, const char *binary,
     struct stage s;
     struct call c;
     int status;
-    if (stage_begin(&s, a, binary, &err) < 0) {
+    if (stage_begin(app, &s, a, binary, &err) < 0) {
         stage_release(&s);
         return app_fail(app, &err);
     }
@@ -487,7 +497,7 @@ static json_t *triage(struct app *app, const struct args *a, const char *minimiz
     struct err err = {0};
     struct stage s;
     struct call c;
-    int r = stage_begin(&s, a, args_get(a, "binary"), &err);
+    int r = stage_begin(app, &s, a, args_get(a, "binary"), &err);
     if (r == 0)
         r = stage_inputs(&s, a, 0, &err);
     if (r < 0) {
@@ -600,13 +610,13 @@ static const struct opt triage_opts[] = {
 static const struct opt reproduce_opts[] = {OPTS_OF_TARGET, {NULL, 0, NULL, NULL}};
 
 const struct command fuzz_list = {
-    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
+    .remote = true,
     .name = "list", .summary = "Show what there is to fuzz in a tree", .usage = "TARGET",
     .details = "TARGET is what 'ff run' takes. Harnesses are found by what is in the files.",
     .examples = "  ff fuzz list ./project", .min_args = 1, .max_args = 1, .run = run_list,
 };
 const struct command fuzz_build = {
-    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
+    .remote = true,
     .name = "build", .summary = "Build the fuzz targets of a tree", .usage = "TARGET [options]",
     .details = "Builds in the sandbox: by fuzz.yaml, as an OSS-Fuzz project, by CMake, Meson or make, or file by file. Exit\n"
                "status 3 if it does not build, with the compiler's first error; 5 if an engine is missing.",
@@ -614,7 +624,7 @@ const struct command fuzz_build = {
     .opts = build_opts, .min_args = 1, .max_args = 1, .run = run_build,
 };
 const struct command fuzz_run = {
-    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
+    .remote = true,
     .name = "run", .summary = "Fuzz a target", .usage = "TARGET [options] | --binary FILE [options]",
     .details = "TARGET is a tree, whose target is built first; --binary one that is built already. Nothing is recorded:\n"
                "'ff run native_fuzzing DIR' builds, fuzzes and keeps what it finds, and goes on after a crash of anything.\n"
@@ -623,7 +633,7 @@ const struct command fuzz_run = {
     .opts = run_opts, .max_args = 1, .run = run_run,
 };
 const struct command fuzz_minimize = {
-    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
+    .remote = true,
     .name = "minimize", .aliases = "minimise", .summary = "Make inputs that crash smaller",
     .usage = "--binary FILE INPUT... [options]",
     .details = "One input of each bug is made smaller, as long as the same fault shows at the same place; min-NAME is written.",
@@ -631,14 +641,14 @@ const struct command fuzz_minimize = {
     .run = run_minimize,
 };
 const struct command fuzz_reproduce = {
-    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
+    .remote = true,
     .name = "reproduce", .summary = "Does an input still crash the target?", .usage = "--binary FILE INPUT... [options]",
     .details = "Each bug is tried ten times. Exit status 1 if any input crashes, 0 if none does.",
     .examples = "  ff fuzz reproduce -b out/parse crash-1", .opts = reproduce_opts, .min_args = 1, .max_args = -1,
     .run = run_reproduce,
 };
 const struct command fuzz_triage = {
-    .instead = "leave --server away: it works on files of this machine; 'ff run' with a fuzzing workflow has the server fuzz",
+    .remote = true,
     .name = "triage", .summary = "Group inputs that crash into bugs, rate and minimise them",
     .usage = "--binary FILE INPUT... [options]",
     .details = "INPUT is a file or a folder of files.", .examples = "  ff fuzz triage -b out/parse crashes/ -o small",
