@@ -213,7 +213,7 @@ static void take_usage(struct trial *t, const json_t *usage)
     t->end.memory_peak_bytes = (uint64_t)json_i64(usage, "memory_peak_bytes", 0);
 }
 
-static void take_failure(struct trial *t, const struct run_info *run)
+static int take_failure(struct trial *t, const struct run_info *run, struct err *err)
 {
     const json_t *details = t->answer;
     bool ended = t->asked || strcmp(run->status, "CANCELLED") == 0 || strcmp(run->status, "TERMINATED") == 0;
@@ -225,6 +225,7 @@ static void take_failure(struct trial *t, const struct run_info *run)
     t->error = t->failure.msg;
     take_usage(t, json_object_get(details, "usage"));
     print_stderr(t, json_str(details, "stderr", ""));
+    return fetch_artifacts(t, err);
 }
 
 static json_t *member(const json_t *j, const char *a, const char *b)
@@ -277,7 +278,7 @@ static int collect(struct trial *t, struct err *err)
     else if (r == 0 && strcmp(run.status, "COMPLETED") == 0)
         r = take_answer(t, err);
     else if (r == 0)
-        take_failure(t, &run);
+        r = take_failure(t, &run, err);
     run_info_release(&run);
     if (r == 0)
         r = findings_merge(&t->findings, err);

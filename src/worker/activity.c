@@ -55,6 +55,7 @@ static void activity_free(struct activity *a)
     json_decref(a->progress);
     json_decref(a->recent);
     json_decref(a->answer);
+    json_decref(a->left);
     strbuf_release(&a->findings);
     worker_artifacts_release(a->artifacts.v, a->artifacts.len);
     VEC_RELEASE(&a->artifacts);
@@ -127,8 +128,8 @@ static void answer_failed(struct activity *a)
     pb__respond_activity_task_failed_request__init(req);
     copy_token(&req->task_token, &a->task->task_token);
     _cleanup_json_ json_t *details =
-        json_pack("{s:s, s:i, s:o*}", "module", a->task->activity_type->name, "attempt", (int)a->task->attempt, "usage",
-                  worker_activity_usage(a));
+        json_pack("{s:s, s:i, s:o*, s:O*}", "module", a->task->activity_type->name, "attempt", (int)a->task->attempt, "usage",
+                  worker_activity_usage(a), "artifacts", a->left);
     if (details && a->errors_len)
         json_object_set_new(details, "stderr", json_string(a->errors));
     if (details && a->result.limit)

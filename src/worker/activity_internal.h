@@ -88,6 +88,7 @@ struct activity {
     size_t recent_bytes;
     VEC(struct artifact) artifacts;
     json_t *answer; /* of a success; there from the beginning if it was in the store */
+    json_t *left;   /* of a failure: its files, as an answer has them; or NULL */
     char cache_key[65]; /* of its result (module/cache.h); "": it is not kept for others */
     bool failed;    /* err, failure_type and non_retryable say why */
     struct err err;
@@ -120,6 +121,8 @@ struct activity_runner {
 /* activity.c: the loop thread. Takes the task. */
 void worker_activity_begin(struct worker *w, struct poller *p, Pb__PollActivityTaskQueueResponse *task);
 void worker_activity_abandon(struct activity *a); /* the worker stops */
+/* No attempt comes after this one, if it fails. */
+bool worker_activity_is_last(const struct activity *a);
 /* {duration_ms, memory_peak_bytes} of its processes; NULL when memory is out. */
 json_t *worker_activity_usage(const struct activity *a);
 void worker_activity_ask(struct activity *a);

@@ -564,10 +564,24 @@ static void judge(struct activity *a)
     worker_handover_over(a);
 }
 
+/* What a module has left that failed for good may say why: a log of a build. Without it, it has failed all the same. */
+static void keep_left(struct activity *a)
+{
+    struct err why = a->err;
+    if (!a->failed || !a->artifacts.len || !a->dir || !(a->non_retryable || worker_activity_is_last(a)) ||
+        worker_activity_lacks_room(a))
+        return;
+    a->left = json_object();
+    if (a->left && store_artifacts(a, a->left) < 0)
+        log_warn("module '%s' failed, and not all of its files are kept: %s", a->module.name, a->err.msg);
+    a->err = why;
+}
+
 void worker_activity_collect(struct activity *a)
 {
     if (!a->abandoned && !a->cancelled)
         judge(a);
+    keep_left(a);
     if (a->workspace)
         workspace_release(TAKE_PTR(a->workspace));
     if (a->dir)

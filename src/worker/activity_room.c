@@ -20,12 +20,16 @@ static bool disk_is_full(const char *path)
     return statvfs(path, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < ROOM_NEEDED;
 }
 
+bool worker_activity_is_last(const struct activity *a)
+{
+    const Pb__RetryPolicy *p = a->task->retry_policy;
+    return p && p->maximum_attempts > 0 && a->task->attempt >= p->maximum_attempts;
+}
+
 /* The store cannot be reached. Another attempt may come to a host that reaches it; the last one waits until this host does. */
 static bool lacks_store(const struct activity *a)
 {
-    const Pb__RetryPolicy *p = a->task->retry_policy;
-    bool last = p && p->maximum_attempts > 0 && a->task->attempt >= p->maximum_attempts;
-    return last && a->err.code == ERR_UNAVAILABLE &&
+    return worker_activity_is_last(a) && a->err.code == ERR_UNAVAILABLE &&
            (strcmp(a->failure_type, "WorkspaceError") == 0 || strcmp(a->failure_type, "ResultError") == 0);
 }
 
@@ -48,6 +52,7 @@ static void forget_attempt(struct activity *a)
     json_decref(TAKE_PTR(a->stats));
     json_decref(TAKE_PTR(a->progress));
     json_decref(TAKE_PTR(a->answer));
+    json_decref(TAKE_PTR(a->left));
     strbuf_release(&a->findings);
     strbuf_init(&a->findings, ACTIVITY_FINDINGS_BYTES_MAX);
     worker_artifacts_release(a->artifacts.v, a->artifacts.len);

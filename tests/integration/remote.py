@@ -32,7 +32,7 @@ if i.get("die"): os._exit(i["die"])
 files = sorted(os.path.relpath(os.path.join(d, f), req["workspace"]) for d, _, fs in os.walk(req["workspace"] or "/nowhere") for f in fs)
 for name in ("b.txt", "a.bin", "none"):
     with open(os.path.join(scratch, name), "wb") as f: f.write(bytes(range(256)) * (0 if name == "none" else 5000))
-    if not i.get("fail"): say(type="artifact", path=os.path.join(scratch, name))
+    say(type="artifact", path=os.path.join(scratch, name))
 say(type="result", status="failed" if i.get("fail") else i.get("status", "success"), error="no luck" if i.get("fail") or i.get("status") else None,
     summary={} if i.get("fail") else {"z": 1, "files": files, "a": i, "target": req["workspace"] is not None, "net": os.path.exists("/sys/class/net/lo") and len(os.listdir("/sys/class/net"))})
 '''
@@ -746,6 +746,11 @@ def check_faults(lab, server):
     if time.monotonic() - before > 20: fail("a server that is not there is waited for")
 
 
+def get(server, path):
+    q = urllib.request.Request(server.url + path, headers={"Authorization": "Bearer " + server.token})
+    with urllib.request.urlopen(q, timeout=30) as r: return json.load(r)
+
+
 def trial(lab, *words, env=None, code=None):
     """What a trial says, without how long it took and how much memory."""
     p = lab.ff(*words, env=env, timeout=120)
@@ -770,12 +775,19 @@ def check_modules(lab, server):
     if len(runs_of(lab)) != before: fail("module run leaves runs on the server")
     for where in ((), S):
         lab.ff(*where, "module", "run", "tries", "shop", "--artifacts", f"files{len(where)}", check=0)
+        lab.ff(*where, "module", "run", "tries", "shop", "fail=true", "--artifacts", f"files{len(where)}/failed", check=3)
     if subprocess.run(["diff", "-r", "files0", "files2"], cwd=lab.dir).returncode or not (lab.dir / "files2" / "b.txt").stat().st_size: fail("artifacts of a module")
     p = lab.popen(*S, "module", "run", "tries", "shop", "pause=60", stdout=subprocess.PIPE)
     until("the module", lambda: runs_of(lab)[0]["status"] == "RUNNING" and runs_of(lab)[0]["workflow"] == "module_run")
     p.send_signal(signal.SIGINT)
     out = p.communicate(timeout=60)[0].decode()
     if p.returncode != 4 or "interrupted" not in out or len(runs_of(lab)) != before: fail(f"Ctrl-C: {p.returncode} {out}")
+    # What a module has left that failed is of the run, as what others have left.
+    lab.ff(*S, "run", "fails", "shop", "--name", "fails", "-q", check=3)
+    left = get(server, "/runs/fails/artifacts")["artifacts"]
+    if [(x["name"], x["module"], x["bytes"]) for x in left] != [("b.txt", "tries", 1280000), ("a.bin", "tries", 1280000), ("none", "tries", 0)]: fail(f"artifacts of a failed run: {left}")
+    lab.ff(*S, "store", "get", left[0]["ref"], "-o", "back", check=0)
+    lab.ff(*S, "runs", "delete", "fails", check=0)
     # Who may, and what: a tenant has modules of the server run over what he sends, and names no path of it.
     viewer, operator = (lab.ff("token", "create", "--role", r, "--namespace", "team-m", "-q", check=0).stdout.strip() for r in ("viewer", "operator"))
     if "rights" not in trial(lab, *S, "module", "run", "tries", "shop", env={"FF_SERVER_TOKEN": viewer}, code=5)[1]: fail("a viewer runs a module")
@@ -819,6 +831,7 @@ def main():
         (lab.toolbox() / "modules" / "nomodule" / "module.yaml").write_text("name: nomodule\n")
         lab.workflow("talks", WORKFLOW, PARAMETERS)
         lab.workflow("waits", WAITS)
+        lab.workflow("fails", 'return function(input) return ff.activity("tries", {fail = true}, {retry = {max = 2, initial = "10ms"}}) end')
         lab.target(SHOP, "shop")
         make_local(lab)
         lab.env["FF_TOOLBOX"] = str(lab.toolbox())

@@ -40,6 +40,22 @@ static int add(struct gathering *g, const char *module, const json_t *result, st
     return 0;
 }
 
+/* What an activity has answered, or what is known of its failure. *ret_id: of its scheduling. NULL: neither. */
+static json_t *answer_of(const Pb__HistoryEvent *e, int64_t *ret_id)
+{
+    const Pb__Payloads *p = NULL;
+    json_t *answer = NULL;
+    if (e->attributes_case == PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_COMPLETED_EVENT_ATTRIBUTES) {
+        p = e->activity_task_completed_event_attributes->result;
+        *ret_id = e->activity_task_completed_event_attributes->scheduled_event_id;
+    } else if (e->attributes_case == PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_FAILED_EVENT_ATTRIBUTES) {
+        const Pb__Failure *f = e->activity_task_failed_event_attributes->failure;
+        p = f && f->application_failure_info ? f->application_failure_info->details : NULL;
+        *ret_id = e->activity_task_failed_event_attributes->scheduled_event_id;
+    }
+    return p && pbx_payloads_json(p, 0, &answer, NULL) == 0 ? answer : NULL; /* NULL too: of another program's activity */
+}
+
 static int look(void *arg, const Pb__HistoryEvent *e, struct err *err)
 {
     struct gathering *g = arg;
@@ -49,13 +65,9 @@ static int look(void *arg, const Pb__HistoryEvent *e, struct err *err)
         g->scheduled[i] = e->event_id;
         snprintf(g->module[i], sizeof g->module[i], "%s", t ? t->name : "");
     }
-    if (e->attributes_case != PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_COMPLETED_EVENT_ATTRIBUTES)
-        return 0;
-    const Pb__ActivityTaskCompletedEventAttributes *c = e->activity_task_completed_event_attributes;
-    _cleanup_json_ json_t *result = NULL;
-    if (!c->result || pbx_payloads_json(c->result, 0, &result, NULL) < 0)
-        return 0; /* or of another program's activity */
-    return add(g, module_of(g, c->scheduled_event_id), result, err);
+    int64_t id = 0;
+    _cleanup_json_ json_t *result = answer_of(e, &id);
+    return result ? add(g, module_of(g, id), result, err) : 0;
 }
 
 int run_artifacts(const struct service *svc, const char *id, json_t **ret, struct err *err)
@@ -87,14 +99,10 @@ static int give_ref(const struct left *l, const json_t *j, struct err *err)
 
 static int give_left(const struct left *l, const Pb__HistoryEvent *e, struct err *err)
 {
-    _cleanup_json_ json_t *result = NULL;
+    int64_t id;
+    _cleanup_json_ json_t *result = answer_of(e, &id);
     const char *name;
     json_t *ref;
-    if (e->attributes_case != PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_COMPLETED_EVENT_ATTRIBUTES)
-        return 0;
-    const Pb__ActivityTaskCompletedEventAttributes *c = e->activity_task_completed_event_attributes;
-    if (!c->result || pbx_payloads_json(c->result, 0, &result, NULL) < 0)
-        return 0;
     int r = give_ref(l, json_object_get(result, "findings"), err);
     json_object_foreach(json_object_get(result, "artifacts"), name, ref)
         if (r == 0)

@@ -4,7 +4,7 @@
 
 #include "api/service/service.h"
 
-/* [{name, module, ref, bytes, media_type}], in the order in which activities ended. id is exact. */
+/* [{name, module, ref, bytes, media_type}], in the order in which activities ended, those that failed too. id is exact. */
 int run_artifacts(const struct service *svc, const char *id, json_t **ret, struct err *err);
 
 /* What the activities of an execution have left (findings, artifacts), as its history says after event
