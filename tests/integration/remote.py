@@ -70,9 +70,8 @@ READ of size 1 at 0x602000000015 thread T0
     #0 0x4f1 in parse /src/parse.c:7:3
     #1 0x4f2 in main /src/main.c:9:3
 """
-REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine", "fuzz list shop": "ff run",
-           "store rekey": "server's machine",
-           "restore x": "ff server stop", "store init": "server's machine", "store migrate local s3": "server's machine", "server stop": "server's machine",
+REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine",
+           "store rekey": "server's machine", "restore x": "ff server stop", "store init": "server's machine", "store migrate local s3": "server's machine", "server stop": "server's machine",
            "workers start": "server's machine"}
 
 
@@ -772,6 +771,9 @@ def check_modules(lab, server):
         for json_flag in ((), ("--json",)):
             a, b = (trial(lab, *json_flag, *where, "module", "run", *words(command)) for where in ((), S))
             if a != b: fail(f"module run {command}: {a} here, {b} there")
+    lab.target({"x_fuzzer.c": "int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return 0; }\n"}, "harness")
+    for command in ("fuzz list harness", "fuzz list nowhere", "fuzz list shop", "fuzz run", "fuzz reproduce shop/a.py", "fuzz triage -b nowhere shop/a.py", "fuzz build harness -e nosuch"):
+        compare(lab, server, command)
     if len(runs_of(lab)) != before: fail("module run leaves runs on the server")
     for where in ((), S):
         lab.ff(*where, "module", "run", "tries", "shop", "--artifacts", f"files{len(where)}", check=0)

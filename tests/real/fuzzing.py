@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|litter|alone|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -723,50 +724,99 @@ def litter():
         ok("cleaned: " + ", ".join(LITTER))
 
 
+def each(lab, *where):
+    """ff fuzz list, build, run, triage, reproduce, minimize. where: options."""
+    names = [h["file"] for h in lab.json(*where, "fuzz", "list", EXAMPLE, check=0)["summary"]["harnesses"]]
+    if names != ["fuzz/tlv_fuzzer.c"]:
+        fail(names)
+    doc = lab.json(*where, "fuzz", "run", EXAMPLE, "-t", "8s", "-o", "tree", "--minimize", "0", check=0, timeout=180)
+    if doc["summary"]["unique_crashes"] < 1 or not doc["summary"]["coverage"] or not (lab.dir / "tree/build/b/libfuzzer/out/tlv").exists():
+        fail(doc["summary"])
+    for args in (["fuzz", "run"], ["fuzz", "run", EXAMPLE, "-b", "tree/build/b/libfuzzer/out/tlv"]):
+        if "either TARGET" not in lab.ff(*where, *args, check=2).stderr:
+            fail(args)
+    two = lab.dir / "two"
+    two.mkdir()
+    for name in ("one", "other"):
+        (two / f"{name}_fuzzer.c").write_text(USE.replace("lib(d, n);", "").replace("int lib(const unsigned char *, unsigned long);\n", ""))
+    says = lab.ff(*where, "fuzz", "run", two, check=2, timeout=120).stderr
+    if "--target" not in says or "one_fuzzer" not in says or "other_fuzzer" not in says:
+        fail(f"two targets and no --target: {says}")
+    lab.ff(*where, "fuzz", "run", two, "--target", "other_fuzzer", "-t", "2s", "-o", "again", check=0, timeout=120)
+    lab.ff(*where, "fuzz", "build", EXAMPLE, "-o", "out", check=0, timeout=120)
+    binary = lab.dir / "out/b/libfuzzer/out/tlv"
+    doc = lab.json(*where, "fuzz", "run", "-b", binary, "-t", "8s", "-o", "found", "--minimize", "0", check=0, timeout=120)
+    if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["executions"] < 100:
+        fail(doc["summary"])
+    crashes = sorted((lab.dir / "found").glob("crash-*"))
+    doc = lab.json(*where, "fuzz", "triage", "-b", binary, "--minimize", "0", "-o", "small", "tree", check=0, timeout=200)
+    files = {i["file"] for i in doc["summary"]["inputs"]}
+    packed = tarfile.open(lab.dir / "tree/crashes-0.tar").getnames() if (lab.dir / "tree/crashes-0.tar").exists() else []
+    if not files or any(f.endswith((".tar", ".json")) for f in files) or not {os.path.basename(p) for p in packed if "-" in p} <= files:
+        fail(f"a campaign's folder: {files} {packed}")
+    doc = lab.json(*where, "fuzz", "triage", "-b", binary, "--minimize", "2s", "-o", "small", *crashes, check=0, timeout=120)
+    bugs = doc["summary"]["bugs"]
+    if len(bugs) not in (1, 2, 3) or any(b["reproduced"] != b["tries"] for b in bugs):
+        fail(bugs)
+    lab.ff(*where, "fuzz", "reproduce", "-b", binary, crashes[0], check=1, timeout=60)
+    (lab.dir / "fine").write_bytes(b"nothing")
+    lab.ff(*where, "fuzz", "reproduce", "-b", binary, "fine", check=0, timeout=60)
+    (lab.dir / "long").write_bytes(b"Q\0" * 20 + b"X\3w:9" + b"Q\0" * 20)
+    lab.ff(*where, "fuzz", "minimize", "-b", binary, "long", "-o", "min", check=0, timeout=120)
+    made = [p.read_bytes() for p in (lab.dir / "min").glob("min-*")]
+    if len(made) != 1 or len(made[0]) > 6:
+        fail(f"minimised to {made}")
+    return len(bugs)
+
+
 def alone():
-    """ff fuzz list, build, run, triage, reproduce, minimize."""
     with Lab() as lab:
-        names = [h["file"] for h in lab.json("fuzz", "list", EXAMPLE, check=0)["summary"]["harnesses"]]
-        if names != ["fuzz/tlv_fuzzer.c"]:
-            fail(names)
-        doc = lab.json("fuzz", "run", EXAMPLE, "-t", "8s", "-o", "tree", "--minimize", "0", check=0, timeout=180)
-        if doc["summary"]["unique_crashes"] < 1 or not doc["summary"]["coverage"] or not (lab.dir / "tree/build/b/libfuzzer/out/tlv").exists():
-            fail(doc["summary"])
-        for args in (["fuzz", "run"], ["fuzz", "run", EXAMPLE, "-b", "tree/build/b/libfuzzer/out/tlv"]):
-            if "either TARGET" not in lab.ff(*args, check=2).stderr:
-                fail(args)
-        two = lab.dir / "two"
-        two.mkdir()
-        for name in ("one", "other"):
-            (two / f"{name}_fuzzer.c").write_text(USE.replace("lib(d, n);", "").replace("int lib(const unsigned char *, unsigned long);\n", ""))
-        says = lab.ff("fuzz", "run", two, check=2, timeout=120).stderr
-        if "--target" not in says or "one_fuzzer" not in says or "other_fuzzer" not in says:
-            fail(f"two targets and no --target: {says}")
-        lab.ff("fuzz", "run", two, "--target", "other_fuzzer", "-t", "2s", "-o", "again", check=0, timeout=120)
-        lab.ff("fuzz", "build", EXAMPLE, "-o", "out", check=0, timeout=120)
-        binary = lab.dir / "out/b/libfuzzer/out/tlv"
-        doc = lab.json("fuzz", "run", "-b", binary, "-t", "8s", "-o", "found", "--minimize", "0", check=0, timeout=120)
-        if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["executions"] < 100:
-            fail(doc["summary"])
-        crashes = sorted((lab.dir / "found").glob("crash-*"))
-        doc = lab.json("fuzz", "triage", "-b", binary, "--minimize", "0", "-o", "small", "tree", check=0, timeout=200)
-        files = {i["file"] for i in doc["summary"]["inputs"]}
-        packed = tarfile.open(lab.dir / "tree/crashes-0.tar").getnames() if (lab.dir / "tree/crashes-0.tar").exists() else []
-        if not files or any(f.endswith((".tar", ".json")) for f in files) or not {os.path.basename(p) for p in packed if "-" in p} <= files:
-            fail(f"a campaign's folder: {files} {packed}")
-        doc = lab.json("fuzz", "triage", "-b", binary, "--minimize", "2s", "-o", "small", *crashes, check=0, timeout=120)
-        bugs = doc["summary"]["bugs"]
-        if len(bugs) not in (1, 2, 3) or any(b["reproduced"] != b["tries"] for b in bugs):
-            fail(bugs)
-        lab.ff("fuzz", "reproduce", "-b", binary, crashes[0], check=1, timeout=60)
-        (lab.dir / "fine").write_bytes(b"nothing")
-        lab.ff("fuzz", "reproduce", "-b", binary, "fine", check=0, timeout=60)
-        (lab.dir / "long").write_bytes(b"Q\0" * 20 + b"X\3w:9" + b"Q\0" * 20)
-        lab.ff("fuzz", "minimize", "-b", binary, "long", "-o", "min", check=0, timeout=120)
-        made = [p.read_bytes() for p in (lab.dir / "min").glob("min-*")]
-        if len(made) != 1 or len(made[0]) > 6:
-            fail(f"minimised to {made}")
-        ok(f"{len(bugs)} bugs")
+        ok(f"{each(lab)} bugs")
+
+
+def served():
+    """The same through a server, which has the engines; what comes of it comes here, and nothing stays there."""
+    with Lab() as lab:
+        def serve(**env):
+            p = lab.popen("--json", "serve", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE, env=env)
+            text = b""
+            while not text.rstrip().endswith(b"}"):
+                text += p.stdout.readline() or fail("serve did not start")
+            return p, ("--server", json.loads(text)["rest"])
+
+        server, where = serve()
+        bugs = each(lab, *where)
+        bad = lab.target({"b_fuzzer.c": USE + "error\n"}, "bad")
+        for w, out in (((), "b"), (where, "c")):
+            p = lab.ff(*w, "fuzz", "build", bad, "-o", out, check=3, timeout=120)
+            if "error" not in p.stderr or "error" not in (lab.dir / out / "build.txt").read_text():
+                fail(f"a build that fails {w}: {p.stderr}")
+        for args, code in ((("build", EXAMPLE, "-e", "nosuch"), 2), (("build", EXAMPLE, "-e", "jazzer"), 5), (("reproduce", "-b", "nowhere", "fine"), 2),
+                           (("reproduce", "-b", "out/b/libfuzzer/out/tlv", "-e", "jazzer", "fine"), 5)):
+            a, b = (lab.ff(*w, "fuzz", *args, check=code, env={"FF_TOOLS": ""}) for w in ((), where))
+            if a.stderr != b.stderr:
+                fail(f"{args}: {a.stderr} here, {b.stderr} there")
+        # Until Ctrl-C: the campaign ends, and what it has found is reported.
+        p = lab.popen(*where, "--json", "fuzz", "run", "-b", "out/b/libfuzzer/out/tlv", "-t", "0", "-o", "ctrl", "--minimize", "0", stdout=subprocess.PIPE)
+        end = time.time() + 60
+        while not any(r["status"] == "RUNNING" for r in lab.json("runs", "list")["runs"]):
+            if time.time() > end or p.poll() is not None:
+                fail("no campaign")
+            time.sleep(0.1)
+        time.sleep(5)
+        p.send_signal(signal.SIGINT)
+        doc = json.loads(p.communicate(timeout=60)[0])
+        if p.returncode or doc["summary"]["executions"] < 100 or not list((lab.dir / "ctrl").glob("corpus*")):
+            fail(f"Ctrl-C: {p.returncode} {doc.get('error')} {doc['summary']}")
+        if lab.json("runs", "list")["runs"]:
+            fail("it leaves runs on the server")
+        server.terminate()
+        server.wait()
+        server, where = serve(FF_SANDBOX_NETWORK="none") # the server's setting counts, not the user's
+        p = lab.ff(*where, "fuzz", "build", EXAMPLE, "-o", "out", "--fetch", timeout=120)
+        if p.returncode == 0 or "sandbox.network grants none" not in p.stderr:
+            fail(f"the server's setting does not count: {p.returncode} {p.stderr}")
+        ok(f"{bugs} bugs")
 
 
 LIB = "int lib(const unsigned char *d, unsigned long n) { return n > 2 && d[0] == 'x' ? d[1] : 0; }\n"
@@ -1050,4 +1100,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "litter": litter, "alone": alone, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
