@@ -111,6 +111,9 @@ static int read_limits(struct activity *a, struct err *err)
     /* A little before the engine's own clock, so that the answer says what was going on. */
     int64_t allowed = pbx_duration_ns(a->task->start_to_close_timeout) / NS_PER_MS;
     l->wall_ms = allowed - (allowed / 20 < 250 ? allowed / 20 : 250);
+    int64_t asked = json_i64(res, "time_ms", 0); /* of a module alone; the engine allows more, for its answer */
+    if (asked > 0 && asked < l->wall_ms)
+        l->wall_ms = asked;
     return r;
 }
 

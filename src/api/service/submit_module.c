@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define NO_TIMEOUT "365d"
+#define ANSWER_MS 60000 /* for what comes after its end */
 
 /* "stop": a module that can give a result of what it has does, as after Ctrl-C here. */
 static const char script[] = "return function(input)\n"
@@ -83,7 +84,7 @@ static int make_parameters(struct submission *s, const struct module_bounds *b, 
 {
     char timeout[32] = NO_TIMEOUT;
     if (b->timeout_ms)
-        snprintf(timeout, sizeof timeout, "%lldms", (long long)b->timeout_ms);
+        snprintf(timeout, sizeof timeout, "%lldms", (long long)b->timeout_ms + ANSWER_MS);
     s->parameters = json_pack("{s:s, s:o, s:s}", "module", s->module.name, "input", input, "timeout", timeout);
     return s->parameters ? 0 : err_nomem(err);
 }
@@ -101,6 +102,8 @@ int submission_module(struct submission *s, const json_t *input, const struct mo
         r = set_text(&d->network, b->network, err);
     if (r == 0 && !(d->resources = json_object()))
         r = err_nomem(err);
+    if (r == 0 && b->timeout_ms)
+        json_object_set_new(d->resources, "time_ms", json_integer(b->timeout_ms));
     if (r == 0 && b->memory_bytes)
         json_object_set_new(d->resources, "memory", json_integer((json_int_t)b->memory_bytes));
     if (r == 0 && b->disk_bytes)
