@@ -245,6 +245,13 @@ def check_campaign(lab, T, target):
     expect(c.call("get_fuzzing_stats_mcp", run_id="c1")["structuredContent"]["executions"] == 700, "without the server")
     log = c.ask("resources/read", {"uri": "fuzzforge://runs/c1/log"})["result"]["contents"][0]["text"]
     expect("said so" in log, f"what the module said: {log[:500]}")
+    c.call("retry_run_mcp", run_id="c1")
+    lab.ff(*T, "runs", "signal", "c1", "end", check=0)
+    while c.call("get_run_status_mcp", run_id="c1")["structuredContent"]["is_running"]:
+        expect(time.time() < end + 60, "it does not end again")
+        time.sleep(0.05)
+    listed = [r["uri"] for r in c.ask("resources/list")["result"]["resources"]]
+    expect(listed.count("fuzzforge://runs/c1/summary") == 1 and len(listed) == len(set(listed)), f"a run that was started again: {listed}")
     c.end()
 
 

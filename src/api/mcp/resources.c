@@ -47,9 +47,28 @@ static json_t *untrusted(void)
 
 /* --- lists ---------------------------------------------------------------------------------------------------------------- */
 
+struct listing {
+    const struct service *svc;
+    json_t *list;
+};
+
+/* An execution of a run that was started again since: what is read by the run's id is the new one's. */
+static bool is_superseded(const struct service *svc, const struct run_item *item)
+{
+    struct run_info run;
+    if (run_read(svc, item->run_id, &run, NULL) < 0)
+        return false;
+    bool other = strcmp(run.execution_id, item->execution_id) != 0;
+    run_info_release(&run);
+    return other;
+}
+
 static void add_resources(void *arg, const struct run_item *item)
 {
+    const struct listing *l = arg;
     bool closed = item->finished_ns != 0;
+    if (closed && is_superseded(l->svc, item))
+        return;
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         char uri[URI_MAX], name[400];
         if (kinds[i].named || (kinds[i].closed && !closed))
@@ -59,7 +78,7 @@ static void add_resources(void *arg, const struct run_item *item)
         snprintf(uri, sizeof uri, SCHEME "%s/%s", strbuf_str(&id), kinds[i].word);
         strbuf_release(&id);
         snprintf(name, sizeof name, "%s of %.200s", kinds[i].word, item->run_id);
-        json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "uri", uri, "name", name, "title",
+        json_array_append_new(l->list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "uri", uri, "name", name, "title",
                                              kinds[i].title,
                                              "description", kinds[i].description, "mimeType", kinds[i].type, "_meta",
                                                  untrusted()));
@@ -70,12 +89,13 @@ json_t *resources_list(struct mcp_call *c, struct mcp_failure *f)
 {
     struct err err = {0};
     json_t *list = json_array();
+    struct listing l = {&c->s->service, list};
     ProtobufCBinaryData token = {0};
     int r = cursor_read_bytes('u', json_str(c->m.params, "cursor", NULL), &token.data, &token.len, &err);
     if (r == 0 && !c->s->mcp->o.service)
         r = err_set(&err, ERR_UNAVAILABLE, "nothing is served");
     if (r == 0)
-        r = runs_list(&c->s->service, "", RUNS_PAGE, &token, add_resources, list, &err);
+        r = runs_list(&c->s->service, "", RUNS_PAGE, &token, add_resources, &l, &err);
     json_t *next = r == 0 && token.len ? cursor_bytes('u', token.data, token.len) : NULL;
     free(token.data);
     if (r == 0)

@@ -83,7 +83,7 @@ static void tell(struct mcp_call *c, const struct run_info *run, char *said, siz
     const json_t *a = json_array_get(run->activities, 0), *p = json_object_get(a, "progress");
     if (!a)
         snprintf(text, sizeof text, "%s: %s", run->workflow, run->status);
-    else if (p)
+    else if (json_i64(p, "total", 0))
         snprintf(text, sizeof text, "%s: %lld of %lld", json_str(a, "module", "?"), (long long)json_i64(p, "done", 0),
                  (long long)json_i64(p, "total", 0));
     else
