@@ -20,7 +20,14 @@ struct namespaces {
 void namespaces_choose(struct app *app)
 {
     const char *name = config_get(&app->config, CONFIG_namespace);
-    app->service.name_space = *name && !engine_is_temporal(app) ? name : NULL;
+    if (!*name && engine_is_temporal(app))
+        name = config_get(&app->config, CONFIG_temporal_namespace);
+    app->service.name_space = *name ? name : NULL;
+}
+
+const char *namespaces_of(const struct app *app, const char *name)
+{
+    return engine_is_temporal(app) && strcmp(name, "default") == 0 ? service_namespace(&app->service) : name;
 }
 
 int namespaces_check(struct app *app, struct err *err)

@@ -7,8 +7,11 @@
 
 struct namespaces;
 
-/* What the setting says goes into app->service. A cluster's own namespace stands for "default" there. */
+/* What the setting says goes into app->service; with a cluster, the namespace there. */
 void namespaces_choose(struct app *app);
+/* That of a caller whose token is for the namespace NAME: on a cluster "default", which tokens are for unless they say another,
+ * is the one that the settings say. Lives as long as NAME and the app. */
+const char *namespaces_of(const struct app *app, const char *name);
 /* Is it there? With the embedded engine open. -ERR_UNAVAILABLE. */
 int namespaces_check(struct app *app, struct err *err);
 /* Calls fn for each namespace of the embedded engine; with a cluster once, for its own. Ends at the first error. */

@@ -9,6 +9,7 @@
 #include "cli/backup.h"
 #include "cli/cmd_status.h"
 #include "cli/housekeeping.h"
+#include "cli/namespaces.h"
 #include "cli/share.h"
 #include "cli/target.h"
 #include "cli/tokens.h"
@@ -90,7 +91,7 @@ static int authenticate(void *arg, const struct rest_credentials *c, struct rest
     snprintf(ret->id, sizeof ret->id, "%s", who.id);
     snprintf(ret->name, sizeof ret->name, "%s", who.name);
     if (strcmp(who.name_space, ACCESS_ALL) != 0)
-        snprintf(ret->name_space, sizeof ret->name_space, "%s", who.name_space);
+        snprintf(ret->name_space, sizeof ret->name_space, "%s", namespaces_of(s->app, who.name_space));
     ret->role = roles[who.role];
     return 0;
 }

@@ -32,8 +32,11 @@ static json_t *token_json(const struct access_token *t)
 static int make_namespace(struct app *app, const char *name, struct err *err)
 {
     Pb__RegisterNamespaceRequest q = PB__REGISTER_NAMESPACE_REQUEST__INIT;
-    app->service.name_space = NULL; /* it may be this one, which is not there yet */
-    int r = app->engine ? 0 : app_open(app, APP_ENGINE, err); /* a server has it, and other threads */
+    int r = 0;
+    if (!app->engine) { /* a server has it, and other threads */
+        app->service.name_space = NULL; /* it may be this one, which is not there yet */
+        r = app_open(app, APP_ENGINE, err);
+    }
     if (r < 0 || !app->share)
         return r; /* a cluster's namespaces are its administrators' */
     q.namespace_ = (char *)name;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # engine: temporal from the command line, without a cluster: `ff serve --grpc` speaks the same protocol, with TLS and tokens. Every
 # command works over TCP, and every fault of the connection is one line, exit status 5, that says what and where.
-import pathlib, socket, sys, threading, time
+import pathlib, socket, sqlite3, sys, threading, time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -84,6 +84,24 @@ def namespaces(lab, env, T):
     if doc["status"] != "COMPLETED": fail(f"a run in a namespace: {doc}")
     runs = lambda space: [r["run_id"] for r in json.loads(ff("--namespace", space, "--json", "runs", "list", check=0).stdout)["runs"]]
     if runs("space") != ["scan"] or "s1" not in runs("default"): fail(f"lists: {runs('space')}, {runs('default')}")
+    # What it read is kept there, whoever works for it, and nowhere else.
+    ff("--namespace", "space", "run", "secret_detection", lab.t, "--name", "spaced", check=0)
+    with sqlite3.connect(lab.state / "store/index.db") as db:
+        owners = [row[0] for row in db.execute("SELECT data FROM blob WHERE name LIKE 'p/%'")]
+    if any(b"run/spaced" in o for o in owners) or not any(b"run@space/spaced" in o for o in owners): fail("kept for another namespace")
+
+
+def served(lab, env, T):
+    """REST of a server on that namespace of the cluster: who has a token for `default` is there too."""
+    env = {**env, "TEMPORAL_NAMESPACE": "space"}
+    with Lab() as other:
+        other.state.mkdir()
+        (other.state / "store").symlink_to(lab.state / "store")  # workers of both servers take its tasks
+        p = other.popen("--engine", "temporal", *T, "serve", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE, env=env)
+        url = p.stdout.readline().decode().split()[-1]
+        token = other.ff("-q", "--engine", "temporal", "token", "create", "--role", "operator", env=env, check=0).stdout.strip()
+        other.ff("--server", url, "run", "secret_detection", lab.t, "--name", "served", env={"FF_SERVER_TOKEN": token}, check=0)
+        if "served" not in other.ff("--engine", "temporal", "runs", "list", env=env, check=0).stdout: fail("it ran elsewhere")
 
 
 def fault(lab, what, text, env):
@@ -170,6 +188,7 @@ with Lab() as lab:
     commands(lab, good, T)
     print("commands over TLS with a key")
     namespaces(lab, good, T)
+    served(lab, good, T)
     print("a namespace beside the default one")
     mutual = {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}", "TEMPORAL_TLS_CA": str(lab.dir / "ca.pem"),
               "TEMPORAL_TLS_CERT": str(lab.dir / "client.pem"), "TEMPORAL_TLS_KEY": str(lab.dir / "client.key"),

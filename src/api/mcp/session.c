@@ -68,7 +68,8 @@ int mcp_session_new(struct mcp *m, const struct mcp_session_options *o, struct m
     s->log_level = DEFAULT_LOG_LEVEL;
     if (m->o.service)
         s->service = *m->o.service;
-    s->service.name_space = strcmp(s->caller.name_space, ACCESS_ALL) == 0 ? NULL : s->caller.name_space;
+    if (strcmp(s->caller.name_space, ACCESS_ALL) != 0)
+        s->service.name_space = s->caller.name_space;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->cond, NULL);
     if (o->peer && !(s->peer = mem_strdup(o->peer))) {
