@@ -422,6 +422,7 @@ def unreadable(s):
                              ("chunks that are none", 400, chunked + b"nonsense\r\n{}\r\n0\r\n\r\n"),
                              ("a chunk that is longer than it says", 400, chunked + b"2\r\n{}nonsense\r\n0\r\n\r\n"),
                              ("a chunk of 2^70", 413, chunked + b"400000000000000000\r\n{}\r\n0\r\n\r\n"),
+                             ("garbage behind a request", 400, b"GET /health/live HTTP/1.1\r\n" + H + b"\r\nGARBAGE\r\n\r\n"),
                              ("a second request", 505, b"GET /health/live HTTP/1.1\r\n" + H + b"\r\nGET / HTTP/9.9\r\n" + H + b"\r\n")]:
         out = s.raw(data)
         head, _, body = out[max(m.start() for m in re.finditer(rb"HTTP/1.1 \d", out)) if out else 0:].partition(b"\r\n\r\n")
@@ -441,6 +442,19 @@ def unreadable(s):
     if s.raw(b"", shut=True): fail("an answer to nothing")
     out = s.raw(b"GET /health/live HTTP/1.1\r\n" + H + b"\r\n", shut=True)
     if out.count(b"HTTP/1.1 ") > 1: fail(f"one request, and no more: {out}")
+    live = b"GET /health/live HTTP/1.1\r\n" + H
+    for first, second, want in ((live + b"\r\n", b"GARBAGE\r\n\r\n", [b"200", b"400"]), (live + b"\r\n", b"", [b"200"]),
+                                (live + b"Connection: close\r\n\r\n", b"", [b"200"]), (live + b"\r\n" + live + b"\r\n", b"nothing\n", [b"200", b"200", b"400"])):
+        c = socket.create_connection(("127.0.0.1", s.port), 20)
+        c.sendall(first)
+        out = b""
+        while out.count(b"HTTP/1.1 ") < first.count(b"GET "): out += c.recv(65536)
+        time.sleep(0.05)
+        c.sendall(second) if second else c.shutdown(socket.SHUT_WR)
+        while data := c.recv(65536): out += data
+        c.close()
+        got = re.findall(rb"HTTP/1\.1 (\d+)", out)
+        if got != want: fail(f"{first} and then {second}: {got}, wanted {want}")
     # A path with a NUL is not the path before it.
     for path in (b"/health/live\0", b"/health/live\0/x", b"/health/live\0HTTP/1.1", b"/runs?limit=1\0", b"/health/live%00", b"/health%00/live", b"/runs?limit=1%00"):
         out = s.raw(b"GET " + path + b" HTTP/1.1\r\n" + H + b"Connection: close\r\n\r\n")

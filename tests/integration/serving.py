@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # TLS of the server, certificates that are renewed and settings that change while it runs, and the sessions of browsers.
-import base64, contextlib, http.client, os, pathlib, pty, signal, socket, ssl, sys, threading, time
+import base64, contextlib, http.client, os, pathlib, pty, re, signal, socket, ssl, sys, threading, time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -161,6 +161,14 @@ def unreadable_over_tls(s, d):
         if not head.startswith(b"HTTP/1.1 " + status + b" ") or json.loads(body)["detail"]["error"]["type"] != kind: fail(f"no HTTP over TLS, {kind}: {out}")
     with trusting(d).wrap_socket(socket.create_connection(("127.0.0.1", s.port), 60), server_hostname="localhost") as c:
         c.unwrap()  # fails if anything comes before the other's own end
+    live = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for data, want in ((live + b"GARBAGE\r\n\r\n", [b"200", b"400"]), (live, [b"200"])):
+        with trusting(d).wrap_socket(socket.create_connection(("127.0.0.1", s.port), 60), server_hostname="localhost") as c:
+            c.sendall(data)
+            out = b""
+            while out.count(b"HTTP/1.1 ") < len(want) or not out.rstrip().endswith(b"}"): out += c.recv(65536)
+            if len(want) == 1: c.unwrap()
+        if re.findall(rb"HTTP/1\.1 (\d+)", out) != want: fail(f"{data} over TLS: {out}")
 
 
 def live_over_tls(s):

@@ -50,6 +50,12 @@ int head_check(struct exchange *x, const char *version, struct err *err)
     return 0;
 }
 
+bool head_is_last(const struct exchange *x, const char *version)
+{
+    const char *c = request_header(x, "Connection");
+    return (c && (strcasestr(c, "close") || strcasestr(c, "upgrade"))) || strcmp(version, "HTTP/1.1") != 0;
+}
+
 /* The weight of one element of the list, "gzip;q=0.5": 1 where there is none. */
 static double weight(const char *element, size_t len)
 {

@@ -35,8 +35,9 @@ int http_load(struct err *err);
  * what is sent: to end the connection itself is left to the library, which goes on to use it. */
 void http_refused(struct MHD_Connection *conn, unsigned status);
 /* A first line that is none it does not answer at all, but ends the connection: by shutdown(2), with TLS by gnutls_bye(), which
- * the program's stand before. This answers where it is so; with TLS, of a connection of which something was heard. */
+ * the program's stand before. This answers where it is so; with TLS, of a connection of which something was heard. end: it
+ * was that the client says no more. */
 void http_ends(int fd, bool tls);
-void http_hears(int fd);
+void http_hears(int fd, bool end);
 
 #endif

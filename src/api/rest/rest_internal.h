@@ -114,6 +114,7 @@ struct exchange {
     int error_status;       /* the same; 0: the code's */
     bool gzip, head;
     bool closes; /* where the next request begins is not known: the connection ends with the answer */
+    bool last;   /* it ends likewise, as the client wants it or the library does */
     bool refused; /* answered past the library */
     int64_t begun_ns;
     uint64_t sent;
@@ -146,6 +147,7 @@ void reply_past(struct exchange *x, int fd);
 /* One Host, and one way to say where the body ends: else another server on the way may see other requests than this one.
  * -ERR_USAGE. */
 int head_check(struct exchange *x, const char *version, struct err *err);
+bool head_is_last(const struct exchange *x, const char *version); /* no other request follows on the connection */
 /* What an Accept-Encoding says; NULL: nothing. */
 bool head_accepts_gzip(const char *list);
 /* Has the client shown a certificate of the authority? */

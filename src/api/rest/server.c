@@ -49,7 +49,9 @@ struct conn {
     atomic_bool busy; /* a request's headers were there */
     atomic_bool ended; /* by the server's clock */
     bool heard;  /* over TLS: something has come */
+    bool left;   /* over TLS: the client has ended it */
     bool served; /* a request's first line was read */
+    bool last;   /* it ends with the answer that it had */
     _Atomic(int64_t) body_until_ms; /* its body is waited for; 0: it is not */
     enum { CERTIFICATE_UNKNOWN, CERTIFICATE_NONE, CERTIFICATE_SHOWN } certificate; /* of the client */
 };
@@ -342,6 +344,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
     x->gzip = head_accepts_gzip(request_header(x, "Accept-Encoding"));
     mark_busy(x, true, x->begun_ns / NS_PER_MS);
     snprintf(x->method, sizeof x->method, "%s", method);
+    x->last = head_is_last(x, version);
     x->head = strcmp(method, "HEAD") == 0;
     int r = head_check(x, version, &err);
     if (r == 0)
@@ -363,8 +366,10 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
     reply_error(x, &err);
     const char *length = request_header(x, "Content-Length");
     if (x->closes || request_header(x, "Transfer-Encoding") || request_header(x, "Expect") ||
-        (length && strtoull(length, NULL, 10) > DRAIN_MAX))
+        (length && strtoull(length, NULL, 10) > DRAIN_MAX)) {
+        x->last = true;
         return reply_send(x); /* and the connection ends: the body is not taken */
+    }
     x->phase = PHASE_ANSWERED; /* many clients look for an answer only when they have sent all */
     return MHD_YES;
 }
@@ -511,7 +516,7 @@ void http_refused(struct MHD_Connection *conn, unsigned status)
     struct exchange first_line = {0}, *x = c ? c->exchange : NULL;
     if (!c)
         return;
-    c->served = true; /* this is its one answer */
+    c->last = true;
     if (!x) {
         x = &first_line;
         x->rest = c->rest;
@@ -551,24 +556,35 @@ static bool was_unreadable(const struct conn *c)
     return sizeof more.info == TCP_INFO_BYTES && len == sizeof more && more.bytes_received > 1; /* the end counts as one */
 }
 
+/* Of a connection that had its answers: does the client still wait? Then it is the library that ends it, over what came next. */
+static bool client_waits(const struct conn *c)
+{
+    char byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return !c->left && (n > 0 || (n < 0 && errno == EAGAIN));
+}
+
 static struct conn *conn_at(int fd)
 {
     return fd >= 0 && fd < FILES_MAX ? atomic_load(&conn_by_fd[fd]) : NULL;
 }
 
-void http_hears(int fd)
+void http_hears(int fd, bool end)
 {
     struct conn *c = conn_at(fd);
-    if (c)
+    if (c && end)
+        c->left = true;
+    else if (c)
         c->heard = true;
 }
 
 void http_ends(int fd, bool tls)
 {
     struct conn *c = conn_at(fd);
-    if (!c || c->served || (c->rest->tls != NULL) != tls || atomic_load(&c->ended) || atomic_load(&c->rest->stopping))
+    if (!c || c->last || c->exchange || (c->rest->tls != NULL) != tls || atomic_load(&c->ended) ||
+        atomic_load(&c->rest->stopping))
         return;
-    if (was_unreadable(c))
+    if (c->served ? client_waits(c) : was_unreadable(c))
         http_refused(c->conn, 400);
 }
 
@@ -583,6 +599,9 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     if (x->sock)
         socket_drop(x);
     note_answer(x, now, end != MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->refused);
+    struct conn *c = conn_of(x->conn);
+    if (c)
+        c->last = c->last || x->last || x->closes || end != MHD_REQUEST_TERMINATED_COMPLETED_OK;
     mark_busy(x, false, now / NS_PER_MS);
     body_free(x);
     target_release(&x->target);

@@ -182,8 +182,8 @@ __attribute__((visibility("default"), used)) ssize_t gnutls_record_recv(gnutls_s
     if (!lib.gnutls_record_recv && load(NULL) < 0)
         return GNUTLS_E_INTERNAL_ERROR;
     ssize_t n = lib.gnutls_record_recv(session, data, size);
-    if (n > 0)
-        http_hears(lib.gnutls_transport_get_int(session));
+    if (n != GNUTLS_E_AGAIN && n != GNUTLS_E_INTERRUPTED)
+        http_hears(lib.gnutls_transport_get_int(session), n <= 0);
     return n;
 }
 
