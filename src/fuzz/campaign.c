@@ -461,6 +461,9 @@ static int finish(struct campaign *c, struct err *err)
     else if (c->engine_ends > ENDS_MANY && c->engine_ends > c->crashes)
         module_partial(c->ctx, "the engine ended %llu times without a crash, in the target's hands: %s",
                        (unsigned long long)c->engine_ends, c->last_words);
+    else if (!c->past_door && c->door_ends > ENDS_MANY)
+        module_partial(c->ctx, "each of %llu starts crashed on an input that it was given: no other was made",
+                       (unsigned long long)c->door_ends);
     return r;
 }
 

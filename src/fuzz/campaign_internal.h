@@ -152,6 +152,8 @@ struct campaign {
     int64_t began_ns, ended_ns, base_ms, last_find_ms, last_crash_ms;
     uint64_t base_executions, crashes, strays, moves, cleaned;
     uint64_t engine_ends; /* starts that ended by themselves, without a crash */
+    uint64_t door_ends;   /* starts that a crash ended before all that they were given had run */
+    bool past_door;       /* another one came further */
     size_t unmerged; /* inputs of the corpus that the merge had no time for */
     uint64_t edges, features;
     int64_t rate_ns;

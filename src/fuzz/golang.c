@@ -113,13 +113,39 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
     c->writable[0] = s->dir;
 }
 
-/* "fuzz: elapsed: 3s, execs: 102 (34/sec), new interesting: 1 (total: 5)" */
+/* A seed that the harness adds has no file, so Go keeps none of one that crashes: its name stands for it. */
+static void keep_seed(const struct fuzz_session *s, const char *name)
+{
+    unsigned number;
+    char text[32];
+    if (sscanf(name, "seed#%8u", &number) != 1)
+        return;
+    _cleanup_free_ char *to = mem_printf("%s/crashes/5eed%012x", s->dir, number);
+    int n = snprintf(text, sizeof text, "seed#%u\n", number);
+    if (to)
+        os_write_file_atomic(to, text, (size_t)n, 0644, NULL);
+}
+
+/* "fuzz: elapsed: 0s, gathering baseline coverage: 1/2 completed"
+ * "fuzz: elapsed: 3s, execs: 102 (34/sec), new interesting: 1 (total: 5)"
+ * A start that crashes before it has told its executions has run what it was given, as far as it says, and the crash. */
 static void line(struct fuzz_session *s, const char *text, size_t len)
 {
+    static const char seed[] = "failure while testing seed corpus entry: ", given[] = ", gathering baseline coverage: ";
     unsigned long long n, rate, total;
-    const char *p = strstr(text, ", execs: ");
+    const char *p, *name;
     (void)len;
-    if (strncmp(text, "fuzz: elapsed: ", 15) != 0 || !p || sscanf(p, ", execs: %llu (%llu/sec)", &n, &rate) != 2)
+    if (strncmp(text, seed, sizeof seed - 1) == 0 && (name = strrchr(text, '/')))
+        keep_seed(s, name + 1);
+    if (strncmp(text, "--- FAIL: ", 10) == 0 && !s->counts.corpus)
+        s->counts.executions++;
+    if (strncmp(text, "fuzz: elapsed: ", 15) != 0)
+        return;
+    if ((p = strstr(text, given)) && sscanf(p + sizeof given - 1, "%llu/", &n) == 1) {
+        s->counts.executions = n > s->counts.executions ? n : s->counts.executions;
+        s->ready = s->ready || strstr(p, ", now fuzzing");
+    }
+    if (!(p = strstr(text, ", execs: ")) || sscanf(p, ", execs: %llu (%llu/sec)", &n, &rate) != 2)
         return;
     s->ready = true;
     s->counts.executions = n > s->counts.executions ? n : s->counts.executions;
@@ -146,8 +172,9 @@ static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, 
     (void)symbolize;
     fuzz_word(&c->argv, "/bin/sh");
     fuzz_word(&c->argv, "-c");
-    fuzz_word(&c->argv, "mkdir -p \"testdata/fuzz/$1\" && cp \"$2\" \"testdata/fuzz/$1/input\" && "
-                        "exec \"$0\" -test.paniconexit0 -test.run=\"^$1/input\\$\" -test.timeout=\"$3\"");
+    fuzz_word(&c->argv, "i=$(head -c 16 \"$2\"); case $i in seed#*[!0-9]*) i= ;; seed#?*) ;; *) i= ;; esac; "
+                        "mkdir -p \"testdata/fuzz/$1\" && { [ \"$i\" ] || cp \"$2\" \"testdata/fuzz/$1/input\"; } && "
+                        "exec \"$0\" -test.paniconexit0 -test.run=\"^$1\\$/^${i:-input}\\$\" -test.timeout=\"$3\"");
     fuzz_word(&c->argv, "%s", t->program);
     fuzz_word(&c->argv, "%s", t->function);
     fuzz_word(&c->argv, "%s", input);

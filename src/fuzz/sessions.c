@@ -241,6 +241,8 @@ static void on_end(struct campaign *c, struct session *x)
     x->s.counts.discoveries = 0;
     if (scan(c, x, true, &err) < 0)
         module_log(c->ctx, "warning", "%s", err.msg);
+    c->past_door = c->past_door || x->s.ready;
+    c->door_ends += !x->s.ready && c->crashes > crashes;
     int64_t now = os_mono_ns();
     x->quick_crashes = c->crashes > crashes && now - x->start_ns < QUICK_NS ? x->quick_crashes + 1 : 0;
     if (x->s.driver->subsets && take_finds(c, x, &err) < 0) /* before a start empties the folder */

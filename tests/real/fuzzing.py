@@ -1093,6 +1093,13 @@ def go():
         got = [(f["file"], f["line"], f["evidence"]["reproduced"]) for f in doc["findings"]]
         if got != [("records.go", 7, 10)]: # the call, not Go's own os.Exit
             fail(f"os.Exit(0): {doc['status']} {got}")
+        seed = {"go.mod": GO["go.mod"], "records.go": GO["records.go"], "records_test.go": GO["records_test.go"].replace(
+            "\tf.Fuzz(", '\tf.Add([]byte("aa"))\n\tf.Add([]byte("N9"))\n\tf.Fuzz(')}
+        doc = document(lab.ff("run", "go_fuzzing", lab.target(seed, "seed"), "--json", "duration=8s", "minimize=2s", timeout=280))
+        summary = doc["result"]["summary"]
+        got = [(f["file"], f["evidence"]["reproduced"]) for f in doc["findings"]]
+        if got != [("records.go", 10)] or summary["executions"] < 2 * summary["crashes"] or "no other was made" not in str(doc["result"]["notifications"]):
+            fail(f"a seed of the harness crashes: {doc['status']} {got} {summary}")
         doc = lab.json("fuzz", "run", lab.target(GO, "again"), "-e", "go-fuzz", "-t", "8s", "-o", "tree", "--minimize", "0", check=0, timeout=120)
         if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["engines"][0]["engine"] != "go":
             fail(doc["summary"])
