@@ -24,8 +24,8 @@
 
 /* The options of 'ff module run' that are given for the user. */
 static const struct opt set_opts[] = {{"memory", 0, "SIZE", NULL}, {"disk", 0, "SIZE", NULL}, {"artifacts", 0, "DIR", NULL},
-                                     {"network", 0, "KIND", NULL}};
-enum { SET_MEMORY, SET_DISK, SET_ARTIFACTS, SET_NETWORK };
+                                     {"network", 0, "KIND", NULL}, {"names", 0, "WORD", NULL}};
+enum { SET_MEMORY, SET_DISK, SET_ARTIFACTS, SET_NETWORK, SET_NAMES };
 
 /* A call of 'ff module run', built word by word. */
 struct call {
@@ -141,7 +141,8 @@ static int run_list(struct app *app, const struct args *a)
         }
         table_print(&t);
         long long count = json_i64(summary, "count", 0);
-        printf("%lld %s, built by: %s\n", count, count == 1 ? "harness" : "harnesses", json_str(summary, "build_system", ""));
+        printf("%lld %s, built by: ", count, count == 1 ? "harness" : "harnesses");
+        print_text("", json_str(summary, "build_system", ""), "\n");
     }
     return end(app, doc, status);
 }
@@ -402,10 +403,11 @@ static void print_campaign(const json_t *doc, const char *out)
 {
     const json_t *s = json_object_get(doc, "summary");
     print_findings(doc);
-    printf("%lld executions in %.1f s, coverage %lld, corpus %lld, crashes %lld, unique %lld; stopped by: %s\n",
+    printf("%lld executions in %.1f s, coverage %lld, corpus %lld, crashes %lld, unique %lld; ",
            (long long)json_i64(s, "executions", 0), json_num(s, "elapsed_time", 0), (long long)json_i64(s, "coverage", 0),
            (long long)json_i64(s, "corpus_size", 0), (long long)json_i64(s, "crashes", 0),
-           (long long)json_i64(s, "unique_crashes", 0), json_str(s, "stopped_by", ""));
+           (long long)json_i64(s, "unique_crashes", 0));
+    print_text("stopped by: ", json_str(s, "stopped_by", ""), "\n");
     print_text("inputs and corpus: ", out, "\n");
 }
 
@@ -453,6 +455,22 @@ static int only_target(const json_t *targets, const json_t **ret, struct err *er
     return r;
 }
 
+/* Where the one is that was built. Hostile code has had its hands on the folder: nothing beside it is taken for a target. */
+static int find_program(const char *dir, const json_t *target, char **ret, struct err *err)
+{
+    _cleanup_free_ char *path = os_path_join(dir, json_str(target, "program", "")), *real = NULL, *real_dir = NULL;
+    if (!path)
+        return err_nomem(err);
+    int r = os_real_path(dir, &real_dir, err);
+    if (r == 0)
+        r = os_real_path(path, &real, err);
+    size_t n = r == 0 ? strlen(real_dir) : 0;
+    if (r == 0 && (strncmp(real, real_dir, n) != 0 || real[n] != '/'))
+        r = err_set(err, ERR_CORRUPT, "%s leads out of the folder of what was built", path);
+    *ret = r == 0 ? TAKE_PTR(path) : NULL;
+    return r;
+}
+
 /* Builds the tree first, into a folder of its own. */
 static int run_tree(struct app *app, const struct args *a, const char *out)
 {
@@ -470,8 +488,8 @@ static int run_tree(struct app *app, const struct args *a, const char *out)
     if (!doc || status != EXIT_OK)
         return end(app, json_incref(doc), status);
     int r = only_target(json_object_get(json_object_get(doc, "summary"), "targets"), &t, &err);
-    if (r == 0 && !(binary = os_path_join(dir, json_str(t, "program", ""))))
-        r = err_nomem(&err);
+    if (r == 0)
+        r = find_program(dir, t, &binary, &err);
     if (r < 0)
         return app_fail(app, &err);
     if (!app->quiet && !app->json)
@@ -506,6 +524,7 @@ static json_t *triage(struct app *app, const struct args *a, const char *minimiz
         return NULL;
     }
     call_begin(&c, "fuzz_triage", s.dir, out);
+    call_opt(&c, SET_NAMES, "min-"); /* the folder may be the working one */
     call_target(&c, &s, a);
     if (minimize)
         call_word(&c, mem_printf("minimize=%s", minimize));

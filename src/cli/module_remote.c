@@ -157,6 +157,12 @@ static int fetch_findings(struct trial *t, struct err *err)
     return r == 0 ? findings_read(&t->findings, text, len, err) : r;
 }
 
+/* Of a module of one's own the reader of its messages has looked at the names. */
+static bool fine_name(const char *name)
+{
+    return *name && name[0] != '.' && !strchr(name, '/');
+}
+
 static int fetch_artifact(struct trial *t, const char *name, const json_t *ref, const char *to, struct err *err)
 {
     uint64_t size;
@@ -175,11 +181,11 @@ static int fetch_artifacts(struct trial *t, struct err *err)
     json_t *ref;
     int r = to && json_object_size(all) ? os_mkdirs(to, 0755, err) : 0;
     json_object_foreach((json_t *)(uintptr_t)all, name, ref) {
-        bool fine = *name && name[0] != '.' && !strchr(name, '/');
         if (r == 0)
             trial_artifact(t, name, name);
-        if (r == 0 && to)
-            r = fine ? fetch_artifact(t, name, ref, to, err) : err_set(err, ERR_CORRUPT, "an artifact has a name that is none");
+        if (r == 0 && to && trial_wants(t, name))
+            r = fine_name(name) ? fetch_artifact(t, name, ref, to, err)
+                                : err_set(err, ERR_CORRUPT, "an artifact has a name that is none");
     }
     return r;
 }
@@ -253,7 +259,7 @@ static int take_answer(struct trial *t, struct err *err)
 {
     if (!t->answer)
         return err_set(err, ERR_CORRUPT, "%s has no answer of the module", client_url(t->app->client));
-    t->status = json_str(t->answer, "status", "success");
+    t->status = strcmp(json_str(t->answer, "status", ""), "partial") == 0 ? "partial" : "success";
     t->summary = json_object_get(t->answer, "summary");
     t->error = json_str(t->answer, "error", NULL);
     if (json_flag(t->answer, "cached", false))

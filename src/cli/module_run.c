@@ -517,6 +517,12 @@ static int copy_artifact(struct trial *t, int dir, const char *scratch, const ch
     return r;
 }
 
+bool trial_wants(const struct trial *t, const char *artifact)
+{
+    const char *names = args_get(t->args, "names");
+    return !names || strncmp(artifact, names, strlen(names)) == 0;
+}
+
 static int copy_artifacts(struct trial *t, struct err *err)
 {
     const char *to = args_get(t->args, "artifacts");
@@ -528,7 +534,7 @@ static int copy_artifacts(struct trial *t, struct err *err)
     if (r == 0)
         r = os_mkdirs(to, 0755, err);
     VEC_EACH(&t->artifacts, f)
-        if (r == 0)
+        if (r == 0 && trial_wants(t, f->name))
             r = copy_artifact(t, fd, scratch, to, f, err);
     return r;
 }

@@ -52,6 +52,8 @@ void trial_progress(void *arg, uint64_t done, uint64_t total, const char *messag
 void trial_finding(void *arg, struct finding *f);
 void trial_stats(void *arg, const json_t *stats);
 void trial_artifact(void *arg, const char *path, const char *name);
+/* Is it one that the caller has room for? */
+bool trial_wants(const struct trial *t, const char *artifact);
 /* What was noticed in the target. */
 void trial_notices(const struct trial *t, const struct ingest_result *target);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The same commands on a state and through its server: what they print and how they end must be the same. And a server that is slow,
 # hostile, or gone in the middle.
-import http.server, pathlib, re, shutil, socket, sqlite3, struct, sys, threading, urllib.error, urllib.request
+import hashlib, http.server, io, pathlib, re, shutil, socket, sqlite3, struct, sys, tarfile, threading, urllib.error, urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -174,14 +174,15 @@ def check_tokens(lab, server):
 
 class Hostile(http.server.BaseHTTPRequestHandler):
     """Answers each path as the test says."""
-    answers, asked = {}, []
+    answers, asked, named = {}, [], []
 
     def do_GET(self):
         Hostile.asked.append((self.path, dict(self.headers)))
         path = self.path.split("?")[0]
         if path.startswith("/runs/0"): path = "RUN" + path[6 + 26:] # of an id that a client has chosen
-        if path.endswith("/run"):
-            Hostile.named[:] = [json.loads(self.rfile.read(int(self.headers["Content-Length"])))["name"]]
+        if path.endswith(("/run", "/upload-and-run")): # which id it has chosen
+            body = self.body()
+            Hostile.named[:] = [json.loads(body)["name"] if body[:1] == b"{" else re.search(rb'name="name"\r\n\r\n(\w+)', body)[1].decode()]
         status, headers, body = Hostile.answers.get(path, (404, {}, b"{}"))
         if callable(body): status, headers, body = body()
         self.send_response(status)
@@ -191,6 +192,13 @@ class Hostile(http.server.BaseHTTPRequestHandler):
         except OSError: pass
 
     do_POST = do_GET
+
+    def body(self):
+        if "Content-Length" in self.headers: return self.rfile.read(int(self.headers["Content-Length"]))
+        text = b""
+        while n := int(self.rfile.readline(), 16): text += self.rfile.read(n + 2)[:n]
+        self.rfile.readline()
+        return text
 
     def log_message(self, *a): pass
 
@@ -231,17 +239,36 @@ def check_hostile(lab):
     ask(pages, 0, "findings", "show", "--run", "r", "?[2J")
     if (lab.dir / "written").exists(): fail("a server has a file of this machine written")
     # The answer of a module that it was to run.
+    def submitted(): return 200, {}, json.dumps({"run_id": Hostile.named[0], "status": "RUNNING", "workflow": "w", "message": ""}).encode()
+
+    def trial_of(name, verb, **answer):
+        said = "".join(f'event: {t}\ndata: {json.dumps({"data": {"module": name, **d}})}\n\n' for t, d in (
+            ("log", {"level": "\x1b[2J", "message": "\x1b[2J"}), ("progress", {"done": "x", "message": "\x1b[2J"}), ("stats", {"executions": "\x1b[2J"}),
+            ("finding", {"rule_id": "\x1b[2J", "title": 7})))
+        event = {"eventId": "1", "activityTaskCompletedEventAttributes": {"result": {"payloads": [{"status": "\x1b[2J", "summary": {"\x1b[2J": "\x1b[2J"}, "error": "\x1b[2J", **answer}]}}}
+        return {f"/modules/{name}": {"name": name, "requires_workspace": False, "input_schema": None}, f"/modules/{name}/{verb}": (0, {}, submitted),
+                "RUN/events": (200, {"Content-Type": "text/event-stream"}, said.encode()), "RUN": {**shown, "run_id": "RUN"}, "RUN/history": {"events": [event], "next_after": None}}
+    ask(trial_of("m", "run", artifacts={"\x1b[2J": {}}), 0, "module", "run", "m", "-")
+    for bad in ({"RUN/history": {"events": [], "next_after": None}}, {"/modules/m": {"name": "\x1b[2J"}}):
+        ask({**trial_of("m", "run"), **bad}, 5, "module", "run", "m", "-")
+    # A target that it has built, which leads to a file of this machine: nothing of that is sent.
+    (lab.dir / "secret").write_text("secret")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as t:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, str(lab.dir)
+        t.addfile(link)
+    ref = "sha256:" + hashlib.sha256(tar.getvalue()).hexdigest()
+    for program, code in (("../../secret", 5), ("link/secret", 5), (str(lab.dir / "secret"), 2)):
+        answers = trial_of("fuzz_build", "upload-and-run", artifacts={"build.tar": {"ref": ref, "bytes": len(tar.getvalue())}},
+                           summary={"targets": [{"name": "t", "program": program}]})
+        p = ask({**answers, f"/store/{ref.replace(':', '%3A')}/bytes": (200, {"Content-Type": "application/octet-stream"}, tar.getvalue())}, code,
+                "fuzz", "run", "shop", "-o", "hostile")
+        if "leads out" not in p.stderr and "No such file" not in p.stderr: fail(f"{program}: {p.stderr}")
+        if [x for x, _ in Hostile.asked if "fuzz_campaign" in x]: fail(f"{program}: it is sent")
     for name in ("../written", "/tmp/written", ".written", "a/../../written"):
         (lab.dir / "got").mkdir(exist_ok=True)
-        run_id = []
-
-        def submitted(): return 200, {}, json.dumps({"run_id": run_id[0], "status": "RUNNING", "workflow": "w", "message": ""}).encode()
-        Hostile.named = run_id
-        event = {"eventId": "1", "activityTaskCompletedEventAttributes": {"result": {"payloads": [
-            {"status": "success", "summary": {"\x1b[2J": "\x1b[2J"}, "artifacts": {name: {"ref": "sha256:" + "0" * 64, "bytes": 1}}}]}}}
-        answers = {"/modules/m": {"name": "m", "requires_workspace": False, "input_schema": None}, "/modules/m/run": (0, {}, submitted), "RUN/events": (204, {}, b""),
-                   "RUN": {**shown, "run_id": "RUN"}, "RUN/history": {"events": [event], "next_after": None}}
-        ask(answers, 5, "module", "run", "m", "-", "--artifacts", "got")
+        ask(trial_of("m", "run", artifacts={name: {"ref": "sha256:" + "0" * 64, "bytes": 1}}), 5, "module", "run", "m", "-", "--artifacts", "got")
         if (lab.dir / "written").exists() or list((lab.dir / "got").iterdir()): fail(f"a server has {name} written")
     # What keeps house, and what was put: answers that are others, and texts that are more than text.
     counted = {"bad_objects": 0, "missing_objects": 0, "missing": [], "damaged": []}
