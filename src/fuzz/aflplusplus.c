@@ -95,9 +95,12 @@ static void environment(const struct fuzz_target *t, struct fuzz_words *env)
         "AFL_FAST_CAL=1"};
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         fuzz_word(env, "%s", fixed[i]);
-    for (size_t i = 0; i < t->env.len; i++)
-        if (!strstr(t->env.v[i], "SAN_OPTIONS="))
+    for (size_t i = 0; i < t->env.len; i++) {
+        if (strncmp(t->env.v[i], "LD_PRELOAD=", 11) == 0) /* into the target, not into the engine */
+            fuzz_word(env, "AFL_PRELOAD=%s", t->env.v[i] + 11);
+        else if (!strstr(t->env.v[i], "SAN_OPTIONS="))
             fuzz_word(env, "%s", t->env.v[i]);
+    }
 }
 
 static void command(const struct fuzz_session *s, struct fuzz_command *c)
@@ -130,8 +133,9 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
     fuzz_word(a, "%s", s->target->program);
     environment(s->target, &c->env);
     fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
-    fuzz_word(&c->env, "AFL_TMPDIR=%s/tmp", s->dir);
-    c->cwd = s->dir;
+    fuzz_word(&c->inner, "%s/tmp", s->dir);
+    fuzz_word(&c->inner, "/dev/shm");
+    c->cwd = c->inner.v[0];
     c->writable[0] = s->dir;
     c->writable[1] = "/dev/shm";
     /* the folder of all instances lies beside this one's: what one finds, the others read */
@@ -236,6 +240,7 @@ static void merge(const struct fuzz_target *t, const struct fuzz_bounds *b, cons
     fuzz_word(a, "%s", t->program);
     environment(t, &c->env);
     fuzz_word(&c->env, "AFL_ALLOW_TMP=1"); /* our folder may be below any other */
+    fuzz_word(&c->inner, "/dev/shm");
     c->writable[1] = "/dev/shm";
     c->quiet = true;
 }

@@ -3,7 +3,9 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "fuzz/inner_wall.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "sandbox/sandbox.h"
 
 #include <dirent.h>
@@ -14,6 +16,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -25,6 +28,9 @@
 #define LINE_MAX_BYTES ((size_t)16 << 10)
 #define TICK_MS 20
 #define CALL_NICE 5
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10U /* Linux 6.3 */
+#endif
 
 void fuzz_word(struct fuzz_words *w, const char *fmt, ...)
 {
@@ -57,6 +63,7 @@ void fuzz_command_release(struct fuzz_command *c)
     fuzz_words_release(&c->argv);
     fuzz_words_release(&c->env);
     fuzz_words_release(&c->growing);
+    fuzz_words_release(&c->inner);
 }
 
 void fuzz_child_init(struct fuzz_child *c)
@@ -90,6 +97,32 @@ void fuzz_child_release(struct fuzz_child *c)
 
 /* --- start ------------------------------------------------------------------------------------------------ */
 
+/* A wall for the target that it starts, and the code that puts it up there. */
+static int prepare_inner(const struct fuzz_command *cmd, struct err *err)
+{
+    const char *code = cmd->inner_by_name ? fuzz_inner_program : fuzz_inner_library;
+    size_t len = cmd->inner_by_name ? fuzz_inner_program_len : fuzz_inner_library_len;
+    _cleanup_close_ int wall = -1, fd = memfd_create("inner", MFD_CLOEXEC | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = memfd_create("inner", MFD_CLOEXEC);
+    int r = fd < 0 ? err_sys(err, errno, "memfd_create") : os_write_full(fd, code, len, err);
+    if (r == 0)
+        r = sandbox_wall((const char *const *)cmd->inner.v, NULL, &wall, err);
+    if (r == 0 && (dup2(fd, INNER_CODE_FD) < 0 || (wall >= 0 && dup2(wall, INNER_WALL_FD) < 0)))
+        r = err_sys(err, errno, "dup2");
+    return r;
+}
+
+static void execute(const struct fuzz_command *cmd, char *const *env)
+{
+    char *argv[FUZZ_ARGS_MAX + 1], code[] = INNER_CODE;
+    memcpy(argv, cmd->argv.v, sizeof argv);
+    if (cmd->inner_by_name)
+        argv[0] = code;
+    execvpe(cmd->argv.v[0], argv, env);
+    dprintf(2, "%s: %s\n", cmd->argv.v[0], strerror(errno));
+}
+
 /* In the child, after fork: only what is needed, and _exit on any failure, whose reason goes to its output. */
 static void become(const struct fuzz_command *cmd, int out, char *const *env)
 {
@@ -105,14 +138,17 @@ static void become(const struct fuzz_command *cmd, int out, char *const *env)
         dprintf(2, "cannot enter %s: %s\n", cmd->cwd, strerror(errno));
         _exit(126);
     }
+    if (cmd->inner.len && prepare_inner(cmd, &err) < 0) {
+        dprintf(2, "%s\n", err.msg);
+        _exit(126);
+    }
     if (cmd->writable[0] && sandbox_confine(cmd->writable, (const char *const *)cmd->growing.v, &err) < 0) {
         dprintf(2, "%s\n", err.msg);
         _exit(126);
     }
     if (cmd->writable[0]) /* a file without end takes the campaign's room */
         setrlimit(RLIMIT_FSIZE, &file);
-    execvpe(cmd->argv.v[0], cmd->argv.v, env);
-    dprintf(2, "%s: %s\n", cmd->argv.v[0], strerror(errno));
+    execute(cmd, env);
     _exit(127);
 }
 
@@ -130,6 +166,10 @@ static void make_env(const struct fuzz_command *cmd, struct fuzz_words *env)
     }
     for (size_t k = 0; k < cmd->env.len; k++)
         fuzz_word(env, "%s", cmd->env.v[k]);
+    if (cmd->inner_by_name)
+        fuzz_word(env, INNER_PROGRAM_ENV "=%s", cmd->argv.v[0]);
+    else if (cmd->inner.len)
+        fuzz_word(env, "LD_PRELOAD=" INNER_CODE);
 }
 
 /* The parent's side: the read end of the pipe is the child's output. Closes both ends if pid is no process. */
@@ -152,7 +192,7 @@ static int adopt(struct fuzz_child *c, pid_t pid, int p[2], const char *what, st
 
 int fuzz_child_start(struct fuzz_child *c, const struct fuzz_command *cmd, struct err *err)
 {
-    if (cmd->argv.failed || cmd->env.failed || !cmd->argv.len)
+    if (cmd->argv.failed || cmd->env.failed || cmd->growing.failed || cmd->inner.failed || !cmd->argv.len)
         return err_set(err, ERR_LIMIT, "a command line that is too long");
     int p[2];
     if (pipe2(p, O_CLOEXEC) < 0)

@@ -33,10 +33,12 @@ struct fuzz_command {
     char extra[512];             /* room for the name of one of them */
     const char *writable[8];     /* folders it may write in; NULL-terminated; none at all: it is not confined */
     struct fuzz_words growing;   /* folders in which it may make files, and not remove them */
+    struct fuzz_words inner;     /* folders in which alone the target that it starts may write; none: the two are one process */
+    bool inner_by_name;          /* it starts the target, which it is itself, by its argv[0]; else by execv() (inner_wall.h) */
     bool quiet;                  /* its standard output is thrown away */
     int nice;
 };
-void fuzz_command_release(struct fuzz_command *c); /* argv, env, growing */
+void fuzz_command_release(struct fuzz_command *c); /* argv, env, growing, inner */
 
 struct fuzz_child {
     pid_t pid;   /* 0: none */

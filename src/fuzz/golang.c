@@ -109,8 +109,14 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
     fuzz_word(a, "-test.parallel=1");
     fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
     fuzz_word(&c->env, "HOME=%s/tmp", s->dir);
+    fuzz_word(&c->growing, "%s/corpus", s->dir);
+    fuzz_word(&c->growing, "%s/crashes", s->dir);
+    snprintf(c->extra, sizeof c->extra, "%s/tmp", s->dir);
+    c->writable[0] = c->extra;
     c->cwd = s->dir;
-    c->writable[0] = s->dir;
+    /* its workers run the inputs: they are the same program */
+    fuzz_word(&c->inner, "%s", c->extra);
+    c->inner_by_name = true;
 }
 
 /* A seed that the harness adds has no file, so Go keeps none of one that crashes: its name stands for it. */

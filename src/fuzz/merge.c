@@ -103,16 +103,21 @@ static int run_merge(struct merging *m, bool *ret_good, struct err *err)
     struct fuzz_command cmd = {0};
     struct fuzz_child child;
     bool is_late = false;
+    _cleanup_free_ char *tmp = os_path_join(c->work_dir, "tmp");
     fuzz_child_init(&child);
-    int r = empty_dir(m->into, err);
+    int r = tmp ? empty_dir(tmp, err) : err_nomem(err);
+    if (r == 0)
+        r = empty_dir(m->into, err);
     if (r == 0)
         r = empty_dir(m->crashes, err);
     if (r < 0)
         return r;
     c->drivers[m->engine]->merge(&c->targets[m->engine], &c->bounds, m->into, m->part, m->crashes, &cmd);
     cmd.writable[0] = c->work_dir;
-    cmd.cwd = c->work_dir;
-    fuzz_word(&cmd.env, "TMPDIR=%s", c->work_dir);
+    cmd.cwd = tmp;
+    fuzz_word(&cmd.env, "TMPDIR=%s", tmp);
+    if (cmd.inner.len)
+        fuzz_word(&cmd.inner, "%s", tmp);
     r = fuzz_child_run(&cmd, m->until, &child, &is_late, err);
     *ret_good = r == 0 && !is_late && !c->drivers[m->engine]->crashed(child.status);
     fuzz_child_release(&child);

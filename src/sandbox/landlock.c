@@ -122,10 +122,11 @@ static int allow_host(const struct ruleset *rs, const struct sandbox_plan *p, st
     return r;
 }
 
-int sandbox_confine(const char *const *writable, const char *const *growing, struct err *err)
+int sandbox_wall(const char *const *writable, const char *const *growing, int *ret_fd, struct err *err)
 {
     struct ruleset rs;
     int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    *ret_fd = -1;
     if (abi < 1)
         return 0;
     int r = open_ruleset(abi, SANDBOX_NET_LOOPBACK, &rs, err);
@@ -138,9 +139,19 @@ int sandbox_confine(const char *const *writable, const char *const *growing, str
         r = allow(&rs, *writable, rs.fs & ~FS_IOCTL_DEV, err);
     for (; r == 0 && growing && *growing; growing++)
         r = allow(&rs, *growing, READ | FS_WRITE_FILE | FS_TRUNCATE | FS_MAKE_REG, err);
-    if (r == 0 && syscall(SYS_landlock_restrict_self, rs.fd, 0) < 0)
+    if (r == 0)
+        *ret_fd = rs.fd;
+    else
+        close(rs.fd);
+    return r;
+}
+
+int sandbox_confine(const char *const *writable, const char *const *growing, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    int r = sandbox_wall(writable, growing, &fd, err);
+    if (r == 0 && fd >= 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
         r = err_sys(err, errno, "landlock_restrict_self");
-    close(rs.fd);
     return r;
 }
 

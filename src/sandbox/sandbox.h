@@ -167,5 +167,8 @@ int sandbox_run(struct spawner *s, const struct sandbox_plan *plan, int stdin_fd
  * has no Landlock nothing changes. growing (may be NULL): folders in which it may make and write files, and remove and rename
  * none. */
 int sandbox_confine(const char *const *writable, const char *const *growing, struct err *err);
+/* The same for another process to put around itself, by landlock_restrict_self(2): *ret_fd is the descriptor for it, closed on
+ * exec; -1: the kernel has no Landlock. */
+int sandbox_wall(const char *const *writable, const char *const *growing, int *ret_fd, struct err *err);
 
 #endif

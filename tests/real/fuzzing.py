@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|removes|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -653,13 +653,6 @@ def bad():
             fail(f"hostile: {summary}")
         kept_bytes(lab, doc)
         nothing_left(b"t_fuzzer")
-        removes = 'static int runs; if (runs++ % 500 == 0 && system("rm -rf /scratch/* ../* * 2>/dev/null")) { } if (n > 2 && !memcmp(d, "DEL", 3)) f();'
-        doc = document(run(lab, lab.target({"r_fuzzer.c": HARNESS % ("__attribute__((noinline)) static void f(void) { abort(); }", removes)}, "removes"), "duration=15s", "minimize=0", "seed=1"))
-        if doc["status"] != "COMPLETED" or len(doc["findings"]) != 1 or doc["result"]["summary"]["targets"]["r_fuzzer"]["corpus_size"] < 3:
-            fail(f"it removes its corpus and its crashes: {doc['status']} {doc['findings']} {doc['result']['summary']}")
-        stack = [s["function"] for s in doc["findings"][0]["evidence"]["stack"]]
-        if stack != ["f"]:
-            fail(f"frames of the tree are missing: {stack}")
         limits = ("#include <sys/resource.h>", "struct rlimit few = {3, 3}; setrlimit(RLIMIT_NOFILE, &few); if (n > 0 && n % 16 == 0) _exit(0);")
         doc = document(run(lab, lab.target({"c_fuzzer.c": HARNESS % limits}, "limits"), "duration=10s", "minimize=0"))
         summary = doc["result"]["summary"]["targets"]["c_fuzzer"] if doc["status"] == "COMPLETED" else {}
@@ -686,6 +679,120 @@ def bad():
         if p.returncode != 5 or "clang" not in p.stderr:
             fail(f"a missing engine: exit {p.returncode} {p.stderr}")
         ok("each has its own clear end")
+
+
+# Now and then it removes, renames and empties every file of its session that it can reach. What it can do and should not is a crash
+# of its own; where it runs in the engine's process, it can empty files.
+DAMAGE_C = """
+#include <ftw.h>
+__attribute__((noinline)) static void first(void) { abort(); }
+__attribute__((noinline)) static void second(void) { abort(); }
+__attribute__((noinline)) static void removed(void) { abort(); }
+__attribute__((noinline)) static void emptied(void) { abort(); }
+static int damage(const char *p, const struct stat *st, int type, struct FTW *f) {
+    char other[5000];
+    if (!strstr(p, "/run/") || strstr(p, "/tmp/")) return 0;
+    snprintf(other, sizeof other, "%s.other", p);
+    if (type == FTW_F && truncate(p, 0) == 0) {
+#ifdef __AFL_COMPILER
+        emptied();
+#endif
+    }
+    if (rename(p, other) == 0 || remove(p) == 0) removed();
+    return 0;
+}
+static int runs;
+"""
+HARM_C = """if (runs++ % 1000 == 199) { nftw("/scratch", damage, 20, FTW_PHYS); if (system("rm -rf /scratch/* ../* * 2>/dev/null")) { } }
+    static volatile int x;
+    if (n > 0 && d[0] < 12) x = d[0] * 2;
+    if (n > 0) switch (d[0]) { case 'F': x = 2; break; case 'S': x = 3; break; case 'a': x = 1; break; case 'b': x = n; break; case 'c': x = d[n - 1]; break; case 'd': x = 7; break; }
+    if (n > 1 && d[0] == 'F' && d[1] == 'R') first();
+    if (n > 1 && d[0] == 'S' && d[1] == 'E') second();"""
+DAMAGE_GO = {"go.mod": "module example.org/records\n\ngo 1.19\n", "records.go": """package records
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+var runs, sink int
+
+func first()   { panic("first") }
+func second()  { panic("second") }
+func removed() { panic("removed") }
+func emptied() { panic("emptied") }
+
+func damage(p string, e fs.DirEntry, err error) error {
+	if err != nil || !strings.Contains(p, "/run/") || strings.Contains(p, "/tmp") {
+		return nil
+	}
+	if !e.IsDir() && os.Truncate(p, 0) == nil {
+		emptied()
+	}
+	if os.Rename(p, p+".other") == nil || os.Remove(p) == nil {
+		removed()
+	}
+	return nil
+}
+
+func Parse(b []byte) int {
+	if runs++; runs%200 == 199 {
+		filepath.WalkDir("/scratch", damage)
+		os.RemoveAll("testdata")
+		os.RemoveAll("cache")
+	}
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[0] {
+	case 'a':
+		return 1
+	case 'b':
+		return 2
+	case 'F':
+		if b[1] == 'R' {
+			first()
+		}
+	case 'S':
+		if b[1] == 'E' {
+			second()
+		}
+	}
+	return 3
+}
+""", "records_test.go": """package records
+
+import "testing"
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("F3"))
+	f.Add([]byte("S3"))
+	f.Fuzz(func(t *testing.T, b []byte) { sink = Parse(b) })
+}
+"""}
+
+
+def removes():
+    """A target that removes, renames and empties what it finds of its engine's corpus and crashes: no crash and no input is lost, and
+    the campaign goes on."""
+    with Lab() as lab:
+        c = lab.target({"r_fuzzer.c": "#define _GNU_SOURCE\n" + HARNESS % (DAMAGE_C, HARM_C), "r_fuzzer_seed_corpus/f": "F3", "r_fuzzer_seed_corpus/s": "S3"}, "c")
+        go = lab.target(DAMAGE_GO, "go")
+        for engine, workflow, tree, inputs in (("aflplusplus", "native_fuzzing", c, 5), ("go", "go_fuzzing", go, 4), ("libfuzzer", "native_fuzzing", c, 1)):
+            doc = document(lab.ff("run", workflow, tree, "--json", "duration=25s", "minimize=0", "remember=false", f'engines=["{engine}"]', timeout=280))
+            summary = next(iter(doc["result"]["summary"]["targets"].values())) if doc["status"] == "COMPLETED" else {}
+            states = {f["evidence"]["crash_state"].split("\n")[0].rsplit(".", 1)[-1] for f in doc["findings"]}
+            if states != {"first", "second"} or summary["engine_ends"] or summary["corpus_size"] < inputs or summary["stopped_by"] != "duration":
+                fail(f"{engine}: {doc['status']} {doc.get('error')} {states} {summary}")
+            stacks = sorted([s["function"] for s in f["evidence"]["stack"]] for f in doc["findings"])
+            if engine != "go" and stacks != [["first"], ["second"]]:
+                fail(f"{engine}: frames of the tree are missing: {stacks}")
+            kept_bytes(lab, doc)
+            print(engine, summary["crashes"], summary["corpus_size"], summary["executions"], flush=True)
+        ok("nothing is lost")
 
 
 LITTER_INIT = """
@@ -1107,4 +1214,4 @@ def go():
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "removes": removes, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
