@@ -66,7 +66,7 @@ static void add_run(void *arg, const struct run_item *item)
 static int add_left(void *arg, const char *ref, uint64_t bytes, struct err *err)
 {
     struct reading *b = arg;
-    struct access_result x = {mem_strdup(ref), bytes};
+    struct access_result x = {mem_strdup(ref), runs_true_bytes(b->svc, ref, bytes, INT64_MAX)}; /* once, as the event is */
     if (x.ref && VEC_PUSH(&b->left, x))
         return 0;
     free((char *)(uintptr_t)x.ref);

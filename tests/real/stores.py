@@ -4,6 +4,7 @@ usage: stores.py BUILD_FOLDER"""
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -386,26 +387,27 @@ def privacy(server, folder):
 LEAVE = '''
 import os, json, sys
 sys.stdin.readline()
-open("/scratch/big.bin", "wb").write(os.urandom(30000))
+open("/scratch/big.bin", "wb").write(os.urandom(300000))
 print(json.dumps({"type": "artifact", "path": "/scratch/big.bin", "name": "big.bin"}))
 print(json.dumps({"type": "result", "status": "success"}))
 '''
 
 
 class Serving(peers.Stopped):
-    """`ff serve` with a store in a bucket, for a namespace that may store 20 KB."""
+    """`ff serve` with a store in a bucket, for a namespace that may store 200 KB."""
 
     def __init__(self, state, toolbox, env):
         super().__init__()
         (state / "server.json").unlink(missing_ok=True)
-        self.start([FF, "--state", state, "--toolbox", toolbox, "serve", "--listen", "127.0.0.1:0"],
-                   env=env | {"FF_QUOTA_NAMESPACES": "small storage=20K"})
+        self.start([FF, "--state", state, "--toolbox", toolbox, "serve", "--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"],
+                   env=env | {"FF_QUOTA_NAMESPACES": "small storage=200K"})
         end = time.monotonic() + 60
         while not (state / "server.json").exists() or '"rest"' not in (state / "server.json").read_text():
             if time.monotonic() > end or self.process.poll() is not None:
                 raise SystemExit("ff serve did not start: " + self.log.read_text(errors="replace"))
             time.sleep(0.05)
-        self.url = json.loads((state / "server.json").read_text())["rest"]
+        said = json.loads((state / "server.json").read_text())
+        self.url, self.grpc = said["rest"], said["grpc"]
 
     def ask(self, token, method, path, body=None):
         q = urllib.request.Request(self.url + path, body, {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}, method=method)
@@ -415,12 +417,30 @@ class Serving(peers.Stopped):
         except urllib.error.HTTPError as e:
             return e.code, json.load(e)
 
-    def upload(self, token, name):
-        status, r = self.ask(token, "POST", f"/workflows/leaver/upload-and-submit?filename=a.txt&name={name}", b"a target\n")
+    def upload(self, token, name, target=b"a target\n", workflow="leaver"):
+        status, r = self.ask(token, "POST", f"/workflows/{workflow}/upload-and-submit?filename=a.txt&name={name}", target)
         end = time.monotonic() + 60
         while status == 200 and self.ask(token, "GET", f"/runs/{name}/status")[1]["is_running"] and time.monotonic() < end:
             time.sleep(0.1)
         return status, r
+
+
+# A run whose memo says what its client wants: argv is the address, the token, the target's reference.
+LIAR = """
+import asyncio, json, sys
+from temporalio.api.common.v1 import Memo, Payload, WorkflowType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+from temporalio.client import Client
+address, token, ref = sys.argv[1:]
+said = json.dumps({"name": "x", "ref": ref, "bytes": 1}).encode()
+async def main():
+    c = await Client.connect(address, namespace="small", rpc_metadata={"authorization": "Bearer " + token})
+    await c.workflow_service.start_workflow_execution(StartWorkflowExecutionRequest(namespace="small", workflow_id="liar", request_id="x",
+        workflow_type=WorkflowType(name="x"), task_queue=TaskQueue(name="nobody"), identity="x",
+        memo=Memo(fields={"ff_target": Payload(metadata={"encoding": b"json/plain"}, data=said)})))
+asyncio.run(main())
+"""
 
 
 def credentials(server, folder):
@@ -466,20 +486,29 @@ def credentials(server, folder):
     print(f"ok {server.kind}: keys from settings, the environment and files")
 
 
+def full(r):
+    """Of 293 KB that a run has left, with what else it is."""
+    m = re.search(r"stores ([0-9.]+)", str(r))
+    return m and 290 < float(m[1]) < 340
+
+
 def quota(server, folder):
     """What a run has left in the bucket counts, whoever worked for it, also after a restart, until the run is taken away."""
     box, state, env = folder / "box", folder / "quota", server.settings("quota")
     leaver(box, LEAVE)
+    (box / "workflows/brief").mkdir()
+    (box / "workflows/brief/metadata.yaml").write_text('name: brief\nversion: "1"\nvertical: python\n')
+    (box / "workflows/brief/workflow.lua").write_text("return function() return {summary = {}} end\n")
     ff("store", "init", env=env, state=state)
     token = ff("token", "create", "--role", "operator", "--namespace", "small", env=env, state=state)["token"]
     with Serving(state, box, env) as s:
         assert s.upload(token, "first")[0] == 200 and s.ask(token, "GET", "/runs/first/status")[1]["is_completed"]
         time.sleep(2.1)
         status, r = s.upload(token, "second")
-        assert status == 429 and "stores 29" in str(r), (status, r)
+        assert status == 429 and full(r), (status, r)
     with Serving(state, box, env) as s:
         status, r = s.upload(token, "third")
-        assert status == 429 and "stores 29" in str(r), (status, r)
+        assert status == 429 and full(r), (status, r)
         assert s.ask(token, "DELETE", "/runs/first")[0] == 200
         assert s.upload(token, "fourth")[0] == 200 and s.ask(token, "GET", "/runs/fourth/status")[1]["is_completed"]
         assert s.ask(token, "DELETE", "/runs/fourth")[0] == 200
@@ -488,15 +517,22 @@ def quota(server, folder):
     ff("--namespace", "small", "--toolbox", box, "run", "leaver", target, "--name", "elsewhere", env=env, state=state)  # its own worker
     with Serving(state, box, env) as s:
         status, r = s.upload(token, "fifth")
-        assert status == 429 and "stores 29" in str(r), (status, r)
+        assert status == 429 and full(r), (status, r)
         assert s.ask(token, "DELETE", "/runs/elsewhere")[0] == 200
         assert s.upload(token, "sixth")[0] == 200 and s.ask(token, "DELETE", "/runs/sixth")[0] == 200
         for _ in range(2):  # a name that is used again has not left what the run before it left
             assert s.upload(token, "again")[0] == 200
             time.sleep(2.1)
             status, r = s.upload(token, "other")
-            assert status == 429 and "stores 29" in str(r), (status, r)
+            assert status == 429 and full(r), (status, r)
             assert s.ask(token, "DELETE", "/runs/again")[0] == 200
+        assert s.upload(token, "large", os.urandom(150000), "brief")[0] == 200
+        ref = s.ask(token, "GET", "/runs/large")[1]["target"]["ref"]
+        p = subprocess.run([peers.PYTHON, "-c", LIAR, s.grpc, token, ref], capture_output=True, text=True, timeout=60)
+        assert p.returncode == 0, p.stderr
+        assert s.ask(token, "DELETE", "/runs/large")[0] == 200
+        status, r = s.upload(token, "more", os.urandom(80000), "brief")
+        assert status == 429 and "stores 1" in str(r), (status, r)  # what a memo says of a target's size makes no room
     print(f"ok {server.kind}: a quota of what may be stored")
 
 
@@ -517,7 +553,7 @@ def untrusted(server, folder):
 
 
 def main():
-    peers.need("minio", "versitygw", "boto3")
+    peers.need("minio", "versitygw", "boto3", "python")
     with tempfile.TemporaryDirectory() as d:
         folder = pathlib.Path(d)
         for name in ("e2e", "tls", "gateway"):

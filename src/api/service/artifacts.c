@@ -94,7 +94,7 @@ static int give_ref(const struct left *l, const json_t *j, struct err *err)
 {
     const char *ref = json_str(j, "ref", "");
     int64_t bytes = json_i64(j, "bytes", 0);
-    return store_ref_valid(ref) && bytes > 0 ? l->each(l->arg, ref, (uint64_t)bytes, err) : 0;
+    return store_ref_valid(ref) ? l->each(l->arg, ref, bytes > 0 ? (uint64_t)bytes : 0, err) : 0;
 }
 
 static int give_left(const struct left *l, const Pb__HistoryEvent *e, struct err *err)

@@ -26,6 +26,9 @@ int runs_list(const struct service *svc, const char *filter, size_t limit, Proto
  * machine. each: is given these runs; may be NULL. */
 int runs_stored_bytes(const struct service *svc, bool results, void (*each)(void *arg, const struct run_item *item), void *arg,
                       uint64_t *ret, struct err *err);
+/* Of an object, of a tree all that it holds: as it is found until that time (monotonic), and remembered; never less than what is
+ * said of it. */
+uint64_t runs_true_bytes(const struct service *svc, const char *ref, uint64_t said, int64_t until_ns);
 /* {run_id, execution_id, workflow, status, target, started_at, finished_at, duration_ms}; NULL when memory is out. */
 json_t *run_item_json(const struct run_item *i);
 
