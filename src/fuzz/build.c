@@ -26,11 +26,15 @@ static bool tells(const char *line, size_t n, const char *word)
     return memmem(line, n, word, strlen(word)) != NULL;
 }
 
-/* Rust's compiler has the place in the line below: "  --> src/lib.rs:3:5". */
+/* Rust's compiler has the place in the line below: "  --> src/lib.rs:3:5". CMake has the error there. */
 static void tell(const char *line, size_t n, char *ret, size_t size)
 {
     const char *below = line[n] ? line + n + 1 : line + n;
-    below += strspn(below, " ");
+    below += strspn(below, strncmp(line, "CMake Error", 11) == 0 ? " \n" : " ");
+    if (n && line[n - 1] == ':' && n < size && strncmp(line, "CMake Error", 11) == 0) {
+        snprintf(ret, size, "%.*s %.*s", (int)n, line, (int)strcspn(below, "\n"), below);
+        return;
+    }
     size_t place = strncmp(below, "--> ", 4) == 0 ? strcspn(below + 4, "\n") : 0;
     size_t at = place && place < size / 2 ? (size_t)snprintf(ret, size, "%.*s: ", (int)place, below + 4) : 0;
     snprintf(ret + at, size - at, "%.*s", (int)(n < size - at ? n : size - at - 1), line);
@@ -38,8 +42,9 @@ static void tell(const char *line, size_t n, char *ret, size_t size)
 
 void fuzz_build_first_error(const char *log, char *ret, size_t size)
 {
-    static const char *const words[] = {" error: ", "error[", "error:", "[ERROR] /", "[ERROR] Failed", "undefined reference",
-                                        "No such file", "not found", "Error "};
+    static const char *const words[] = {": cannot find -l", " error: ",    "error[",          "error:",
+                                        " ERROR: ",         "CMake Error", "[ERROR] /",       "[ERROR] Failed",
+                                        "undefined reference", "No such file", "not found",   "Error "};
     const char *last = "";
     size_t last_n = 0;
     for (size_t w = 0; w < ARRAY_LEN(words); w++) {
@@ -222,13 +227,7 @@ static int build_native(struct fuzz_build *b, const struct fuzz_way *w, const ch
     b->wrapped = strcmp(w->name, "ossfuzz") != 0;
     if (strcmp(w->name, "fuzz.yaml") == 0)
         return fuzz_build_yaml(b, err);
-    if (b->wrapped) {
-        r = build_tree(b, w, sub, err);
-    } else {
-        r = fuzz_build_ossfuzz(b, err);
-        if (r == 0)
-            r = fuzz_build_collect(b, err);
-    }
+    r = b->wrapped ? build_tree(b, w, sub, err) : fuzz_build_ossfuzz(b, err);
     if (r == 0 && !json_array_size(b->targets))
         r = err_set(err, ERR_NOT_FOUND, "the build (%s) gave no fuzz target", w->name);
     return r;

@@ -27,7 +27,7 @@ int fuzz_build_way(struct fuzz_build *b, const struct fuzz_way *w, const char *s
 /* Compiles each native harness and links it with what is there. One that fails is noted; 0 if there is one that does not. */
 int fuzz_build_link(struct fuzz_build *b, struct err *err);
 int fuzz_build_yaml(struct fuzz_build *b, struct err *err);
-int fuzz_build_ossfuzz(struct fuzz_build *b, struct err *err);
+int fuzz_build_ossfuzz(struct fuzz_build *b, struct err *err); /* as fuzz_build_collect() too */
 /* The Dockerfile's steps, and then some more of bash. fetch: those that need a network are done. */
 int fuzz_build_docker_steps(struct fuzz_build *b, const char *then, bool fetch, struct err *err);
 /* An .options file, which is cut into lines: the keys of a section, each as "key=value". */

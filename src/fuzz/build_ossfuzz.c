@@ -41,10 +41,20 @@ int fuzz_build_docker_steps(struct fuzz_build *b, const char *then, bool fetch, 
 
 int fuzz_build_ossfuzz(struct fuzz_build *b, struct err *err)
 {
-    int r = fuzz_build_docker_steps(b, "bash -eu \"$SRC/build.sh\"\n", false, err);
+    struct err why = {0};
+    int r = fuzz_build_docker_steps(b, "build_sh\n", false, &why);
+    if (r < 0 && r != -ERR_FAILED)
+        return err_copy(err, &why);
+    int collected = fuzz_build_collect(b, err);
+    if (r == 0 || collected < 0)
+        return collected;
+    if (json_array_size(b->targets)) {
+        strbuf_printf(&b->notes, "build.sh: %s\n", why.msg);
+        return 0;
+    }
     const char *notes = strbuf_str(&b->notes);
-    struct err why = *err;
-    if (r == -ERR_FAILED && notes[0]) /* the cause of the compiler's error, more often than not */
-        err_set(err, ERR_FAILED, "%.250s; before that: %.*s", why.msg, (int)strcspn(notes, "\n"), notes);
-    return r;
+    if (!notes[0])
+        return err_copy(err, &why);
+    /* the cause of the compiler's error, more often than not */
+    return err_set(err, ERR_FAILED, "%.250s; before that: %.*s", why.msg, (int)strcspn(notes, "\n"), notes);
 }

@@ -38,7 +38,43 @@ apt-get() {
   done
   [ -z "$miss" ] || note "packages that the Dockerfile installs are not there: apt-get install$miss"
 }
-export -f note sudo apt apt-get # scripts of projects call them as well
+
+# A library that build.sh installs: where the system's own place cannot be written, below WORK, where the compilers, pkg-config and
+# CMake look for it too.
+ROOT="$WORK/root" L="$WORK/root/usr/local"
+export ROOT CPATH="$L/include" LIBRARY_PATH="$L/lib:$L/lib64" CMAKE_PREFIX_PATH="$L" PATH="$L/bin:$PATH"
+export PKG_CONFIG_PATH="$L/lib/pkgconfig:$L/lib64/pkgconfig:$L/share/pkgconfig"
+installing() { # COMMAND...
+  case " $* " in
+  *" install "* | *" install-"* | *" --install "*) command "$@" || install_below "$@" ;;
+  *) command "$@" ;;
+  esac
+}
+install_below() {
+  DESTDIR="$ROOT" command "$@" || return
+  find "$ROOT" '(' -name '*.pc' -o -name '*.la' ')' -exec sed -i "s,\([= ']\|-[IL]\)/usr/local,\1$ROOT/usr/local,g" '{}' +
+}
+make() { installing make "$@"; }
+ninja() { installing ninja "$@"; }
+cmake() { installing cmake "$@"; }
+meson() { installing meson "$@"; }
+ldconfig() { command ldconfig "$@" 2>/dev/null || true; }
+export -f note sudo apt apt-get installing install_below make ninja cmake meson ldconfig # scripts of projects call them as well
+
+# OSS-Fuzz's image has a libc++ of its own.
+without_libcxx() {
+  local n real
+  ! $CXX -stdlib=libc++ -x c++ -include cstddef -fsyntax-only /dev/null 2>/dev/null || return 0
+  mkdir -p "$WORK/bin"
+  for n in clang clang++ "$CC" "$CXX"; do
+    real=$(command -v "$n") && [ ! -e "$WORK/bin/$n" ] || continue
+    printf '#!/bin/sh\nfor a; do shift; [ "$a" = -stdlib=libc++ ] || set -- "$@" "$a"; done\nexec %s "$@"\n' "$real" >"$WORK/bin/$n"
+    chmod +x "$WORK/bin/$n"
+  done
+  export PATH="$WORK/bin:$PATH"
+  ! grep -rqsIe -stdlib=libc++ "$SRC/build.sh" || note "there is no libc++ (apt-get install libc++-14-dev libc++abi-14-dev): it is built with libstdc++"
+}
+[ -z "${CXX-}" ] || without_libcxx
 
 git() {
   local dir= url= all=("$@")
@@ -122,6 +158,19 @@ add_url() { # URL DEST
 enter() { # DIR
   case "$1" in /*) set -- "$1" ;; *) set -- "$HERE/$1" ;; esac
   if mkdir -p "$1" && cd "$1"; then HERE="$1"; fi
+}
+
+# --- build.sh ---
+
+# A line that fails is noted, and the next ones are done: in the image none fails, so it is what is missing here, which may be the
+# seeds, a test, or one target of many.
+build_sh() {
+  export -f build_failed
+  bash -uEc 'trap "build_failed \$LINENO \"\$BASH_COMMAND\"" ERR; . "$0"; [ ! -e "$WORK/failed" ]' "$SRC/build.sh"
+}
+build_failed() { # LINE COMMAND
+  echo >>"$WORK/failed"
+  [ "$(wc -l <"$WORK/failed")" -gt 4 ] || note "build.sh, line $1: this failed: $(printf %.200s "${2//$'\n'/ }")"
 }
 
 # --- the Dockerfile ---

@@ -186,6 +186,13 @@ static void tells_the_first_error(void **state)
     fuzz_build_first_error("cc -c a.c\na.c:3:5: error: use of undeclared identifier 'x'\nb.c:1: error: other\nmake: *** Error 1\n", got,
                            sizeof got);
     assert_string_equal(got, "a.c:3:5: error: use of undeclared identifier 'x'");
+    fuzz_build_first_error("CMake Error at a/install.cmake:46 (file):\n  file cannot create directory: /x\n\nmake: *** Error 1\n", got,
+                           sizeof got);
+    assert_string_equal(got, "CMake Error at a/install.cmake:46 (file): file cannot create directory: /x");
+    fuzz_build_first_error("/usr/bin/ld: cannot find -lc++: No such file\nclang: error: linker command failed\n", got, sizeof got);
+    assert_string_equal(got, "/usr/bin/ld: cannot find -lc++: No such file");
+    fuzz_build_first_error("a/meson.build:11:2: ERROR: File t does not exist.\ncat: log: No such file\n", got, sizeof got);
+    assert_string_equal(got, "a/meson.build:11:2: ERROR: File t does not exist.");
     fuzz_build_first_error("one\nlast words\n", got, sizeof got);
     assert_string_equal(got, "last words");
     fuzz_build_first_error("", got, sizeof got);
