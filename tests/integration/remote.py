@@ -251,6 +251,7 @@ def check_hostile(lab):
     ask(trial_of("m", "run", artifacts={"\x1b[2J": {}}), 0, "module", "run", "m", "-")
     for bad in ({"RUN/history": {"events": [], "next_after": None}}, {"/modules/m": {"name": "\x1b[2J"}}):
         ask({**trial_of("m", "run"), **bad}, 5, "module", "run", "m", "-")
+    ask({"/modules/m": {"name": "\x1b[2J"}}, 5, "module", "info", "m")
     # A target that it has built, which leads to a file of this machine: nothing of that is sent.
     (lab.dir / "secret").write_text("secret")
     tar = io.BytesIO()

@@ -399,6 +399,7 @@ int client_module(struct client *c, const char *name, json_t **ret, struct err *
     int r = get(c, &path, ret, err);
     if (r == 0 && !document_word(*ret, "name")) {
         json_decref(*ret);
+        *ret = NULL;
         r = not_ours(c, err);
     }
     return r;
