@@ -158,6 +158,7 @@ static void first_line(const char *text, char *ret, size_t size)
 {
     if (strncmp(text, "note: ", 6) == 0)
         text += 6;
+    text += strspn(text, " \t\r\n");
     snprintf(ret, size, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
@@ -172,7 +173,7 @@ static void report(struct testing *t, const struct libtest_failure *f)
         doc_place(f->name, &p);
     find_place(t, f, &p, file, sizeof file);
     if (f->name)
-        snprintf(title, sizeof title, "Test %s %s: %s", f->name, panics ? "panics" : "fails", message);
+        snprintf(title, sizeof title, "Test %s %s%s%s", f->name, panics ? "panics" : "fails", *message ? ": " : "", message);
     else
         snprintf(title, sizeof title, "The tests of %s end by a %s", f->suite, message);
     const char *rule = !f->name                          ? "testing/crash"
@@ -258,6 +259,9 @@ static int test(struct testing *t, struct err *err)
         module_partial(t->ctx, "the tests took longer than they may; the last was of %s", *n->suite ? n->suite : "the build");
     if (t->stopped)
         module_partial(t->ctx, "stopped before the tests were done");
+    const char *filter = json_str(module_input(t->ctx), "filter", "");
+    if (*filter && !t->late && !t->stopped && !n->passed && !n->failed && !n->ignored && !n->crashed)
+        module_partial(t->ctx, "no test has '%s' in its name", filter);
     return n->no_memory ? err_nomem(err) : 0;
 }
 

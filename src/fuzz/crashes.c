@@ -600,9 +600,9 @@ enum worth { WORTH_NONE, WORTH_HARNESS, WORTH_PROGRAM };
 static enum worth worth_of(const json_t *frame, const char *path, bool *ret_alone)
 {
     const char *file = json_str(frame, "file", NULL);
-    bool ours = file && strstr(file, "/work/stand-in-"); /* of cargo_fuzz.sh */
+    bool engine = strncmp(json_str(frame, "function", ""), "libfuzzer_sys::", 15) == 0; /* vendored, or of cargo_fuzz.sh */
     *ret_alone = path || !file;
-    if (ours || (json_flag(frame, "ignored", false) && !(path && file[0] == '/')))
+    if (engine || (json_flag(frame, "ignored", false) && !(path && file[0] == '/')))
         return WORTH_NONE;
     return json_flag(frame, "harness", false) ? WORTH_HARNESS : WORTH_PROGRAM;
 }

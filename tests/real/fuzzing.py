@@ -54,7 +54,7 @@ def bugs_of(doc):
     return found
 
 
-HARNESSES = ("LLVMFuzzerTestOneInput", "TestOneInput", ".fuzzerTestOneInput", "__libfuzzer_sys_run", ".FuzzParse.")
+HARNESSES = ("LLVMFuzzerTestOneInput", "TestOneInput", ".fuzzerTestOneInput", "libfuzzer_sys::", "__libfuzzer_sys_run", ".FuzzParse.")
 
 
 def kept_bytes(lab, doc):

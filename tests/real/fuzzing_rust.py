@@ -130,6 +130,14 @@ def tests():
         first = {f["fingerprint"] for f in doc["findings"] if "overflows" in f["title"]}
         if {f["fingerprint"] for f in again["findings"]} != first:
             fail([f["title"] for f in again["findings"]])
+        doc = run(sums, "filter=no_such")
+        if doc["findings"] or "no test has 'no_such' in its name" not in str(doc["result"]["notifications"]):
+            fail(f"a filter that no test passes: {doc['result']['notifications']}")
+        hangs = {**SUMS, "sums/src/lib.rs": "#[cfg(test)]\nmod tests {\n    #[test]\n    fn hangs() {\n        loop {}\n    }\n    #[test]\n"
+                                            "    fn fails() {\n        assert_eq!(1, 2)\n    }\n}\n"}
+        doc = run(lab.target(hangs, "hangs"), "timeout=15s")
+        if [f["title"] for f in doc["findings"]] != ["Test tests::fails fails"] or "took longer" not in str(doc["result"]["notifications"]):
+            fail(f"a test that hangs: {[f['title'] for f in doc['findings']]} {doc['result']['notifications']}")
         doc = run(EXAMPLE)
         if doc["findings"] or doc["result"]["summary"]["cargo_test"]["passed"] != 2:
             fail(doc["findings"])
