@@ -78,7 +78,7 @@ def maven():
         if os.geteuid() != 0 or not shutil.which("mvn"):
             print("not root, or no Maven")
             sys.exit(77)
-        doc = document(lab.ff("run", "java_fuzzing", tree, "--json", "fetch=true", "duration=10s", "minimize=0", timeout=280, env=env))
+        doc = document(lab.ff("run", "java_fuzzing", tree, "--json", "fetch=true", "duration=60s", "stop_at_first_crash=true", "minimize=0", timeout=280, env=env))
         got = [(f["file"], f["line"], [s["file"] for s in f["evidence"]["stack"]]) for f in doc["findings"]]
         core = "core/src/main/java/demo/Conf.java"
         if doc["status"] != "COMPLETED" or got != [(core, 5, [core])]:
