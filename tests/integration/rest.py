@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The HTTP side of 'ff serve', by a client of the standard library alone: the former service's sequence, errors, hostile input,
 # events that go on over a restart, and requests that are repeated after a kill -9.
-import base64, contextlib, gzip, http.client, io, os, pathlib, pty, re, resource, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
+import base64, contextlib, gzip, hashlib, http.client, io, os, pathlib, pty, re, resource, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -421,6 +421,7 @@ def unreadable(s):
                              ("a length of 2^70", 413, POST + b"Content-Length: 1180591620717411303424\r\n\r\n{}"),
                              ("chunks that are none", 400, chunked + b"nonsense\r\n{}\r\n0\r\n\r\n"),
                              ("a chunk that is longer than it says", 400, chunked + b"2\r\n{}nonsense\r\n0\r\n\r\n"),
+                             ("a chunk's line without end", 400, chunked + b"1;" + b"x" * 40000),
                              ("a chunk of 2^70", 413, chunked + b"400000000000000000\r\n{}\r\n0\r\n\r\n"),
                              ("garbage behind a request", 400, b"GET /health/live HTTP/1.1\r\n" + H + b"\r\nGARBAGE\r\n\r\n"),
                              ("a second request", 505, b"GET /health/live HTTP/1.1\r\n" + H + b"\r\nGET / HTTP/9.9\r\n" + H + b"\r\n")]:
@@ -700,6 +701,23 @@ def resumed(lab, s):
     return s
 
 
+def chunked_uploads(s):
+    """Chunks that end where a buffer does: the library comes with the next one at once, also when it has been told to wait."""
+    data = os.urandom(4 << 20) * 4
+    body = b"".join(b"1000\r\n" + data[i:i + 4096] + b"\r\n" for i in range(0, len(data), 4096)) + b"0\r\n\r\n"
+    want, got = "sha256:" + hashlib.sha256(data).hexdigest(), []
+    def send():
+        c = socket.create_connection(("127.0.0.1", s.port), 60)
+        c.sendall(b"POST /store HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n"
+                  b"Transfer-Encoding: chunked\r\n\r\n" + body)
+        got.append(b"".join(iter(lambda: c.recv(65536), b"")))
+    for _ in range(3):
+        threads = [threading.Thread(target=send) for _ in range(4)]
+        for t in threads: t.start()
+        for t in threads: t.join(60)
+    if len(got) != 12 or any(want.encode() not in g for g in got): fail(f"uploads in chunks: {len(got)} {[g[:80] for g in got][:3]}")
+
+
 def elsewhere(lab, s):
     """What a worker of another process does is told too: its stages, statistics and findings, each once."""
     box = lab.dir / "elsewhere"
@@ -864,6 +882,7 @@ with Lab() as lab:
     kept_alive(s)
     described(s)
     many_watchers(s)
+    chunked_uploads(s)
     elsewhere(lab, s)
     slow_bodies(slow)
     hostile(s)

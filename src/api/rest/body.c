@@ -275,16 +275,16 @@ static enum MHD_Result upload_data(struct body_upload *u, const char *data, size
     }
     while (ok && given < *io_size) {
         size_t room = BUFFER - u->len[u->filling], n = *io_size - given < room ? *io_size - given : room;
-        memcpy(u->buffer[u->filling] + u->len[u->filling], data + given, n);
-        u->len[u->filling] += n;
-        given += n;
-        if (u->len[u->filling] < BUFFER)
-            continue;
-        if (u->busy) {
+        /* With bytes left only: after a chunk that was taken whole the library comes with the next one, suspended or not. */
+        if (!room && u->busy) {
             wait = true;
             break;
         }
-        ok = hand_over(u);
+        memcpy(u->buffer[u->filling] + u->len[u->filling], data + given, n);
+        u->len[u->filling] += n;
+        given += n;
+        if (u->len[u->filling] == BUFFER && !u->busy)
+            ok = hand_over(u);
     }
     if (wait) {
         u->waiting = true;

@@ -494,6 +494,8 @@ static void refusal(unsigned status, struct exchange *x)
     };
     struct err err = {0};
     size_t i = 0;
+    if (status == 500 && x->method[0]) /* a line of its body's framing is too long */
+        status = 400;
     while (i < ARRAY_LEN(table) && table[i].status != status)
         i++;
     if (status == 431 && x->target_error == -ERR_LIMIT) { /* it counts the query's fields as headers */
