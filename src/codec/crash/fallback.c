@@ -66,6 +66,27 @@ static const char *signal_type(int number)
            number == 8 ? "Floating-point-exception" : number == 11 ? "UNKNOWN" : "Fatal-signal";
 }
 
+/* A fault without an address, of a sanitizer that ClusterFuzz reads only with one. */
+static bool read_sanitizer(struct scan *s, struct view line)
+{
+    static const struct {
+        const char *says;
+        enum crash_kind kind;
+    } tools[] = {{"ERROR: UndefinedBehaviorSanitizer: ", CRASH_UBSAN}, {"ERROR: LeakSanitizer: ", CRASH_LSAN}};
+    struct view rest;
+    for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
+        if (!view_after(line, tools[i].says, &rest))
+            continue;
+        size_t n = 0;
+        while (n < rest.n && !strchr("(:;", rest.s[n]))
+            n++;
+        scan_restart(s);
+        scan_sanitizer_type(s, tools[i].kind, view_first(rest, n));
+        return true;
+    }
+    return false;
+}
+
 static bool read_message(struct scan *s, struct view line)
 {
     struct view rest;
@@ -189,6 +210,10 @@ static void read_frame(struct scan *s, struct view line)
     } else if (s->kind == CRASH_GDB) {
         if (!view_skip(&rest, "#") || !(number = view_take(&rest, is_digit)).n || !view_skip_space(&rest))
             return;
+        if (s->frames.len && view_int(number) == 0) { /* again: "bt" repeats what was said of the core; or another thread's */
+            s->stack_closed = s->frames.len > 1;
+            return;
+        }
     } else {
         if (s->kind == CRASH_GO && !rest.n && s->frames.len)
             s->stack_closed = true; /* the other goroutine's follows */
@@ -208,7 +233,7 @@ static void read_frame(struct scan *s, struct view line)
 static bool begins(struct scan *s, struct view line, struct view rest)
 {
     return read_plain_traceback(s, line, rest) || read_rust_panic(s, line, rest) || read_java_exception(s, line) ||
-           read_js_error(s, line, rest) || read_go_race(s, line) || read_message(s, line);
+           read_js_error(s, line, rest) || read_go_race(s, line) || read_sanitizer(s, line) || read_message(s, line);
 }
 
 void scan_fallback(struct scan *s)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* "Use_after_FREE" is "Use-after-free": first letter large, hyphens. */
-static void scan_sanitizer_type(struct scan *s, enum crash_kind kind, struct view name)
+void scan_sanitizer_type(struct scan *s, enum crash_kind kind, struct view name)
 {
     char type[SCAN_TYPE_MAX];
     size_t n = 0;

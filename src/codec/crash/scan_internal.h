@@ -43,6 +43,7 @@ typedef bool scan_rule(struct scan *s, struct view line);
 
 /* Sets the type, unless what is known weighs more. */
 void scan_type(struct scan *s, enum crash_kind kind, const char *type);
+void scan_sanitizer_type(struct scan *s, enum crash_kind kind, struct view name);
 void scan_typef(struct scan *s, enum crash_kind kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void scan_add_to_type(struct scan *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool scan_is(const struct scan *s, const char *type);
