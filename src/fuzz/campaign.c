@@ -464,6 +464,8 @@ static int finish(struct campaign *c, struct err *err)
     else if (!c->past_door && c->door_ends > ENDS_MANY)
         module_partial(c->ctx, "each of %llu starts crashed on an input that it was given: no other was made",
                        (unsigned long long)c->door_ends);
+    else if (c->regression && (memory_is_undecided(c) || (!c->past_door && !c->door_ends)))
+        module_partial(c->ctx, "it ended before all of the corpus and all known crashes had been run");
     return r;
 }
 

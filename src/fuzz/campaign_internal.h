@@ -214,6 +214,7 @@ void memory_replayed(struct campaign *c, const struct crash_input *in, int bug);
 enum bug_novelty memory_novelty(const struct campaign *c, const struct bug *b);
 const char *memory_novelty_name(enum bug_novelty n);
 bool memory_is_fixed(const struct known_bug *k);
+bool memory_is_undecided(const struct campaign *c); /* whether a known bug is there: its inputs have not all been run */
 void memory_identity(const struct campaign *c, const struct bug *b, char ret[65]); /* of its fingerprint */
 
 /* triage.c. Does the next thing that is due; true: there is more to do. */

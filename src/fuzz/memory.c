@@ -108,11 +108,20 @@ void memory_replayed(struct campaign *c, const struct crash_input *in, int bug)
 {
     struct known_bug *k = &c->known_bugs.v[in->known];
     k->open--;
-    if (bug < 0)
+    struct bug *b = bug < 0 ? NULL : &c->bugs.v[bug];
+    if (!b || (b->known < 0 && !fuzz_type_same(b->verdict.type, k->type))) /* another fault comes behind the one that was there */
         return;
     k->found = true;
-    if (c->bugs.v[bug].known < 0) /* it has moved */
-        c->bugs.v[bug].known = in->known;
+    if (b->known < 0) /* it has moved */
+        b->known = in->known;
+}
+
+bool memory_is_undecided(const struct campaign *c)
+{
+    VEC_EACH(&c->known_bugs, k)
+        if (!k->found && k->open > 0)
+            return true;
+    return false;
 }
 
 static int engine_index(const struct campaign *c, const char *name)

@@ -25,11 +25,15 @@ static size_t bare_length(const char *type)
     return last && (strchr("0123456789{", last[1])) ? (size_t)(last - type) : strlen(type);
 }
 
+bool fuzz_type_same(const char *a, const char *b)
+{
+    size_t n = bare_length(a);
+    return n == bare_length(b) && memcmp(a, b, n) == 0;
+}
+
 bool fuzz_verdict_same(const struct fuzz_verdict *a, const struct fuzz_verdict *b)
 {
-    size_t n = bare_length(a->type);
-    return n == bare_length(b->type) && memcmp(a->type, b->type, n) == 0 && strcmp(a->state, b->state) == 0 &&
-           strcmp(a->thrown, b->thrown) == 0;
+    return fuzz_type_same(a->type, b->type) && strcmp(a->state, b->state) == 0 && strcmp(a->thrown, b->thrown) == 0;
 }
 
 /* A target may print anything for a name: in place, as UTF-8. */

@@ -30,5 +30,7 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
 void fuzz_verdict_release(struct fuzz_verdict *v);
 /* The same bug: same type, whatever the size of the access, same state, same exception. */
 bool fuzz_verdict_same(const struct fuzz_verdict *a, const struct fuzz_verdict *b);
+/* Types of crashes are the same but for the size of an access. */
+bool fuzz_type_same(const char *a, const char *b);
 
 #endif

@@ -417,6 +417,13 @@ def again():
         back = step(whole, {"still_there": 1, "came_back": 1, "new": 0, "affected": True}, 2, "mode=regression", "--fail-on", "info")
         if list(back) != ["second"] or back["second"]["fingerprint"] != one["second"]["fingerprint"]:
             fail(list(back))
+        p = run(lab, lab.target({"p_fuzzer.c": whole, "fuzz.yaml": "targets:\n  - {name: p, sources: [p_fuzzer.c], seeds: seeds}\n", "seeds/a": "A0",
+                                 "seeds/b": "B0"}, "project"), "mode=regression", "-t", "6s", "--fail-on", "info")  # no time for the corpus
+        if p.returncode != 3 or "ended before all of the corpus" not in str(document(p)["result"]["notifications"]):
+            fail(f"not all was run, and the gate is passed: {p.returncode} {document(p)['result']}")
+        other = whole.replace("if (d[1] == '1') abort();", "if (d[1] == '1') *(volatile char *)8 = 1;")
+        if list(step(other, {"new": 1, "fixed": 1, "still_there": 1}, 8, "mode=regression")) != ["first"]:
+            fail("another fault behind one that is mended is not reported")
         step(whole, {"new": 2, "remembered": 0}, 10, "project=other", seen=0)
         ok("new, still there, fixed, came back")
 
