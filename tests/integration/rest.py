@@ -422,6 +422,7 @@ def unreadable(s):
                              ("chunks that are none", 400, chunked + b"nonsense\r\n{}\r\n0\r\n\r\n"),
                              ("a chunk that is longer than it says", 400, chunked + b"2\r\n{}nonsense\r\n0\r\n\r\n"),
                              ("a chunk's line without end", 400, chunked + b"1;" + b"x" * 40000),
+                             ("a document without end", 413, chunked + (b"10000\r\n" + b"[" * 0x10000 + b"\r\n") * 1025),
                              ("a chunk of 2^70", 413, chunked + b"400000000000000000\r\n{}\r\n0\r\n\r\n"),
                              ("garbage behind a request", 400, b"GET /health/live HTTP/1.1\r\n" + H + b"\r\nGARBAGE\r\n\r\n"),
                              ("a second request", 505, b"GET /health/live HTTP/1.1\r\n" + H + b"\r\nGET / HTTP/9.9\r\n" + H + b"\r\n")]:

@@ -105,6 +105,7 @@ struct exchange {
     struct strbuf body;
     json_t *json;
     struct body_upload *upload;
+    uint64_t body_bytes; /* that have come */
     size_t held; /* bytes of memory that its body has been given */
     int64_t body_ms, body_left_ms; /* when its time was last counted (0: the server was not ready for more), and what was left */
     struct answer answer;

@@ -401,22 +401,37 @@ static void body_over(struct exchange *x)
 }
 
 /* The library takes no answer in the middle of a body. */
-static enum MHD_Result body_too_slow(struct exchange *x)
+static enum MHD_Result end_body(struct exchange *x, struct err *why)
 {
     struct conn *c = conn_of(x->conn);
-    struct err err = {0};
     x->closes = true;
     if (x->phase != PHASE_ANSWERED) { /* what was wrong before stands */
-        x->error_status = 408;
-        x->error_type = "RequestTimeout";
         snprintf(x->field, sizeof x->field, "body");
-        err_set(&err, ERR_TIMEOUT, "the body comes too slowly: %d bytes a second are wanted after %d seconds", BODY_RATE,
-                BODY_MS / 1000);
-        reply_error(x, &err);
+        reply_error(x, why);
     }
     if (c)
         reply_past(x, c->fd);
     return MHD_NO;
+}
+
+static enum MHD_Result body_too_slow(struct exchange *x)
+{
+    struct err err = {0};
+    if (x->phase != PHASE_ANSWERED) {
+        x->error_status = 408;
+        x->error_type = "RequestTimeout";
+    }
+    err_set(&err, ERR_TIMEOUT, "the body comes too slowly: %d bytes a second are wanted after %d seconds", BODY_RATE,
+            BODY_MS / 1000);
+    return end_body(x, &err);
+}
+
+/* In chunks, so that nothing has said how long it is. */
+static enum MHD_Result body_without_end(struct exchange *x)
+{
+    struct err err = {0};
+    err_set(&err, ERR_LIMIT, "the body has over %zu bytes", JSON_BODY_MAX);
+    return end_body(x, &err);
 }
 
 static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *io_size)
@@ -427,8 +442,13 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *i
         *io_size = 0;
     else
         ok = body_data(x, data, io_size);
-    bool in_time = body_in_time(x, before - *io_size, *io_size > 0);
-    return ok == MHD_NO || in_time ? ok : body_too_slow(x);
+    bool waits = *io_size > 0, in_time = body_in_time(x, before - *io_size, waits);
+    x->body_bytes += before - *io_size;
+    if (ok == MHD_NO || waits)
+        return ok;
+    if (!x->upload && x->body_bytes > DRAIN_MAX)
+        return body_without_end(x);
+    return in_time ? ok : body_too_slow(x);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
