@@ -1,5 +1,6 @@
 #include "cli/admit.h"
 #include "cli/bucket_use.h"
+#include "cli/follow.h"
 
 #include "api/access/access.h"
 #include "api/access/quota.h"
@@ -10,15 +11,18 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "base/vec.h"
 #include "codec/json.h"
 #include "os/clock.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define DAY_NS (24 * 3600 * NS_PER_S)
 #define LOOK_AGAIN_NS (2 * NS_PER_S) /* at what is stored, while activities end */
 #define LOOK_ANYWAY_NS (60 * NS_PER_S) /* other processes store too */
+#define LOOK_SHARE 20 /* one of so many parts of the time, at most, at runs that go on */
 #define WRITE_FROM_MS 10000 /* CPU time of a namespace that is kept back, so that not each activity is a write */
 
 struct use {
@@ -29,6 +33,12 @@ struct use {
     bool stores;           /* its runs have gone on since, or may have */
 };
 
+/* Of a namespace whose runs go on. */
+struct going {
+    bool asked; /* since it was last looked at */
+    struct err full; /* why they may not; code 0: they may */
+};
+
 struct admit {
     struct app *app;
     bool bucket;
@@ -36,6 +46,9 @@ struct admit {
     struct live *live; /* NULL: no events are kept */
     pthread_mutex_t lock;
     struct map uses; /* by namespace */
+    pthread_mutex_t going_lock; /* never held for long */
+    struct map going; /* by namespace */
+    atomic_llong look_ns; /* when they are looked at next */
     void (*next)(void *arg, const struct worker_event *e);
     void *next_arg;
 };
@@ -210,6 +223,69 @@ int admit_run(void *arg, const char *name_space, struct err *err)
     return r;
 }
 
+int admit_goes_on(void *arg, const char *name_space, struct err *err)
+{
+    struct admit *a = arg;
+    int r = 0;
+    pthread_mutex_lock(&a->going_lock);
+    struct going *g = map_get(&a->going, name_space);
+    if (!g && (g = mem_zalloc(sizeof *g)) && !map_set(&a->going, name_space, g))
+        free(TAKE_PTR(g));
+    if (g)
+        g->asked = true;
+    if (g && g->full.code)
+        r = err_copy(err, &g->full);
+    pthread_mutex_unlock(&a->going_lock);
+    if (os_mono_ns() > atomic_load(&a->look_ns))
+        follow_look();
+    return r;
+}
+
+static void look_at(struct admit *a, const char *name_space)
+{
+    struct service svc = a->app->service;
+    struct err err = {0};
+    svc.name_space = name_space;
+    pthread_mutex_lock(&a->lock);
+    struct use *u = use_of(a, name_space);
+    if (u)
+        u->stores = true;
+    pthread_mutex_unlock(&a->lock);
+    int r = has_room(a, &svc, 0, &err);
+    pthread_mutex_lock(&a->going_lock);
+    struct going *g = map_get(&a->going, name_space);
+    if (g && (r == 0 || r == -ERR_QUOTA))
+        g->full = err;
+    pthread_mutex_unlock(&a->going_lock);
+}
+
+void admit_look(struct admit *a)
+{
+    VEC(char *) names = {0};
+    int64_t begun = os_mono_ns();
+    if (begun < atomic_load(&a->look_ns))
+        return;
+    pthread_mutex_lock(&a->going_lock);
+    MAP_EACH (&a->going, e) {
+        struct going *g = e->value;
+        char *name = g->asked ? mem_strdup(e->key) : NULL;
+        g->asked = false;
+        if (name && VEC_PUSH(&names, name))
+            continue;
+        free(name); /* nobody has asked for it: it is forgotten */
+        map_remove(&a->going, e->key);
+        free(g);
+    }
+    pthread_mutex_unlock(&a->going_lock);
+    VEC_EACH (&names, name) {
+        look_at(a, *name);
+        free(*name);
+    }
+    VEC_RELEASE(&names);
+    int64_t now = os_mono_ns(), pause = (now - begun) * LOOK_SHARE;
+    atomic_store(&a->look_ns, now + (pause > LOOK_AGAIN_NS ? pause : LOOK_AGAIN_NS));
+}
+
 int admit_prepare(struct app *app, struct admit **ret, struct err *err)
 {
     struct admit *a = mem_zalloc(sizeof *a);
@@ -221,6 +297,7 @@ int admit_prepare(struct app *app, struct admit **ret, struct err *err)
     app->on_event = on_event;
     app->on_event_arg = a;
     pthread_mutex_init(&a->lock, NULL);
+    pthread_mutex_init(&a->going_lock, NULL);
     *ret = a;
     return 0;
 }
@@ -260,6 +337,10 @@ void admit_close(struct admit *a)
         free(e->value);
     }
     map_release(&a->uses);
+    MAP_EACH (&a->going, e)
+        free(e->value);
+    map_release(&a->going);
+    pthread_mutex_destroy(&a->going_lock);
     access_close(a->access);
     pthread_mutex_destroy(&a->lock);
     free(a);

@@ -16,6 +16,10 @@ struct live;
 void admit_count_events(struct admit *a, struct live *live);
 /* After the state was closed: what was counted is written. NULL is fine. */
 void admit_close(struct admit *a);
+/* Now and then, while follow_wait_for_signal() waits: looks at namespaces whose runs go on as fresh ones. */
+void admit_look(struct admit *a);
+/* May one of them? As it was when that was last looked at. Quick. arg: the struct admit. */
+int admit_goes_on(void *arg, const char *name_space, struct err *err);
 /* For whoever starts runs past the service layer. arg: the struct admit. */
 int admit_run(void *arg, const char *name_space, struct err *err);
 

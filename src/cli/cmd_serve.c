@@ -104,6 +104,8 @@ static int start_serving(struct app *app, const struct listen_request *q, struct
     if (r == 0 && app->share)
         share_set_admit(app->share, admit_run, admit);
     if (r == 0 && app->share)
+        share_set_goes_on(app->share, admit_goes_on, admit);
+    if (r == 0 && app->share)
         share_on_namespace(app->share, follow_look);
     if (r == 0)
         r = start_listening(app, q, &grpc, err);
@@ -156,6 +158,7 @@ static void reload(void *arg)
 
 struct tidying {
     struct app *app;
+    struct admit *admit;
     int64_t since_ns;
     unsigned looks;
 };
@@ -164,6 +167,7 @@ static void tidy(void *arg)
 {
     struct tidying *t = arg;
     struct err err = {0};
+    admit_look(t->admit);
     namespaces_look(t->app->namespaces); /* another process, or a client, may have made one */
     if (t->looks++ % TIDY_LOOKS == 0 && leftovers_forget(t->app, &t->since_ns, &err) < 0)
         log_warn("private workspaces of runs that have ended: %s", err.msg);
@@ -197,7 +201,7 @@ static int serve(struct app *app, const struct args *a)
     if (r == 0) {
         manager_notify("READY=1");
         background_ready(args_get(a, "ready-fd"));
-        struct tidying t = {.app = app, .since_ns = os_now_ns() - LEFTOVERS_BEFORE_NS};
+        struct tidying t = {.app = app, .admit = admit, .since_ns = os_now_ns() - LEFTOVERS_BEFORE_NS};
         struct reloading l = {app, &q.tls};
         follow_reload_on_hangup(reload, &l);
         follow_wait_for_signal(tidy, &t);

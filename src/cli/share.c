@@ -31,6 +31,8 @@ struct share {
     pthread_mutex_t lock_worker; /* what is told: */
     struct worker *worker;
     void (*new_namespace)(void);
+    int (*goes_on)(void *arg, const char *name_space, struct err *err);
+    void *goes_on_arg;
     int (*admit)(void *arg, const char *name_space, struct err *err);
     void *admit_arg;
 };
@@ -104,11 +106,21 @@ void share_set_worker(struct share *s, struct worker *w)
     pthread_mutex_unlock(&s->lock_worker);
 }
 
+static int may_go_on(struct share *s, const char *name_space, struct err *err)
+{
+    pthread_mutex_lock(&s->lock_worker);
+    int r = s->goes_on ? s->goes_on(s->goes_on_arg, name_space, err) : 0;
+    pthread_mutex_unlock(&s->lock_worker);
+    return r;
+}
+
 /* A child counts as a run, however its parent was started. */
 static int admit_child(void *arg, const char *name_space, int64_t runs, struct err *err)
 {
     struct share *s = arg;
     struct quota q;
+    if (runs < 0)
+        return may_go_on(s, name_space, err);
     int r = quotas_get(s->quotas, name_space, &q, err);
     q.storage_bytes = 0;
     q.cpu_ms = 0;
@@ -197,6 +209,14 @@ void share_set_admit(struct share *s, int (*admit)(void *arg, const char *name_s
     s->admit = admit;
     s->admit_arg = arg;
     pthread_mutex_unlock(&s->lock);
+}
+
+void share_set_goes_on(struct share *s, int (*goes_on)(void *arg, const char *name_space, struct err *err), void *arg)
+{
+    pthread_mutex_lock(&s->lock_worker);
+    s->goes_on = goes_on;
+    s->goes_on_arg = arg;
+    pthread_mutex_unlock(&s->lock_worker);
 }
 
 const char *share_identity(const struct share *s)

@@ -22,6 +22,8 @@ int share_listen(struct share *s, const char *address, const struct rpc_tls *tls
 void share_set_worker(struct share *s, struct worker *w);
 /* Asked before somebody from elsewhere starts a run (api/grpc/api.h). Before share_listen(). */
 void share_set_admit(struct share *s, int (*admit)(void *arg, const char *name_space, struct err *err), void *arg);
+/* Asked before a run goes on as a fresh one, on the engine's thread: must be quick, and may ask the engine nothing. */
+void share_set_goes_on(struct share *s, int (*goes_on)(void *arg, const char *name_space, struct err *err), void *arg);
 /* Called, on any thread, when another process made a namespace. Must be quick. NULL: nobody wants to know. */
 void share_on_namespace(struct share *s, void (*fn)(void));
 /* What polls of this process carry: "PID@HOST/RANDOM". */

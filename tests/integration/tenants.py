@@ -18,6 +18,10 @@ PARENT = '''return function()
   local again = ff.child("brief", {})
   return {summary = {ok = ok, type = e.type, message = e.message, again = again.summary.done}}
 end'''
+ENDLESS = '''return function(input)
+  ff.sleep(0.1)
+  ff.continue_as_new({text = string.rep("x", 20000)})
+end'''
 CHATTY = '''return function(input)
   for i = 1, 1500 do ff.log("info", string.rep("x", 400)) if i % 100 == 0 then ff.sleep(0.01) end end
   return {summary = {}}
@@ -346,6 +350,16 @@ def with_words(s, small):
         s.ask(small, "DELETE", "/runs/more")
 
 
+def without_end(s, small):
+    """Nor does a run without end fill the disk: where there is no room any more, it does not begin anew."""
+    expect(s.upload(small, "endless", "e1")[0] == 200, "a run without end")
+    end = time.time() + 60
+    while (r := s.ask(small, "GET", "/runs/e1")[1])["status"] != "FAILED" and time.time() < end: time.sleep(0.3)
+    expect(r["status"] == "FAILED" and "stores" in str(r) and "may store" in str(r), f"it fails: {r}")
+    status, r = s.ask(small, "DELETE", "/runs/e1")
+    expect(status == 200, f"it is taken away: {status} {r}")
+
+
 def stored(lab):
     return sum(f.stat().st_size for f in (lab.state / "store").rglob("*") if f.is_file())
 
@@ -408,7 +422,9 @@ def check_quotas(lab):
     time.sleep(2.1)
     with_results(s, small)
     with_words(s, small)
-    expect(s.upload(small, "busy", "b2")[0] == 200, "there is some CPU time left")
+    without_end(s, small)
+    status, r = s.upload(small, "busy", "b2")
+    expect(status == 200, f"there is some CPU time left: {status} {r}")
     s.wait(small, "b2")
     status, r = s.upload(small, "busy", "b3")
     expect(status == 429 and "CPU" in str(r), f"no CPU time is left: {status} {r}")
@@ -431,6 +447,7 @@ with Lab() as lab:
     lab.workflow("leaver", LEAVER)
     lab.workflow("wordy", WORDY)
     lab.workflow("chatty", CHATTY)
+    lab.workflow("endless", ENDLESS, "parameters:\n  type: object\n  properties:\n    text: {type: string}\n")
     lab.module("leave", LEAVE)
     lab.workflow("torn", "return function() end", "tags: [\n")
     lab.module("torn", "")

@@ -241,7 +241,7 @@ int run_delete(const struct service *svc, const char *id, struct err *err)
         int r = run_read(svc, id, &run, err);
         if (r < 0)
             return r == -ERR_NOT_FOUND && found ? 0 : r;
-        if (!run.closed) {
+        if (!run.finished_ns) { /* one that went on as another is finished, and has not closed the run */
             err_set(err, ERR_STATE, "run '%s' is still running", id);
             r = err_hint(err, "cancel it first");
         } else {

@@ -175,6 +175,11 @@ struct next_run {
     const Pb__Payloads *result; /* NULL: the last one that there was */
 };
 
+static bool may_go_on(struct eng *e, const struct run *run, struct err *err)
+{
+    return !e->admit || e->admit(e->admit_arg, start_namespace(e, run->ns), -1, err) == 0;
+}
+
 /* The next run of the chain, made from the Started event of this one. run->s->next_run_id tells
  * that there is one. */
 static void start_next(struct eng *e, struct run *run, const struct next_run *n)
@@ -182,6 +187,8 @@ static void start_next(struct eng *e, struct run *run, const struct next_run *n)
     Pb__EmbeddedRun *s = run->s;
     Pb__HistoryEvent *first;
     struct err err = {0};
+    if (!may_go_on(e, run, &err))
+        return;
     if (history_event(e, run, 1, &first, &err) < 0) {
         eng_fault(e, &err);
         return;
@@ -247,7 +254,8 @@ static Pb__RetryState retry(struct eng *e, struct run *run, const Pb__Failure *f
                                       .failure = failure});
     else
         cron_again(e, run, failure, NULL);
-    return state;
+    bool refused = state == PB__RETRY_STATE__RETRY_STATE_IN_PROGRESS && !*s->next_run_id;
+    return refused ? PB__RETRY_STATE__RETRY_STATE_NON_RETRYABLE_FAILURE : state;
 }
 
 void close_completed(struct eng *e, struct run *run, const Pb__Payloads *result)
@@ -273,6 +281,19 @@ void close_failed(struct eng *e, struct run *run, const Pb__Failure *failure)
     a.new_execution_run_id = run->s->next_run_id;
     event_add(e, run, &ev);
     close_run(e, run, STATUS(FAILED), &o);
+}
+
+void close_over_quota(struct eng *e, struct run *run, const struct err *why)
+{
+    Pb__Failure failure = PB__FAILURE__INIT;
+    Pb__ApplicationFailureInfo info = PB__APPLICATION_FAILURE_INFO__INIT;
+    failure.message = (char *)(uintptr_t)why->msg;
+    failure.source = (char *)(uintptr_t) "Server";
+    failure.failure_info_case = PB__FAILURE__FAILURE_INFO_APPLICATION_FAILURE_INFO;
+    failure.application_failure_info = &info;
+    info.type = (char *)(uintptr_t) "QuotaExceeded";
+    info.non_retryable = true;
+    close_failed(e, run, &failure);
 }
 
 void close_canceled(struct eng *e, struct run *run, const Pb__Payloads *details)
@@ -325,6 +346,11 @@ void close_continued_as_new(struct eng *e, struct run *run,
                             const Pb__ContinueAsNewWorkflowExecutionCommandAttributes *c)
 {
     Pb__EmbeddedRun *s = run->s;
+    struct err full = {0};
+    if (!may_go_on(e, run, &full)) {
+        close_over_quota(e, run, &full);
+        return;
+    }
     bool named = c->workflow_type && *c->workflow_type->name;
     bool queued = c->task_queue && *c->task_queue->name;
     int64_t run_timeout = pbx_duration_ns(c->workflow_run_timeout);

@@ -8,6 +8,8 @@
 void close_prepare(struct eng *e, struct run *run);
 void close_completed(struct eng *e, struct run *run, const Pb__Payloads *result);
 void close_failed(struct eng *e, struct run *run, const Pb__Failure *failure);
+/* It fails where everybody sees it: its parent, who may try again, and whoever looks at runs. */
+void close_over_quota(struct eng *e, struct run *run, const struct err *why);
 void close_canceled(struct eng *e, struct run *run, const Pb__Payloads *details);
 void close_terminated(struct eng *e, struct run *run, const char *reason,
                       const Pb__Payloads *details, const char *identity);

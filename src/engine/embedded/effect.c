@@ -145,21 +145,6 @@ static bool admit_child(struct eng *e, int64_t ns, struct err *err)
     return true;
 }
 
-/* It fails where everybody sees it: its parent, who may try again, and whoever looks at runs. Nothing waits for a place, as the
- * one who has it may be the parent. */
-static void fail_child(struct eng *e, struct run *child, const struct err *why)
-{
-    Pb__Failure failure = PB__FAILURE__INIT;
-    Pb__ApplicationFailureInfo info = PB__APPLICATION_FAILURE_INFO__INIT;
-    failure.message = (char *)(uintptr_t)why->msg;
-    failure.source = (char *)(uintptr_t)"Server";
-    failure.failure_info_case = PB__FAILURE__FAILURE_INFO_APPLICATION_FAILURE_INFO;
-    failure.application_failure_info = &info;
-    info.type = (char *)(uintptr_t)"QuotaExceeded";
-    info.non_retryable = true;
-    close_failed(e, child, &failure);
-}
-
 static void start_child(struct eng *e, struct run *run, const struct effect *f)
 {
     const Pb__StartChildWorkflowExecutionCommandAttributes *c = f->attributes;
@@ -210,8 +195,8 @@ static void start_child(struct eng *e, struct run *run, const struct effect *f)
     Pb__EmbeddedChild *entry = open ? child_of(run, f->initiated_id) : NULL;
     if (child && entry)
         child_started(e, run, entry, child, c->header);
-    if (child && !admitted)
-        fail_child(e, child, &full);
+    if (child && !admitted) /* nothing waits for a place, as the one who has it may be the parent */
+        close_over_quota(e, child, &full);
 }
 
 /* Is target a child of run? */

@@ -47,7 +47,8 @@ struct engine_embedded_options {
     void (*ask)(void *arg, const char *identity, const char *run_id);
     void *ask_arg;
     /* May the namespace, which has so many runs under way, begin one more that is the child of one? Else the child fails at
-     * once, with that error. On the engine's thread: it must be quick. NULL: it may. */
+     * once, with that error. runs < 0: may one go on as a fresh run (continue-as-new, a retry, the next of a schedule)? Else it
+     * fails, or is the last. On the engine's thread: it must be quick. NULL: it may. */
     int (*admit)(void *arg, const char *name_space, int64_t runs, struct err *err);
     void *admit_arg;
 };
