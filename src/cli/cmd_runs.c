@@ -161,7 +161,7 @@ static int delete(struct app *app, const struct args *a)
     _cleanup_free_ char *id = NULL;
     int r = open_run(app, a, APP_ENGINE | APP_STORE, &id, &err);
     if (r == 0)
-        r = run_delete(&app->service, id, &err);
+        r = run_delete(&app->service, id, true, &err);
     return r < 0 ? app_fail(app, &err) : done_message(app, id, "deleted");
 }
 

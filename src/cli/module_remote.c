@@ -288,7 +288,7 @@ static int collect(struct trial *t, struct err *err)
     run_info_release(&run);
     if (r == 0)
         r = findings_merge(&t->findings, err);
-    if (r == 0 && run_delete(&t->app->service, t->id, &why) < 0)
+    if (r == 0 && run_delete(&t->app->service, t->id, false, &why) < 0)
         log_warn("run %s stays on the server: %s", t->id, why.msg);
     return r;
 }

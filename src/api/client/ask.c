@@ -248,10 +248,11 @@ int client_run_retry(struct client *c, const char *id, const char *request_id, s
     return send(c, "POST", &path, NULL, request_id ? request_id : key, NULL, err);
 }
 
-int client_run_delete(struct client *c, const char *id, struct err *err)
+int client_run_delete(struct client *c, const char *id, bool wait, struct err *err)
 {
     struct strbuf path = STRBUF_INIT_MAX(PATH_BYTES_MAX);
     put_path(&path, "runs", id, "");
+    put_field(&path, "wait", wait ? NULL : "false");
     return send(c, "DELETE", &path, NULL, NULL, NULL, err);
 }
 

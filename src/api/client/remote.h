@@ -21,7 +21,7 @@ int client_run_signal(struct client *c, const char *id, const char *name, const 
                       struct err *err);
 int client_run_query(struct client *c, const char *id, const char *name, const json_t *value, json_t **ret, struct err *err);
 int client_run_retry(struct client *c, const char *id, const char *request_id, struct err *err);
-int client_run_delete(struct client *c, const char *id, struct err *err);
+int client_run_delete(struct client *c, const char *id, bool wait, struct err *err);
 int client_each_document(struct client *c, const char *id, int (*one)(void *arg, const json_t *event, struct err *err), void *arg,
                          struct err *err);
 int client_workflows(struct client *c, struct workflow_def ***ret, size_t *ret_count, struct err *err);

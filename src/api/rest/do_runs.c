@@ -314,7 +314,8 @@ int do_terminate_run(struct exchange *x, struct err *err)
 
 int do_delete_run(struct exchange *x, struct err *err)
 {
-    int r = run_delete(svc(x), arg_text(x, "run_id"), err);
+    const char *wait = arg_text(x, "wait");
+    int r = run_delete(svc(x), arg_text(x, "run_id"), !wait || strcmp(wait, "true") == 0, err);
     if (r == 0)
         r = live_forget(x->rest->o.live, exchange_key(x, arg_text(x, "run_id")), true, err);
     return changed(x, r, "deleted", err);

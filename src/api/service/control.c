@@ -232,11 +232,11 @@ int run_delete_execution(const struct service *svc, const char *id, const char *
     return r == -ERR_NOT_FOUND ? 0 : r;
 }
 
-int run_delete(const struct service *svc, const char *id, struct err *err)
+int run_delete(const struct service *svc, const char *id, bool wait, struct err *err)
 {
     if (svc->client)
-        return client_run_delete(svc->client, id, err);
-    for (bool found = false;; found = true) {
+        return client_run_delete(svc->client, id, wait, err);
+    for (bool found = false; !found || wait; found = true) {
         struct run_info run;
         int r = run_read(svc, id, &run, err);
         if (r < 0)
@@ -251,6 +251,7 @@ int run_delete(const struct service *svc, const char *id, struct err *err)
         if (r < 0)
             return r;
     }
+    return 0;
 }
 
 int run_each_event(const struct service *svc, const char *id, int64_t from_id, run_event_fn *one, void *arg, struct err *err)

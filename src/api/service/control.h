@@ -16,8 +16,9 @@ int run_query(const struct service *svc, const char *id, const char *name, const
               struct err *err);
 /* Again: same script, target and parameters, a new execution under the same id. -ERR_STATE while it runs. */
 int run_retry(const struct service *svc, const char *id, const char *request_id, struct err *err);
-/* Takes the run away, with all of its executions and with what only it keeps. -ERR_STATE while it runs. */
-int run_delete(const struct service *svc, const char *id, struct err *err);
+/* Takes the run away, with all of its executions and with what only it keeps. -ERR_STATE while it runs. A cluster forgets an
+ * execution half a minute or more after it was told to; without wait only the last execution goes, and that is not waited for. */
+int run_delete(const struct service *svc, const char *id, bool wait, struct err *err);
 /* The same for one execution, which has ended. Its entry goes last: cut short anywhere, doing it again finishes it. */
 int run_delete_execution(const struct service *svc, const char *id, const char *execution_id, struct err *err);
 
