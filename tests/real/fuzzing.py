@@ -962,7 +962,7 @@ TREES = {
                               "ENV ONE=1 TWO=\"a b\"\nCOPY build.sh words.dict $SRC/\nWORKDIR /src/src\n",
                 "build.sh": "#!/bin/bash -eu\ntest -f $SRC/from_run; test -f $SRC/cloned; test ! -e $SRC/never; test \"$ONE$TWO\" = '1a b'\n$CC $CFLAGS -c lib.c -o $WORK/lib.o\n"
                             "printf 'install:\\n\\tmkdir -p $(DESTDIR)/usr/local/include && cp ../one $(DESTDIR)/usr/local/include/installed.h\\n' > M\n"
-                            "sed -i 's,^,//,' ../one; make -f M install; cp $SRC/no-such-seeds.zip $OUT/\n"
+                            "sed -i 's,^,//,' ../one; make -f M install\nmake no-such\ncp $SRC/no-such-seeds.zip $OUT/\n"
                             "$CC $CFLAGS -include installed.h -c ../fuzz/t_fuzzer.c -o $WORK/t.o\n"
                             "$CXX $CXXFLAGS -stdlib=libc++ $WORK/t.o $WORK/lib.o $LIB_FUZZING_ENGINE -o $OUT/t_fuzzer\n"
                             "cp $SRC/words.dict $OUT/t_fuzzer.dict\nmkdir $OUT/t_fuzzer_seed_corpus && cp ../one $OUT/t_fuzzer_seed_corpus/\n"
@@ -987,8 +987,8 @@ def builds():
             if system == "ossfuzz" and (t["options"] != ["max_len=64"] or not t.get("dict") or not t.get("seeds")):
                 fail(f"{name}: {t}")
             for said in ("apt-get install no-such-package", "git clone https://example.org/b/other", "here-document",
-                         "build.sh, line 5: this failed: cp $SRC/no-such-seeds.zip") if system == "ossfuzz" else ():
-                if said not in notes or "a/src.git" in notes:
+                         "build.sh, line 6: this failed: make no-such\n", "build.sh, line 7: this failed: cp $SRC/no-such-seeds.zip") if system == "ossfuzz" else ():
+                if said not in notes or "a/src.git" in notes or notes.count("this failed") != 2:
                     fail(f"{name}: {notes}")
         p = lab.ff("fuzz", "run", "-b", lab.dir / "out-ossfuzz/b/libfuzzer/out/t_fuzzer", "-t", "2s", "-o", "found", timeout=60)
         if p.returncode != 0 or "coverage" not in p.stdout:

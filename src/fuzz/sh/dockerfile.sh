@@ -166,11 +166,12 @@ enter() { # DIR
 # seeds, a test, or one target of many.
 build_sh() {
   export -f build_failed
-  bash -uEc 'trap "build_failed \$LINENO \"\$BASH_COMMAND\"" ERR; . "$0"; [ ! -e "$WORK/failed" ]' "$SRC/build.sh"
+  bash -uEc 'trap "build_failed \$LINENO" ERR; . "$0"; trap - ERR; [ ! -e "$WORK/failed" ]' "$SRC/build.sh"
 }
-build_failed() { # LINE COMMAND
+build_failed() { # LINE
+  case "${FUNCNAME[1]-}" in installing | install_below | make | ninja | cmake | meson) return ;; esac
   echo >>"$WORK/failed"
-  [ "$(wc -l <"$WORK/failed")" -gt 4 ] || note "build.sh, line $1: this failed: $(printf %.200s "${2//$'\n'/ }")"
+  [ "$(wc -l <"$WORK/failed")" -gt 4 ] || note "build.sh, line $1: this failed: $(sed -n "$1s/^ *//p" "$SRC/build.sh" | cut -c 1-200)"
 }
 
 # --- the Dockerfile ---
