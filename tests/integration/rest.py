@@ -719,6 +719,16 @@ def chunked_uploads(s):
     if len(got) != 12 or any(want.encode() not in g for g in got): fail(f"uploads in chunks: {len(got)} {[g[:80] for g in got][:3]}")
 
 
+def cut_off(s):
+    """Uploads whose clients close in the middle give their room back at once."""
+    H = b"POST /store HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: "
+    for i in range(300):
+        c = socket.create_connection(("127.0.0.1", s.port))
+        c.sendall(H + b"1000000\r\n\r\n" + bytes(1000 + 700 * i))
+        c.close()
+    if not until(lambda: b" 200 " in s.raw(H + b"3\r\n\r\nabc")[:20], 10): fail("uploads that were cut off keep others out")
+
+
 def elsewhere(lab, s):
     """What a worker of another process does is told too: its stages, statistics and findings, each once."""
     box = lab.dir / "elsewhere"
@@ -884,6 +894,7 @@ with Lab() as lab:
     described(s)
     many_watchers(s)
     chunked_uploads(s)
+    cut_off(s)
     elsewhere(lab, s)
     slow_bodies(slow)
     hostile(s)

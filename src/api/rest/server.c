@@ -17,6 +17,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ struct conn {
     bool served; /* a request's first line was read */
     bool last;   /* it ends with the answer that it had */
     _Atomic(int64_t) body_until_ms; /* its body is waited for; 0: it is not */
+    int cut_off; /* the clock's: how often it saw that the client has closed before the end of a body */
     enum { CERTIFICATE_UNKNOWN, CERTIFICATE_NONE, CERTIFICATE_SHOWN } certificate; /* of the client */
 };
 
@@ -698,6 +700,19 @@ static void end_conn(struct conn *c)
     shutdown(c->fd, SHUT_RDWR);
 }
 
+/* Has the client of a body closed before its end? Where the end came together with the last bytes, the library, whose events are
+ * edges, has read those and waits for more. Seen twice, a second apart: what it has just taken may be all. */
+static bool is_cut_off(struct conn *c)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    int unread = 0;
+    bool cut = getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE_WAIT &&
+               ioctl(c->fd, FIONREAD, &unread) == 0 && unread == 0;
+    c->cut_off = cut ? c->cut_off + 1 : 0;
+    return c->cut_off > 1;
+}
+
 /* Ends connections whose headers do not come: one that is quiet may stay longer than one that dribbles; and those whose body
  * brings nothing that could be answered. The lock keeps the descriptor from being closed, and so from being another's. */
 static void end_slow(struct rest *r)
@@ -711,6 +726,8 @@ static void end_slow(struct rest *r)
         bool late = age > KEEP_MS || (crowded && age > CROWDED_MS) || (age > HEAD_MS && has_bytes(c->fd));
         if ((late && !atomic_load(&c->busy)) || (until && now > until))
             end_conn(c);
+        else if (until && is_cut_off(c))
+            shutdown(c->fd, SHUT_RD); /* an event: the library reads the end */
     }
     pthread_mutex_unlock(&r->lock);
 }
