@@ -129,6 +129,8 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
         flag(a, "-G", max_len);
     if (s->bounds->seed)
         number(a, "-s", s->bounds->seed + (unsigned)s->number);
+    if (s->bounds->executions)
+        number(a, "-E", s->bounds->executions);
     fuzz_word(a, "--");
     fuzz_word(a, "%s", s->target->program);
     environment(s->target, &c->env);

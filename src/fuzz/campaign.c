@@ -104,6 +104,7 @@ static int read_options(struct campaign *c, struct err *err)
     c->bounds.memory_mb = (uint64_t)json_i64(in, "memory_mb", 2048);
     c->bounds.input_bytes = (uint64_t)json_i64(in, "max_len", 0);
     c->bounds.seed = (uint64_t)json_i64(in, "seed", 0);
+    c->bounds.executions = c->max_executions;
     c->bounds.leaks = json_flag(in, "leaks", true) && fuzz_can_inspect();
     if (json_flag(in, "leaks", true) && !c->bounds.leaks)
         module_log(c->ctx, "warning", "ptrace is not allowed here: leaks are not looked for");

@@ -34,6 +34,7 @@ struct fuzz_bounds {
     uint64_t input_bytes; /* largest input; 0: the engine's own */
     uint64_t seed;        /* of the engine's generator; 0: its own */
     int64_t run_seconds;  /* of one start; 0: no end */
+    uint64_t executions;  /* of one start, for engines that tell theirs too seldom; 0: no end */
     bool leaks;           /* memory that an input has lost is a fault too, where the engine can tell */
 };
 

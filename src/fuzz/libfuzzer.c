@@ -93,6 +93,8 @@ void libfuzzer_session(const struct fuzz_session *s, struct fuzz_words *a)
         fuzz_word(a, "-seed=%llu", (unsigned long long)s->bounds->seed + (unsigned)s->number);
     if (s->bounds->run_seconds)
         fuzz_word(a, "-max_total_time=%lld", (long long)s->bounds->run_seconds);
+    if (s->bounds->executions)
+        fuzz_word(a, "-runs=%llu", (unsigned long long)s->bounds->executions);
     if (s->target->dict)
         fuzz_word(a, "-dict=%s", s->target->dict);
     if (s->mute) /* libFuzzer's own words stay */

@@ -257,7 +257,8 @@ static void on_end(struct campaign *c, struct session *x)
     if (x->littered)
         litter_clean_session(c, x);
     /* nobody and no crash has ended it */
-    bool own = !x->flooded && !x->littered && !x->asked && !moves && c->crashes == crashes;
+    bool done = c->max_executions && campaign_executions(c) >= c->max_executions;
+    bool own = !x->flooded && !x->littered && !x->asked && !moves && !done && c->crashes == crashes;
     bool quick = own && !x->s.ready && now - x->start_ns < QUICK_NS;
     if (own && !quick && !c->stopping && c->engine_ends++ == 0)
         tell_end(c, x, "without a crash");

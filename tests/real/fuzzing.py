@@ -347,11 +347,14 @@ def stops():
         quiet = lab.target({"q_fuzzer.c": HARNESS % ("", "if (n && d[0] == 1) puts(\"\");")}, "quiet")
         for target, name, want, *args in ((EXAMPLE, "tlv", "first crash", "stop_at_first_crash=true"),
                                           (quiet, "q_fuzzer", "executions", "max_executions=3000"),
+                                          (quiet, "q_fuzzer", "executions", "max_executions=20000", 'engines=["aflplusplus"]'),
                                           (quiet, "q_fuzzer", "plateau", "plateau=3s")):
             doc = document(run(lab, target, "duration=200s", "minimize=0", *args))
             summary = doc["result"]["summary"]["targets"][name]
             if doc["status"] != "COMPLETED" or summary["stopped_by"] != want or summary["elapsed_time"] > 150:
                 fail(f"{want}: {doc['status']} {summary}")
+            if want == "executions" and summary["executions"] > 60000:
+                fail(f"far more executions than were asked for: {summary}")
         slow = HARNESS % ("", "if (n > 1 && d[0] == 'B') { sleep(5); abort(); }")  # the ten tries take a minute
         p = lab.popen("run", "native_fuzzing", lab.target({"s_fuzzer.c": slow, "seeds/one": "B1",
                           "fuzz.yaml": "targets:\n  - {name: s, sources: [s_fuzzer.c], seeds: seeds}\n"}, "slow"), "--name", "p", "duration=0",
