@@ -123,6 +123,7 @@ struct campaign {
     struct fuzz_bounds bounds;
     struct session sessions[CAMPAIGN_SESSIONS_MAX];
     int sessions_count;
+    int crash_watch; /* readable when an engine that goes on has written a crash (inotify); 0 or less: none */
     struct corpus corpus;
     char *crashes_dir, *work_dir;
     VEC(struct crash_input) inputs;

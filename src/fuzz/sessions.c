@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +55,7 @@ int sessions_make(struct campaign *c, int jobs, struct err *err)
     int r = 0;
     if (jobs < c->engines)
         jobs = c->engines;
+    c->crash_watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     for (int i = 0; r == 0 && i < jobs && c->sessions_count < CAMPAIGN_SESSIONS_MAX; i++)
         r = add_session(c, i % c->engines, i < c->engines, err);
     return r;
@@ -71,6 +73,9 @@ void sessions_release(struct campaign *c)
         free(x->subset);
     }
     c->sessions_count = 0;
+    if (c->crash_watch > 0)
+        close(c->crash_watch);
+    c->crash_watch = -1;
 }
 
 /* --- one of them ------------------------------------------------------------------------------------------ */
@@ -134,6 +139,14 @@ static void pick_subset(struct campaign *c, struct session *x)
     strbuf_release(&list);
 }
 
+/* A target in the process of an engine that goes on could empty a crash that is not taken at once. */
+static void watch_crashes(struct campaign *c, const struct session *x)
+{
+    _cleanup_free_ char *dir = x->s.driver->ends_at_crash ? NULL : os_path_join(x->s.dir, x->s.driver->crash_dir);
+    if (dir && c->crash_watch > 0)
+        inotify_add_watch(c->crash_watch, dir, IN_CLOSE_WRITE | IN_MOVED_TO);
+}
+
 static void start(struct campaign *c, struct session *x)
 {
     struct fuzz_command cmd = {0};
@@ -143,6 +156,7 @@ static void start(struct campaign *c, struct session *x)
     x->ready_after_ns = 0;
     pick_subset(c, x);
     x->s.driver->make_dirs(&x->s, NULL); /* the target may have removed them */
+    watch_crashes(c, x);
     x->s.driver->command(&x->s, &cmd);
     if (fuzz_child_start(&x->s.child, &cmd, &err) < 0) {
         module_log(c->ctx, "warning", "%s: %s", x->s.driver->name, err.msg);
@@ -408,9 +422,13 @@ void sessions_sweep(struct campaign *c)
 
 int sessions_wait(struct campaign *c, int ms)
 {
-    struct pollfd p[2 * (CAMPAIGN_SESSIONS_MAX + 1)];
-    nfds_t n = fuzz_child_poll(&c->triage.child, p);
+    struct pollfd p[2 * (CAMPAIGN_SESSIONS_MAX + 1) + 1] = {{.fd = c->crash_watch > 0 ? c->crash_watch : -1, .events = POLLIN}};
+    char events[4096];
+    nfds_t n = 1 + fuzz_child_poll(&c->triage.child, p + 1);
     for (int i = 0; i < c->sessions_count; i++)
         n += fuzz_child_poll(&c->sessions[i].s.child, p + n);
-    return poll(p, n, ms);
+    int r = poll(p, n, ms);
+    while (p[0].revents && read(c->crash_watch, events, sizeof events) > 0)
+        c->scan_ns = 0;
+    return r;
 }

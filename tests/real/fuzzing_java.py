@@ -1,6 +1,6 @@
 """Java fuzzed by Jazzer, on the example that ships.
 
-usage: fuzzing_java.py example|maven"""
+usage: fuzzing_java.py example|removes|maven"""
 import os
 import pathlib
 import shutil
@@ -38,6 +38,68 @@ def example():
         kept_bytes(lab, doc)
         nothing_left(b"/out/RecordsFuzzer")
         ok(f"three bugs, {doc['result']['summary']['executions']} executions")
+
+
+# A quarter of a second after each bug it removes, renames and empties every file of its session that it can reach; until then it has no other.
+REMOVES = """import java.io.*;
+import java.nio.file.*;
+public class RemovesFuzzer {
+    static volatile boolean busy;
+    static void damage(File dir) {
+        File[] all = dir.listFiles();
+        for (File f : all == null ? new File[0] : all) {
+            String p = f.getPath();
+            if (f.isDirectory() && !Files.isSymbolicLink(f.toPath())) {
+                damage(f);
+            } else if (p.contains("/run/") && !p.contains("/tmp/")) {
+                try { new FileOutputStream(f).close(); } catch (IOException e) { }
+                if (f.renameTo(new File(p + ".other")) || f.delete()) throw new IllegalStateException("removed");
+            }
+        }
+    }
+    static void later() {
+        busy = true;
+        Thread t = new Thread(() -> {
+            try { Thread.sleep(250); } catch (InterruptedException e) { }
+            damage(new File("/scratch"));
+            busy = false;
+        });
+        t.setDaemon(true);
+        t.start();
+    }
+    static void one() { throw new IllegalStateException(); }
+    static void two() { throw new IllegalStateException(); }
+    static void three() { throw new IllegalStateException(); }
+    static void four() { throw new IllegalStateException(); }
+    static void five() { throw new IllegalStateException(); }
+    public static void fuzzerTestOneInput(byte[] b) {
+        if (busy || b.length < 2 || b[0] != 'X' || b[1] < '1' || b[1] > '5') return;
+        later();
+        switch (b[1]) {
+            case '1': one();
+            case '2': two();
+            case '3': three();
+            case '4': four();
+            case '5': five();
+        }
+    }
+}
+"""
+
+
+def removes():
+    """No crash is lost to a target that empties the files of its engine, which goes on."""
+    need("jazzer")
+    env = {"FF_TOOLS": str(CACHE / "jazzer")}
+    with Lab() as lab:
+        doc = document(lab.ff("run", "java_fuzzing", lab.target({"RemovesFuzzer.java": REMOVES}, "removes"), "--json", "duration=45s", "minimize=0",
+                              timeout=300, env=env))
+        summary = doc["result"]["summary"]["targets"]["RemovesFuzzer"] if doc["status"] == "COMPLETED" else {}
+        states = {f["evidence"]["crash_state"].split("\n")[0].rsplit(".", 1)[-1] for f in doc["findings"]}
+        if states != {"one", "two", "three", "four", "five"} or summary["stopped_by"] != "duration":
+            fail(f"{doc['status']} {doc.get('error')} {states} {summary}")
+        kept_bytes(lab, doc)
+        ok(f"{summary['crashes']} crashes, {summary['executions']} executions")
 
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>%s
@@ -87,4 +149,4 @@ def maven():
 
 
 if __name__ == "__main__":
-    {"example": example, "maven": maven}[sys.argv[1]]()
+    {"example": example, "removes": removes, "maven": maven}[sys.argv[1]]()
