@@ -238,7 +238,7 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
         for (size_t i = 0; i < c.frame_count && i < FRAMES_SHOWN; i++)
             json_array_append_new(v->frames, frame_json(&c, &c.frames[i]));
         find_place(&c, v);
-        if (c.kind == CRASH_GO && c.frame_count)
+        if (c.kind == CRASH_GO && c.frame_count && strcmp(v->type, "Test failure") != 0)
             own_state(&c, v);
         if (c.kind == CRASH_JAVA)
             own_state(&c, v);

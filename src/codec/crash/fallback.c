@@ -171,6 +171,32 @@ static bool read_go_race(struct scan *s, struct view line)
     return true;
 }
 
+/* What a fuzz test itself calls wrong, by t.Error or t.Fatal: "--- FAIL: FuzzX/input (0.00s)", then "x_test.go:9: the words". The
+ * words up to what belongs to the input are the state. */
+static bool read_go_failure(struct scan *s, struct view line, struct view text)
+{
+    struct view name = view_trim(line), said = view_trim(take_line(&text)), words;
+    char frame[CRASH_TEXT_MAX];
+    if (!view_skip(&name, "--- FAIL: ") || !view_starts(name, "Fuzz") || !view_after(said, ".go:", &words))
+        return false;
+    struct view file = view_first(said, (size_t)(words.s - said.s) - 1);
+    struct view number = view_take(&words, is_digit);
+    if (!number.n || !view_skip(&words, ": "))
+        return false;
+    size_t n = 0, f = 0;
+    while (n < words.n && !strchr("0123456789\"'`:[{(<", words.s[n]))
+        n++;
+    while (f < name.n && name.s[f] != '/' && name.s[f] != ' ')
+        f++;
+    begin(s, CRASH_GO, "Test failure", view_first(words, n));
+    name = view_first(name, f < 200 ? f : 200);
+    file = view_first(file, 200);
+    snprintf(frame, sizeof frame, "#0 0x0 in %.*s %.*s:%d:1", (int)name.n, name.s, (int)file.n, file.s, view_int(number));
+    rule_frame(s, (struct view){frame, strlen(frame)});
+    s->stack_closed = true;
+    return true;
+}
+
 /* Python's own traceback, innermost frame last; the exception follows unindented. */
 static bool read_plain_traceback(struct scan *s, struct view line, struct view text)
 {
@@ -233,7 +259,8 @@ static void read_frame(struct scan *s, struct view line)
 static bool begins(struct scan *s, struct view line, struct view rest)
 {
     return read_plain_traceback(s, line, rest) || read_rust_panic(s, line, rest) || read_java_exception(s, line) ||
-           read_js_error(s, line, rest) || read_go_race(s, line) || read_sanitizer(s, line) || read_message(s, line);
+           read_js_error(s, line, rest) || read_go_race(s, line) || read_go_failure(s, line, rest) ||
+           read_sanitizer(s, line) || read_message(s, line);
 }
 
 void scan_fallback(struct scan *s)

@@ -33,7 +33,7 @@ static const char *const within_bounds[] = {
     "Invalid-builtin-use", "Invalid-enum-value", "Invalid-null-argument", "Invalid-null-return", "Misaligned-address",
     "No-return-value", "Pointer-overflow", "Potential-null-reference", "Undefined-shift", "Unsigned-integer-overflow",
     "Unreachable code", "Assumption-violation", "Upcast-of-null-pointer", "Index out of range", "Integer divide by zero",
-    "Makeslice: len out of range", "Slice bounds out of range", "Stack overflow",
+    "Makeslice: len out of range", "Slice bounds out of range", "Stack overflow", "Test failure",
     NULL,
 };
 
@@ -346,6 +346,7 @@ static const struct {
     {"Abrt", SEVERITY_LOW, "the program aborted"},
     {"SIGABRT", SEVERITY_LOW, "the program aborted"},
     {"Fatal error", SEVERITY_LOW, "the program gave up"},
+    {"Test failure", SEVERITY_LOW, "what the test states does not hold"},
     {"Unexpected-exit", SEVERITY_INFO, "the target ended the process"},
     {"Missing-library", SEVERITY_INFO, "the program did not start"},
 };
