@@ -184,7 +184,7 @@ static bool read_go_failure(struct scan *s, struct view line, struct view text)
     if (!number.n || !view_skip(&words, ": "))
         return false;
     size_t n = 0, f = 0;
-    while (n < words.n && !strchr("0123456789\"'`:[{(<", words.s[n]))
+    while (n < words.n && !strchr("0123456789\"'`:[{(<,=", words.s[n]))
         n++;
     while (f < name.n && name.s[f] != '/' && name.s[f] != ' ')
         f++;

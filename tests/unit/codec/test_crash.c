@@ -274,7 +274,7 @@ static void test_programs(void **state)
         {"==7==ERROR: UndefinedBehaviorSanitizer: SEGV on unknown address (pc 0x1 bp 0x2 sp 0x3 T7)\n"
          "==7==The signal is caused by a READ memory access.\n" STACK,
          CRASH_UBSAN, "Segv on unknown address", STATE, "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
-        {"--- FAIL: FuzzBox (0.00s)\n    --- FAIL: FuzzBox/input (0.00s)\n        box_test.go:15: broken lid: \"20\"\nFAIL\n",
+        {"--- FAIL: FuzzBox (0.00s)\n    --- FAIL: FuzzBox/input (0.00s)\n        box_test.go:15: broken lid, \"20\"\nFAIL\n",
          CRASH_GO, "Test failure", "broken lid\nFuzzBox\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
         {"free(): double free detected in tcache 2\nAborted\n",
          CRASH_GLIBC, "Heap-double-free", "NULL", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_HIGH},
