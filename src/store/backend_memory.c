@@ -194,6 +194,8 @@ static int memory_stat(struct store_backend *be, const char *name, enum store_cl
     if (b)
         *ret = (struct blob_info){name, b->len, b->stamp_ns};
     pthread_mutex_unlock(&m->lock);
+    if (!b && err)
+        err->code = ERR_NOT_FOUND;
     return b ? 0 : -ERR_NOT_FOUND;
 }
 

@@ -430,8 +430,8 @@ static void pack_and_send(struct call *c)
     pthread_mutex_lock(&o->lock);
     bool cancelled = c->cancelled;
     pthread_mutex_unlock(&o->lock);
-    if (!cancelled)
-        pack_request(o, c->req, &c->own, &c->err);
+    if (!cancelled && pack_request(o, c->req, &c->own, &c->err) == 0)
+        err_clear(&c->err); /* of what was looked for in the store and is not there */
     pthread_mutex_lock(&o->lock);
     c->waits = false;
     if (c->cancelled)

@@ -342,11 +342,25 @@ static void polls_are_cancelled_and_drained(void **state)
     engine_cancel(l->outer, poll_done, &two); /* too late: nothing */
 }
 
+/* The store looks whether it has all of it, and that it has not is no error of the call's. */
+static void one_that_begins_like_another(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    assert_int_equal(start(l->outer, "a", text_payload(LARGE, 'x'), &err), 0);
+    assert_int_equal(start(l->outer, "b", text_payload(LARGE + 1, 'x'), &err), 0);
+    const Pb__History *h;
+    ProtobufCMessage *m = history(l->outer, "b", &h);
+    assert_int_equal(is_text(input_of(h), 'x'), LARGE + 1);
+    engine_free_message(m);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(large_ones_go_and_come_back),
+        CASE(one_that_begins_like_another),
         CASE(small_ones_stay),
         CASE(another_encoding_comes_back),
         CASE(a_large_request_is_made_to_fit),
