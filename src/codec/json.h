@@ -12,6 +12,9 @@
 /* One document of at most max bytes, depth at most JSON_DEPTH_MAX, no duplicate keys, any top-level value.
  * *ret is a new reference. */
 int json_parse(const char *text, size_t len, size_t max, json_t **ret, struct err *err);
+/* The same, but what JSON may say and a json_t cannot hold is no error, an integer of over 64 bits and a NUL in a name: in such a
+ * text those integers become reals, and NULs U+FFFD. */
+int json_parse_foreign(const char *text, size_t len, size_t max, json_t **ret, struct err *err);
 /* Compact text, keys in insertion order. */
 int json_write(const json_t *j, struct strbuf *out, struct err *err);
 /* Compact text with sorted keys: equal values give equal text. */

@@ -74,7 +74,7 @@ int mcp_message_parse(const char *text, size_t len, struct mcp_message *ret, jso
     int code;
     *ret = (struct mcp_message){0};
     *ret_error = NULL;
-    int r = json_parse(text, len, MCP_MESSAGE_MAX, &ret->all, &err);
+    int r = json_parse_foreign(text, len, MCP_MESSAGE_MAX, &ret->all, &err);
     if (r < 0) {
         *ret_error = mcp_error(NULL, r == -ERR_LIMIT ? MCP_INVALID_REQUEST : MCP_PARSE_ERROR, err.msg, NULL);
         return -1;

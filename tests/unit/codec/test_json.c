@@ -74,6 +74,29 @@ static void test_bad(void **state)
     assert_non_null(strstr(err.msg, "line 2"));
 }
 
+/* What JSON may say and a json_t cannot hold. */
+static void test_foreign(void **state)
+{
+    static const char odd[] = "{\"\\u0000k\": \"a\\u0000\", \"n\": -123456789012345678901234567890, \"i\": 9223372036854775807, \"s\": \"\\\\u0000\"}";
+    static const char *const bad[] = {"{\"\\u0000\":1", "1e999", "[99999999999999999999,]", "{\"a\":1,\"a\":2}"};
+    json_t *j = NULL;
+    assert_int_equal(parse(odd, strlen(odd), &j, NULL), -ERR_INVALID);
+    assert_int_equal(json_parse_foreign(odd, strlen(odd), sizeof odd, &j, NULL), 0);
+    assert_string_equal(json_str(j, "\xef\xbf\xbdk", ""), "a\xef\xbf\xbd");
+    assert_string_equal(json_str(j, "s", ""), "\\u0000");
+    assert_true(json_real_value(json_object_get(j, "n")) < -1e29);
+    assert_true(json_i64(j, "i", 0) == INT64_MAX);
+    json_decref(j);
+    assert_int_equal(json_parse_foreign("[18446744073709551616]", 22, 22, &j, NULL), 0);
+    json_decref(j);
+    assert_int_equal(json_parse_foreign("[1]", 3, 3, &j, NULL), 0);
+    assert_true(json_is_integer(json_array_get(j, 0)));
+    json_decref(j);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(json_parse_foreign(bad[i], strlen(bad[i]), 100, &j, NULL), -ERR_INVALID);
+    assert_int_equal(json_parse_foreign("[1,2]", 5, 4, &j, NULL), -ERR_LIMIT);
+}
+
 static void test_write(void **state)
 {
     json_t *j;
@@ -123,7 +146,8 @@ static void test_clean_string(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_depth),   cmocka_unit_test(test_bad),          cmocka_unit_test(test_write),
+        cmocka_unit_test(test_depth),   cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_foreign),          cmocka_unit_test(test_write),
         cmocka_unit_test(test_members), cmocka_unit_test(test_clean_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
