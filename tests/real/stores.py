@@ -265,7 +265,7 @@ def expires(server, folder):
     is put again is there again."""
     box, state, target = folder / "exbox", folder / "ex", folder / "extarget"
     env = server.settings("expires", CACHE_DIR=folder / "ex-cache")
-    leaver(box, LEAVE.replace("big.bin", "corpus.tar"))
+    leaver(box, LEAVE.replace("big.bin", "corpus.tar").replace("300000", "30000"))
     target.mkdir()
     (target / "a.py").write_text("eval(input())\n")
     ff("store", "init", env=env | {"FF_S3_KEEP_TARGETS": "3d", "FF_S3_KEEP_RESULTS": "5d", "FF_S3_KEEP_CORPORA": "7d"}, state=state)
