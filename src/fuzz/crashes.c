@@ -600,7 +600,8 @@ enum worth { WORTH_NONE, WORTH_HARNESS, WORTH_PROGRAM };
 static enum worth worth_of(const json_t *frame, const char *path, bool *ret_alone)
 {
     const char *file = json_str(frame, "file", NULL);
-    bool engine = strncmp(json_str(frame, "function", ""), "libfuzzer_sys::", 15) == 0; /* vendored, or of cargo_fuzz.sh */
+    bool engine = (file && strstr(file, "/work/stand-in-")) || /* of cargo_fuzz.sh */
+                  strncmp(json_str(frame, "function", ""), "libfuzzer_sys::", 15) == 0; /* vendored */
     *ret_alone = path || !file;
     if (engine || (json_flag(frame, "ignored", false) && !(path && file[0] == '/')))
         return WORTH_NONE;
