@@ -103,21 +103,26 @@ static int not_found(const char *id, const struct suggest *s, struct err *err)
     return s->best ? err_hint(err, "did you mean '%s'?", s->best) : err_hint(err, "'ff runs list' shows what there is");
 }
 
-bool run_exists(const struct service *svc, const char *id)
+int run_look(const struct service *svc, const char *id, struct err *err)
 {
     if (svc->client) {
         struct run_info run;
-        bool there = client_run_read(svc->client, id, &run, NULL) == 0;
-        if (there)
+        int r = client_run_read(svc->client, id, &run, err);
+        if (r == 0)
             run_info_release(&run);
-        return there;
+        return r;
     }
     Pb__DescribeWorkflowExecutionRequest req = PB__DESCRIBE_WORKFLOW_EXECUTION_REQUEST__INIT;
     Pb__WorkflowExecution ex = PB__WORKFLOW_EXECUTION__INIT;
     req.namespace_ = service_namespace(svc);
     ex.workflow_id = (char *)id;
     req.execution = &ex;
-    return engine_call_sync(svc->engine, ENGINE_DESCRIBE, &req.base, 0, NULL, NULL) == 0;
+    return engine_call_sync(svc->engine, ENGINE_DESCRIBE, &req.base, 0, NULL, err);
+}
+
+bool run_exists(const struct service *svc, const char *id)
+{
+    return run_look(svc, id, NULL) == 0;
 }
 
 int run_resolve(const struct service *svc, const char *id, char **ret_id, struct err *err)

@@ -43,7 +43,9 @@ struct run_info {
 
 /* id: a workflow id, or an unambiguous prefix of one; an exact one beats a prefix. *ret_id is the caller's. */
 int run_resolve(const struct service *svc, const char *id, char **ret_id, struct err *err);
-/* Is there a run of exactly that id? */
+/* Is there a run of exactly that id? -ERR_NOT_FOUND: there is none; another error: nobody knows. */
+int run_look(const struct service *svc, const char *id, struct err *err);
+/* The same; false also where nobody knows. */
 bool run_exists(const struct service *svc, const char *id);
 /* The word of struct run_info. */
 const char *run_status_name(Pb__WorkflowExecutionStatus s);

@@ -267,10 +267,28 @@ static int pin(const struct service *svc, struct submission *s, struct err *err)
     return r;
 }
 
-/* Nothing came of it: what was read may go, unless there is a run of that name, which keeps what it has. */
+/* Did the engine say no? Where the answer was lost the run may go on all the same, now or later. */
+static bool is_refusal(int r)
+{
+    switch (-r) {
+    case ERR_INVALID:
+    case ERR_USAGE:
+    case ERR_NOT_FOUND:
+    case ERR_PERMISSION:
+    case ERR_UNAUTHENTICATED:
+    case ERR_LIMIT:
+    case ERR_QUOTA:
+    case ERR_UNIMPLEMENTED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Nothing came of it: what was read may go, if it is known that there is no run of that name, which would keep what it has. */
 static void unpin(const struct service *svc, const struct submission *s)
 {
-    if (run_exists(svc, s->id))
+    if (run_look(svc, s->id, NULL) != -ERR_NOT_FOUND)
         return;
     _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), s->id);
     struct err err = {0};
@@ -508,10 +526,11 @@ int submission_start(const struct service *svc, struct submission *s, struct err
     if (r < 0)
         return r;
     r = pin(svc, s, err);
-    if (r == 0)
+    bool asked = r == 0;
+    if (asked)
         r = start(svc, s, *s->key ? s->key : fresh, err);
     service_admitted(svc);
-    if (r < 0 && r != -ERR_EXISTS)
+    if (!asked || is_refusal(r))
         unpin(svc, s);
     return r;
 }

@@ -1,7 +1,7 @@
 /* The submission of a run: what is asked for is checked, the target is read into the store, the run is started.
  *
- * In that order, and each step by a function of its own, so that a usage error costs nothing. A submission whose start
- * failed leaves no pins behind. */
+ * In that order, and each step by a function of its own, so that a usage error costs nothing. A submission that was refused
+ * leaves no pins behind; one whose answer was lost does, since there may be a run that needs them. */
 #ifndef FF_API_SERVICE_SUBMIT_H
 #define FF_API_SERVICE_SUBMIT_H
 
