@@ -220,6 +220,42 @@ static bool read_plain_traceback(struct scan *s, struct view line, struct view t
     return true;
 }
 
+/* What follows "Fatal Python error: ": a signal, by its name, that faulthandler caught, or the interpreter's own words. */
+static void begin_python_fatal(struct scan *s, struct view what)
+{
+    for (size_t i = 0; i < ARRAY_LEN(messages); i++)
+        if (messages[i].kind == CRASH_SIGNAL && view_is(what, messages[i].says)) {
+            begin(s, CRASH_PYTHON, messages[i].type, nothing);
+            return;
+        }
+    if (view_find_nocase(what, "stack overflow") >= 0)
+        begin(s, CRASH_PYTHON, "Stack-overflow", nothing);
+    else
+        begin(s, CRASH_PYTHON, "Fatal error", what);
+}
+
+/* The end of the interpreter itself. The stack of the thread that did it may stand behind those of others, its innermost
+ * frame first. Tracebacks before it are of what the program got over. */
+static void read_python_fatal(struct scan *s, struct view text)
+{
+    bool in_stack = false;
+    while (!scan_found(s) && text.n) {
+        struct view line = view_trim(take_line(&text));
+        if (view_skip(&line, "Fatal Python error: "))
+            begin_python_fatal(s, line);
+    }
+    while (scan_found(s) && !s->stack_closed && text.n) {
+        struct view line = take_line(&text);
+        if (!in_stack) {
+            in_stack = view_ends(line, "(most recent call first):") &&
+                       (view_starts(line, "Current thread ") || view_starts(line, "Stack "));
+            s->python = s->python || in_stack;
+        } else if (!rule_frame(s, line)) {
+            s->stack_closed = true;
+        }
+    }
+}
+
 /* --- their frames --------------------------------------------------------------------------------------------------------- */
 
 /* The frames that rule_frame() takes for no frames: of a Rust backtrace ("   3: krate::f"), of gdb without an address
@@ -269,13 +305,14 @@ void scan_fallback(struct scan *s)
     if (scan_found(s))
         return;
     s->fallback = true;
+    read_python_fatal(s, text);
     while (!scan_found(s) && text.n) {
         struct view line = take_line(&text);
         if (line.n <= SCAN_LINE_MAX)
             begins(s, line, text);
     }
     /* of a core, gdb says the signal first and the stack below; libc's words come after nothing */
-    while (scan_found(s) && !s->stack_closed && text.n) {
+    while (scan_found(s) && !s->stack_closed && s->kind != CRASH_PYTHON && text.n) {
         struct view line = take_line(&text);
         if (line.n <= SCAN_LINE_MAX)
             read_frame(s, line);

@@ -500,7 +500,7 @@ static void go_source(struct scan *s, struct view line)
         scan_source(s, line);
 }
 
-/* "  File "x.py", line 12, in f" */
+/* "  File "x.py", line 12, in f"; of faulthandler "line 12 in f" */
 static bool python_frame(struct scan *s, struct view line)
 {
     struct view rest = line;
@@ -516,7 +516,7 @@ static bool python_frame(struct scan *s, struct view line)
     if (!view_skip(&rest, "\", line "))
         return false;
     struct view digits = view_take(&rest, is_digit);
-    if (!digits.n || !view_skip(&rest, ", in ") || !rest.n)
+    if (!digits.n || !(view_skip(&rest, ", in ") || (s->fallback && view_skip(&rest, " in "))) || !rest.n)
         return false;
     p.line = view_int(digits);
     rest = view_trim(rest);

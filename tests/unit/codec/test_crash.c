@@ -222,6 +222,19 @@ static void test_languages(void **state)
         {"Traceback (most recent call last):\n  File \"/src/a.py\", line 2, in <module>\n    divide()\n"
          "  File \"/src/a.py\", line 1, in divide\n    1/0\nZeroDivisionError: division by zero\n",
          CRASH_PYTHON, "Uncaught exception", "divide\n<module>\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"Traceback (most recent call last):\n  File \"/src/a.py\", line 2, in got_over\n    1/0\nZeroDivisionError: no\n"
+         "Fatal Python error: Segmentation fault\n\nThread 0x00007f0f7b8c36c0 (most recent call first):\n"
+         "  File \"/src/spin.py\", line 4 in spin\n\nCurrent thread 0x00007f0f7bb7e040 [python3] (most recent call first):\n"
+         "  File \"/usr/lib/python3.11/ctypes/__init__.py\", line 519 in string_at\n  File \"/src/box.py\", line 4 in load\n"
+         "  File \"/src/box.py\", line 7 in <module>\n\nExtension modules: box._box (total: 1)\nSegmentation fault\n",
+         CRASH_PYTHON, "UNKNOWN", "string_at\nload\n<module>\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_MEDIUM},
+        {"Fatal Python error: Aborted\n\nCurrent thread 0x00007f0f7bb7e040 (most recent call first):\n"
+         "  File \"<string>\", line 1 in <module>\n", CRASH_PYTHON, "Abrt", "<module>\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"Fatal Python error: none_dealloc: deallocating None\nPython runtime state: initialized\n\nStack (most recent call first):\n"
+         "  File \"/src/box.py\", line 4 in load\n", CRASH_PYTHON, "Fatal error", "none_dealloc: deallocating None\nload\n", "",
+         CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"Fatal Python error: _Py_CheckRecursiveCall: Cannot recover from stack overflow.\n", CRASH_PYTHON, "Stack-overflow", "NULL", "",
+         CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
         {"thread 'main' panicked at 'index out of bounds: the len is 3 but the index is 9', src/lib.rs:7:5\n"
          "==7== ERROR: libFuzzer: deadly signal\n    #0 0x1 in rust_panic /rustc/1/library/std/src/panicking.rs:1\n"
          "    #1 0x2 in boxed::decode::h0123456789abcdef /src/lib.rs:7:5\n",
