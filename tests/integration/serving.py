@@ -120,11 +120,16 @@ def tls(lab):
     s.ask("GET", "/store", want=401, context=stranger)
     s.ask("GET", "/store", s.bearer, context=stranger)
     refused("a client that trusts another authority", lambda: s.ask("GET", "/health/live", context=trusting(d, ca="other")))
-    refused("plain HTTP", lambda: plain(s.port))
+    if b"This port speaks TLS" not in plain(s.port): fail("plain HTTP is not told that it is")
+    refused("HTTP/2 alone", lambda: shown(s.port, trusting(d), ["h2"]))
+    shown(s.port, trusting(d), ["h2", "http/1.1"])
     old = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{s.port}", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], capture_output=True,
                          text=True, stdin=subprocess.DEVNULL, timeout=30)
     if "Cipher is (NONE)" not in old.stdout + old.stderr: fail(f"TLS 1.1: {old.stdout[-300:]}")
     unreadable_over_tls(s, d)
+    large_over_tls(s)
+    halves_over_tls(s)
+    crowd_over_tls(s)
     live_over_tls(s)
     certificates_change(s, d)
     s.stop()
@@ -135,7 +140,7 @@ def tls(lab):
 def plain(port):
     with socket.create_connection(("127.0.0.1", port), 10) as c:
         c.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        if b"HTTP/1.1 200" not in c.recv(4096): raise OSError("nothing")
+        return c.makefile("rb").read()
 
 
 def upgrade(s, path, headers, context=None):
@@ -169,6 +174,58 @@ def unreadable_over_tls(s, d):
             while out.count(b"HTTP/1.1 ") < len(want) or not out.rstrip().endswith(b"}"): out += c.recv(65536)
             if len(want) == 1: c.unwrap()
         if re.findall(rb"HTTP/1\.1 (\d+)", out) != want: fail(f"{data} over TLS: {out}")
+
+
+def large_over_tls(s):
+    """Many records in both directions, at once and slowly; and who asked is known by where he is."""
+    data = os.urandom(5_000_000)
+    _, put = s.ask("POST", "/store", {**s.bearer, "Content-Type": "application/octet-stream"}, body=data)
+    ref = put["ref"]
+    if '"127.0.0.1"' not in json.dumps(s.ask("GET", "/audit", s.bearer)[1]): fail("the audit log does not know where it came from")
+    request = f"GET /store/{ref}/bytes HTTP/1.1\r\nHost: localhost\r\nAuthorization: {s.bearer['Authorization']}\r\n\r\n".encode()
+    with s.context.wrap_socket(socket.create_connection(("127.0.0.1", s.port), 60), server_hostname="localhost") as c:
+        c.sendall(request * 2)
+        time.sleep(0.5)  # all that is on the way is full
+        f = c.makefile("rb")
+        for _ in range(2):
+            length = 0
+            while (line := f.readline().strip()):
+                if line.lower().startswith(b"content-length:"): length = int(line.split(b":")[1])
+            if f.read(length) != data: fail(f"an object of {length} bytes over TLS is another")
+
+
+def halves_over_tls(s):
+    """A client that has said all there is to say, and ends its side as TLS has it, gets its answer; that ends the connection."""
+    inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+    t = s.context.wrap_bio(inside, outside, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", s.port), 60) as c:
+        def step(f, *args):
+            """False: it waits for what the other says."""
+            try: return f(*args) or True
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError): return False
+            finally:
+                if outside.pending: c.sendall(outside.read())
+        while not step(t.do_handshake): inside.write(c.recv(65536))
+        step(t.write, f"POST /store/verify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: {s.bearer['Authorization']}\r\n\r\n".encode())
+        step(t.unwrap)
+        c.shutdown(socket.SHUT_WR)
+        out = b""
+        while data := c.recv(65536):
+            inside.write(data)
+            while got := step(t.read, 65536): out += got
+    if not out.startswith(b"HTTP/1.1 200 ") or not out.rstrip().endswith(b"}"): fail(f"half a connection over TLS: {out}")
+
+
+def crowd_over_tls(s):
+    """Handshakes that do not go on hold up nobody, and end."""
+    crowd = [socket.create_connection(("127.0.0.1", s.port), 60) for _ in range(300)]
+    for i, c in enumerate(crowd): c.sendall((b"", b"\x16\x03\x01\x02\x00\x01", b"\x16\x03\x01\x00\x04abcd")[i % 3])
+    s.ask("GET", "/health/live")
+    for c in crowd:
+        with contextlib.suppress(ConnectionResetError):
+            while c.recv(4096): pass
+        c.close()
+    s.ask("GET", "/health/live")
 
 
 def live_over_tls(s):

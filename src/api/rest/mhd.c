@@ -38,7 +38,7 @@ __attribute__((visibility("default"), used)) enum MHD_Result MHD_queue_response(
 __attribute__((visibility("default"), used)) int shutdown(int fd, int how)
 {
     if (how == SHUT_WR)
-        http_ends(fd, false);
+        http_ends(fd);
     return (int)syscall(SYS_shutdown, fd, how);
 }
 

@@ -9,7 +9,8 @@
 #include <wslay/wslay.h>
 
 #define MHD_CALLS(X) \
-    X(MHD_add_response_header) X(MHD_create_response_from_buffer) X(MHD_create_response_from_callback)                  \
+    X(MHD_add_connection) X(MHD_add_response_header) X(MHD_create_response_from_buffer)                                    \
+    X(MHD_create_response_from_callback)                                                                                  \
     X(MHD_create_response_from_fd64) X(MHD_create_response_for_upgrade) X(MHD_destroy_response)                         \
     X(MHD_get_connection_info) X(MHD_get_connection_values) X(MHD_get_daemon_info) X(MHD_get_reason_phrase_for)         \
     X(MHD_lookup_connection_value)                                                                                       \
@@ -34,10 +35,8 @@ int http_load(struct err *err);
  * MHD_queue_response, which the program's stands before (mhd.c; calls of this program go by http). This sends an answer and ends
  * what is sent: to end the connection itself is left to the library, which goes on to use it. */
 void http_refused(struct MHD_Connection *conn, unsigned status);
-/* A first line that is none it does not answer at all, but ends the connection: by shutdown(2), with TLS by gnutls_bye(), which
- * the program's stand before. This answers where it is so; with TLS, of a connection of which something was heard. end: it
- * was that the client says no more. */
-void http_ends(int fd, bool tls);
-void http_hears(int fd, bool end);
+/* A first line that is none it does not answer at all, but ends the connection: by shutdown(2), which the program's stands
+ * before. This answers where it is so. */
+void http_ends(int fd);
 
 #endif

@@ -14,8 +14,7 @@ static const char *header(void *arg, const char *name)
 void exchange_peer(const struct exchange *x, char *buf, size_t size)
 {
     char host[INET6_ADDRSTRLEN] = "?";
-    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *a = i ? i->client_addr : NULL;
+    const struct sockaddr *a = exchange_address(x);
     if (a && a->sa_family == AF_INET)
         inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, host, sizeof host);
     else if (a && a->sa_family == AF_INET6)

@@ -246,9 +246,7 @@ void reply_past(struct exchange *x, int fd)
     strbuf_printf(&b, "Content-Length: %zu\r\n\r\n", a->len);
     if (a->text && !x->head)
         strbuf_append(&b, a->text, a->len);
-    if (b.len && !b.over && x->rest->tls)
-        rest_tls_send_last(x->conn, strbuf_str(&b), b.len);
-    else if (b.len && !b.over)
+    if (b.len && !b.over)
         (void)!send(fd, strbuf_str(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     strbuf_release(&b);
     shutdown(fd, SHUT_WR);

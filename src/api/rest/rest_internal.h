@@ -153,6 +153,8 @@ bool head_is_last(const struct exchange *x, const char *version); /* no other re
 bool head_accepts_gzip(const char *list);
 /* Has the client shown a certificate of the authority? */
 bool exchange_certified(const struct exchange *x);
+/* Where the client is; NULL: it is not known. */
+const struct sockaddr *exchange_address(const struct exchange *x);
 /* The cookie of a browser's session, by its name and its value; NULL: none was sent. */
 const char *session_cookie_name(const struct rest *r);
 const char *session_cookie(const struct exchange *x);

@@ -28,6 +28,8 @@
 #define KEEP_MS 60000        /* the same, where nothing of the request has come */
 #define CROWDED_MS 1000      /* either, where there is room for few more */
 #define FILES_MAX 65536
+#define CONNECTIONS_MAX 20000u
+#define FILES_OF_TLS 3       /* the client's socket, and a pair to the library */
 #define TCP_INFO_BYTES 104
 #define FILES_KEPT 1000      /* descriptors for all else */
 #define BODY_MS 30000        /* a body's time, */
@@ -49,13 +51,11 @@ struct conn {
     _Atomic(int64_t) since_ms;
     atomic_bool busy; /* a request's headers were there */
     atomic_bool ended; /* by the server's clock */
-    bool heard;  /* over TLS: something has come */
-    bool left;   /* over TLS: the client has ended it */
+    struct tls_link *link; /* to the client; NULL: its own socket is fd, without TLS */
     bool served; /* a request's first line was read */
     bool last;   /* it ends with the answer that it had */
     _Atomic(int64_t) body_until_ms; /* its body is waited for; 0: it is not */
     int cut_off; /* the clock's: how often it saw that the client has closed before the end of a body */
-    enum { CERTIFICATE_UNKNOWN, CERTIFICATE_NONE, CERTIFICATE_SHOWN } certificate; /* of the client */
 };
 
 /* All connections, by their descriptors: the library's thread writes it. */
@@ -250,7 +250,7 @@ static bool answer_past(struct exchange *x)
 {
     struct conn *c = conn_of(x->conn);
     char byte;
-    if (!c || x->rest->tls || x->answer.ready || x->answer.len > PAST_MAX || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+    if (!c || x->answer.ready || x->answer.len > PAST_MAX || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
         return false;
     reply_past(x, c->fd);
     return true;
@@ -301,10 +301,17 @@ static enum MHD_Result to_work(struct exchange *x)
 
 bool exchange_certified(const struct exchange *x)
 {
-    struct conn *c = x->rest->tls ? conn_of(x->conn) : NULL;
-    if (c && c->certificate == CERTIFICATE_UNKNOWN)
-        c->certificate = rest_tls_verified(x->rest->tls, x->conn) ? CERTIFICATE_SHOWN : CERTIFICATE_NONE;
-    return c && c->certificate == CERTIFICATE_SHOWN;
+    const struct conn *c = conn_of(x->conn);
+    return c && c->link && tls_link_certified(c->link);
+}
+
+const struct sockaddr *exchange_address(const struct exchange *x)
+{
+    const struct conn *c = conn_of(x->conn);
+    if (c && c->link)
+        return tls_link_peer(c->link);
+    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(x->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return i ? i->client_addr : NULL;
 }
 
 static void mark_busy(struct exchange *x, bool busy, int64_t ms)
@@ -571,8 +578,10 @@ static bool was_unreadable(const struct conn *c)
     socklen_t len = sizeof more;
     char byte;
     ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (c->rest->tls || (n < 0 && errno != EAGAIN))
-        return c->heard;
+    if (c->link)
+        return n > 0 || tls_link_received(c->link);
+    if (n < 0 && errno != EAGAIN)
+        return false;
     if (n != 0) /* who says nothing leaves by himself, or is ended by the clock */
         return true;
     if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &more, &len) < 0)
@@ -585,7 +594,7 @@ static bool client_waits(const struct conn *c)
 {
     char byte;
     ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return !c->left && (n > 0 || (n < 0 && errno == EAGAIN));
+    return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 static struct conn *conn_at(int fd)
@@ -593,20 +602,10 @@ static struct conn *conn_at(int fd)
     return fd >= 0 && fd < FILES_MAX ? atomic_load(&conn_by_fd[fd]) : NULL;
 }
 
-void http_hears(int fd, bool end)
+void http_ends(int fd)
 {
     struct conn *c = conn_at(fd);
-    if (c && end)
-        c->left = true;
-    else if (c)
-        c->heard = true;
-}
-
-void http_ends(int fd, bool tls)
-{
-    struct conn *c = conn_at(fd);
-    if (!c || c->last || c->exchange || (c->rest->tls != NULL) != tls || atomic_load(&c->ended) ||
-        atomic_load(&c->rest->stopping))
+    if (!c || c->last || c->exchange || atomic_load(&c->ended) || atomic_load(&c->rest->stopping))
         return;
     if (c->served ? client_waits(c) : was_unreadable(c))
         http_refused(c->conn, 400);
@@ -657,7 +656,10 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         c->conn = conn;
         c->fd = i->connect_fd;
         c->since_ms = now_ms();
-        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (r->tls)
+            c->link = tls_link_at(r->tls, c->fd);
+        else
+            setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         pthread_mutex_lock(&r->lock);
         c->next = r->conns;
         c->here = &r->conns;
@@ -682,35 +684,56 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
     atomic_fetch_sub(&r->counters.connections, 1);
     if (c->fd >= 0 && c->fd < FILES_MAX)
         atomic_store(&conn_by_fd[c->fd], NULL);
+    tls_link_release(c->link);
     free(c);
     *context = NULL;
 }
 
 /* Has any byte of a request come? */
-static bool has_bytes(int fd)
+static bool has_bytes(const struct conn *c)
 {
     struct tcp_info info;
     socklen_t len = sizeof info;
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_last_data_recv < (uint32_t)HEAD_MS;
+    if (c->link)
+        return tls_link_received_ns(c->link) > os_mono_ns() - HEAD_MS * NS_PER_MS;
+    return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_last_data_recv < (uint32_t)HEAD_MS;
 }
 
 static void end_conn(struct conn *c)
 {
     atomic_store(&c->ended, true);
-    shutdown(c->fd, SHUT_RDWR);
+    if (c->link)
+        tls_link_end(c->link);
+    else
+        shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Has it closed, as far as bytes go that come here? */
+static bool has_left(const struct conn *c)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    return c->link ? tls_link_left(c->link)
+                   : getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE_WAIT;
 }
 
 /* Has the client of a body closed before its end? Where the end came together with the last bytes, the library, whose events are
  * edges, has read those and waits for more. Seen twice, a second apart: what it has just taken may be all. */
 static bool is_cut_off(struct conn *c)
 {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
     int unread = 0;
-    bool cut = getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE_WAIT &&
-               ioctl(c->fd, FIONREAD, &unread) == 0 && unread == 0;
+    bool cut = has_left(c) && ioctl(c->fd, FIONREAD, &unread) == 0 && unread == 0;
     c->cut_off = cut ? c->cut_off + 1 : 0;
     return c->cut_off > 1;
+}
+
+/* An event: the library reads the end. */
+static void wake_reader(struct conn *c)
+{
+    if (c->link)
+        tls_link_nudge(c->link);
+    else
+        shutdown(c->fd, SHUT_RD);
 }
 
 /* Ends connections whose headers do not come: one that is quiet may stay longer than one that dribbles; and those whose body
@@ -723,11 +746,11 @@ static void end_slow(struct rest *r)
     pthread_mutex_lock(&r->lock);
     for (struct conn *c = r->conns; c; c = c->next) {
         int64_t age = now - atomic_load(&c->since_ms), until = atomic_load(&c->body_until_ms);
-        bool late = age > KEEP_MS || (crowded && age > CROWDED_MS) || (age > HEAD_MS && has_bytes(c->fd));
+        bool late = age > KEEP_MS || (crowded && age > CROWDED_MS) || (age > HEAD_MS && has_bytes(c));
         if ((late && !atomic_load(&c->busy)) || (until && now > until))
             end_conn(c);
         else if (until && is_cut_off(c))
-            shutdown(c->fd, SHUT_RD); /* an event: the library reads the end */
+            wake_reader(c);
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -809,7 +832,8 @@ void status_forget(struct rest *r, const char *run_id)
 
 /* --- start and stop ------------------------------------------------------------------------------------------------------ */
 
-static unsigned connections_max(void)
+/* each: the descriptors that one takes. */
+static unsigned connections_max(unsigned each)
 {
     struct rlimit l;
     if (getrlimit(RLIMIT_NOFILE, &l) < 0)
@@ -819,23 +843,36 @@ static unsigned connections_max(void)
         setrlimit(RLIMIT_NOFILE, &l);
         getrlimit(RLIMIT_NOFILE, &l);
     }
-    return l.rlim_cur > 20000 + FILES_KEPT ? 20000 : l.rlim_cur > 2 * FILES_KEPT ? (unsigned)(l.rlim_cur - FILES_KEPT)
-                                                                                 : (unsigned)(l.rlim_cur / 2);
+    unsigned files = l.rlim_cur > FILES_MAX              ? FILES_MAX - FILES_KEPT
+                     : l.rlim_cur > 2 * FILES_KEPT ? (unsigned)l.rlim_cur - FILES_KEPT
+                                                   : (unsigned)l.rlim_cur / 2;
+    return files / each < CONNECTIONS_MAX ? files / each : CONNECTIONS_MAX;
 }
 
+/* Over a connection whose TLS is done before it. Where the client is, the link knows. */
+static void take_link(void *arg, int fd)
+{
+    struct rest *r = arg;
+    static const struct sockaddr here = {.sa_family = AF_UNIX};
+    http.MHD_add_connection(r->daemon, fd, &here, sizeof here); /* which closes it where there is no room */
+}
+
+/* fd is taken in any case. */
 static int start_daemon(struct rest *r, int fd, struct err *err)
 {
-    struct MHD_OptionItem options[4] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | (r->tls ? MHD_USE_TLS : 0);
-    if (r->tls)
-        rest_tls_options(r->tls, options);
+    struct MHD_OptionItem listens[] = {{MHD_OPTION_LISTEN_SOCKET, fd, NULL}, {MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
     r->daemon = http.MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, r, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        flags | (r->tls ? MHD_USE_NO_LISTEN_SOCKET : 0), 0, NULL, NULL, on_request, r, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, r->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, r, MHD_OPTION_NOTIFY_CONNECTION, on_connection, r,
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, r, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)512 << 10, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-    return r->daemon ? 0 : err_set(err, ERR_IO, "the HTTP server does not start");
+        (size_t)512 << 10, MHD_OPTION_ARRAY, r->tls ? &listens[1] : listens, MHD_OPTION_END);
+    if (!r->daemon) {
+        close(fd);
+        return err_set(err, ERR_IO, "the HTTP server does not start");
+    }
+    return r->tls ? rest_tls_start(r->tls, fd, r->connections_max, take_link, r, err) : 0;
 }
 
 static int start_clock(struct rest *r, struct err *err)
@@ -857,7 +894,7 @@ int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, s
     if (!r)
         return err_nomem(err);
     r->o = *o;
-    r->connections_max = connections_max();
+    r->connections_max = connections_max(o->tls.on ? FILES_OF_TLS : 1);
     r->started_ns = os_now_ns();
     os_ulid(r->name);
     pthread_mutex_init(&r->lock, NULL);
@@ -881,11 +918,9 @@ int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, s
     if (c == 0 && o->tls.on)
         c = rest_tls_open(&o->tls, &r->tls, err);
     if (c == 0)
-        c = start_daemon(r, fd, err);
-    if (c == 0) {
-        fd = -1; /* the daemon's */
+        c = start_daemon(r, TAKE_FD(fd), err);
+    if (c == 0)
         c = start_clock(r, err);
-    }
     if (c < 0) {
         rest_stop(r, 0);
         return c;
@@ -905,9 +940,11 @@ void rest_stop(struct rest *r, int64_t grace_ms)
     pthread_mutex_unlock(&r->lock);
     if (r->clock_started)
         pthread_join(r->clock, NULL);
-    int listener = r->daemon ? http.MHD_quiesce_daemon(r->daemon) : -1;
+    int listener = r->daemon && !r->tls ? http.MHD_quiesce_daemon(r->daemon) : -1;
     if (listener >= 0)
         close(listener);
+    if (r->tls)
+        rest_tls_quiesce(r->tls);
     streams_wake(r, false);
     for (int64_t end = now_ms() + grace_ms; atomic_load(&r->exchanges) && now_ms() < end;) {
         streams_wake(r, false);

@@ -1,247 +1,549 @@
 #include "api/rest/tls.h"
 
-#include "base/assert.h"
+#include "api/rest/tls_context.h"
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
+#include "os/clock.h"
 
-#include <gnutls/abstract.h>
-#include <gnutls/gnutls.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#define CHAIN_MAX 16
-#define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define PIECE 16384       /* what a record has at most: after a read nothing is left in the library */
+#define STEPS_MAX 16      /* of a link before others have their turn */
+#define ACCEPTS_MAX 64    /* at a time */
+#define DRAINS_MAX 4
+#define EVENTS_MAX 256
+#define TICK_MS 1000
+#define SHAKE_NS (10 * NS_PER_S)  /* for a handshake, */
+#define CROWDED_NS (1 * NS_PER_S) /* and where there is room for few more */
+#define LINGER_NS (2 * NS_PER_S)  /* for a client to close, after all was sent */
+#define STUCK_NS (10 * NS_PER_S)  /* nothing of what is left over can be sent */
+#define FLUSH_NS (1 * NS_PER_S)   /* at the server's end */
+#define FILES_MAX 65536
 
-#define TLS_CALLS(X)                                                                                                         \
-    X(gnutls_certificate_get_peers) X(gnutls_certificate_send_x509_rdn_sequence) X(gnutls_malloc) X(gnutls_pcert_deinit)     \
-    X(gnutls_bye) X(gnutls_record_recv) X(gnutls_record_send) X(gnutls_transport_get_int)                                    \
-    X(gnutls_pcert_list_import_x509_raw) X(gnutls_privkey_deinit) X(gnutls_privkey_import_x509_raw) X(gnutls_privkey_init)   \
-    X(gnutls_x509_crt_deinit) X(gnutls_x509_crt_import) X(gnutls_x509_crt_init) X(gnutls_x509_trust_list_add_trust_mem)      \
-    X(gnutls_x509_trust_list_deinit) X(gnutls_x509_trust_list_init) X(gnutls_x509_trust_list_verify_crt)
-static struct {
-    TLS_CALLS(OS_LIBRARY_FIELD)
-} lib;
-
-struct rest_tls {
-    struct rpc_tls tls;
-    struct rpc_tls_files *files;
-    char *cert, *key; /* PEM */
-    char *ca;         /* the authority as it was at the start: MHD asks clients for a certificate because of it, and names it */
-    gnutls_x509_trust_list_t trust; /* the authority as it is now; NULL: none */
-    bool ca_renewed;
+/* What one side has not taken yet. */
+struct rest_of {
+    uint8_t *data;
+    size_t from, to;
 };
 
-static _Atomic(struct rest_tls *) served;
+/* A descriptor as epoll has it. */
+struct end {
+    int fd;
+    uint32_t events; /* that are waited for */
+    bool in, hung;   /* it is in there; it was taken out for good, since it would wake us for ever */
+};
 
-static void forget_pair(struct rest_tls *t)
+struct tls_link {
+    struct tls_link *next, **here;
+    struct tls_link *next_turn; /* of those who have more to do at once */
+    bool has_turn;
+    atomic_int refs;
+    SSL *ssl;              /* NULL: it is over */
+    struct end net, inner; /* inner: our end of the pair; -1 before the handshake is done */
+    int taken;             /* the other's number while it was given away */
+    struct rest_of to_inner, to_net;
+    bool shaken, certified;
+    bool wants_out;        /* the library: to write, before it goes on */
+    bool net_done;         /* the client says no more */
+    bool inner_done, said_so; /* libmicrohttpd says no more; the client was told */
+    int64_t since_ns;      /* that it is waited for what it is waited for */
+    struct sockaddr_storage peer;
+    atomic_bool left;
+    _Atomic(uint64_t) received;
+    _Atomic(int64_t) received_ns;
+};
+
+struct rest_tls {
+    struct tls_context *context;
+    void (*take)(void *arg, int fd);
+    void *arg;
+    unsigned max, count;
+    struct end listener;
+    int epoll, wake;
+    pthread_t thread;
+    bool started;
+    atomic_bool quiet, stop;
+    struct tls_link *links, *turns, *turns_end, *dead; /* dead: until no event of theirs is left */
+    uint8_t piece[PIECE];
+    pthread_mutex_t lock;
+    struct tls_link *by_fd[FILES_MAX]; /* by the taken end; those that have ended are not here */
+};
+
+/* --- ends ---------------------------------------------------------------------------------------------------------- */
+
+static void leave(struct rest_tls *t, struct end *e)
 {
-    free(TAKE_PTR(t->cert));
-    if (t->key)
-        explicit_bzero(t->key, strlen(t->key));
-    free(TAKE_PTR(t->key));
+    if (e->in)
+        epoll_ctl(t->epoll, EPOLL_CTL_DEL, e->fd, NULL);
+    e->in = false;
 }
 
-static void forget_trust(gnutls_x509_trust_list_t list)
+static void await(struct rest_tls *t, struct end *e, uint32_t events, void *whose)
 {
-    if (list)
-        lib.gnutls_x509_trust_list_deinit(list, 1);
+    if (e->fd < 0 || e->hung || (e->in && e->events == events))
+        return;
+    struct epoll_event ev = {.events = events, .data.ptr = whose};
+    e->events = events;
+    e->in = epoll_ctl(t->epoll, e->in ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, e->fd, &ev) == 0;
 }
 
-static int read_trust(struct rest_tls *t, char *pem, struct err *err)
+/* The lowest bit of the pointer tells which end it is. */
+static void *tagged(struct tls_link *l, bool inner)
 {
-    gnutls_x509_trust_list_t list = NULL;
-    gnutls_datum_t d = {(unsigned char *)pem, (unsigned)strlen(pem)};
-    if (lib.gnutls_x509_trust_list_init(&list, 0) < 0)
-        return err_nomem(err);
-    if (lib.gnutls_x509_trust_list_add_trust_mem(list, &d, NULL, GNUTLS_X509_FMT_PEM, 0, 0) < 1) {
-        forget_trust(list);
-        return err_set(err, ERR_INVALID, "%s: libgnutls does not take it", t->tls.ca_file);
+    return (char *)l + inner;
+}
+
+static void shut(struct end *e)
+{
+    if (e->fd >= 0)
+        close(e->fd);
+    e->fd = -1;
+}
+
+/* --- links --------------------------------------------------------------------------------------------------------- */
+
+void tls_link_release(struct tls_link *l)
+{
+    if (!l || atomic_fetch_sub(&l->refs, 1) > 1)
+        return;
+    shut(&l->inner);
+    free(l);
+}
+
+static void free_rest(struct rest_of *r)
+{
+    free(r->data);
+    *r = (struct rest_of){0};
+}
+
+/* With something unread in it, a socket that is closed takes back what was sent last. */
+static void end_net(struct rest_tls *t, struct tls_link *l)
+{
+    shutdown(l->net.fd, SHUT_WR);
+    for (int i = 0; i < DRAINS_MAX && recv(l->net.fd, t->piece, sizeof t->piece, MSG_DONTWAIT) > 0; i++)
+        ;
+    shut(&l->net);
+}
+
+/* What has come for libmicrohttpd stays in the pair's socket until it is read. */
+static void end_link(struct rest_tls *t, struct tls_link *l)
+{
+    leave(t, &l->net);
+    leave(t, &l->inner);
+    ssl.SSL_free(TAKE_PTR(l->ssl));
+    end_net(t, l);
+    if (l->inner.fd >= 0)
+        shutdown(l->inner.fd, SHUT_RDWR);
+    free_rest(&l->to_inner);
+    free_rest(&l->to_net);
+    atomic_store(&l->left, true);
+    *l->here = l->next;
+    if (l->next)
+        l->next->here = l->here;
+    l->next = t->dead;
+    t->dead = l;
+    if (t->count-- == t->max)
+        await(t, &t->listener, EPOLLIN, &t->listener);
+}
+
+/* No event is left that names them; a turn may be. */
+static void bury(struct rest_tls *t)
+{
+    for (struct tls_link **p = &t->dead, *l; (l = *p);) {
+        if (l->has_turn) {
+            p = &l->next;
+            continue;
+        }
+        *p = l->next;
+        pthread_mutex_lock(&t->lock);
+        if (t->by_fd[l->taken] == l)
+            t->by_fd[l->taken] = NULL;
+        pthread_mutex_unlock(&t->lock);
+        tls_link_release(l);
     }
-    forget_trust(t->trust);
-    t->trust = list;
+}
+
+static void begin_link(struct rest_tls *t, int fd, const struct sockaddr_storage *peer)
+{
+    struct tls_link *l = mem_zalloc(sizeof *l);
+    SSL *s = l ? tls_context_session(t->context) : NULL;
+    int one = 1;
+    if (!s || ssl.SSL_set_fd(s, fd) != 1) {
+        ssl.SSL_free(s);
+        free(l);
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    atomic_init(&l->refs, 1);
+    l->ssl = s;
+    l->net.fd = fd;
+    l->inner.fd = -1;
+    l->peer = *peer;
+    l->since_ns = os_mono_ns();
+    l->next = t->links;
+    l->here = &t->links;
+    if (l->next)
+        l->next->here = &l->next;
+    t->links = l;
+    t->count++;
+    await(t, &l->net, EPOLLIN, tagged(l, false));
+}
+
+static void accept_some(struct rest_tls *t)
+{
+    int fd = 0;
+    for (int i = 0; i < ACCEPTS_MAX && t->count < t->max && fd >= 0; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof peer;
+        fd = accept4(t->listener.fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0)
+            begin_link(t, fd, &peer);
+    }
+    if (t->count >= t->max || (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)))
+        leave(t, &t->listener); /* until one ends, or the next tick */
+}
+
+/* --- handshakes ---------------------------------------------------------------------------------------------------- */
+
+/* What the library's answer r means: false, that it is over. */
+static bool goes_on(struct tls_link *l, int r)
+{
+    int e = ssl.SSL_get_error(l->ssl, r);
+    l->wants_out = e == SSL_ERROR_WANT_WRITE;
+    return e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE;
+}
+
+static int open_pair(struct rest_tls *t, struct tls_link *l)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+        return -1;
+    if (fds[1] >= FILES_MAX) {
+        close(fds[0]);
+        close(fds[1]);
+        return -1;
+    }
+    l->inner.fd = fds[0];
+    l->taken = fds[1];
+    pthread_mutex_lock(&t->lock);
+    t->by_fd[fds[1]] = l;
+    pthread_mutex_unlock(&t->lock);
+    t->take(t->arg, fds[1]);
     return 0;
 }
 
-static void look_at_authority(struct rest_tls *t)
+/* Who speaks plain HTTP is told in plain HTTP. */
+static void answer_plain(const struct tls_link *l)
 {
-    struct err err = {0};
-    _cleanup_free_ char *pem = NULL;
-    if (!t->ca)
-        return;
-    if (rpc_tls_read_ca(t->tls.ca_file, &pem, &err) < 0 || read_trust(t, pem, &err) < 0)
-        log_warn("the authority before stays in use: %s", err.msg);
-    else
-        t->ca_renewed = t->ca_renewed || strcmp(pem, t->ca) != 0;
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n"
+                                 "Connection: close\r\n\r\nThis port speaks TLS: use https, please.\n";
+    (void)!send(l->net.fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Files that are half replaced keep the old ones in use until they fit again. */
-static void look_at_files(struct rest_tls *t)
+/* False: it is over. */
+static bool shake(struct rest_tls *t, struct tls_link *l)
 {
-    struct err err = {0};
-    char *cert, *key;
-    if (!rpc_tls_files_changed(t->files))
-        return;
-    look_at_authority(t);
-    if (rpc_tls_read_pair(&t->tls, &cert, &key, &err) < 0) {
-        log_warn("the certificate before stays in use: %s", err.msg);
-        return;
-    }
-    forget_pair(t);
-    t->cert = cert;
-    t->key = key;
-}
-
-static gnutls_datum_t datum(char *text)
-{
-    return (gnutls_datum_t){(unsigned char *)text, (unsigned)strlen(text)};
-}
-
-static int import_chain(const struct rest_tls *t, gnutls_pcert_st **ret, unsigned *ret_n)
-{
-    gnutls_datum_t pem = datum(t->cert);
-    gnutls_pcert_st *list = (*lib.gnutls_malloc)(CHAIN_MAX * sizeof *list); /* the library frees it */
-    unsigned n = CHAIN_MAX;
-    if (!list)
-        return -1;
-    if (lib.gnutls_pcert_list_import_x509_raw(list, &n, &pem, GNUTLS_X509_FMT_PEM, 0) < 0)
-        n = 0;
-    *ret = list;
-    *ret_n = n;
-    return 0;
-}
-
-/* At each handshake, on the server's thread. What it gives is the session's from then on. */
-static int give_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs,
-                            unsigned *certs_n, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_n, gnutls_privkey_t *key,
-                            unsigned *flags)
-{
-    struct rest_tls *t = atomic_load(&served);
-    (void)info;
-    look_at_files(t);
-    if (session && t->ca_renewed) /* MHD would name the one before, and clients keep what that has not signed to themselves */
-        lib.gnutls_certificate_send_x509_rdn_sequence(session, 1);
-    gnutls_datum_t pem = datum(t->key);
-    *ocsp = NULL;
-    *ocsp_n = 0;
-    *flags = GNUTLS_CERT_RETR_DEINIT_ALL;
-    if (import_chain(t, certs, certs_n) < 0 || lib.gnutls_privkey_init(key) < 0)
-        return -1;
-    return *certs_n && lib.gnutls_privkey_import_x509_raw(*key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0) == 0 ? 0 : -1;
-}
-
-void rest_tls_options(struct rest_tls *t, struct MHD_OptionItem ret[4])
-{
-    size_t n = 0;
-    ret[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)PRIORITIES};
-    ret[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)give_certificate};
-    if (t->ca)
-        ret[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, t->ca};
-    ret[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-}
-
-/* The chain as the authority of now judges it. */
-static bool chain_verified(struct rest_tls *t, const gnutls_datum_t *raw, unsigned n)
-{
-    gnutls_x509_crt_t chain[CHAIN_MAX];
-    unsigned made = 0, status = 0;
-    bool ok = n > 0 && n <= CHAIN_MAX;
-    while (ok && made < n) {
-        ok = lib.gnutls_x509_crt_init(&chain[made]) == 0;
-        made += ok;
-        ok = ok && lib.gnutls_x509_crt_import(chain[made - 1], &raw[made - 1], GNUTLS_X509_FMT_DER) == 0;
-    }
-    ok = ok && lib.gnutls_x509_trust_list_verify_crt(t->trust, chain, n, 0, &status, NULL) == 0 && status == 0;
-    while (made > 0)
-        lib.gnutls_x509_crt_deinit(chain[--made]);
-    return ok;
-}
-
-static gnutls_session_t session_of(struct MHD_Connection *conn)
-{
-    const union MHD_ConnectionInfo *i = http.MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    return i ? i->tls_session : NULL;
-}
-
-void rest_tls_send_last(struct MHD_Connection *conn, const char *data, size_t len)
-{
-    gnutls_session_t session = session_of(conn);
-    if (session && lib.gnutls_record_send(session, data, len) > 0)
-        (void)lib.gnutls_bye(session, GNUTLS_SHUT_WR);
-}
-
-static int load(struct err *err)
-{
-    static const struct os_symbol calls[] = {TLS_CALLS(OS_LIBRARY_ENTRY)};
-    return os_library_load("libgnutls.so.30", calls, ARRAY_LEN(calls), err);
-}
-
-/* The linker exports these two, for the library (mhd.h). */
-__attribute__((visibility("default"), used)) ssize_t gnutls_record_recv(gnutls_session_t session, void *data, size_t size)
-{
-    if (!lib.gnutls_record_recv && load(NULL) < 0)
-        return GNUTLS_E_INTERNAL_ERROR;
-    ssize_t n = lib.gnutls_record_recv(session, data, size);
-    if (n != GNUTLS_E_AGAIN && n != GNUTLS_E_INTERRUPTED)
-        http_hears(lib.gnutls_transport_get_int(session), n <= 0);
-    return n;
-}
-
-__attribute__((visibility("default"), used)) int gnutls_bye(gnutls_session_t session, gnutls_close_request_t how)
-{
-    if (!lib.gnutls_bye && load(NULL) < 0)
-        return GNUTLS_E_INTERNAL_ERROR;
-    http_ends(lib.gnutls_transport_get_int(session), true);
-    return lib.gnutls_bye(session, how);
-}
-
-bool rest_tls_verified(struct rest_tls *t, struct MHD_Connection *conn)
-{
-    unsigned n = 0;
-    if (!t->trust)
+    int r = ssl.SSL_accept(l->ssl);
+    if (r != 1) {
+        if (goes_on(l, r))
+            return true;
+        unsigned long e = ssl.ERR_peek_last_error();
+        if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_HTTP_REQUEST)
+            answer_plain(l);
         return false;
-    gnutls_session_t session = session_of(conn);
-    const gnutls_datum_t *raw = session ? lib.gnutls_certificate_get_peers(session, &n) : NULL;
-    return raw && chain_verified(t, raw, n);
+    }
+    l->shaken = true;
+    l->wants_out = false;
+    l->certified = ssl.SSL_get0_peer_certificate(l->ssl) && ssl.SSL_get_verify_result(l->ssl) == X509_V_OK;
+    return open_pair(t, l) == 0;
 }
 
-/* The library's own parser may be stricter than that which has checked the files. */
-static int try_pair(struct rest_tls *t, struct err *err)
+/* --- bytes --------------------------------------------------------------------------------------------------------- */
+
+static bool keep_rest(struct rest_of *r, const uint8_t *data, size_t len)
 {
-    gnutls_pcert_st *certs = NULL;
-    gnutls_ocsp_data_st *ocsp;
-    gnutls_privkey_t key = NULL;
-    unsigned n = 0, ocsp_n, flags;
-    int r = give_certificate(NULL, NULL, &certs, &n, &ocsp, &ocsp_n, &key, &flags);
-    for (unsigned i = 0; i < n; i++)
-        lib.gnutls_pcert_deinit(&certs[i]);
-    free(certs);
-    if (key)
-        lib.gnutls_privkey_deinit(key);
-    return r < 0 ? err_set(err, ERR_INVALID, "%s: libgnutls does not take it", t->tls.cert_file) : 0;
+    r->data = mem_dup(data, len);
+    r->from = 0;
+    r->to = r->data ? len : 0;
+    return r->data;
 }
+
+/* Of what is left over n bytes have gone. */
+static void gone(struct tls_link *l, struct rest_of *r, size_t n)
+{
+    r->from += n;
+    if (n)
+        l->since_ns = os_mono_ns();
+    if (r->from == r->to)
+        free_rest(r);
+}
+
+enum step { STEP_DONE, STEP_WAITS, STEP_OVER };
+
+/* As much of it as goes; the rest is kept. Whoever takes no more is not told: what still comes is nobody's. */
+static enum step hand_in(struct tls_link *l, const uint8_t *data, size_t len)
+{
+    ssize_t n = send(l->inner.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN)
+        return STEP_DONE;
+    size_t sent = n < 0 ? 0 : (size_t)n;
+    if (sent == len)
+        return STEP_DONE;
+    return keep_rest(&l->to_inner, data + sent, len - sent) ? STEP_WAITS : STEP_OVER;
+}
+
+/* From the client to libmicrohttpd. */
+static enum step step_in(struct rest_tls *t, struct tls_link *l)
+{
+    if (l->to_inner.to) {
+        ssize_t n = send(l->inner.fd, l->to_inner.data + l->to_inner.from, l->to_inner.to - l->to_inner.from,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN)
+            return STEP_WAITS;
+        gone(l, &l->to_inner, n < 0 ? l->to_inner.to - l->to_inner.from : (size_t)n);
+        return STEP_DONE;
+    }
+    if (l->net_done)
+        return STEP_WAITS;
+    int n = ssl.SSL_read(l->ssl, t->piece, sizeof t->piece);
+    if (n > 0) {
+        atomic_fetch_add(&l->received, (uint64_t)n);
+        atomic_store(&l->received_ns, os_mono_ns());
+        return hand_in(l, t->piece, (size_t)n);
+    }
+    if (ssl.SSL_get_error(l->ssl, n) == SSL_ERROR_ZERO_RETURN) {
+        l->net_done = true;
+        shutdown(l->inner.fd, SHUT_WR);
+        atomic_store(&l->left, true);
+        return STEP_DONE;
+    }
+    return goes_on(l, n) ? STEP_WAITS : STEP_OVER;
+}
+
+static enum step send_out(struct tls_link *l, const uint8_t *data, size_t len, size_t *ret_sent)
+{
+    int n = ssl.SSL_write(l->ssl, data, (int)len);
+    *ret_sent = n > 0 ? (size_t)n : 0;
+    if (n > 0) {
+        l->since_ns = os_mono_ns();
+        return STEP_DONE;
+    }
+    return goes_on(l, n) ? STEP_WAITS : STEP_OVER;
+}
+
+static enum step say_so(struct tls_link *l)
+{
+    int r = ssl.SSL_shutdown(l->ssl);
+    if (r < 0)
+        return goes_on(l, r) ? STEP_WAITS : STEP_OVER;
+    shutdown(l->net.fd, SHUT_WR);
+    l->said_so = true;
+    l->since_ns = os_mono_ns();
+    return STEP_DONE;
+}
+
+/* The other way. */
+static enum step step_out(struct rest_tls *t, struct tls_link *l)
+{
+    size_t sent;
+    if (l->to_net.to) {
+        enum step s = send_out(l, l->to_net.data + l->to_net.from, l->to_net.to - l->to_net.from, &sent);
+        gone(l, &l->to_net, sent);
+        return s;
+    }
+    if (l->inner_done)
+        return l->said_so ? STEP_WAITS : say_so(l);
+    ssize_t n = recv(l->inner.fd, t->piece, sizeof t->piece, MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN)
+        return STEP_WAITS;
+    if (n <= 0) {
+        l->inner_done = true;
+        return STEP_DONE;
+    }
+    enum step s = send_out(l, t->piece, (size_t)n, &sent);
+    if (s != STEP_OVER && sent < (size_t)n && !keep_rest(&l->to_net, t->piece + sent, (size_t)n - sent))
+        return STEP_OVER;
+    return s;
+}
+
+static void give_turn(struct rest_tls *t, struct tls_link *l)
+{
+    if (l->has_turn)
+        return;
+    l->has_turn = true;
+    l->next_turn = NULL;
+    if (t->turns)
+        t->turns_end->next_turn = l;
+    else
+        t->turns = l;
+    t->turns_end = l;
+}
+
+/* What it waits for now. */
+static void settle(struct rest_tls *t, struct tls_link *l)
+{
+    bool reads = !l->shaken || (!l->net_done && !l->to_inner.to);
+    uint32_t net = (reads ? EPOLLIN : 0) | (l->wants_out ? EPOLLOUT : 0);
+    uint32_t inner = (l->to_inner.to ? EPOLLOUT : 0) | (!l->inner_done && !l->to_net.to ? EPOLLIN : 0);
+    await(t, &l->net, net, tagged(l, false));
+    await(t, &l->inner, inner, tagged(l, true));
+}
+
+static void serve(struct rest_tls *t, struct tls_link *l)
+{
+    enum step in = STEP_DONE, out = STEP_DONE;
+    ssl.ERR_clear_error(); /* the library looks there for what its last call has met */
+    if (!l->shaken && !shake(t, l)) {
+        end_link(t, l);
+        return;
+    }
+    for (int i = 0; l->shaken && i < STEPS_MAX && (in == STEP_DONE || out == STEP_DONE); i++) {
+        l->wants_out = false;
+        in = step_in(t, l);
+        if (in != STEP_OVER) {
+            bool wants_out = l->wants_out;
+            out = step_out(t, l);
+            l->wants_out = l->wants_out || wants_out;
+        }
+        if (in == STEP_OVER || out == STEP_OVER || (l->net_done && l->said_so && !l->to_inner.to)) {
+            end_link(t, l);
+            return;
+        }
+    }
+    if (l->shaken && (in == STEP_DONE || out == STEP_DONE))
+        give_turn(t, l);
+    settle(t, l);
+}
+
+/* --- the thread ---------------------------------------------------------------------------------------------------- */
+
+/* A descriptor whose other side is all gone wakes us for ever: what is left is done when the other one of the link has room. */
+static void woken(struct rest_tls *t, const struct epoll_event *ev)
+{
+    uintptr_t p = (uintptr_t)ev->data.ptr;
+    struct tls_link *l = (struct tls_link *)(p & ~(uintptr_t)1);
+    struct end *e = p & 1 ? &l->inner : &l->net;
+    if (!l->ssl)
+        return; /* ended by an event before */
+    if (ev->events & (EPOLLHUP | EPOLLERR)) {
+        leave(t, e);
+        e->hung = true;
+        give_turn(t, l);
+    }
+    serve(t, l);
+}
+
+/* Those who had more to do; each once. */
+static void take_turns(struct rest_tls *t)
+{
+    struct tls_link *l = TAKE_PTR(t->turns);
+    while (l) {
+        struct tls_link *next = l->next_turn;
+        l->has_turn = false;
+        if (l->ssl)
+            serve(t, l);
+        l = next;
+    }
+}
+
+static bool is_late(const struct rest_tls *t, const struct tls_link *l, int64_t now)
+{
+    int64_t age = now - l->since_ns;
+    if (!l->shaken)
+        return age > (t->count > t->max - t->max / 8 ? CROWDED_NS : SHAKE_NS);
+    if (l->said_so)
+        return age > LINGER_NS;
+    return (l->inner.hung || l->net.hung) && age > STUCK_NS;
+}
+
+static void tick(struct rest_tls *t)
+{
+    int64_t now = os_mono_ns();
+    for (struct tls_link *l = t->links, *next; l; l = next) {
+        next = l->next;
+        if (is_late(t, l, now))
+            end_link(t, l);
+    }
+    if (t->count < t->max)
+        await(t, &t->listener, EPOLLIN, &t->listener);
+}
+
+static void end_listening(struct rest_tls *t)
+{
+    leave(t, &t->listener);
+    shut(&t->listener);
+}
+
+static void handle(struct rest_tls *t, const struct epoll_event *ev)
+{
+    uint64_t drained;
+    if (ev->data.ptr == &t->wake)
+        (void)!read(t->wake, &drained, sizeof drained);
+    else if (ev->data.ptr == &t->listener)
+        accept_some(t);
+    else
+        woken(t, ev);
+}
+
+/* Is there anything that a client has not been sent? */
+static bool is_flushed(const struct rest_tls *t)
+{
+    for (const struct tls_link *l = t->links; l; l = l->next)
+        if (l->shaken && !l->said_so)
+            return false;
+    return true;
+}
+
+static void *run(void *arg)
+{
+    struct rest_tls *t = arg;
+    struct epoll_event events[EVENTS_MAX];
+    int64_t next_tick = 0, stop_ns = 0;
+    while (!stop_ns || (os_mono_ns() < stop_ns && !is_flushed(t))) {
+        bool sleeps = !t->links && (t->listener.in || t->listener.fd < 0);
+        int n = epoll_wait(t->epoll, events, EVENTS_MAX, t->turns ? 0 : stop_ns ? 20 : sleeps ? -1 : TICK_MS);
+        if (atomic_load(&t->quiet) && t->listener.fd >= 0)
+            end_listening(t);
+        for (int i = 0; i < n; i++)
+            handle(t, &events[i]);
+        take_turns(t);
+        bury(t);
+        if (os_mono_ns() >= next_tick) {
+            tick(t);
+            bury(t);
+            next_tick = os_mono_ns() + TICK_MS * NS_PER_MS;
+        }
+        if (!stop_ns && atomic_load(&t->stop))
+            stop_ns = os_mono_ns() + FLUSH_NS;
+    }
+    end_listening(t);
+    while (t->links)
+        end_link(t, t->links);
+    take_turns(t);
+    bury(t);
+    return NULL;
+}
+
+/* --- for the server ------------------------------------------------------------------------------------------------ */
 
 int rest_tls_open(const struct rpc_tls *tls, struct rest_tls **ret, struct err *err)
 {
-    struct rest_tls *t = mem_zalloc(sizeof *t), *none = NULL;
+    struct rest_tls *t = mem_zalloc(sizeof *t);
     if (!t)
         return err_nomem(err);
-    int r = load(err);
-    if (r == 0)
-        r = rpc_tls_files_new(tls, &t->files, err);
-    if (r == 0) {
-        t->tls = *rpc_tls_files_names(t->files);
-        rpc_tls_files_changed(t->files); /* before they are read: what changes from here on is seen */
-        r = rpc_tls_read_pair(&t->tls, &t->cert, &t->key, err);
-    }
-    if (r == 0 && t->tls.ca_file)
-        r = rpc_tls_read_ca(t->tls.ca_file, &t->ca, err);
-    if (r == 0 && t->ca)
-        r = read_trust(t, t->ca, err);
-    if (r == 0) {
-        ASSERT(atomic_compare_exchange_strong(&served, &none, t));
-        r = try_pair(t, err);
-    }
+    t->epoll = t->wake = t->listener.fd = -1;
+    pthread_mutex_init(&t->lock, NULL);
+    int r = tls_context_new(tls, &t->context, err);
     if (r < 0) {
         rest_tls_free(t);
         return r;
@@ -250,15 +552,102 @@ int rest_tls_open(const struct rpc_tls *tls, struct rest_tls **ret, struct err *
     return 0;
 }
 
+int rest_tls_start(struct rest_tls *t, int fd, unsigned max, void (*take)(void *arg, int fd), void *arg, struct err *err)
+{
+    pthread_attr_t a;
+    t->take = take;
+    t->arg = arg;
+    t->max = max;
+    t->listener.fd = fd;
+    t->epoll = epoll_create1(EPOLL_CLOEXEC);
+    t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &t->wake};
+    if (t->epoll < 0 || t->wake < 0 || epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->wake, &ev) < 0)
+        return err_sys(err, errno, "TLS");
+    await(t, &t->listener, EPOLLIN, &t->listener);
+    pthread_attr_init(&a);
+    pthread_attr_setstacksize(&a, (size_t)256 << 10);
+    int e = pthread_create(&t->thread, &a, run, t);
+    pthread_attr_destroy(&a);
+    t->started = e == 0;
+    return e ? err_sys(err, e, "start a thread") : 0;
+}
+
+static void wake(struct rest_tls *t)
+{
+    uint64_t one = 1;
+    (void)!write(t->wake, &one, sizeof one);
+}
+
+void rest_tls_quiesce(struct rest_tls *t)
+{
+    atomic_store(&t->quiet, true);
+    if (t->started)
+        wake(t);
+}
+
 void rest_tls_free(struct rest_tls *t)
 {
     if (!t)
         return;
-    struct rest_tls *own = t;
-    atomic_compare_exchange_strong(&served, &own, NULL);
-    forget_pair(t);
-    forget_trust(t->trust);
-    free(t->ca);
-    rpc_tls_files_free(t->files);
+    atomic_store(&t->stop, true);
+    if (t->started) {
+        wake(t);
+        pthread_join(t->thread, NULL);
+    }
+    shut(&t->listener);
+    if (t->epoll >= 0)
+        close(t->epoll);
+    if (t->wake >= 0)
+        close(t->wake);
+    tls_context_free(t->context);
+    pthread_mutex_destroy(&t->lock);
     free(t);
+}
+
+struct tls_link *tls_link_at(struct rest_tls *t, int fd)
+{
+    if (fd < 0 || fd >= FILES_MAX)
+        return NULL;
+    pthread_mutex_lock(&t->lock);
+    struct tls_link *l = t->by_fd[fd];
+    if (l)
+        atomic_fetch_add(&l->refs, 1);
+    pthread_mutex_unlock(&t->lock);
+    return l;
+}
+
+bool tls_link_certified(const struct tls_link *l)
+{
+    return l->certified;
+}
+
+const struct sockaddr *tls_link_peer(const struct tls_link *l)
+{
+    return (const struct sockaddr *)&l->peer;
+}
+
+uint64_t tls_link_received(const struct tls_link *l)
+{
+    return atomic_load(&l->received);
+}
+
+int64_t tls_link_received_ns(const struct tls_link *l)
+{
+    return atomic_load(&l->received_ns);
+}
+
+bool tls_link_left(const struct tls_link *l)
+{
+    return atomic_load(&l->left);
+}
+
+void tls_link_end(struct tls_link *l)
+{
+    shutdown(l->inner.fd, SHUT_RDWR);
+}
+
+void tls_link_nudge(struct tls_link *l)
+{
+    shutdown(l->inner.fd, SHUT_WR);
 }
