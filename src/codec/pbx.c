@@ -332,17 +332,31 @@ Pb__Payloads *pbx_json_payloads(const json_t *j)
     return ps;
 }
 
+static const Pb__Payload__MetadataEntry *metadata_of(const Pb__Payload *p, const char *key)
+{
+    for (size_t i = 0; p && i < p->n_metadata; i++)
+        if (strcmp(p->metadata[i]->key, key) == 0)
+            return p->metadata[i];
+    return NULL;
+}
+
+static int in_the_store(const Pb__Payload__MetadataEntry *object, const Pb__Payload__MetadataEntry *away, struct err *err)
+{
+    const ProtobufCBinaryData *ref = &object->value;
+    int n = (int)(ref->len < 80 ? ref->len : 80);
+    if (away)
+        return err_set(err, ERR_UNAVAILABLE, "object %.*s, where the bytes of a payload are: %.*s", n, (const char *)ref->data,
+                       (int)(away->value.len < 200 ? away->value.len : 200), (const char *)away->value.data);
+    return err_set(err, ERR_NOT_FOUND, "the store has no object %.*s, where the bytes of a payload are", n,
+                   (const char *)ref->data);
+}
+
 int pbx_payload_json(const Pb__Payload *p, json_t **ret, struct err *err)
 {
     *ret = NULL;
-    const Pb__Payload__MetadataEntry *enc = NULL;
-    for (size_t i = 0; p && i < p->n_metadata; i++)
-        if (strcmp(p->metadata[i]->key, "encoding") == 0)
-            enc = p->metadata[i];
-        else if (strcmp(p->metadata[i]->key, PBX_OBJECT_KEY) == 0)
-            return err_set(err, ERR_NOT_FOUND, "the store has no object %.*s, where the bytes of a payload are",
-                           (int)(p->metadata[i]->value.len < 80 ? p->metadata[i]->value.len : 80),
-                           (const char *)p->metadata[i]->value.data);
+    const Pb__Payload__MetadataEntry *enc = metadata_of(p, "encoding"), *object = metadata_of(p, PBX_OBJECT_KEY);
+    if (object)
+        return in_the_store(object, metadata_of(p, PBX_AWAY_KEY), err);
     const char *name = enc ? (const char *)enc->value.data : "";
     size_t n = enc ? enc->value.len : 0;
     if (!p || (n == 11 && memcmp(name, "binary/null", n) == 0)) {

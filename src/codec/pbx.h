@@ -39,12 +39,15 @@ int64_t pbx_duration_ns(const Pb__Duration *d);   /* 0 for NULL; clamped */
 
 /* Metadata of a payload whose bytes are in the object store, under that name (engine/offload/offload.h). */
 #define PBX_OBJECT_KEY "ff-object"
+/* Beside it, while the store cannot be asked for them: why not. */
+#define PBX_AWAY_KEY "ff-away"
 
 /* Payloads with metadata encoding = "json/plain" and one payload of the JSON text. */
 Pb__Payload *pbx_json_payload(const json_t *j);
 Pb__Payloads *pbx_json_payloads(const json_t *j);
 /* Decodes payload i; *ret is a new reference, JSON null for no payload, binary/null or index out of range.
- * -ERR_INVALID for an encoding that is not JSON, -ERR_NOT_FOUND for bytes that are in a store out of reach. */
+ * -ERR_INVALID for an encoding that is not JSON; for bytes in a store -ERR_NOT_FOUND if it does not have them, -ERR_UNAVAILABLE
+ * if that is not known. */
 int pbx_payload_json(const Pb__Payload *p, json_t **ret, struct err *err);
 int pbx_payloads_json(const Pb__Payloads *p, size_t i, json_t **ret, struct err *err);
 /* An application failure as Temporal's SDKs write it. details may be NULL. */

@@ -327,8 +327,8 @@ static void refuse(struct activity *a, const char *type)
 
 void worker_activity_prepare(struct activity *a)
 {
-    if (parse_task(a, &a->err) < 0) {
-        refuse(a, "BadInput");
+    if (parse_task(a, &a->err) < 0) { /* bytes that the store could not be asked for come with another attempt */
+        worker_activity_fail(a, "BadInput", !err_retryable(a->err.code));
         return;
     }
     if (find_module(a) < 0) {

@@ -41,10 +41,11 @@ static int add(struct gathering *g, const char *module, const json_t *result, st
 }
 
 /* What an activity has answered, or what is known of its failure. *ret_id: of its scheduling. NULL: neither. */
-static json_t *answer_of(const Pb__HistoryEvent *e, int64_t *ret_id)
+static int answer_of(const Pb__HistoryEvent *e, int64_t *ret_id, json_t **ret, struct err *err)
 {
     const Pb__Payloads *p = NULL;
-    json_t *answer = NULL;
+    struct err why = {0};
+    *ret = NULL;
     if (e->attributes_case == PB__HISTORY_EVENT__ATTRIBUTES_ACTIVITY_TASK_COMPLETED_EVENT_ATTRIBUTES) {
         p = e->activity_task_completed_event_attributes->result;
         *ret_id = e->activity_task_completed_event_attributes->scheduled_event_id;
@@ -53,7 +54,8 @@ static json_t *answer_of(const Pb__HistoryEvent *e, int64_t *ret_id)
         p = f && f->application_failure_info ? f->application_failure_info->details : NULL;
         *ret_id = e->activity_task_failed_event_attributes->scheduled_event_id;
     }
-    return p && pbx_payloads_json(p, 0, &answer, NULL) == 0 ? answer : NULL; /* NULL too: of another program's activity */
+    int r = p ? pbx_payloads_json(p, 0, ret, &why) : 0;
+    return err_retryable(-r) ? err_copy(err, &why) : 0; /* else it is of another program's activity */
 }
 
 static int look(void *arg, const Pb__HistoryEvent *e, struct err *err)
@@ -66,8 +68,9 @@ static int look(void *arg, const Pb__HistoryEvent *e, struct err *err)
         snprintf(g->module[i], sizeof g->module[i], "%s", t ? t->name : "");
     }
     int64_t id = 0;
-    _cleanup_json_ json_t *result = answer_of(e, &id);
-    return result ? add(g, module_of(g, id), result, err) : 0;
+    _cleanup_json_ json_t *result = NULL;
+    int r = answer_of(e, &id, &result, err);
+    return result ? add(g, module_of(g, id), result, err) : r;
 }
 
 int run_artifacts(const struct service *svc, const char *id, json_t **ret, struct err *err)
@@ -100,10 +103,12 @@ static int give_ref(const struct left *l, const json_t *j, struct err *err)
 static int give_left(const struct left *l, const Pb__HistoryEvent *e, struct err *err)
 {
     int64_t id;
-    _cleanup_json_ json_t *result = answer_of(e, &id);
+    _cleanup_json_ json_t *result = NULL;
     const char *name;
     json_t *ref;
-    int r = give_ref(l, json_object_get(result, "findings"), err);
+    int r = answer_of(e, &id, &result, err);
+    if (r == 0)
+        r = give_ref(l, json_object_get(result, "findings"), err);
     json_object_foreach(json_object_get(result, "artifacts"), name, ref)
         if (r == 0)
             r = give_ref(l, ref, err);

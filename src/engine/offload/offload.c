@@ -271,10 +271,19 @@ static int check_owner(const struct reading *to, const Pb__Payload *p, const cha
     return pinned ? r : store_owned(to->offload->store, to->name_space, NULL, ref, NULL, err);
 }
 
+/* What is not there is not there the next time either; of all else nobody knows. */
+static void say_why(Pb__Payload *p, const char *ref, const struct err *why)
+{
+    log_debug("payload %s: %s", ref, why->msg);
+    if (why->code != ERR_NOT_FOUND && why->code != ERR_CORRUPT && why->code != ERR_LIMIT)
+        (void)set_entry(p, PBX_AWAY_KEY, why->msg, strlen(why->msg));
+}
+
 /* What cannot be read stays: pbx_payload_json() tells who needs it. */
 static int bring_back(void *arg, Pb__Payload *p)
 {
     const struct reading *to = arg;
+    remove_entry(p, PBX_AWAY_KEY); /* it may have been sent along */
     const Pb__Payload__MetadataEntry *e = entry_of(p, PBX_OBJECT_KEY), *enc = entry_of(p, "ff-encoding");
     char ref[STORE_REF_LEN + 1], *data;
     struct err err = {0};
@@ -287,7 +296,7 @@ static int bring_back(void *arg, Pb__Payload *p)
         return 0;
     if (check_owner(to, p, ref, &err) < 0 ||
         store_get(to->offload->store, ref, OFFLOAD_OBJECT_MAX, &data, &len, &err) < 0) {
-        log_debug("payload %s: %s", ref, err.msg);
+        say_why(p, ref, &err);
         return 0;
     }
     if (enc && set_entry(p, "encoding", enc->value.data, enc->value.len) < 0) {

@@ -7,7 +7,9 @@
 #include "codec/pbx.h"
 #include "engine/embedded/embedded.h"
 #include "os/clock.h"
+#include "os/fault.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -262,6 +264,26 @@ static void an_object_that_is_gone_leaves_its_reference(void **state)
     engine_free_message(m);
 }
 
+/* That the store cannot be asked says nothing about what it has. */
+static void a_store_that_is_away_is_not_an_empty_one(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    const Pb__History *h;
+    json_t *value = NULL;
+    assert_int_equal(start(l->outer, "a", text_payload(LARGE, 'x'), &err), 0);
+    os_fault_set(1, EHOSTUNREACH, true, "read");
+    ProtobufCMessage *m = history(l->outer, "a", &h);
+    assert_true(os_fault_hit());
+    os_fault_set(0, 0, false, NULL);
+    assert_int_equal(pbx_payload_json(input_of(h), &value, &err), -ERR_UNAVAILABLE);
+    engine_free_message(m);
+    m = history(l->outer, "a", &h);
+    assert_int_equal(is_text(input_of(h), 'x'), LARGE);
+    assert_int_equal(input_of(h)->n_metadata, 1);
+    engine_free_message(m);
+}
+
 struct waiting {
     atomic_int count;
     int code;
@@ -367,6 +389,7 @@ int main(void)
         CASE(what_cannot_be_made_to_fit_is_refused),
         CASE(what_a_task_gives_is_pinned_by_its_run),
         CASE(an_object_that_is_gone_leaves_its_reference),
+        CASE(a_store_that_is_away_is_not_an_empty_one),
         CASE(the_store_does_not_hold_up_the_caller),
         CASE(polls_are_cancelled_and_drained),
     };
