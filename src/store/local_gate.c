@@ -275,30 +275,44 @@ static bool is_own(struct local_gate *g, const char *name)
     return own;
 }
 
-/* Opens the session file unless its process is gone; then removes it and gives -1. */
-static int open_living(struct local_gate *g, const char *name)
+/* Opens the session file. -ERR_NOT_FOUND: its process is gone, and so is the file now. After another error nobody knows. */
+static int open_living(struct local_gate *g, const char *name, int *ret_fd, struct err *err)
 {
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/sessions/%s", g->dir, name) >= (int)sizeof path)
-        return -1;
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    if (flock(fd, LOCK_SH | LOCK_NB) < 0)
-        return fd;
+    _cleanup_free_ char *path = mem_printf("%s/sessions/%s", g->dir, name);
+    int fd, r = path ? os_open(path, O_RDONLY | O_NOFOLLOW, 0, &fd, err) : err_nomem(err);
+    if (r < 0)
+        return r;
+    if (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+        *ret_fd = fd;
+        return 0;
+    }
     (void)unlink(path);
     close(fd);
-    return -1;
+    return -ERR_NOT_FOUND;
 }
 
 bool local_session_alive(struct local_gate *g, const char *session_name)
 {
     if (is_own(g, session_name))
         return true;
-    int fd = open_living(g, session_name);
-    if (fd >= 0)
+    int fd, r = open_living(g, session_name, &fd, NULL);
+    if (r == 0)
         close(fd);
-    return fd >= 0;
+    return r != -ERR_NOT_FOUND;
+}
+
+/* Lowers *io_oldest to the start of that session, if it goes on. */
+static int note_start(struct local_gate *g, const char *name, int64_t *io_oldest, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    int64_t start;
+    size_t n;
+    int r = open_living(g, name, &fd, err);
+    if (r == 0)
+        r = os_pread_full(fd, &start, sizeof start, 0, &n, err);
+    if (r == 0 && n == sizeof start && start < *io_oldest)
+        *io_oldest = start;
+    return r == -ERR_NOT_FOUND ? 0 : r;
 }
 
 int local_session_oldest(struct local_gate *g, int64_t *ret_ns, struct err *err)
@@ -313,19 +327,11 @@ int local_session_oldest(struct local_gate *g, int64_t *ret_ns, struct err *err)
     if (!d)
         return err_sys(err, errno, "read %s", path);
     struct dirent *e;
-    while ((e = readdir(d))) {
-        if (e->d_name[0] == '.' || is_own(g, e->d_name))
-            continue;
-        int fd = open_living(g, e->d_name);
-        if (fd < 0)
-            continue;
-        int64_t start;
-        ssize_t n = pread(fd, &start, sizeof start, 0);
-        close(fd);
-        if (n == (ssize_t)sizeof start && start < oldest)
-            oldest = start;
-    }
+    int r = 0;
+    while (r == 0 && (e = readdir(d)))
+        if (e->d_name[0] != '.' && !is_own(g, e->d_name))
+            r = note_start(g, e->d_name, &oldest, err);
     closedir(d);
     *ret_ns = oldest;
-    return 0;
+    return r;
 }

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -256,6 +257,55 @@ static void test_upload_going_on(void **state)
     assert_ok(tree_read_file(t, "f", 1 << 20, &got, NULL, err));
     assert_memory_equal(got, noise, 400000);
     tree_free(t);
+}
+
+/* So many descriptors and no more; gives what was allowed before. */
+static struct rlimit allow_descriptors(int more)
+{
+    struct rlimit was, now;
+    int next = open("/dev/null", O_RDONLY);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    now = was;
+    now.rlim_cur = (rlim_t)(next + more);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    return was;
+}
+
+/* Another process is uploading: who cannot look at that, for want of descriptors, removes nothing that it may need. */
+static void test_out_of_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = (size_t)24 << 20;
+    _cleanup_free_ char *old = lab_noise(400000, 21), *fresh = lab_noise(len, 27);
+    struct store *other;
+    struct store_ref ref;
+    struct tree_builder *b;
+    struct store_gc_result g;
+    struct store_verify_result v;
+    assert_ok(store_put(f->s, old, 400000, NULL, &ref, err));
+    age(f);
+    assert_ok(store_open_local(f->dir, &other, err));
+    assert_ok(tree_builder_new(other, &b, err));
+    assert_ok(tree_file_begin(b, "f", false, err));
+    assert_ok(tree_file_data(b, old, 400000, err)); /* the same chunks: found there */
+    for (int more = 0; more < 4; more++) {
+        struct rlimit was = allow_descriptors(more);
+        (void)store_gc(f->s, 0, false, &g, NULL);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    }
+    assert_ok(tree_file_data(b, fresh, len, err));
+    for (int more = 0; more < 4; more++) { /* its pack is named by nothing yet */
+        struct rlimit was = allow_descriptors(more);
+        (void)store_gc(f->s, 0, false, &g, NULL);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    }
+    assert_ok(tree_file_end(b, err));
+    assert_ok(tree_builder_finish(b, &ref, err));
+    tree_builder_free(b);
+    store_free(other);
+    assert_ok(store_verify(f->s, NULL, NULL, NULL, &v, err));
+    assert_int_equal(v.bad_objects, 0);
 }
 
 static size_t pack_files(struct fixture *f)
@@ -711,6 +761,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(test_collect),  BOTH(test_pins_of_an_owner), BOTH(test_expiry),           BOTH(test_upload_going_on), BOTH(test_hold), BOTH(test_failed_upload), LOCAL(test_put_again_keeps),
+        LOCAL(test_out_of_descriptors),
         LOCAL(test_packs),   LOCAL(test_older_store),
         LOCAL(test_damage),  LOCAL(test_damaged_index),   BOTH(test_beside_others),
     };
