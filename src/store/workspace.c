@@ -220,9 +220,9 @@ static int scan_folder(struct workspaces *w, const char *which, const char *pref
             r = err_nomem(err);
             break;
         }
-        if (lstat(ready, &st) == 0 && os_read_file(ready, 32, &text, NULL, NULL) == 0) {
-            c.bytes = strtoull(text, NULL, 10);
+        if (lstat(ready, &st) == 0) { /* that it was used counts, even if it cannot be read now */
             c.used_ns = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
+            c.bytes = os_read_file(ready, 32, &text, NULL, NULL) == 0 ? strtoull(text, NULL, 10) : 0;
         }
         if (!VEC_PUSH(&l->v, c)) {
             free(c.path);

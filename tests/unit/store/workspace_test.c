@@ -361,6 +361,31 @@ static void test_time_to_live(void **state)
     workspace_release(b);
 }
 
+/* Whatever fails while the cache is looked at, the folder of a run that goes on is not taken for one that nobody has used. */
+static void test_look_that_fails(void **state)
+{
+    struct fixture *f = *state;
+    bool hit = true;
+    for (long n = 1; hit; n++) {
+        open_cache(f);
+        struct workspace *ws = acquire(f, ISOLATION_ISOLATED, "run"), *c = NULL;
+        _cleanup_free_ char *made = os_path_join(workspace_lower(ws), "made");
+        lab_write(workspace_lower(ws), "made", "x", 1);
+        workspace_release(ws); /* between two activities */
+        workspaces_free(f->w);
+        open_cache(f); /* the first layout made looks at the cache */
+        os_fault_set(n, EMFILE, false, "open");
+        if (workspace_acquire(f->w, f->tree.text, ISOLATION_SHARED, "c", &c, NULL) == 0)
+            workspace_release(c);
+        hit = os_fault_hit();
+        os_fault_set(0, 0, false, NULL);
+        assert_true(os_exists(made));
+        workspaces_free(f->w);
+        f->w = NULL;
+        assert_ok(os_remove_tree(f->cache, err));
+    }
+}
+
 struct racer {
     struct fixture *f;
     pthread_t id;
@@ -429,7 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_isolated), CASE(test_shared),       CASE(test_owner),   CASE(test_copy_on_write), CASE(test_incomplete),
-        CASE(test_eviction), CASE(test_time_to_live), CASE(test_threads), CASE(test_errors),
+        CASE(test_eviction), CASE(test_time_to_live), CASE(test_threads), CASE(test_errors), CASE(test_look_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
