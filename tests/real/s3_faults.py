@@ -402,6 +402,22 @@ def lost_answers(lab):
     print("ok a pack whose answer was lost is not stored twice")
 
 
+def moved(lab):
+    """What is written anew is what was there, though it came over the network changed at first."""
+    files, keys, state = [lab.file(3000), lab.file(900_000)], lab.folder / "ring", lab.state()
+    refs = {p: lab.put(p) for p in files}
+    keys.write_text("1" * 64 + "\n")
+    keys.chmod(0o600)
+    lab.ff("store", "ls", state=state, FF_S3_KEY_FILE=str(keys))
+    lab.proxy.spoil(changed, 3)
+    lab.ff("store", "rekey", state=state, FF_S3_KEY_FILE=str(keys))
+    assert lab.proxy.hits == 3, lab.proxy.hits
+    lab.proxy.spoil(None, 0)
+    for path in files:
+        lab.get(refs[path], path.read_bytes(), FF_S3_KEY_FILE=str(keys))
+    print("ok writing anew over changed")
+
+
 def backoff(lab):
     """Tries of one request come at pauses that grow."""
     times = []
@@ -981,7 +997,7 @@ def service_goes(lab):
 def wait_for_service(lab, proxy, late, patient, path):
     """The cases, and then the service comes that one waits for meanwhile."""
     began = time.monotonic()
-    for case in (passing, lost_answers, backoff, at_a_time, fresh_keys, slow_uploads, lasting, clock, cache_disk, writers, killed, resumed, first_look,
+    for case in (passing, lost_answers, moved, backoff, at_a_time, fresh_keys, slow_uploads, lasting, clock, cache_disk, writers, killed, resumed, first_look,
                  away_from_a_run, parts, rule_about_uploads, strangers):
         proxy.spoil(None, 0)
         case(lab)

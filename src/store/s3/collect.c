@@ -24,6 +24,7 @@
 
 #define MERGE_MAX 256 /* small packs that become one */
 #define NOISE_NS (2 * NS_PER_S) /* stamps come in whole seconds, from several clocks of the service */
+#define READ_TRIES 3
 #define DEAD_SHARE 4 /* a pack is written anew when this fraction of it is dead chunks */
 
 static void gone_key(char out[S3_KEY], const char *pack)
@@ -133,6 +134,19 @@ static bool is_dead(const struct doomed *d, const struct pack_entry *e)
     return digest_set_has(e->kind == 'c' ? &d->chunks : &d->records, &e->digest);
 }
 
+/* Of the whole pack that was read. A blob may have been changed on its way only: it is fetched again by itself. 0: it is damaged
+ * there too, so that nobody can use it. */
+static int sound(struct s3 *s, const char *key, const struct pack_entry *e, char *data, struct err *err)
+{
+    int r = 0;
+    for (int tries = 0; r == 0 && tries < READ_TRIES; tries++) {
+        if (XXH3_64bits(data + e->offset, e->len) == e->check)
+            return 1;
+        r = api_get_range_into(s, key, e->offset, e->len, data + e->offset, err);
+    }
+    return r < 0 ? r : XXH3_64bits(data + e->offset, e->len) == e->check;
+}
+
 /* Copies the blobs that live from one pack to another that is being made. */
 static int copy_living(struct s3 *s, const struct pack_info *p, const struct pack_entries *entries,
                        const struct doomed *d, struct pack *to, struct err *err)
@@ -147,8 +161,11 @@ static int copy_living(struct s3 *s, const struct pack_info *p, const struct pac
         struct blob_name name = blob_name_of(e->kind, &e->digest);
         if (d && is_dead(d, e))
             continue;
-        if (XXH3_64bits(data + e->offset, len) != e->check)
-            continue; /* damaged: nobody can use it */
+        int ok = sound(s, key, e, data, err);
+        if (ok != 1) {
+            r = ok;
+            continue;
+        }
         r = pack_open_blob(&s->keys, &p->seal, e, (uint32_t)i, data + e->offset, &len, err);
         if (r == 0)
             r = pack_add(to, name.s, data + e->offset, len, err);
