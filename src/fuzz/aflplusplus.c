@@ -88,8 +88,10 @@ static void environment(const struct fuzz_target *t, struct fuzz_words *env)
 {
     /* afl-fuzz refuses to start without symbolize=0 and abort_on_error=1 */
     static const char *const fixed[] = {
-        "ASAN_OPTIONS=abort_on_error=1:symbolize=0:detect_leaks=0:allocator_may_return_null=1:detect_odr_violation=0",
-        "UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:symbolize=0", "AFL_NO_UI=1", "AFL_SKIP_CPUFREQ=1", "AFL_NO_AFFINITY=1",
+        "ASAN_OPTIONS=abort_on_error=1:symbolize=0:detect_leaks=0:allocator_may_return_null=1:detect_odr_violation=0:"
+        FUZZ_SIGNALS,
+        "UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:symbolize=0:" FUZZ_SIGNALS,
+        "AFL_NO_UI=1", "AFL_SKIP_CPUFREQ=1", "AFL_NO_AFFINITY=1",
         "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1", "AFL_IGNORE_SEED_PROBLEMS=1", "AFL_AUTORESUME=1",
         "AFL_FORKSRV_INIT_TMOUT=60000",
         "AFL_FAST_CAL=1"};

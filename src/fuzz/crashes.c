@@ -128,6 +128,17 @@ static char *cut_report(const char *report, size_t len)
     return mem_strndup(report + from, n);
 }
 
+/* Of a signal libFuzzer alone knows no stack, and all such crashes look alike: running the input again may tell more. */
+static bool tells_place(const char *report, size_t len)
+{
+    struct fuzz_verdict v;
+    if (fuzz_verdict_read(report, len, NULL, NULL, &v, NULL) < 0)
+        return false;
+    bool tells = strcmp(v.type, "Fatal-signal") != 0 || json_array_size(v.frames);
+    fuzz_verdict_release(&v);
+    return tells;
+}
+
 /* The trace of a report, made if it is new; -1: it has none, or there are too many. */
 static int trace_of(struct campaign *c, const char *report, size_t len)
 {
@@ -275,7 +286,7 @@ int campaign_crash(struct campaign *c, int engine, const char *path, enum fuzz_f
         count(c, c->inputs.v[known - 1].trace, c->inputs.v[known - 1].bug);
         return 0;
     }
-    in.trace = report ? trace_of(c, report, report_len) : -1;
+    in.trace = report && tells_place(report, report_len) ? trace_of(c, report, report_len) : -1;
     if (packs_has(&c->packs, in.name)) {
         count(c, in.trace, -1);
         remove_copy(c, &in);

@@ -191,13 +191,13 @@ static const char *of_target(const struct fuzz_target *t, const char *key)
 /* detect_leaks=0: who can look for leaks says so. */
 void fuzz_sanitizer_env(const struct fuzz_target *t, bool symbolize, struct fuzz_words *env)
 {
-    static const char common[] = "abort_on_error=0:handle_abort=1:allocator_may_return_null=1:detect_leaks=0";
+    static const char common[] = "abort_on_error=0:allocator_may_return_null=1:detect_leaks=0:" FUZZ_SIGNALS;
     const char *asan = of_target(t, "ASAN_OPTIONS"), *ubsan = of_target(t, "UBSAN_OPTIONS");
     const char *symbolizer = symbolize ? fuzz_tool("llvm-symbolizer-14", "llvm-symbolizer") : NULL;
     fuzz_word(env, "ASAN_OPTIONS=%s:symbolize=%d%s%s", common, symbolize, asan ? ":" : "", asan ? asan : "");
-    fuzz_word(env, "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:symbolize=%d%s%s", symbolize, ubsan ? ":" : "",
-              ubsan ? ubsan : "");
-    fuzz_word(env, "MSAN_OPTIONS=symbolize=%d", symbolize);
+    fuzz_word(env, "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:" FUZZ_SIGNALS ":symbolize=%d%s%s", symbolize,
+              ubsan ? ":" : "", ubsan ? ubsan : "");
+    fuzz_word(env, "MSAN_OPTIONS=" FUZZ_SIGNALS ":symbolize=%d", symbolize);
     if (symbolizer)
         fuzz_word(env, "ASAN_SYMBOLIZER_PATH=/usr/bin/%s", symbolizer);
     for (size_t i = 0; t && i < t->env.len; i++)

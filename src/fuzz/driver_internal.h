@@ -5,6 +5,10 @@
 
 #include "fuzz/driver.h"
 
+/* The options of sanitizers, as ClusterFuzz sets them: signals are theirs, and the target's own handlers are not called. One that
+ * ends the process in good order would hide the crash. */
+#define FUZZ_SIGNALS "handle_segv=1:handle_sigbus=1:handle_sigfpe=1:handle_sigill=1:handle_abort=1:allow_user_segv_handler=0"
+
 /* fuzzer_stats; text is cut into lines. */
 void aflplusplus_read_stats(struct fuzz_counts *c, char *text);
 /* plot_data: its last line counts. */

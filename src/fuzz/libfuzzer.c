@@ -74,14 +74,14 @@ static void leaks(const struct fuzz_target *t, const struct fuzz_bounds *b, stru
         fuzz_word(&c->env, "LSAN_OPTIONS=detect_leaks=1:print_suppressions=0");
 }
 
-/* Where Python finds its packages. */
-static void python_env(const struct fuzz_target *t, struct fuzz_words *env)
+/* Where Python finds its packages, and what it runs first in a session; dir: the session's, NULL: there is none. */
+static void python_env(const struct fuzz_target *t, const char *dir, struct fuzz_words *env)
 {
     const char *tools = getenv(MODULE_TOOLS_ENV);
     if (strcmp(t->engine, atheris_driver.name) != 0)
         return;
     fuzz_word(env, "PYTHONDONTWRITEBYTECODE=1");
-    fuzz_word(env, "PYTHONPATH=%s", tools ? tools : "");
+    fuzz_word(env, "PYTHONPATH=%s%s%s%s", dir ? dir : "", dir ? "/python" : "", dir && tools ? ":" : "", tools ? tools : "");
 }
 
 void libfuzzer_session(const struct fuzz_session *s, struct fuzz_words *a)
@@ -122,7 +122,7 @@ void libfuzzer_command(const struct fuzz_session *s, struct fuzz_command *c)
     leaks(s->target, s->bounds, c);
     libfuzzer_session(s, &c->argv);
     fuzz_sanitizer_env(s->target, false, &c->env);
-    python_env(s->target, &c->env);
+    python_env(s->target, s->dir, &c->env);
     libfuzzer_walls(s, c);
     c->quiet = !s->driver->talks;
 }
@@ -187,7 +187,9 @@ void libfuzzer_reproduce(const struct fuzz_target *t, const struct fuzz_bounds *
     fuzz_word(&c->argv, "-runs=1"); /* of this one input */
     fuzz_word(&c->argv, "%s", input);
     fuzz_sanitizer_env(t, symbolize, &c->env);
-    python_env(t, &c->env);
+    python_env(t, NULL, &c->env);
+    if (strcmp(t->engine, atheris_driver.name) == 0)
+        fuzz_word(&c->env, "PYTHONFAULTHANDLER=1"); /* libFuzzer knows no frames of Python */
 }
 
 void libfuzzer_merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
@@ -200,7 +202,7 @@ void libfuzzer_merge(const struct fuzz_target *t, const struct fuzz_bounds *b, c
     fuzz_word(&c->argv, "%s", into);
     fuzz_word(&c->argv, "%s", from);
     fuzz_sanitizer_env(t, false, &c->env);
-    python_env(t, &c->env);
+    python_env(t, NULL, &c->env);
     c->quiet = true;
 }
 
@@ -211,7 +213,7 @@ void libfuzzer_coverage(const struct fuzz_target *t, const struct fuzz_bounds *b
     fuzz_word(&c->argv, "-runs=0");
     fuzz_word(&c->argv, "%s", corpus);
     fuzz_sanitizer_env(t, false, &c->env);
-    python_env(t, &c->env);
+    python_env(t, NULL, &c->env);
     c->quiet = true;
 }
 
@@ -249,6 +251,18 @@ static int atheris_missing(struct err *err)
     return err_hint(err, "/usr/bin/python3 -m pip install --target DIR atheris, and FF_TOOLS=DIR");
 }
 
+/* Python's faulthandler, enabled by a harness, takes from libFuzzer the signals at which it keeps the input. In a session
+ * nobody enables it; where an input is run again, it tells the stack. */
+static int atheris_make_dirs(const struct fuzz_session *s, struct err *err)
+{
+    static const char first[] = "import faulthandler\nfaulthandler.enable = lambda *a, **k: None\n";
+    _cleanup_free_ char *dir = os_path_join(s->dir, "python"), *file = dir ? os_path_join(dir, "sitecustomize.py") : NULL;
+    int r = libfuzzer_make_dirs(s, err);
+    if (r == 0)
+        r = file ? os_mkdirs(dir, 0755, err) : err_nomem(err);
+    return r < 0 ? r : os_write_file_atomic(file, first, sizeof first - 1, 0644, err);
+}
+
 static const char *const python[] = {"python", NULL};
 
 const struct fuzz_driver atheris_driver = {
@@ -256,7 +270,7 @@ const struct fuzz_driver atheris_driver = {
     .vertical = "python",
     .languages = python,
     .missing = atheris_missing,
-    .make_dirs = libfuzzer_make_dirs,
+    .make_dirs = atheris_make_dirs,
     .command = libfuzzer_command,
     .line = libfuzzer_line,
     .corpus_dir = "corpus",

@@ -678,6 +678,16 @@ def bad():
         states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
         if doc["status"] != "COMPLETED" or states != ["real_bug"] or not 10 < summary["executions"] < 10**9 or summary["coverage"] > 10**6:
             fail(f"fake: {doc['status']} {states} {summary}")
+        handles = ("static void handler(int s) { _exit(0); }\n"
+                   "__attribute__((noinline)) static void real_bug(void) { *(volatile char *)8 = 1; }",
+                   "static int set; if (!set++) { signal(SIGSEGV, handler); signal(SIGABRT, handler); } "
+                   "if (n > 1 && d[0] == 'B' && d[1] == 'U') real_bug();")
+        for engine in "libfuzzer", "aflplusplus":
+            doc = document(run(lab, lab.target({"h_fuzzer.c": HARNESS % handles}, "handles-" + engine), "duration=20s", "minimize=0",
+                               "stop_at_first_crash=true", f'engines=["{engine}"]'))
+            states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
+            if doc["status"] != "COMPLETED" or states != ["real_bug"]:
+                fail(f"it handles its signals, {engine}: {doc['status']} {states} {doc['result']['notifications']}")
         p = lab.ff("fuzz", "run", "-b", "/bin/true", "-e", "no-such-engine")
         if p.returncode != 2:
             fail(f"an unknown engine: exit {p.returncode}")
@@ -1146,6 +1156,27 @@ def TestOneInput(data):
 atheris.Setup(sys.argv, TestOneInput)
 atheris.Fuzz()
 """}
+NATIVE_PY = """import ctypes
+
+
+class Bad(Exception):
+    pass
+
+
+def first(data):
+    return ctypes.string_at(8)
+
+
+def second(data):
+    return ctypes.string_at(16)
+
+
+def parse(data):
+    if data[:1] == b"F":
+        first(data)
+    if data[:1] == b"S":
+        second(data)
+"""
 GO = {
     "go.mod": "module example.org/records\n\ngo 1.19\n",
     "records.go": """package records
@@ -1201,6 +1232,12 @@ def atheris():
         if p.returncode != 5 or "atheris" not in p.stderr:
             fail(f"atheris is missing: exit {p.returncode} {p.stderr}")
         n = scripts(lab, "atheris_fuzzing", PYTHON, {"number", "field"}, {"FF_TOOLS": str(tools)}, "records.py")
+        for name, text in ("native", NATIVE_PY), ("faulthandler", "import faulthandler\nfaulthandler.enable()\n" + NATIVE_PY):
+            target = lab.target(PYTHON | {"records.py": text}, name)
+            doc = document(lab.ff("run", "atheris_fuzzing", target, "--json", "duration=15s", "minimize=0", timeout=280, env={"FF_TOOLS": str(tools)}))
+            got = {f["evidence"]["crash_state"].split("\n")[1]: f["evidence"]["crash_type"] for f in doc["findings"]}
+            if got != {"first": "UNKNOWN", "second": "UNKNOWN"}:
+                fail(f"faults of native code, {name}: {doc['status']} {got} {doc['result']['notifications']}")
         ok(f"two bugs, {n} executions")
 
 
