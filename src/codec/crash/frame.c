@@ -273,6 +273,27 @@ static bool sanitizer_frame(struct scan *s, struct view line)
     return true;
 }
 
+/* "    #1 f(int) /src/x.cc:1:2 (x+0x12) (BuildId: 3c9a)", "#0 malloc <null> (x+0x34)": ThreadSanitizer, which prints no
+ * address where nobody asks for one. The second is of its own runtime. */
+static bool tsan_frame(struct scan *s, struct view line)
+{
+    char text[CRASH_TEXT_MAX];
+    struct view number;
+    ssize_t module;
+    view_skip_space(&line);
+    if (s->kind != CRASH_TSAN || !view_skip(&line, "#") || !(number = view_take(&line, is_digit)).n || !view_skip_space(&line) ||
+        (module = view_rfind(line, " (")) <= 0)
+        return false;
+    line.n = (size_t)module;
+    if ((module = view_rfind(line, " (")) > 0 && view_has(view_from(line, (size_t)module), "+0x"))
+        line.n = (size_t)module;
+    bool own = view_ends(line, " <null>") && view_int(number) == 0;
+    line.n -= view_ends(line, " <null>") ? strlen(" <null>") : 0;
+    int n = snprintf(text, sizeof text, "#%d 0x0 in %s%.*s", view_int(number), own ? "__interceptor_" : "",
+                     (int)(line.n < sizeof text - 64 ? line.n : sizeof text - 64), line.s);
+    return sanitizer_frame(s, (struct view){text, (size_t)n});
+}
+
 /* "#0 0x55e0 base::f()": Chromium's own. */
 static bool chromium_frame(struct scan *s, struct view line)
 {
@@ -586,7 +607,7 @@ bool rule_frame(struct scan *s, struct view line)
     /* The runtime's own frames differ where the application's fault is one. */
     if (view_has(line, "/art/runtime/") && s->state.len && strstr(strbuf_str(&s->state), "JNI DETECTED ERROR IN APPLICATION:"))
         return false;
-    if (cdb_frame(s, line) || sanitizer_frame(s, line) || chromium_frame(s, line) || mac_frame(s, line) ||
+    if (cdb_frame(s, line) || sanitizer_frame(s, line) || tsan_frame(s, line) || chromium_frame(s, line) || mac_frame(s, line) ||
         windows_frame(s, line))
         return true;
     if (s->java_exception && (scan_is(s, "CHECK failure") || scan_is(s, "Fatal Exception") ||

@@ -159,6 +159,10 @@ static void test_sanitizers(void **state)
          "    #0 0x1 in queue_push /src/q.c:7:9\n    #1 0x2 in run /src/main.c:8\n\n"
          "  Previous read of size 8 at 0x7b0400000800 by thread T1:\n    #0 0x1 in queue_len /src/q.c:2:9\n",
          CRASH_TSAN, "Data race\nWRITE 8", "queue_push\nrun\nqueue_len\n", "0x7b0400000800", CRASH_WRITE, false, SEVERITY_LOW},
+        {"WARNING: ThreadSanitizer: double lock of a mutex (pid=7)\n    #0 pthread_mutex_lock <null> (box+0x6ffea) (BuildId: 79db04)\n"
+         "    #1 box::lock(int) /src/box.cc:5:58 (box+0xd02fc) (BuildId: 79db04)\n    #2 run <null> (libbox.so+0x12)\n"
+         "    #3 main /src/box.cc:9 (box+0x99)\n",
+         CRASH_TSAN, "Double lock of a mutex", "box::lock\nrun\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
         {"==7==ERROR: LeakSanitizer: detected memory leaks\n\nIndirect leak of 8 byte(s) in 1 object(s) allocated from:\n"
          "    #0 0x1 in malloc /llvm/asan_malloc.cpp:1\n    #1 0x2 in node_new /src/n.c:4\n\n"
          "Direct leak of 16 byte(s) in 1 object(s) allocated from:\n"
