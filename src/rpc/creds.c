@@ -76,8 +76,10 @@ int rpc_tls_read_ca(const char *path, char **ret, struct err *err)
         return r;
     X509 *x = parse_cert(*ret);
     ERR_clear_error();
-    if (!x)
+    if (!x) {
+        free(TAKE_PTR(*ret));
         return err_set(err, ERR_MISSING, "%s: no PEM certificate in it", path);
+    }
     X509_free(x);
     return 0;
 }
