@@ -76,6 +76,26 @@ static int read_options(const char *path, const char *section, json_t *into, str
     return fuzz_build_options(text, section, into, err);
 }
 
+/* The sanitizers' sections, as the variables that they read. */
+static int read_sanitizers(const char *path, json_t *env, struct err *err)
+{
+    static const char *const sections[][2] = {{"asan", "ASAN_OPTIONS"}, {"ubsan", "UBSAN_OPTIONS"}};
+    int r = 0;
+    for (size_t s = 0; r == 0 && s < ARRAY_LEN(sections); s++) {
+        _cleanup_json_ json_t *options = json_array();
+        struct strbuf b = STRBUF_INIT;
+        size_t i;
+        json_t *o;
+        r = options ? read_options(path, sections[s][0], options, err) : err_nomem(err);
+        json_array_foreach(options, i, o)
+            strbuf_printf(&b, "%s%c%s", i ? "" : sections[s][1], i ? ':' : '=', json_string_value(o));
+        if (r == 0 && b.len && json_array_append_new(env, json_string(strbuf_str(&b))) < 0)
+            r = err_nomem(err);
+        strbuf_release(&b);
+    }
+    return r;
+}
+
 /* ZIP into DIR, with whatever can. */
 static const char unzip_script[] =
     "[ -f \"$ZIP\" ] && [ ! -d \"$DIR\" ] || exit 0; mkdir \"$DIR\"\n"
@@ -131,6 +151,8 @@ int fuzz_build_add(struct fuzz_build *b, const char *name, const char *source, s
         r = unpack_seeds(b, name, err);
     if (r == 0)
         r = read_options(file, "libfuzzer", options, err);
+    if (r == 0)
+        r = read_sanitizers(file, env, err);
     if (r == 0 && !(beside(b, t, "dict", "%s.dict", name) && beside(b, t, "seeds", "%s_seed_corpus", name)))
         r = err_nomem(err);
     /* "dict = other.dict" is a name beside the program, not an option */
@@ -270,10 +292,10 @@ int fuzz_target_beside(struct fuzz_target *t, const char *room, struct err *err)
 {
     _cleanup_free_ char *file = mem_printf("%s.options", t->program), *dict = mem_printf("%s.dict", t->program);
     _cleanup_free_ char *seeds = mem_printf("%s_seed_corpus", t->program), *zip = mem_printf("%s_seed_corpus.zip", t->program);
-    _cleanup_json_ json_t *options = json_array();
+    _cleanup_json_ json_t *options = json_array(), *env = json_array();
     size_t i;
     json_t *o;
-    if (!file || !dict || !seeds || !zip || !options)
+    if (!file || !dict || !seeds || !zip || !options || !env)
         return err_nomem(err);
     if (!t->dict && os_exists(dict))
         t->dict = TAKE_PTR(dict);
@@ -281,6 +303,10 @@ int fuzz_target_beside(struct fuzz_target *t, const char *room, struct err *err)
     json_array_foreach(options, i, o)
         if (r == 0)
             r = take_option(t, json_string_value(o), err);
+    if (r == 0)
+        r = read_sanitizers(file, env, err);
+    if (r == 0)
+        r = words_of(env, &t->env, err);
     if (r < 0 || t->seeds)
         return r;
     if (os_is_dir(seeds))

@@ -63,12 +63,19 @@ static void bounds(const struct fuzz_target *t, const struct fuzz_bounds *b, str
     libfuzzer_bounds(t, b, argv);
 }
 
+static bool says(const struct fuzz_words *w, const char *word)
+{
+    for (size_t i = 0; i < w->len; i++)
+        if (strstr(w->v[i], word))
+            return true;
+    return false;
+}
+
 /* Of what is run to find or to see faults; a merge is neither. LSAN_OPTIONS come after ASAN_OPTIONS, which say no. */
 static void leaks(const struct fuzz_target *t, const struct fuzz_bounds *b, struct fuzz_command *c)
 {
-    bool wanted = b->leaks && strcmp(t->engine, libfuzzer_driver.name) == 0;
-    for (size_t i = 0; i < t->env.len; i++)
-        wanted &= !strstr(t->env.v[i], "detect_leaks=0");
+    bool wanted = b->leaks && strcmp(t->engine, libfuzzer_driver.name) == 0 && !says(&t->env, "detect_leaks=0") &&
+                  !says(&t->options, "detect_leaks=0");
     fuzz_word(&c->argv, "-detect_leaks=%d", wanted);
     if (wanted)
         fuzz_word(&c->env, "LSAN_OPTIONS=detect_leaks=1:print_suppressions=0");

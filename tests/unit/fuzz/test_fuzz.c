@@ -203,13 +203,16 @@ static void takes_what_lies_beside(void **state)
 {
     (void)state;
     char *program = put("beside/prog", "x"), *room = os_path_join(dir, "beside-room");
-    free(put("beside/prog.options", "[libfuzzer]\nmax_len = 64\ndict = words.dict\n[asan]\nx = 1\n"));
+    free(put("beside/prog.options", "[libfuzzer]\nmax_len = 64\ndict = words.dict\n[asan]\nx = 1\ny=2\n[ubsan]\nz=3\n"));
     free(put("beside/words.dict", "a=\"x\"\n"));
     free(put("beside/prog_seed_corpus/one", "x"));
     struct fuzz_target t = {.program = program, .engine = mem_strdup("libfuzzer")};
     assert_int_equal(fuzz_target_beside(&t, room, NULL), 0);
     assert_int_equal(t.options.len, 1);
     assert_string_equal(t.options.v[0], "max_len=64");
+    assert_int_equal(t.env.len, 2);
+    assert_string_equal(t.env.v[0], "ASAN_OPTIONS=x=1:y=2");
+    assert_string_equal(t.env.v[1], "UBSAN_OPTIONS=z=3");
     assert_non_null(strstr(t.dict, "beside/words.dict"));
     assert_non_null(strstr(t.seeds, "beside/prog_seed_corpus"));
     fuzz_target_release(&t);
