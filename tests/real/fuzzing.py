@@ -453,6 +453,11 @@ def leaks():
         doc = document(run(lab, target, "duration=5s", "leaks=false", "minimize=0", "remember=false"))
         if doc["findings"]:
             fail("leaks=false: " + doc["findings"][0]["title"])
+        for section in ("libfuzzer", "asan"):
+            (target / "l_fuzzer.options").write_text(f"[{section}]\ndetect_leaks = 0\n")
+            doc = document(run(lab, target, "duration=5s", "minimize=0", "remember=false"))
+            if doc["status"] != "COMPLETED" or doc["findings"]:
+                fail(f"detect_leaks = 0 in [{section}]: {doc['status']} {[f['title'] for f in doc['findings']]}")
         ok(found[0]["title"])
 
 
@@ -999,6 +1004,8 @@ def builds():
             t, notes = targets[0], "\n".join(doc["summary"]["notes"])
             if system == "ossfuzz" and (t["options"] != ["max_len=64"] or not t.get("dict") or not t.get("seeds")):
                 fail(f"{name}: {t}")
+            if "there is no libc++" in notes.split("\n")[0]: # the first note is told as the cause where nothing is built
+                fail(f"{name}: {notes}")
             for said in ("apt-get install no-such-package", "git clone https://example.org/b/other", "here-document",
                          "build.sh, line 6: this failed: make no-such\n", "build.sh, line 7: this failed: cp $SRC/no-such-seeds.zip") if system == "ossfuzz" else ():
                 if said not in notes or "a/src.git" in notes or notes.count("this failed") != 2:

@@ -72,7 +72,7 @@ without_libcxx() {
     chmod +x "$WORK/bin/$n"
   done
   export PATH="$WORK/bin:$PATH"
-  ! grep -rqsIe -stdlib=libc++ "$SRC/build.sh" || note "there is no libc++ (apt-get install libc++-14-dev libc++abi-14-dev): it is built with libstdc++"
+  no_libcxx=yes
 }
 [ -z "${CXX-}" ] || without_libcxx
 
@@ -165,6 +165,8 @@ enter() { # DIR
 # A line that fails is noted, and the next ones are done: in the image none fails, so it is what is missing here, which may be the
 # seeds, a test, or one target of many.
 build_sh() {
+  [ -z "${no_libcxx-}" ] || ! grep -qsIe -stdlib=libc++ "$SRC/build.sh" ||
+    note "there is no libc++ (apt-get install libc++-14-dev libc++abi-14-dev): it is built with libstdc++"
   export -f build_failed
   bash -uEc 'trap "build_failed \$LINENO" ERR; . "$0"; trap - ERR; [ ! -e "$WORK/failed" ]' "$SRC/build.sh"
 }
