@@ -146,6 +146,7 @@ struct campaign {
     bool affected;   /* the program is none that an earlier run had */
     bool triage_idle;
     uint64_t remembered; /* inputs of earlier runs */
+    bool unread;         /* what one of them has left could not be read, and is to stay */
     bool given; /* the inputs are the user's: there are no engines */
     const char *stopped_by; /* "duration" ... */
     char last_words[400];   /* of an engine that cannot run */

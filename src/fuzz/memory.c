@@ -216,7 +216,8 @@ int memory_load(struct campaign *c, struct err *err)
             if (why.code == ERR_NO_SPACE || why.code == ERR_NO_MEMORY)
                 r = err_copy(err, &why);
             else
-                module_log(c->ctx, "warning", "what an earlier run has left cannot be read: %s", why.msg);
+                module_log(c->ctx, "warning", "what an earlier run has left cannot be read, and stays as it is: %s", why.msg);
+            c->unread = true;
         }
     }
     for (size_t b = 0; b < c->bugs.len; b++)
@@ -333,12 +334,13 @@ static int write_text(const char *dir, const char *name, const struct strbuf *te
     return r < 0 ? r : path ? os_write_file_atomic(path, text->s, text->len, 0644, err) : err_nomem(err);
 }
 
+/* It takes the place of what earlier runs have left, so it must have all of that in it. */
 int memory_keep(struct campaign *c, struct err *err)
 {
     struct strbuf list = STRBUF_INIT, text = STRBUF_INIT_MAX(BUGS_BYTES_MAX);
     _cleanup_free_ char *tar = os_path_join(c->base, MODULE_MEMORY_FILE), *names = os_path_join(c->base, "memory.list");
     _cleanup_json_ json_t *programs = NULL, *doc = NULL;
-    if (!json_object_get(c->input, "memory"))
+    if (!json_object_get(c->input, "memory") || c->unread)
         return 0;
     int r = tar && names ? programs_json(c, &programs, err) : err_nomem(err);
     if (r == 0)

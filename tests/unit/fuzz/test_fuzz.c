@@ -18,10 +18,12 @@
 #include "fuzz/places.h"
 #include "fuzz/symbols.h"
 #include "fuzz/verdict.h"
+#include "module/protocol.h"
 #include "os/clock.h"
 #include "os/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <sys/stat.h>
@@ -545,6 +547,70 @@ static void reads_targets(void **state)
     json_decref(j);
 }
 
+/* A campaign without engines: takes what earlier ones have left, and leaves its own. */
+static int remember(struct module_ctx *ctx, struct err *err)
+{
+    struct campaign *c = calloc(1, sizeof *c);
+    c->ctx = ctx;
+    c->input = module_input(ctx);
+    c->base = mem_printf("%s/base", dir);
+    c->crashes_dir = mem_printf("%s/base/crashes", dir);
+    c->work_dir = mem_printf("%s/base/work", dir);
+    char *corpus = mem_printf("%s/base/corpus", dir);
+    int r = corpus_init(&c->corpus, corpus, err);
+    if (r == 0)
+        r = memory_load(c, err);
+    if (r == 0)
+        r = memory_keep(c, err);
+    campaign_release(c);
+    free(corpus);
+    free(c);
+    return r;
+}
+
+/* Does it leave something, beside these files of earlier runs? */
+static bool leaves(const char *const *files, size_t n)
+{
+    static const struct module m = {.name = "remember", .version = "1", .description = "a test's", .run = remember};
+    json_t *list = json_array(), *input = json_pack("{s:s}", "memory", "x");
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:s, s:o}", "ref", "r", "path", json_sprintf("%s/%s", dir, files[i])));
+    struct module_request q = {.module = "remember", .run_id = "r", .attempt = 1, .input = input, .scratch = dir, .remembered = list};
+    struct strbuf text = STRBUF_INIT;
+    char *out = NULL;
+    assert_int_equal(module_request_write(&q, &text, NULL), 0);
+    FILE *in = tmpfile(), *to = tmpfile();
+    assert_int_equal(fwrite(text.s, 1, text.len, in), text.len);
+    rewind(in);
+    assert_int_equal(module_serve(&m, fileno(in), fileno(to)), 0);
+    size_t len = (size_t)lseek(fileno(to), 0, SEEK_END);
+    out = calloc(len + 1, 1);
+    assert_int_equal(pread(fileno(to), out, len, 0), len);
+    bool kept = strstr(out, "\"keep\"") != NULL;
+    free(out);
+    fclose(in);
+    fclose(to);
+    strbuf_release(&text);
+    json_decref(list);
+    json_decref(input);
+    return kept;
+}
+
+/* What a campaign leaves takes the place of what it was given, so that must all be in it. */
+static void keeps_what_it_cannot_read(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"one.tar", "two.tar"};
+    char *command = mem_printf("cd %s && mkdir corpus && echo x >corpus/a && echo '{}' >bugs.json && tar -cf one.tar corpus bugs.json"
+                               " && echo no archive >two.tar", dir);
+    assert_int_equal(system(command), 0);
+    free(command);
+    assert_true(leaves(NULL, 0));
+    assert_true(leaves(files, 1));
+    assert_false(leaves(files, 2));
+    assert_false(leaves(files + 1, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -565,6 +631,7 @@ int main(void)
         cmocka_unit_test(runs_children),
         cmocka_unit_test_setup_teardown(refuses_bad_yaml, make_dir, remove_dir),
         cmocka_unit_test(reads_targets),
+        cmocka_unit_test_setup_teardown(keeps_what_it_cannot_read, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
