@@ -32,9 +32,17 @@ static int note(void *arg, const char *owner, const char *ref, struct err *err)
 {
     struct activity *a = arg;
     struct store_object_info info;
+    struct err why = {0};
     (void)owner;
-    if (json_array_size(a->remembered) >= FILES_MAX || store_stat(a->worker->o.store, ref, &info, err) < 0)
-        return 0; /* one that is lost is no reason to remember nothing */
+    if (json_array_size(a->remembered) >= FILES_MAX)
+        return 0;
+    int r = store_stat(a->worker->o.store, ref, &info, &why);
+    if (r == -ERR_NOT_FOUND || r == -ERR_CORRUPT) /* one that is lost is no reason to remember nothing */
+        return 0;
+    if (r < 0) {
+        err_copy(err, &why);
+        return err_wrap(err, "what earlier runs have left");
+    }
     return json_array_append_new(a->remembered, json_pack("{s:s, s:I}", "ref", ref, "bytes", (json_int_t)info.size_bytes)) < 0
                ? err_nomem(err)
                : 0;

@@ -6,10 +6,11 @@
 #include "codec/pbx.h"
 #include "engine/embedded/embedded.h"
 #include "os/clock.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include "store/owned.h"
 #include "store/tree.h"
-#include "worker/worker.h"
+#include "worker/activity_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -713,6 +714,36 @@ static void test_later_runs_remember(void **state)
     assert_string_equal(json_str(again, "none", "?"), "");
 }
 
+static int note_owner(void *arg, const char *owner, const char *ref, struct err *err)
+{
+    (void)ref;
+    (void)err;
+    if (strncmp(owner, "memory@", 7) == 0)
+        snprintf(arg, 300, "%s", owner);
+    return 0;
+}
+
+/* Who does not reach the store does not begin with nothing. */
+static void test_remembers_later(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    char owner[300] = "";
+    json_decref(run(l, "return function() return ff.activity('remember', {memory = 'z', word = 'w'}).summary end"));
+    check(store_each_pin(l->store, note_owner, owner, &err), &err);
+    struct activity a = {.worker = l->worker, .memory = owner};
+    bool hit = true;
+    for (long n = 1; hit; n++) {
+        os_fault_set(n, EHOSTUNREACH, false, "sqlite");
+        int r = worker_memory_find(&a, &err);
+        hit = os_fault_hit();
+        os_fault_set(0, 0, false, NULL);
+        assert_int_equal(r, hit ? -ERR_UNAVAILABLE : 0);
+    }
+    assert_int_equal(json_array_size(a.remembered), 1);
+    json_decref(a.remembered);
+}
+
 /* What has no result leaves all that it had to the next one of its name and its run, and to nobody else. */
 static void test_hands_over(void **state)
 {
@@ -1166,6 +1197,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_script_that_only_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_children_keep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later_runs_remember, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_remembers_later, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hands_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_survives_a_lost_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_reaches_the_module, setup, teardown),
