@@ -92,10 +92,15 @@ int module_cache_get(struct store *s, const char *key, json_t **ret, struct err 
     int r = store_each_pin_of(s, owner, look_at, &f, err);
     if (r < 0 || !f.answer)
         return r < 0 ? r : -ERR_NOT_FOUND;
-    _cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (null < 0 || each_object(s, f.answer, read_whole, &null, NULL) < 0) {
-        json_decref(f.answer);
+    _cleanup_close_ int null = -1;
+    struct err why = {0};
+    r = os_open("/dev/null", O_WRONLY, 0, &null, &why);
+    if (r == 0)
+        r = each_object(s, f.answer, read_whole, &null, &why);
+    if (r == -ERR_NOT_FOUND || r == -ERR_CORRUPT) /* after another error it may be read the next time */
         store_unpin_owner(s, owner, NULL);
+    if (r < 0) {
+        json_decref(f.answer);
         return -ERR_NOT_FOUND;
     }
     module_cache_put(s, key, f.answer, NULL); /* used: it stays for longer */

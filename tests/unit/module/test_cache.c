@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include "module/cache.h"
+#include "os/fault.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +88,30 @@ static void gives_what_was_put(void **state)
     json_decref(answer);
 }
 
+/* A store that is away for a moment loses no entry. */
+static void stays_when_it_cannot_be_read(void **state)
+{
+    (void)state;
+    char key[MODULE_CACHE_KEY_SIZE];
+    struct store_ref ref;
+    bool hit = true;
+    key_of(&pure, "default", "-O4", "a", key);
+    assert_int_equal(store_put(store, "out", 3, "text/plain", &ref, NULL), 0);
+    json_t *answer = answer_with(ref.text);
+    assert_int_equal(module_cache_put(store, key, answer, NULL), 0);
+    json_decref(answer);
+    for (long n = 1; hit; n++) {
+        json_t *got = NULL;
+        os_fault_set(n, EHOSTUNREACH, false, "read");
+        if (module_cache_get(store, key, &got, NULL) == 0)
+            json_decref(got);
+        hit = os_fault_hit();
+        os_fault_set(0, 0, false, NULL);
+        assert_int_equal(module_cache_get(store, key, &got, NULL), 0);
+        json_decref(got);
+    }
+}
+
 /* An entry that somebody has put there, or that has lost an object. */
 static void bad_entry(const char *text, const char *key)
 {
@@ -121,6 +147,7 @@ int main(void)
         cmocka_unit_test(keys_differ),
         cmocka_unit_test(gives_what_was_put),
         cmocka_unit_test(bad_entries_are_none),
+        cmocka_unit_test(stays_when_it_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, open_store, close_store);
 }
