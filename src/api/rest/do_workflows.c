@@ -145,14 +145,15 @@ int key_request_id(struct exchange *x, const char *what, char ret[37], struct er
     return r;
 }
 
-static int key_run_id(struct exchange *x, const char *workflow, char *ret, struct err *err)
+static int key_run_id(struct exchange *x, struct submission *s, struct err *err)
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     unsigned char b[SHA256_BYTES];
-    int r = key_text(x, workflow, b, err);
+    int r = key_text(x, s->def->name, b, err);
     for (int i = 0; r == 0 && i < NAME_ID_LEN; i++)
-        ret[i] = digits[b[i] & 31];
-    ret[NAME_ID_LEN] = 0;
+        s->id[i] = digits[b[i] & 31];
+    s->id[NAME_ID_LEN] = 0;
+    s->fresh = false;
     return r;
 }
 
@@ -186,7 +187,7 @@ static int set_name(struct exchange *x, struct submission *s, const char *name, 
 {
     int r = name ? submission_name(s, name, err) : 0;
     if (r == 0 && !name && arg_text(x, "Idempotency-Key"))
-        r = key_run_id(x, s->def->name, s->id, err);
+        r = key_run_id(x, s, err);
     if (r == 0 && arg_text(x, "Idempotency-Key"))
         r = key_request_id(x, s->id, s->key, err);
     return r == -ERR_INVALID ? bad_field(x, "name", err) : r;
@@ -206,23 +207,25 @@ static int set_asked(struct exchange *x, struct submission *s, json_t *body, str
     return 0;
 }
 
-/* The same key again: the run that it has made. One of that name which another submission has made is not it. */
+/* The same key again: the run that it has made. */
 static bool replay(struct exchange *x, const struct submission *s, int *ret, struct err *err)
 {
     struct run_info run;
-    if (!*s->key || run_read(&x->svc, s->id, &run, NULL) < 0)
-        return false;
-    bool same = run.key && strcmp(run.key, s->key) == 0 && strcmp(run.workflow, s->def->name) == 0;
-    if (same && run.asked && strcmp(run.asked, s->asked) != 0) {
+    int made = submission_made(&x->svc, s, &run, err);
+    if (made != 1) {
+        *ret = made;
+        return made < 0;
+    }
+    if (run.asked && strcmp(run.asked, s->asked) != 0) {
         x->error_type = "IdempotencyKeyReused";
         err_set(err, ERR_INVALID, "Idempotency-Key: it was used for run '%s', of another submission", s->id);
         *ret = bad_field(x, "Idempotency-Key", err);
-    } else if (same) {
+    } else {
         x->answer.replayed = true;
         *ret = reply_submitted(x, s->id, s->def->name, run.status, err);
     }
     run_info_release(&run);
-    return same;
+    return true;
 }
 
 static int start(struct exchange *x, struct submission *s, struct err *err)

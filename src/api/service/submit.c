@@ -255,16 +255,15 @@ static int pin(const struct service *svc, struct submission *s, struct err *err)
     _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), s->id);
     if (!owner)
         return err_nomem(err);
-    int r = store_put(svc->store, s->def->script, s->def->script_len, "text/x-lua", &s->script, err);
+    int r = refs_each(s->parameters, take_object, &(struct naming){svc, owner}, err);
+    if (r < 0)
+        return err_wrap(err, "parameters");
+    r = store_put(svc->store, s->def->script, s->def->script_len, "text/x-lua", &s->script, err);
     if (r == 0)
         r = store_pin(svc->store, owner, s->script.text, 0, err);
     if (r == 0 && *s->ingested.tree.text)
         r = store_pin(svc->store, owner, s->ingested.tree.text, 0, err);
-    if (r == 0)
-        r = say_paths(svc, s, err);
-    if (r == 0 && (r = refs_each(s->parameters, take_object, &(struct naming){svc, owner}, err)) < 0)
-        err_wrap(err, "parameters");
-    return r;
+    return r == 0 ? say_paths(svc, s, err) : r;
 }
 
 /* Did the engine say no? Where the answer was lost the run may go on all the same, now or later. */
@@ -285,10 +284,11 @@ static bool is_refusal(int r)
     }
 }
 
-/* Nothing came of it: what was read may go, if it is known that there is no run of that name, which would keep what it has. */
+/* Nothing came of it: what was read may go, if it is known that there is no run of that name, which would keep what it has, and
+ * that none will be. */
 static void unpin(const struct service *svc, const struct submission *s)
 {
-    if (run_look(svc, s->id, NULL) != -ERR_NOT_FOUND)
+    if (!s->fresh || run_look(svc, s->id, NULL) != -ERR_NOT_FOUND)
         return;
     _cleanup_free_ char *owner = store_run_owner(service_namespace(svc), s->id);
     struct err err = {0};
@@ -475,6 +475,7 @@ int submission_init(const struct service *svc, const char *workflow, struct subm
         return r;
     ret->timeout_ms = ret->def->timeout_ms;
     os_ulid(ret->id);
+    ret->fresh = true;
     return 0;
 }
 
@@ -487,12 +488,25 @@ int submission_name(struct submission *s, const char *name, struct err *err)
     if (!ok)
         return err_set(err, ERR_INVALID, "name '%.60s': use letters, digits and - _ . : @ + (at most 200)", name);
     snprintf(s->id, sizeof s->id, "%s", name);
+    s->fresh = false;
     return 0;
 }
 
 int submission_parameters(struct submission *s, const json_t *given, struct err *err)
 {
     return workflow_def_parameters(s->def, given, &s->parameters, err);
+}
+
+int submission_made(const struct service *svc, const struct submission *s, struct run_info *ret, struct err *err)
+{
+    struct err why = {0};
+    int r = *s->key ? run_read(svc, s->id, ret, &why) : -ERR_NOT_FOUND;
+    if (r < 0)
+        return r == -ERR_NOT_FOUND ? 0 : err_copy(err, &why);
+    bool same = ret->key && strcmp(ret->key, s->key) == 0 && strcmp(ret->workflow, s->def->name) == 0;
+    if (!same)
+        run_info_release(ret);
+    return same;
 }
 
 int submission_baseline_run(const struct service *svc, struct gate_options *g, struct err *err)

@@ -1,7 +1,8 @@
 /* The submission of a run: what is asked for is checked, the target is read into the store, the run is started.
  *
  * In that order, and each step by a function of its own, so that a usage error costs nothing. A submission that was refused
- * leaves no pins behind; one whose answer was lost does, since there may be a run that needs them. */
+ * leaves no pins behind; one whose answer was lost does, since there may be a run that needs them, and so does one with a name:
+ * another submission of that name, or the same one asked again, may be about to start. */
 #ifndef FF_API_SERVICE_SUBMIT_H
 #define FF_API_SERVICE_SUBMIT_H
 
@@ -27,6 +28,7 @@ struct submission {
     struct gate_options gate; /* set by the caller; owned */
     int64_t timeout_ms;       /* 0: none */
     char id[ENGINE_ID_MAX + 1];
+    bool fresh; /* the id: no other submission has it */
     char key[37]; /* what the engine is given as the id of the request, and the run keeps: the same one again starts nothing new;
                      "": a fresh one, which is not kept */
     char asked[33]; /* a sum of what was asked for with the key, kept with it; "": none */
@@ -59,6 +61,9 @@ int submission_parameters(struct submission *s, const json_t *given, struct err 
 /* Before the target is read: -ERR_EXISTS, there is a run of that name (whose pins are not ours to touch); -ERR_MISSING, the
  * machine lacks something. Needs engine and spawner. */
 int submission_check(const struct service *svc, const struct submission *s, struct err *err);
+/* 1: the same submission, by its key, has made that run before. One of that name which another has made is not it. An error:
+ * nobody knows; who asks is not to be told of a run that may be its own. */
+int submission_made(const struct service *svc, const struct submission *s, struct run_info *ret, struct err *err);
 /* A baseline that is a run, by its whole name: another that begins so may come meanwhile. */
 int submission_baseline_run(const struct service *svc, struct gate_options *g, struct err *err);
 

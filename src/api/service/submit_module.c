@@ -68,6 +68,7 @@ int submission_init_module(const struct service *svc, const char *module, struct
     ret->module.name = mem_strdup(m.name);
     module_def_release(&m);
     os_ulid(ret->id);
+    ret->fresh = true;
     return ret->def && ret->module.name ? 0 : err_nomem(err);
 }
 

@@ -1,6 +1,7 @@
 /* What a submission leaves in the store when its start is refused, and when nobody knows what came of it. */
 #include "api/service/submit.h"
 
+#include "os/clock.h"
 #include "store/owned.h"
 
 #include <setjmp.h>
@@ -43,8 +44,8 @@ static void call(struct engine *e, enum engine_method m, const ProtobufCMessage 
 
 static const struct engine_ops ops = {.name = "says", .call = call};
 
-/* Is the script kept for the run afterwards? */
-static bool keeps(enum err_code start, enum err_code describe, bool starts)
+/* Is the script kept for the run afterwards? name: NULL, it has none. */
+static bool keeps_as(const char *name, enum err_code start, enum err_code describe, bool starts)
 {
     struct engine engine = {&ops};
     struct service svc = {.engine = &engine};
@@ -61,9 +62,12 @@ static bool keeps(enum err_code start, enum err_code describe, bool starts)
     def.resources = json_object();
     s.def = &def;
     s.parameters = json_object();
-    assert_int_equal(submission_name(&s, "one", &err), 0);
+    os_ulid(s.id);
+    s.fresh = true;
+    if (name)
+        assert_int_equal(submission_name(&s, name, &err), 0);
     assert_int_equal(submission_start(&svc, &s, &err), -(int)start);
-    char *owner = store_run_owner("default", "one");
+    char *owner = store_run_owner("default", s.id);
     assert_int_equal(store_pinned(svc.store, owner, s.script.text, &kept, &err), 0);
     free(owner);
     s.def = NULL;
@@ -71,6 +75,11 @@ static bool keeps(enum err_code start, enum err_code describe, bool starts)
     json_decref(def.resources);
     store_free(svc.store);
     return kept;
+}
+
+static bool keeps(enum err_code start, enum err_code describe, bool starts)
+{
+    return keeps_as(NULL, start, describe, starts);
 }
 
 static void test_started(void **state)
@@ -87,6 +96,7 @@ static void test_refused(void **state)
     assert_true(keeps(ERR_INVALID, ERR_OK, true));           /* another's, of that name */
     assert_true(keeps(ERR_INVALID, ERR_UNAVAILABLE, false)); /* perhaps another's */
     assert_true(keeps(ERR_EXISTS, ERR_OK, true));
+    assert_true(keeps_as("one", ERR_INVALID, ERR_OK, false)); /* another of that name may start in the next moment */
 }
 
 static void test_unknown(void **state)
@@ -100,12 +110,31 @@ static void test_unknown(void **state)
     }
 }
 
+/* Asked again with its key, while the engine does not answer, it is not another's. */
+static void test_made_before(void **state)
+{
+    (void)state;
+    struct engine engine = {&ops};
+    struct service svc = {.engine = &engine};
+    struct submission s = SUBMISSION_INIT;
+    struct run_info run;
+    struct err err = {0};
+    says.there = false;
+    says.describe = ERR_UNAVAILABLE;
+    assert_int_equal(submission_made(&svc, &s, &run, &err), 0); /* it has none */
+    strcpy(s.key, "key");
+    assert_int_equal(submission_made(&svc, &s, &run, &err), -ERR_UNAVAILABLE);
+    says.describe = ERR_OK;
+    assert_int_equal(submission_made(&svc, &s, &run, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_started),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_made_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
