@@ -138,19 +138,23 @@ static int collect(const struct service *svc, struct old_runs *o, struct err *er
     return r < 0 || !o->nomem ? r : err_nomem(err);
 }
 
+static void keep(struct old_runs *o, struct old_run *r)
+{
+    o->kept++;
+    free(r->id);
+    free(r->execution_id);
+    free(r->workflow);
+}
+
 /* A run may have had several executions (retry, continue-as-new): its older ones stay as long as one does. */
 static void spare_kept(struct old_runs *o)
 {
     size_t left = 0;
     VEC_EACH(&o->list, r) {
-        if (!map_get(&o->kept_ids, r->id)) {
+        if (map_get(&o->kept_ids, r->id))
+            keep(o, r);
+        else
             o->list.v[left++] = *r;
-            continue;
-        }
-        o->kept++;
-        free(r->id);
-        free(r->execution_id);
-        free(r->workflow);
     }
     o->list.len = left;
 }
@@ -200,6 +204,24 @@ static int clean_document(const struct old_runs *o, const struct store_gc_result
                 ret, err);
 }
 
+/* Those that were begun again since they were listed stay. */
+static int delete_all(const struct service *svc, struct old_runs *o, struct err *err)
+{
+    size_t left = 0;
+    int r = 0;
+    VEC_EACH(&o->list, x) {
+        bool removed = true;
+        if (r == 0 && (r = run_delete_old(svc, x->id, x->execution_id, o->before_ns, &removed, err)) < 0)
+            err_wrap(err, "remove run %s", x->id);
+        if (removed)
+            o->list.v[left++] = *x;
+        else
+            keep(o, x);
+    }
+    o->list.len = left;
+    return r;
+}
+
 static int clean(struct app *app, const struct service *svc, const json_t *q, json_t **ret, struct err *err)
 {
     struct old_runs o = {0};
@@ -211,11 +233,8 @@ static int clean(struct app *app, const struct service *svc, const json_t *q, js
     if (r == 0)
         r = collect(svc, &o, err);
     spare_kept(&o);
-    for (size_t i = 0; r == 0 && !dry && i < o.list.len; i++) {
-        r = run_delete_execution(svc, o.list.v[i].id, o.list.v[i].execution_id, err);
-        if (r < 0)
-            err_wrap(err, "remove run %s", o.list.v[i].id);
-    }
+    if (r == 0 && !dry)
+        r = delete_all(svc, &o, err);
     if (r == 0)
         r = store_gc(svc->store, GC_GRACE_MS, dry, &g, err);
     if (r == 0 && !dry && engine_is_temporal(app))

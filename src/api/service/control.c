@@ -232,6 +232,20 @@ int run_delete_execution(const struct service *svc, const char *id, const char *
     return r == -ERR_NOT_FOUND ? 0 : r;
 }
 
+int run_delete_old(const struct service *svc, const char *id, const char *execution_id, int64_t before_ns, bool *ret_removed,
+                   struct err *err)
+{
+    struct run_info run;
+    struct err why = {0};
+    int r = run_read(svc, id, &run, &why);
+    *ret_removed = r < 0 || (run.finished_ns && run.finished_ns < before_ns);
+    if (r == 0)
+        run_info_release(&run);
+    if (r < 0 && err_retryable(r))
+        return err_copy(err, &why);
+    return *ret_removed ? run_delete_execution(svc, id, execution_id, err) : 0;
+}
+
 int run_delete(const struct service *svc, const char *id, bool wait, struct err *err)
 {
     if (svc->client)

@@ -21,6 +21,10 @@ int run_retry(const struct service *svc, const char *id, const char *request_id,
 int run_delete(const struct service *svc, const char *id, bool wait, struct err *err);
 /* The same for one execution, which has ended. Its entry goes last: cut short anywhere, doing it again finishes it. */
 int run_delete_execution(const struct service *svc, const char *id, const char *execution_id, struct err *err);
+/* The same, unless the run's last execution goes on, or has ended since before_ns: a cluster's lists are late, and what is kept
+ * under that id is that one's. */
+int run_delete_old(const struct service *svc, const char *id, const char *execution_id, int64_t before_ns, bool *ret_removed,
+                   struct err *err);
 
 /* The events of a run's last execution, from that id on (0: all). A positive answer of one ends the walk with 0, a negative
  * one is its result. */

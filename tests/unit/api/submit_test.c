@@ -1,7 +1,11 @@
 /* What a submission leaves in the store when its start is refused, and when nobody knows what came of it. */
 #include "api/service/submit.h"
 
+#include "api/service/control.h"
+#include "base/units.h"
+#include "codec/pbx.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "store/owned.h"
 
 #include <setjmp.h>
@@ -17,7 +21,22 @@ static struct {
     enum err_code start, describe;
     bool starts; /* though it may say otherwise */
     bool there;
+    int64_t ended_s; /* when the run that is there ended; 0: it goes on */
 } says;
+
+static void describe_run(Pb__DescribeWorkflowExecutionResponse *d)
+{
+    Pb__WorkflowExecutionInfo *i = d->workflow_execution_info = calloc(1, sizeof *i);
+    pb__workflow_execution_info__init(i);
+    i->execution = calloc(1, sizeof *i->execution);
+    pb__workflow_execution__init(i->execution);
+    i->execution->workflow_id = strdup("one");
+    i->execution->run_id = strdup("execution");
+    i->start_time = pbx_timestamp(1);
+    i->close_time = says.ended_s ? pbx_timestamp(says.ended_s * NS_PER_S) : NULL;
+    i->status = says.ended_s ? PB__WORKFLOW_EXECUTION_STATUS__WORKFLOW_EXECUTION_STATUS_COMPLETED
+                             : PB__WORKFLOW_EXECUTION_STATUS__WORKFLOW_EXECUTION_STATUS_RUNNING;
+}
 
 static void call(struct engine *e, enum engine_method m, const ProtobufCMessage *req, int64_t timeout_ms, engine_done *done,
                  void *arg)
@@ -38,6 +57,8 @@ static void call(struct engine *e, enum engine_method m, const ProtobufCMessage 
         const ProtobufCMessageDescriptor *d = engine_method_info(m)->response;
         answer = calloc(1, d->sizeof_message);
         protobuf_c_message_init(d, answer);
+        if (m == ENGINE_DESCRIBE)
+            describe_run((Pb__DescribeWorkflowExecutionResponse *)answer);
     }
     done(arg, answer, &err);
 }
@@ -128,6 +149,45 @@ static void test_made_before(void **state)
     assert_int_equal(submission_made(&svc, &s, &run, &err), 0);
 }
 
+/* Is what an old execution kept let go of? */
+static bool lets_go(bool there, enum err_code describe, int64_t ended_s, int want)
+{
+    struct engine engine = {&ops};
+    struct service svc = {.engine = &engine};
+    struct workspaces_options wo = {0};
+    struct store_ref ref;
+    struct err err = {0};
+    char *dir = NULL;
+    bool kept = false, removed = false;
+    says.there = there;
+    says.describe = describe;
+    says.ended_s = ended_s;
+    assert_int_equal(os_temp_dir("/tmp", "ff-submit-", &dir, NULL), 0);
+    wo.dir = dir;
+    assert_int_equal(store_open_memory(&svc.store, &err), 0);
+    assert_int_equal(workspaces_open(svc.store, &wo, &svc.workspaces, &err), 0);
+    assert_int_equal(store_put(svc.store, "x", 1, NULL, &ref, &err), 0);
+    assert_int_equal(store_pin(svc.store, "run/one", ref.text, 0, &err), 0);
+    assert_int_equal(run_delete_old(&svc, "one", "earlier", 100 * NS_PER_S, &removed, &err), want);
+    assert_int_equal(store_pinned(svc.store, "run/one", ref.text, &kept, &err), 0);
+    assert_true(removed || kept);
+    workspaces_free(svc.workspaces);
+    store_free(svc.store);
+    (void)os_remove_tree(dir, NULL);
+    free(dir);
+    return !kept;
+}
+
+static void test_old_runs(void **state)
+{
+    (void)state;
+    assert_true(lets_go(true, ERR_OK, 99, 0));
+    assert_true(lets_go(false, ERR_OK, 0, 0));                            /* gone meanwhile */
+    assert_false(lets_go(true, ERR_OK, 0, 0));                            /* started again since it was listed */
+    assert_false(lets_go(true, ERR_OK, 101, 0));                          /* and over again */
+    assert_false(lets_go(true, ERR_UNAVAILABLE, 99, -ERR_UNAVAILABLE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_made_before),
+        cmocka_unit_test(test_old_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
