@@ -135,14 +135,15 @@ static int add_tree(struct writer *w, int fd, const char *name, int depth, struc
         close(fd);
         return err_sys(err, errno, "read %s", name);
     }
-    while (r == 0 && (e = readdir(d))) {
+    while (r == 0 && (errno = 0, e = readdir(d))) {
         struct stat st;
         _cleanup_free_ char *below = os_path_join(name, e->d_name);
         if (!below)
             r = err_nomem(err);
-        else if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-                 fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        else if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
+        else if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            r = errno == ENOENT ? 0 : err_sys(err, errno, "read %s", below); /* gone meanwhile */
         else if (S_ISREG(st.st_mode) && backup_name_ok(below))
             r = add_file(w, dirfd(d), e->d_name, below, err);
         else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX) {
@@ -152,6 +153,8 @@ static int add_tree(struct writer *w, int fd, const char *name, int depth, struc
         } else
             log_warn("%s is left out of the backup: it is no file", below);
     }
+    if (r == 0 && errno)
+        r = err_sys(err, errno, "read %s", name);
     closedir(d);
     return r;
 }
@@ -174,11 +177,12 @@ static int add_part(struct writer *w, const struct backup_part *p, struct err *e
 {
     const char *base = strrchr(p->name, '/') ? strrchr(p->name, '/') + 1 : p->name;
     _cleanup_free_ char *path = os_path_join(w->app->state_dir, p->name), *copy = os_path_join(w->tmp, base);
+    struct stat st;
     int fd, r;
     if (!path || !copy)
         return err_nomem(err);
-    if (!os_exists(path))
-        return 0;
+    if (lstat(path, &st) < 0)
+        return errno == ENOENT ? 0 : err_sys(err, errno, "read %s", path);
     switch (p->kind) {
     case BACKUP_FILE:
         return add_file(w, AT_FDCWD, path, p->name, err);

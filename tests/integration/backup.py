@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # A state in one file, made while runs go on, and back: the runs of the copy come to the end that those of the original do.
-import io, pathlib, sys, tarfile, hashlib, urllib.request
+import io, os, pathlib, subprocess, sys, tempfile, tarfile, hashlib, urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -123,7 +123,31 @@ def check_cut_short(lab, file):
             fail(f"a restore was not ended from {mark}")
 
 
+def check_unreadable(lab):
+    """What cannot be looked at is not left out in silence. Root can look at all: it is somebody else who does."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory() as d:
+        state, own = pathlib.Path(d) / "state", pathlib.Path(d) / "state" / "workflows"
+        (own / "mine").mkdir(parents=True)
+        (own / "mine" / "workflow.lua").write_text("return function() return {} end\n")
+        for p in (pathlib.Path(d), state, own):
+            os.chown(p, *([65534] * 2 if nobody else [-1] * 2))
+        ff = lambda *args: subprocess.run([*nobody, lab.exe, "--state", str(state), *args], capture_output=True, text=True,
+                                          env=lab.env | {"HOME": d})
+        backup = lambda: ff("backup", f"{d}/file")
+        ff("run", "security_assessment", str(own))
+        own.chmod(0o444)  # its names can be read, and nothing else
+        p = backup()
+        own.chmod(0o755)
+        if p.returncode != 5 or "workflows/mine" not in p.stderr or pathlib.Path(d, "file").exists():
+            fail(f"a folder was left out: exit {p.returncode} {p.stdout} {p.stderr}")
+        p = backup()
+        if p.returncode:
+            fail(f"backup: exit {p.returncode} {p.stderr}")
+
+
 with Lab() as lab:
+    check_unreadable(lab)
     lab.module("step", STEP)
     lab.workflow("steps", LUA, META)
     t = lab.target({"a.py": "x=1\n" * 20})
