@@ -53,6 +53,8 @@ static const struct {
     {"corrupted size vs. prev_size", CRASH_GLIBC, "Heap-corruption"},
     {"corrupted double-linked list", CRASH_GLIBC, "Heap-corruption"},
     {"+++ Program timed off +++", CRASH_AFL, "Timeout"},
+    {"has overflowed its stack", CRASH_RUST, "Stack-overflow"},
+    {"to show where the exception was thrown)", CRASH_JAVASCRIPT, "Uncaught exception"}, /* what was thrown is no error */
     {"Segmentation fault", CRASH_SIGNAL, "UNKNOWN"},
     {"Bus error", CRASH_SIGNAL, "Bus"},
     {"Illegal instruction", CRASH_SIGNAL, "Ill"},
@@ -144,13 +146,13 @@ static bool read_java_exception(struct scan *s, struct view line)
     return true;
 }
 
-/* "TypeError: message", then "    at f (/x.js:1:2)" */
+/* "TypeError: message", then "    at f (/x.js:1:2)". A class of the program's own may have any name. */
 static bool read_js_error(struct scan *s, struct view line, struct view text)
 {
     struct view name = line, rest = line;
     view_skip(&rest, "Uncaught ");
-    name = view_take(&rest, is_alpha);
-    if (!view_ends(name, "Error") || (rest.n && !view_starts(rest, ": ") && !view_starts(rest, " [")))
+    name = view_take(&rest, is_word);
+    if (!name.n || (!view_ends(name, "Error") && !s->node) || (rest.n && !view_starts(rest, ": ") && !view_starts(rest, " [")))
         return false;
     for (int i = 0; i < 8 && text.n; i++) { /* a message may have several lines */
         struct view next = take_line(&text);
@@ -197,18 +199,25 @@ static bool read_go_failure(struct scan *s, struct view line, struct view text)
     return true;
 }
 
-/* Python's own traceback, innermost frame last; the exception follows unindented. */
+/* Python's own traceback, innermost frame last; the exception follows unindented. The last one is of what nobody caught:
+ * those before it are what it came of, or what was logged. Those in a group of exceptions have a margin. */
 static bool read_plain_traceback(struct scan *s, struct view line, struct view text)
 {
+    static const char head[] = "Traceback (most recent call last):";
     VEC(struct view) lines = {0};
-    if (!view_has(line, "Traceback (most recent call last):"))
+    if (!view_has(line, head))
         return false;
     begin(s, CRASH_PYTHON, "Uncaught exception", nothing);
+    if (view_after_last(text, head, &text))
+        take_line(&text);
     s->python = true;
     while (text.n) {
         struct view next = take_line(&text);
         if (next.n && !is_blank(next.s[0]))
             break;
+        view_skip_space(&next);
+        while (view_skip(&next, "| "))
+            view_skip_space(&next);
         if (!VEC_PUSH(&lines, next))
             s->no_memory = true;
     }

@@ -52,7 +52,7 @@ bool rule_go_panic(struct scan *s, struct view line)
         scan_clear_state(s);
         scan_type(s, CRASH_GO, type);
         s->go_crash = true;
-    } else if (scan_is(s, "ASSERT") && view_starts(line, "panic: ")) {
+    } else if (scan_is(s, "ASSERT") && view_starts(view_trim(line), "panic: ")) { /* one in a recover() is indented */
         s->kind = CRASH_GO;
     }
     return false;

@@ -284,6 +284,7 @@ static void look_around(struct scan *s)
     s->go = view_has(s->text, ".go:");
     s->python = view_has(s->text, ".py\", line");
     s->js = view_has(s->text, "Uncaught Exception: Jazzer.js");
+    s->node = view_has(s->text, "\nNode.js v");
     s->trusty = view_has(s->text, "Trusted App crash stacktrace");
     s->lkl = view_has(s->text, "Linux Kernel Library Stack Trace:");
     s->signal = has_signal_scariness(s->text);

@@ -20,7 +20,7 @@ struct scan {
     struct view text;
     struct crash *crash;
     /* what the text holds somewhere */
-    bool kasan, go, python, js, trusty, lkl, signal;
+    bool kasan, go, python, js, node, trusty, lkl, signal;
     bool fallback; /* no tool has spoken: scan_fallback() reads */
     /* what has been met */
     enum crash_kind kind;

@@ -239,6 +239,23 @@ static void test_languages(void **state)
          CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
         {"Fatal Python error: _Py_CheckRecursiveCall: Cannot recover from stack overflow.\n", CRASH_PYTHON, "Stack-overflow", "NULL", "",
          CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"Traceback (most recent call last):\n  File \"/src/a.py\", line 2, in logged\n    1/0\nZeroDivisionError: no\n"
+         "going on\nTraceback (most recent call last):\n  File \"/src/a.py\", line 9, in fatal\n    raise A\nA\n",
+         CRASH_PYTHON, "Uncaught exception", "fatal\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"  + Exception Group Traceback (most recent call last):\n  |   File \"/src/a.py\", line 2, in group\n  | ExceptionGroup: two\n"
+         "  +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n"
+         "    |   File \"/src/a.py\", line 3, in first\n    | KeyError: 0\n    +---------------- 2 ----------------\n"
+         "    | Traceback (most recent call last):\n    |   File \"/src/a.py\", line 7, in outer\n    |     inner()\n"
+         "    |   File \"/src/a.py\", line 4, in inner\n    | KeyError: 1\n    +------------------------------------\n",
+         CRASH_PYTHON, "Uncaught exception", "inner\nouter\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"/src/box.js:3\n    throw new Odd('no')\n    ^\n\nOdd: no\n    at open (/src/box.js:3:9)\n\nNode.js v20\n",
+         CRASH_JAVASCRIPT, "Uncaught exception", "open\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"/src/box.js:3\n    throw 'no'\n    ^\nno\n(Use `node --trace-uncaught ...` to show where the exception was thrown)\n\nNode.js v20\n",
+         CRASH_JAVASCRIPT, "Uncaught exception", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"\nthread 'main' (29188) has overflowed its stack\nfatal runtime error: stack overflow, aborting\n",
+         CRASH_RUST, "Stack-overflow", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"panic: first [recovered]\n\tpanic: again\n\ngoroutine 1 [running]:\nexample.org/box.Open(0x1)\n\t/src/box/open.go:3 +0x2\n",
+         CRASH_GO, "ASSERT", "again\nbox.Open\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_LOW},
         {"thread 'main' panicked at 'index out of bounds: the len is 3 but the index is 9', src/lib.rs:7:5\n"
          "==7== ERROR: libFuzzer: deadly signal\n    #0 0x1 in rust_panic /rustc/1/library/std/src/panicking.rs:1\n"
          "    #1 0x2 in boxed::decode::h0123456789abcdef /src/lib.rs:7:5\n",
