@@ -40,13 +40,17 @@ def leave(lab):
         time.sleep(0.1)
 
 
-def upload_without_room(lab):
-    """An upload for which there is no room is refused, and leaves nothing behind."""
-    p = lab.popen("--toolbox", lab.toolbox(), "serve", "--listen", "127.0.0.1:0", "--insecure-loopback")
+def wait_for_rest(lab):
     for _ in range(300):
         if (lab.state / "server.json").exists() and '"rest"' in (lab.state / "server.json").read_text(): break
         time.sleep(0.1)
-    port = int(json.loads((lab.state / "server.json").read_text())["rest"].rsplit(":", 1)[1])
+    return int(json.loads((lab.state / "server.json").read_text())["rest"].rsplit(":", 1)[1])
+
+
+def upload_without_room(lab):
+    """An upload for which there is no room is refused, and leaves nothing behind."""
+    p = lab.popen("--toolbox", lab.toolbox(), "serve", "--listen", "127.0.0.1:0", "--insecure-loopback")
+    port = wait_for_rest(lab)
     before = free(lab)
     pieces = before // (1 << 20) + 20
     for _ in range(2):
@@ -66,6 +70,41 @@ def upload_without_room(lab):
             if free(lab) > before - (3 << 20): break  # the log of the index keeps a little
             time.sleep(0.1)
         else: fail(f"an upload without room leaves {before - free(lab)} bytes")
+    p.terminate()
+    p.wait()
+
+
+def events_without_room(lab):
+    """What happens while nothing can be written is told when it can be: no number is missing, and none is there twice."""
+    say = r'''
+import json, sys, time
+sys.stdin.readline()
+for i in range(300):
+    print(json.dumps({"type": "log", "level": "info", "message": "step %d" % i}), flush=True)
+    time.sleep(0.02)
+print(json.dumps({"type": "result", "status": "success", "summary": {}}))
+'''
+    lab.module("say", say); lab.workflow("says", 'return function() ff.activity("say", {}, {timeout="5m", retry={max=1}}) return {} end')
+    p = lab.popen("--toolbox", lab.toolbox(), "serve", "--listen", "127.0.0.1:0", "--insecure-loopback")
+    port = wait_for_rest(lab)
+    def ask(method, path, body=None):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        c.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"})
+        r = c.getresponse()
+        return r.status, r.read().decode()
+    ask("POST", "/workflows/says/submit", {"target_path": str(lab.dir / "target"), "name": "told"})
+    time.sleep(1)
+    fill(lab, 0)
+    posted = [ask("POST", "/fuzzing/told/crash", {"crash_id": f"c{i}"})[0] for i in range(5)]
+    if set(posted) - {200, 507} or 507 not in posted: fail(f"posted without room: {posted}")
+    time.sleep(1)
+    (lab.state / "ballast").unlink()
+    status, text = ask("GET", "/runs/told/events") # to the run's end
+    ids = [int(l[4:]) for l in text.splitlines() if l.startswith("id: ")]
+    steps = [l for l in text.splitlines() if '"message":"step ' in l]
+    if ids != list(range(1, len(ids) + 1)): fail(f"events over a full disk: {ids}")
+    if len(steps) != 300 or '"COMPLETED"' not in text: fail(f"events over a full disk: {len(steps)} of 300; {text[-200:]}")
+    if text.count("event: crash") != posted.count(200): fail(f"{posted.count(200)} crashes were taken, {text.count('event: crash')} are there")
     p.terminate()
     p.wait()
 
@@ -103,6 +142,8 @@ with Lab() as lab:
         if doc["status"] != "COMPLETED" or doc["result"]["summary"]["attempt"] != 1: fail(f"held: {json.dumps(doc)[:300]}")
         lab.ff("store", "verify", check=0)
         upload_without_room(lab)
+        leave(lab)
+        events_without_room(lab)
         # And on a full disk nothing is done. First all are to leave: the databases' logs, which go with the last, are room too.
         leave(lab)
         fill(lab, 0)

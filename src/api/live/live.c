@@ -21,6 +21,7 @@
 #define SWEPT_AT_ONCE 50
 #define RUNNING_MAX 1000
 #define CHANNELS_MAX 1000 /* idle ones in memory */
+#define AGAIN_AFTER_MS 200 /* where nothing could be written */
 #define PROGRESS_EVERY_NS (200 * NS_PER_MS)
 #define STACK_BYTES ((size_t)256 << 10)
 
@@ -159,11 +160,19 @@ static const char *known_type(const char *type)
 
 int live_post(struct live *l, const char *run_id, const char *type, json_t *data, struct err *err)
 {
+    struct posted p = {0};
     const char *t = known_type(type);
     struct item *i = t ? new_item(ITEM_EVENT, run_id, t, data) : NULL;
     if (!i)
         return t ? err_nomem(err) : err_set(err, ERR_INVALID, "no event is called %s", type);
-    return live_push(l, i) < 0 ? err_set(err, ERR_BUSY, "too many events at a time") : 0;
+    i->posted = &p;
+    if (live_push(l, i) < 0)
+        return err_set(err, ERR_BUSY, "too many events at a time");
+    pthread_mutex_lock(&l->queue_lock);
+    while (!p.over)
+        pthread_cond_wait(&l->cond_posted, &l->queue_lock);
+    pthread_mutex_unlock(&l->queue_lock);
+    return p.err.code ? err_copy(err, &p.err) : 0;
 }
 
 void live_follow(struct live *l, const char *run_id)
@@ -199,7 +208,7 @@ static void put_event(struct live *l, struct channel *c, const char *key, const 
         live_push(l, i);
         return;
     }
-    live_write(l, c, type, TAKE_PTR(i->data), i->at_ns, NULL);
+    live_write(l, c, type, i->data, i->at_ns, NULL);
     item_free(i);
 }
 
@@ -301,14 +310,14 @@ static int make_room(struct live *l, struct channel *c, struct err *err)
     return r == 0 && c->bytes > LIVE_BYTES_MAX ? drop_older(l, c, err) : r;
 }
 
-int live_write(struct live *l, struct channel *c, const char *type, char *data, int64_t at_ns, struct err *err)
+int live_write(struct live *l, struct channel *c, const char *type, const char *text, int64_t at_ns, struct err *err)
 {
-    _cleanup_free_ char *text = data;
     if (strcmp(type, "progress") == 0) {
         if (at_ns - c->progress_ns < PROGRESS_EVERY_NS)
             return 0;
         c->progress_ns = at_ns;
     }
+    c->dirty = true;
     int r = live_db_run(&l->writer, err, LIVE_EVENT_PUT, "siiss", c->run, c->last + 1, at_ns, type, text);
     if (r == 0 && strcmp(type, "stats") == 0)
         r = add_point(l, c, text, at_ns, err);
@@ -319,7 +328,6 @@ int live_write(struct live *l, struct channel *c, const char *type, char *data, 
         return r;
     pthread_mutex_lock(&l->lock);
     c->last++;
-    c->dirty = true;
     ring_add(c, type, text, at_ns);
     pthread_mutex_unlock(&l->lock);
     l->counts.events++;
@@ -328,6 +336,7 @@ int live_write(struct live *l, struct channel *c, const char *type, char *data, 
 
 static int forget_run(struct live *l, struct channel *c, bool all, struct err *err)
 {
+    c->dirty = true;
     int r = live_db_run(&l->writer, err, all ? LIVE_EVENT_FORGET : LIVE_CAMPAIGN_FORGET, "s", c->run);
     if (r == 0)
         r = live_db_run(&l->writer, err, LIVE_POINT_FORGET, "s", c->run);
@@ -338,7 +347,6 @@ static int forget_run(struct live *l, struct channel *c, bool all, struct err *e
     c->points = 0;
     for (size_t i = 0; c->ring && i < RING; i++)
         c->ring[i].seq = 0;
-    c->dirty = true;
     pthread_mutex_unlock(&l->lock);
     return r;
 }
@@ -357,7 +365,7 @@ static int handle(struct live *l, struct item *i, struct err *err)
         return tail_start(l, c, err);
     if (i->kind == ITEM_FORGET || i->kind == ITEM_FORGET_ALL)
         return forget_run(l, c, i->kind == ITEM_FORGET_ALL, err);
-    return live_write(l, c, i->type, TAKE_PTR(i->data), i->at_ns, err);
+    return live_write(l, c, i->type, i->data, i->at_ns, err);
 }
 
 static int save_dirty(struct live *l, struct err *err)
@@ -390,29 +398,126 @@ static void publish_dirty(struct live *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* Writes a batch as one transaction. What cannot be written is lost, and said. */
+/* As the file has it: nothing of the batch is there. */
+static void restore_dirty(struct live *l)
+{
+    pthread_mutex_lock(&l->lock);
+    MAP_EACH(&l->channels, e) {
+        struct channel *c = e->value;
+        if (!c->dirty)
+            continue;
+        free(TAKE_PTR(c->stats));
+        c->execution[0] = 0;
+        c->last = c->shown;
+        c->history = c->points = c->bytes = c->progress_ns = 0;
+        c->ended = c->shown_ended;
+        if (channel_load(l, c, NULL) < 0)
+            continue; /* with the next batch */
+        c->dirty = false;
+        for (size_t i = 0; c->ring && i < RING; i++)
+            if (c->ring[i].seq > c->last)
+                c->ring[i].seq = 0;
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Under queue_lock. */
+static void tell_posted(struct live *l, const struct item *i, const struct err *err)
+{
+    if (!i->posted)
+        return;
+    i->posted->err = *err;
+    i->posted->over = true;
+    pthread_cond_broadcast(&l->cond_posted);
+}
+
+/* Before all that came meanwhile. Whoever waits for something that was posted is told. */
+static void put_back(struct live *l, struct item *list, struct item **end, size_t n, const struct err *err)
+{
+    pthread_mutex_lock(&l->queue_lock);
+    *end = l->first;
+    if (n && !l->first)
+        l->end = end;
+    l->first = list;
+    l->queued += n;
+    for (struct item **p = &l->first; *p;) {
+        struct item *i = *p;
+        if (!i->posted) {
+            p = &i->next;
+            continue;
+        }
+        tell_posted(l, i, err);
+        *p = i->next;
+        l->queued--;
+        item_free(i);
+        if (!*p)
+            l->end = p;
+    }
+    pthread_mutex_unlock(&l->queue_lock);
+}
+
+/* What could not be written for want of room is written later, in its turn; whoever waits for it is told at once. */
+static void not_written(struct live *l, struct item *batch, const struct err *err)
+{
+    bool later = !l->stopping && (err->code == ERR_NO_SPACE || err->code == ERR_IO || err->code == ERR_BUSY);
+    struct item *list = NULL, **end = &list;
+    size_t n = 0;
+    restore_dirty(l);
+    for (struct item *i = batch, *next; i; i = next) {
+        next = i->next;
+        if (i->kind == ITEM_HISTORY)
+            tail_go_on(l, i, false);
+        if (i->kind == ITEM_HISTORY || (!later && !i->posted)) {
+            l->counts.dropped += i->kind == ITEM_EVENT;
+            item_free(i);
+            continue;
+        }
+        *end = i;
+        end = &i->next;
+        n++;
+    }
+    put_back(l, list, end, n, err);
+    if (!l->failing)
+        log_error("%s%s", err->msg, later ? "; what happens is kept in memory until it can be written" : "");
+    l->failing = true;
+    if (later)
+        os_sleep_ms(AGAIN_AFTER_MS);
+}
+
+static void written(struct live *l, struct item *batch)
+{
+    for (struct item *i = batch, *next; i; i = next) {
+        next = i->next;
+        if (i->kind == ITEM_HISTORY)
+            tail_go_on(l, i, true);
+        pthread_mutex_lock(&l->queue_lock);
+        tell_posted(l, i, &(struct err){0});
+        pthread_mutex_unlock(&l->queue_lock);
+        item_free(i);
+    }
+    if (l->failing)
+        log_info("events are written again");
+    l->failing = false;
+}
+
+/* Writes a batch as one transaction. */
 static void write_batch(struct live *l, struct item *batch)
 {
     struct err err = {0};
     int r = live_db_run(&l->writer, &err, LIVE_BEGIN, "");
-    for (struct item *i = batch, *next; i; i = next) {
-        next = i->next;
-        if (r == 0)
-            r = handle(l, i, &err);
-        else if (i->kind == ITEM_HISTORY)
-            tail_answer(l, i, NULL);
-        item_free(i);
-    }
+    for (struct item *i = batch; i && r == 0; i = i->next)
+        r = handle(l, i, &err);
     if (r == 0)
         r = save_dirty(l, &err);
     if (r == 0)
         r = live_db_run(&l->writer, &err, LIVE_COMMIT, "");
     if (r < 0) {
         live_db_run(&l->writer, NULL, LIVE_ROLLBACK, "");
-        log_error("%s", err.msg);
+        not_written(l, batch, &err);
         return;
     }
     publish_dirty(l);
+    written(l, batch);
 }
 
 static void follow_one(void *arg, const struct run_item *item)
@@ -530,6 +635,7 @@ static struct live *new_live(const char *state_dir)
     pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
     pthread_cond_init(&l->cond, &a);
     pthread_condattr_destroy(&a);
+    pthread_cond_init(&l->cond_posted, NULL);
     l->path = os_path_join(state_dir, "events.db");
     if (l->path)
         return l;
@@ -600,6 +706,7 @@ void live_close(struct live *l)
     pthread_mutex_destroy(&l->read_lock);
     pthread_mutex_destroy(&l->queue_lock);
     pthread_cond_destroy(&l->cond);
+    pthread_cond_destroy(&l->cond_posted);
     free(l->path);
     free(l->worker);
     free(l);

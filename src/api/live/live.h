@@ -4,7 +4,8 @@
  * server was started anew. What the engine's history says (state, stage) is taken from there, each event once, whoever does the
  * work; what only a worker sees (progress, log, findings, stats) comes from the worker of this process, and of workers elsewhere
  * from their heartbeats and results, without their logs. The history is the
- * truth: events are written without waiting for the disk, and a power failure may lose the last of them.
+ * truth: events are written without waiting for the disk, and a power failure may lose the last of them. While there is no room
+ * they are kept in memory, as many as there is a bound for.
  *
  * One thread writes. Watchers of a run are told when there is more; each reads the events once from a ring that all share. */
 #ifndef FF_API_LIVE_LIVE_H
@@ -42,7 +43,7 @@ bool live_is_crash(const char *rule_id, const json_t *evidence);
 void live_worker_event(struct live *l, const struct worker_event *e);
 /* Follows the run's history, if nobody does yet. */
 void live_follow(struct live *l, const char *run_id);
-/* An event from outside. data is kept by reference. Durable as others are, soon. -ERR_BUSY: too much at a time. */
+/* An event from outside; written when this returns 0. -ERR_BUSY: too much at a time. */
 int live_post(struct live *l, const char *run_id, const char *type, json_t *data, struct err *err);
 
 struct live_event {

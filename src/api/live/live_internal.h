@@ -84,7 +84,7 @@ struct channel {
     bool ended, shown_ended; /* the writer's, and of what is committed */
     char *stats; /* JSON; NULL: none */
     int64_t points, progress_ns, thinned, bytes;
-    bool dirty;
+    bool dirty; /* something of it is not committed */
     struct tail *tail; /* NULL: nobody follows the history */
     VEC(struct live_watch *) watchers;
     struct entry *ring; /* RING, event n at n % RING; NULL: nobody has watched it */
@@ -101,6 +101,13 @@ struct item {
     ProtobufCMessage *response; /* ITEM_HISTORY */
     struct err err;
     struct tail *tail;
+    struct posted *posted; /* somebody waits for it */
+};
+
+/* How it went: under queue_lock, told by cond_posted. */
+struct posted {
+    bool over;
+    struct err err;
 };
 
 struct live {
@@ -109,7 +116,7 @@ struct live {
     struct live_db writer, reader;
     pthread_mutex_t read_lock; /* of reader */
     pthread_mutex_t queue_lock;
-    pthread_cond_t cond;
+    pthread_cond_t cond, cond_posted;
     struct item *first, **end;
     size_t queued;
     atomic_bool stopping; /* set under queue_lock, so that nobody misses it who waits for cond */
@@ -120,6 +127,7 @@ struct live {
     struct live_counts counts;
     /* The writer's thread alone: */
     int tails;
+    bool failing; /* what was to be written last could not be */
     int64_t looked_ns, swept_ns;
     char swept[LIVE_KEY_MAX]; /* the last run that was looked for in the engine */
 };
@@ -133,15 +141,17 @@ void item_free(struct item *i);
 
 /* live_worker_event(); with c at once, in the writer's thread. */
 void live_other_event(struct live *l, struct channel *c, const struct worker_event *e);
-/* Writes an event now; the writer's thread, inside a transaction. Takes data. */
-int live_write(struct live *l, struct channel *c, const char *type, char *data, int64_t at_ns, struct err *err);
+/* Writes an event now; the writer's thread, inside a transaction. text: its data, JSON. */
+int live_write(struct live *l, struct channel *c, const char *type, const char *text, int64_t at_ns, struct err *err);
 /* Tells the watchers that there is more. Under lock. */
 void live_publish(struct channel *c);
 
 /* The writer's thread. */
 int tail_start(struct live *l, struct channel *c, struct err *err);
 int tail_answer(struct live *l, struct item *i, struct err *err);
-void tail_retry(struct live *l); /* those whose engine could not answer */
+/* When that is committed, what comes next is asked for; when it is not, all is asked for again later. */
+void tail_go_on(struct live *l, struct item *i, bool committed);
+void tail_retry(struct live *l); /* those whose engine, or whose file, could not do it */
 /* What workers of other processes have last said. */
 void tails_look(struct live *l);
 void tails_cancel(struct live *l);

@@ -28,6 +28,7 @@ struct tail {
     Pb__GetWorkflowExecutionHistoryRequest req;
     Pb__WorkflowExecution execution;
     bool waiting; /* for another try */
+    bool goes_on; /* as a fresh execution */
     struct service svc;
     struct others others; /* workers of other processes */
     bool in_event;        /* what they say belongs to the history's next event: written at once */
@@ -223,7 +224,7 @@ static int take_event(struct tail *t, const Pb__HistoryEvent *e, bool *ret_again
     t->in_event = true;
     others_event(&t->others, &t->svc, t->run_id, e);
     t->in_event = false;
-    char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
+    _cleanup_free_ char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
     int r = text ? live_write(t->l, c, type, text, pbx_timestamp_ns(e->event_time), err) : 0;
     if (r < 0)
         return r;
@@ -237,28 +238,32 @@ int tail_answer(struct live *l, struct item *i, struct err *err)
 {
     struct tail *t = i->tail;
     const Pb__GetWorkflowExecutionHistoryResponse *a = (const Pb__GetWorkflowExecutionHistoryResponse *)i->response;
-    bool again = false;
     int r = 0;
-    if (i->err.code) {
-        if (i->err.code == ERR_NOT_FOUND || i->err.code == ERR_INVALID || l->stopping)
-            end(t);
-        else
-            t->waiting = true;
+    (void)l;
+    t->goes_on = false;
+    if (i->err.code)
         return 0;
-    }
     for (size_t k = 0; r == 0 && a->history && k < a->history->n_events; k++)
-        r = take_event(t, a->history->events[k], &again, err);
+        r = take_event(t, a->history->events[k], &t->goes_on, err);
     free(t->token.data);
     t->token = (ProtobufCBinaryData){0};
     if (a->next_page_token.len) {
         t->token.data = mem_dup(a->next_page_token.data, a->next_page_token.len);
         t->token.len = t->token.data ? a->next_page_token.len : 0;
     }
-    if (l->stopping || r < 0 || (!t->token.len && !again))
+    return r;
+}
+
+void tail_go_on(struct live *l, struct item *i, bool committed)
+{
+    struct tail *t = i->tail;
+    bool gone = i->err.code == ERR_NOT_FOUND || i->err.code == ERR_INVALID;
+    if (l->stopping || gone || (committed && !i->err.code && !t->token.len && !t->goes_on))
         end(t);
+    else if (i->err.code || !committed)
+        t->waiting = true;
     else
         ask(t);
-    return r;
 }
 
 void tail_retry(struct live *l)
@@ -271,6 +276,7 @@ void tail_retry(struct live *l)
             continue;
         free(TAKE_PTR(c->tail->token.data));
         c->tail->token.len = 0;
+        c->tail->modules.len = 0; /* from the beginning: they are told of again */
         ask(c->tail);
     }
     pthread_mutex_unlock(&l->lock);

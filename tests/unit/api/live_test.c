@@ -11,10 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define PATIENCE_MS 60000 /* of a busy machine */
 
@@ -265,9 +267,70 @@ static void watched(void **state)
     live_close(live);
 }
 
+/* Whether files may grow. */
+static void let_grow(bool may)
+{
+    struct rlimit l = {may ? RLIM_INFINITY : 0, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static void say(const char *run, const char *type, int n)
+{
+    json_t *j = json_pack("{s:i}", "n", n);
+    live_worker_event(live, &(struct worker_event){.name_space = "default", .workflow_id = run, .module = "m", .type = type, .data = j});
+    json_decref(j);
+}
+
+/* What cannot be written is written later, under the numbers that come next; who posts something is told. */
+static void no_room(void **state)
+{
+    atomic_int calls = 0;
+    struct live_watch *w;
+    struct got g = {0};
+    int64_t skipped, all = 0;
+    char *stats;
+    (void)state;
+    open_live();
+    say("full", "log", 1);
+    wait_for("full", 1);
+    assert_int_equal(live_watch_new(live, "full", 0, told, &calls, &w, NULL), 0);
+    let_grow(false);
+    json_t *j = json_pack("{s:s}", "text", "of many bytes");
+    int r;
+    for (int i = 2; (r = live_post(live, "elsewhere", "crash", j, NULL)) == 0; i++) /* its log may have room yet */
+        all++;
+    assert_true(r == -ERR_IO || r == -ERR_NO_SPACE);
+    for (int i = 2; i <= 700; i++)
+        say("full", i == 600 ? "stats" : "log", i);
+    assert_true(live_post(live, "elsewhere", "crash", j, NULL) < 0);
+    assert_int_equal(live_last(live, "full", &skipped, NULL), 0);
+    assert_int_equal(skipped, 1);
+    let_grow(true);
+    wait_for("full", 700);
+    while (g.last < 700) {
+        assert_true(live_watch_read(w, 100, take, &g, &skipped, NULL) > 0);
+        assert_int_equal(skipped, 0);
+    }
+    assert_int_equal(g.count, 700);
+    live_watch_free(w);
+    wait_for("elsewhere", all);
+    post("elsewhere", "crash", 1);
+    live_close(live);
+    open_live();
+    wait_for("full", 700);
+    wait_for("elsewhere", all + 1);
+    assert_int_equal(live_stats(live, "full", &stats, NULL), 0);
+    assert_non_null(strstr(stats, "600"));
+    free(stats);
+    json_decref(j);
+    live_close(live);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kept), cmocka_unit_test(series), cmocka_unit_test(bounded),
-                                       cmocka_unit_test(bytes_are_bounded_and_counted), cmocka_unit_test(watched)};
+                                       cmocka_unit_test(bytes_are_bounded_and_counted), cmocka_unit_test(watched),
+                                       cmocka_unit_test(no_room)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
