@@ -629,6 +629,12 @@ def more(s):
     seen = []
     events(s, f"/runs/{rid}/events", until=lambda e: seen.append(e) or sum(x[2]["data"].get("workflow") == "waits" for x in seen) == 2)
     if sum(x[2]["data"].get("workflow") == "waits" for x in seen) != 2: fail(f"events of a run that was started again: {seen}")
+    for i in range(3, 40): # also where the end of before has not been told yet
+        s.post(f"/runs/{rid}/signal/go", {"v": 7})
+        while s.ask("POST", f"/runs/{rid}/retry")[0] != 200: pass
+        seen = []
+        events(s, f"/runs/{rid}/events", until=lambda e: seen.append(e) or sum(x[2]["data"].get("workflow") == "waits" for x in seen) == i)
+        if sum(x[2]["data"].get("workflow") == "waits" for x in seen) != i: fail(f"events of a run that was started again at once: {seen[-3:]}")
     s.post(f"/runs/{rid}/cancel?reason=enough")
     st = s.wait(rid)
     if st["status"] != "CANCELLED" or not st["is_failed"]: fail(f"cancel: {st}")
@@ -824,6 +830,16 @@ def repeated(lab, s):
     head = f"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: 10000000\r\n\r\n"
     s.raw(head.encode() + b"x" * 3000000, 1, shut=True)
     if len(s.get("/runs?limit=1000")["runs"]) != n: fail("half an upload made a run")
+    # A retry that comes again is the same one, also after it has ended and behind another one.
+    def again(key):
+        st, h, d = s.ask("POST", "/runs/by-name/retry", None, {"Idempotency-Key": key})
+        if st != 200: fail(f"retry {key}: {st} {d}")
+        return h.get("Idempotent-Replayed"), d["status"]
+    for key, want in (("one", (None, "RUNNING")), ("one", ("true", "COMPLETED")), ("two", (None, "RUNNING")), ("one", ("true", "COMPLETED"))):
+        got = again(key)
+        s.wait("by-name")
+        if got != want: fail(f"retry {key}: {got}, wanted {want}")
+    until(lambda: len([e for e in s.get("/runs/by-name/log?events=state")["events"] if "workflow" in e["data"]]) == 3)
     return s
 
 

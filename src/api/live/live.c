@@ -48,7 +48,8 @@ static int channel_load(struct live *l, struct channel *c, struct err *err)
     if (r == 1) {
         const char *execution = (const char *)sqlite3_column_text(s, 1), *stats = (const char *)sqlite3_column_text(s, 4);
         c->last = sqlite3_column_int64(s, 0);
-        strncpy(c->execution, execution ? execution : "", sizeof c->execution - 1);
+        snprintf(c->execution, sizeof c->execution, "%s", execution ? execution : "");
+        snprintf(c->shown_execution, sizeof c->shown_execution, "%s", c->execution);
         c->history = sqlite3_column_int64(s, 2);
         c->ended = c->shown_ended = sqlite3_column_int(s, 3);
         c->stats = mem_strdup(stats);
@@ -393,6 +394,7 @@ static void publish_dirty(struct live *l)
         c->dirty = false;
         c->shown = c->last;
         c->shown_ended = c->ended;
+        snprintf(c->shown_execution, sizeof c->shown_execution, "%s", c->execution);
         live_publish(c);
     }
     pthread_mutex_unlock(&l->lock);

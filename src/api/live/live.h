@@ -59,6 +59,9 @@ int live_read(struct live *l, const char *run_id, int64_t after, size_t max, con
 /* The number of the last event; 0: none. */
 int live_last(struct live *l, const char *run_id, int64_t *ret, struct err *err);
 
+/* Which execution of the run the last event is about ("": none yet), and whether it is that one's end. */
+int live_execution(struct live *l, const char *run_id, char ret[40], bool *ret_ended, struct err *err);
+
 /* The last statistics of a run: JSON, the caller's; NULL if there are none. */
 int live_stats(struct live *l, const char *run_id, char **ret, struct err *err);
 /* [{at, ...}], oldest first. */

@@ -82,6 +82,7 @@ struct channel {
     char execution[40]; /* whose history was taken, up to that event */
     int64_t history;
     bool ended, shown_ended; /* the writer's, and of what is committed */
+    char shown_execution[40];
     char *stats; /* JSON; NULL: none */
     int64_t points, progress_ns, thinned, bytes;
     bool dirty; /* something of it is not committed */

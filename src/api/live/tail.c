@@ -29,6 +29,7 @@ struct tail {
     Pb__WorkflowExecution execution;
     bool waiting; /* for another try */
     bool goes_on; /* as a fresh execution */
+    bool answered, wanted; /* what came is not committed yet; and meanwhile somebody wants the run followed */
     struct service svc;
     struct others others; /* workers of other processes */
     bool in_event;        /* what they say belongs to the history's next event: written at once */
@@ -74,8 +75,10 @@ static void on_other(void *arg, const struct worker_event *e)
 
 int tail_start(struct live *l, struct channel *c, struct err *err)
 {
-    if (c->tail)
+    if (c->tail) {
+        c->tail->wanted = c->tail->answered; /* it may be about to end */
         return 0;
+    }
     struct tail *t = mem_zalloc(sizeof *t);
     if (!t)
         return err_nomem(err);
@@ -240,7 +243,8 @@ int tail_answer(struct live *l, struct item *i, struct err *err)
     const Pb__GetWorkflowExecutionHistoryResponse *a = (const Pb__GetWorkflowExecutionHistoryResponse *)i->response;
     int r = 0;
     (void)l;
-    t->goes_on = false;
+    t->goes_on = t->wanted = false;
+    t->answered = true;
     if (i->err.code)
         return 0;
     for (size_t k = 0; r == 0 && a->history && k < a->history->n_events; k++)
@@ -258,7 +262,8 @@ void tail_go_on(struct live *l, struct item *i, bool committed)
 {
     struct tail *t = i->tail;
     bool gone = i->err.code == ERR_NOT_FOUND || i->err.code == ERR_INVALID;
-    if (l->stopping || gone || (committed && !i->err.code && !t->token.len && !t->goes_on))
+    t->answered = false;
+    if (l->stopping || gone || (committed && !i->err.code && !t->token.len && !t->goes_on && !t->wanted))
         end(t);
     else if (i->err.code || !committed)
         t->waiting = true;

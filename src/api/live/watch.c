@@ -6,6 +6,7 @@
 #include "codec/json.h"
 #include "os/clock.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FAR_BEHIND (4 * RING) /* a watcher that slow goes on with what is new */
@@ -60,6 +61,18 @@ int live_last(struct live *l, const char *run_id, int64_t *ret, struct err *err)
     int r = channel_get(l, run_id, &c, err);
     if (r == 0)
         *ret = c->shown;
+    pthread_mutex_unlock(&l->lock);
+    return r;
+}
+
+int live_execution(struct live *l, const char *run_id, char ret[40], bool *ret_ended, struct err *err)
+{
+    struct channel *c;
+    pthread_mutex_lock(&l->lock);
+    int r = channel_get(l, run_id, &c, err);
+    if (r == 0)
+        snprintf(ret, 40, "%s", c->shown_execution);
+    *ret_ended = r == 0 && c->shown_ended;
     pthread_mutex_unlock(&l->lock);
     return r;
 }

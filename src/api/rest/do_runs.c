@@ -321,24 +321,42 @@ int do_delete_run(struct exchange *x, struct err *err)
     return changed(x, r, "deleted", err);
 }
 
+static bool has_retry(const struct run_info *run, const char *request_id)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach(run->retries, i, v)
+        if (json_is_string(v) && strcmp(json_string_value(v), request_id) == 0)
+            return true;
+    return false;
+}
+
+static int retry(struct exchange *x, const struct run_info *run, struct err *err)
+{
+    char request_id[37];
+    int r = key_request_id(x, run->run_id, request_id, err);
+    bool again = r == 0 && has_retry(run, request_id); /* the same request: nothing is begun, whatever has come after it */
+    if (r == 0 && !again) {
+        r = run_retry(svc(x), run->run_id, request_id, err);
+        status_forget(x->rest, exchange_key(x, run->run_id));
+    }
+    if (r < 0)
+        return r;
+    x->answer.replayed = again;
+    live_follow(x->rest->o.live, exchange_key(x, run->run_id));
+    return reply_json(x, 200,
+                      json_pack("{s:s, s:s, s:s, s:s}", "run_id", run->run_id, "status", again ? run->status : "RUNNING",
+                                "workflow", run->workflow, "message", "started again"),
+                      err);
+}
+
 int do_retry_run(struct exchange *x, struct err *err)
 {
     struct run_info run;
-    char request_id[37];
     int r = exchange_run(x, &run, err);
     if (r < 0)
         return r;
-    r = key_request_id(x, run.run_id, request_id, err);
-    if (r == 0)
-        r = run_retry(svc(x), run.run_id, request_id, err);
-    status_forget(x->rest, exchange_key(x, run.run_id));
-    if (r == 0) {
-        live_follow(x->rest->o.live, exchange_key(x, run.run_id));
-        r = reply_json(x, 200,
-                       json_pack("{s:s, s:s, s:s, s:s}", "run_id", run.run_id, "status", "RUNNING", "workflow", run.workflow,
-                                 "message", "started again"),
-                       err);
-    }
+    r = retry(x, &run, err);
     run_info_release(&run);
     return r;
 }

@@ -33,6 +33,7 @@ struct stream {
     char *run_id, *workflow, *key;
     char name_space[72]; /* that it counts for; "": none */
     int64_t open_at; /* the run was open when this was its last event: an end before does not count; -1: it was not */
+    char before[40]; /* execution whose end may still come, where the run was open again by then: that one does not count */
     bool fuzzing;  /* statistics and crashes alone, in the former service's form */
     bool ended;
     atomic_bool begun; /* it is being sent: before, its connection waits for the job that makes it, and is not to be woken */
@@ -140,6 +141,10 @@ static int add_event(void *arg, const struct live_event *e)
 static bool ended_since(struct stream *s)
 {
     int64_t last;
+    char now[40];
+    bool ended;
+    if (*s->before && live_execution(s->rest->o.live, s->key, now, &ended, NULL) == 0 && strcmp(now, s->before) == 0)
+        return false;
     return s->open_at < 0 || live_last(s->rest->o.live, s->key, &last, NULL) < 0 || last > s->open_at;
 }
 
@@ -259,6 +264,16 @@ int stream_feed(struct exchange *x, struct rest_feed *feed, struct err *err)
     return r;
 }
 
+/* What the events have not come to yet. */
+static int note_before(struct stream *s, const struct run_info *run, struct err *err)
+{
+    bool ended;
+    int r = run->closed ? 0 : live_execution(s->rest->o.live, s->key, s->before, &ended, err);
+    if (r == 0 && (run->closed || ended || strcmp(s->before, run->execution_id) == 0))
+        s->before[0] = 0;
+    return r;
+}
+
 static int begin(struct exchange *x, bool fuzzing, struct err *err)
 {
     struct run_info run;
@@ -279,9 +294,8 @@ static int begin(struct exchange *x, bool fuzzing, struct err *err)
         s->open_at = run.closed ? -1 : last;
         s->workflow = mem_strdup(run.workflow);
     }
+    r = !s || !s->run_id || !s->workflow || !s->key ? err_nomem(err) : note_before(s, &run, err);
     run_info_release(&run);
-    if (!s || !s->run_id || !s->workflow || !s->key)
-        r = err_nomem(err);
     if (r == 0 && (r = watchers_enter(x->rest, x->caller.name_space, err)) == 0)
         snprintf(s->name_space, sizeof s->name_space, "%s", x->caller.name_space);
     if (r == 0)

@@ -127,17 +127,45 @@ static Pb__Memo__FieldsEntry *memo_entry(const Pb__Memo *memo, const char *key)
     return NULL;
 }
 
-/* A memo that borrows its fields. */
+#define RETRIES_MAX 32
+
+/* A memo that borrows its fields, but for one. */
 struct retry_memo {
     Pb__Memo memo;
-    Pb__Memo__FieldsEntry **fields;
+    Pb__Memo__FieldsEntry **fields, retries;
     ProtobufCMessage *described;
 };
 
 static void retry_memo_release(struct retry_memo *m)
 {
+    engine_free_message(m->retries.value ? &m->retries.value->base : NULL);
     free(m->fields);
     engine_free_message(m->described);
+}
+
+/* request_id joins those of the retries before, so that the same request again is known, also behind another one. */
+static int add_retry(struct retry_memo *m, const char *request_id, struct err *err)
+{
+    _cleanup_json_ json_t *list = NULL;
+    Pb__Memo__FieldsEntry *old = memo_entry(&m->memo, MEMO_RETRIES);
+    if (old && (pbx_payload_json(old->value, &list, NULL) < 0 || !json_is_array(list))) {
+        json_decref(list);
+        list = NULL;
+    }
+    if (!list && !(list = json_array()))
+        return err_nomem(err);
+    if (json_array_size(list) >= RETRIES_MAX)
+        json_array_remove(list, 0);
+    pb__memo__fields_entry__init(&m->retries);
+    m->retries.key = (char *)(uintptr_t)MEMO_RETRIES;
+    if (json_array_append_new(list, json_string(request_id)) < 0 || !(m->retries.value = pbx_json_payload(list)))
+        return err_nomem(err);
+    for (size_t i = 0; i < m->memo.n_fields; i++)
+        if (m->fields[i] == old)
+            m->fields[i] = &m->retries;
+    if (!old)
+        m->fields[m->memo.n_fields++] = &m->retries;
+    return 0;
 }
 
 /* That of the run's start. A worker pins a run that another client started when it takes it up: this goes along too. */
@@ -155,7 +183,7 @@ static int retry_memo_make(const struct service *svc, const char *id, const Pb__
     if (r < 0)
         return r;
     size_t n = start ? start->n_fields : 0;
-    ret->memo.fields = ret->fields = mem_calloc(n + ARRAY_LEN(pins), sizeof *ret->fields);
+    ret->memo.fields = ret->fields = mem_calloc(n + ARRAY_LEN(pins) + 1, sizeof *ret->fields);
     if (!ret->fields)
         return err_nomem(err);
     for (; ret->memo.n_fields < n; ret->memo.n_fields++)
@@ -180,14 +208,16 @@ int run_retry(const struct service *svc, const char *id, const char *request_id,
     int r = read_start(svc, id, &m, &s, err);
     if (r < 0)
         return r;
+    char fresh[37];
+    os_uuid(fresh);
     r = retry_memo_make(svc, id, s->memo, &memo, err);
+    if (r == 0)
+        r = add_retry(&memo, request_id ? request_id : fresh, err);
     if (r < 0) {
         engine_free_message(m);
         return r;
     }
     Pb__StartWorkflowExecutionRequest req = PB__START_WORKFLOW_EXECUTION_REQUEST__INIT;
-    char fresh[37];
-    os_uuid(fresh);
     req.namespace_ = service_namespace(svc);
     req.workflow_id = (char *)(uintptr_t)id;
     req.request_id = (char *)(uintptr_t)(request_id ? request_id : fresh);
@@ -195,7 +225,7 @@ int run_retry(const struct service *svc, const char *id, const char *request_id,
     req.workflow_type = s->workflow_type;
     req.task_queue = s->task_queue;
     req.input = s->input;
-    req.memo = memo.memo.n_fields ? &memo.memo : NULL;
+    req.memo = &memo.memo;
     req.header = s->header;
     req.workflow_execution_timeout = s->workflow_execution_timeout;
     req.workflow_id_reuse_policy = PB__WORKFLOW_ID_REUSE_POLICY__WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE;

@@ -72,6 +72,7 @@ void run_info_release(struct run_info *r)
     free(r->key);
     free(r->asked);
     json_decref(r->target);
+    json_decref(r->retries);
     json_decref(r->result);
     json_decref(r->activities);
     gate_options_release(&r->gate);
@@ -287,6 +288,7 @@ static int fill(struct run_info *run, const Pb__DescribeWorkflowExecutionRespons
     memo_json(i->memo, MEMO_GATE, &gate);
     memo_json(i->memo, MEMO_KEY, &key);
     memo_json(i->memo, MEMO_ASKED, &asked);
+    memo_json(i->memo, MEMO_RETRIES, &run->retries);
     run->key = mem_strdup(json_string_value(key));
     run->asked = mem_strdup(json_string_value(asked));
     run->incomplete = json_flag(run->target, "incomplete", false);

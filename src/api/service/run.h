@@ -25,6 +25,7 @@ int gate_options_paths(const struct service *svc, const char *run_id, const stru
 #define MEMO_VERSION "ff_version"
 #define MEMO_KEY "ff_key" /* of a submission that its client may repeat: see struct submission */
 #define MEMO_ASKED "ff_asked"
+#define MEMO_RETRIES "ff_retries" /* request ids of the retries that led to this execution, the last ones */
 
 struct run_info {
     char *run_id, *execution_id, *workflow;
@@ -34,6 +35,7 @@ struct run_info {
     int64_t started_ns, finished_ns; /* 0: not yet */
     json_t *target;                  /* as in the memo; or NULL */
     char *key, *asked;               /* of the submission; or NULL */
+    json_t *retries;                 /* array of request ids; or NULL */
     struct gate_options gate;
     json_t *result; /* of a completed run; or NULL */
     char *failure;  /* message of a run that did not complete, or of a blocked task; or NULL */
