@@ -487,10 +487,10 @@ int workspace_acquire(struct workspaces *w, const char *tree_ref, enum isolation
     ws->shared.lock_fd = ws->own.lock_fd = -1;
     ws->read_only = mode == ISOLATION_SHARED;
     bool overlay = mode == ISOLATION_COPY_ON_WRITE && w->overlay;
-    int r = 0;
-    if (mode == ISOLATION_SHARED)
+    int r = make_folders(w->dir, err); /* somebody may have emptied the cache: that is no tree which is not there */
+    if (r == 0 && mode == ISOLATION_SHARED)
         r = acquire_shared(w, tree_ref, nobody, ws, err);
-    else if (overlay) /* its files must belong to who is to change them in the layer above */
+    else if (r == 0 && overlay) /* its files must belong to who is to change them in the layer above */
         r = acquire_shared(w, tree_ref, w->owner, ws, err);
     if (r == 0 && mode != ISOLATION_SHARED)
         r = acquire_own(w, tree_ref, key, overlay, ws, err);

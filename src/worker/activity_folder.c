@@ -25,7 +25,8 @@ static char *take_kept(struct activity_runner *r)
 
 int worker_folder_take(struct activity *a)
 {
-    a->dir = take_kept(a->worker->activities);
+    while ((a->dir = take_kept(a->worker->activities)) && !os_is_dir(a->dir))
+        free(a->dir); /* somebody has tidied up there */
     if (a->dir)
         return 0;
     a->dir = os_path_join(a->worker->scratch_dir, a->token_id);
@@ -34,6 +35,10 @@ int worker_folder_take(struct activity *a)
         return err_nomem(&a->err);
     /* The outer folder is closed to others; what is inside is open to the sandbox's user, whoever that is. */
     int r = os_mkdir(a->dir, 0700, false, &a->err);
+    if (r == -ERR_NOT_FOUND) { /* nothing that the run lacks: another worker has such a folder */
+        a->err.code = ERR_IO;
+        return -ERR_IO;
+    }
     if (r == 0)
         r = sandbox_let_in(a->dir, &a->err);
     if (r == 0)

@@ -361,6 +361,17 @@ static void test_time_to_live(void **state)
     workspace_release(b);
 }
 
+static void test_cache_emptied(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f);
+    workspace_release(acquire(f, ISOLATION_ISOLATED, "a"));
+    assert_ok(os_remove_tree(f->cache, err));
+    struct workspace *ws = acquire(f, ISOLATION_ISOLATED, "a");
+    check_layout(workspace_lower(ws));
+    workspace_release(ws);
+}
+
 /* Whatever fails while the cache is looked at, the folder of a run that goes on is not taken for one that nobody has used. */
 static void test_look_that_fails(void **state)
 {
@@ -455,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_isolated), CASE(test_shared),       CASE(test_owner),   CASE(test_copy_on_write), CASE(test_incomplete),
         CASE(test_eviction), CASE(test_time_to_live), CASE(test_threads), CASE(test_errors), CASE(test_look_that_fails),
+        CASE(test_cache_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

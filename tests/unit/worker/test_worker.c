@@ -912,6 +912,20 @@ static void test_far_engine(void **state)
     engine_free_message(m);
 }
 
+/* A folder that somebody has removed is not used again; that a worker has none is nothing that the run lacks. */
+static void test_folder_removed(void **state)
+{
+    struct lab *l = *state;
+    struct err err = {0};
+    struct activity a = {.worker = l->worker, .token_id = "another"};
+    char scratch[4096];
+    snprintf(scratch, sizeof scratch, "%s/tmp", l->dir);
+    json_decref(run(l, "return function() return ff.activity('litter', {leave = ''}).summary end"));
+    check(os_remove_tree(scratch, &err), &err);
+    assert_int_equal(worker_folder_take(&a), -ERR_IO);
+    free(a.dir);
+}
+
 /* The folder of one that left nothing serves again; nobody finds what another left. */
 static void test_folders_are_clean(void **state)
 {
@@ -1206,6 +1220,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_gives_back_what_it_ran, setup, teardown),
         cmocka_unit_test_setup_teardown(test_far_engine, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folders_are_clean, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_as_many_as_slots, setup, teardown),
         cmocka_unit_test_setup_teardown(test_brief_ones_make_room, setup, teardown),
