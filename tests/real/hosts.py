@@ -88,9 +88,11 @@ class Host:
                                     env=env | {"HOME": str(self.dir)}, **more)
 
     def call(self, *args):
+        """What it says is wrong comes last: with --json as a document on stdout."""
         p = self.ff(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, err = p.communicate(timeout=240)
-        return p.returncode, out.decode(), err.decode()
+        err = err.decode() if err or not p.returncode else out.decode()
+        return p.returncode, out.decode(), err
 
     def work(self):
         with open(self.dir / "worker.log", "ab") as log:
@@ -411,7 +413,9 @@ def wait_for(runs):
     while (done := completed()) < runs:
         if time.monotonic() > end or count("ExecutionStatus != 'Completed' AND ExecutionStatus != 'Running'"):
             listed = temporal.cli_in("workflow", "list", "-q", "ExecutionStatus != 'Completed'").stdout
-            fail(f"{done} runs are completed; others: {listed[-1500:]}")
+            ended = [w[1] for w in map(str.split, listed.splitlines()[1:]) if len(w) > 1 and w[0] != "Running"]
+            told = temporal.cli_in("workflow", "show", "-w", ended[0]).stdout if ended else listed
+            fail(f"{done} runs are completed; others: {ended[:9]} {told[-2500:]}")
         time.sleep(0.5)
 
 
