@@ -7,6 +7,7 @@
 #include "codec/findings.h"
 #include "codec/utf8.h"
 #include "scan/flow.h"
+#include "scan/secret_hide.h"
 #include "scan/suppress.h"
 
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct analysis {
     struct syntax *sx; /* NULL: line rules only */
     struct lex lines;  /* for texts without a parser */
     VEC(struct hit) hits;
+    struct secret_hide *secrets; /* of the text; for what is shown of it */
     bool nomem, test_code;
 };
 
@@ -197,11 +199,11 @@ static void snippet(const struct analysis *a, const struct lex *lx, const struct
         s++, n--;
     while (n && (s[n - 1] == '\r' || s[n - 1] == ' '))
         n--;
-    n = utf8_cut(s, n, SNIPPET_MAX);
     if (!h->rule->group || strcmp(h->rule->group, "secrets") != 0) {
-        utf8_append_clean(out, s, n);
+        secret_hide_append(a->secrets, out, s, n, SNIPPET_MAX);
         return;
     }
+    n = utf8_cut(s, n, SNIPPET_MAX);
     char quote = 0;
     size_t inside = 0;
     for (size_t i = 0; i < n; i++) {
@@ -300,8 +302,12 @@ static int emit_all(struct analysis *a, const struct lex *lx, analyzer_fn *fn, v
 {
     if (a->nomem)
         return err_nomem(err);
-    if (a->hits.len)
-        qsort(a->hits.v, a->hits.len, sizeof *a->hits.v, compare);
+    if (!a->hits.len)
+        return 0;
+    qsort(a->hits.v, a->hits.len, sizeof *a->hits.v, compare);
+    int r = secret_hide_new(a->path, a->text, a->len, &a->secrets, err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < a->hits.len; i++) {
         const struct hit *h = &a->hits.v[i];
         if (i && a->hits.v[i - 1].line == h->line && strcmp(a->hits.v[i - 1].rule->category, h->rule->category) == 0)
@@ -384,6 +390,7 @@ int analyzer_run(struct rules *rules, const struct analyzer_options *o, enum lan
                          .test_code = is_test_code(path, text, len)};
     x = lang_parsed(lang) ? run_parsed(&a, t, fn, arg, ret, err) : run_lines(&a, t, fn, arg, ret, err);
     VEC_RELEASE(&a.hits);
+    secret_hide_free(a.secrets);
     return x;
 }
 

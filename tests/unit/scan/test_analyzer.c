@@ -18,7 +18,7 @@ struct seen {
     int line, column;
     enum severity severity;
     enum confidence confidence;
-    char rule[80], context[80], reason[80];
+    char rule[80], context[80], reason[80], snippet[400];
 };
 
 static int on_finding(const struct finding *f, void *arg, struct err *err)
@@ -34,6 +34,7 @@ static int on_finding(const struct finding *f, void *arg, struct err *err)
     snprintf(s->rule, sizeof s->rule, "%s", f->rule_id);
     snprintf(s->context, sizeof s->context, "%s", f->context_hash);
     snprintf(s->reason, sizeof s->reason, "%s", f->suppression_reason ? f->suppression_reason : "");
+    snprintf(s->snippet, sizeof s->snippet, "%s", f->snippet);
     return 0;
 }
 
@@ -80,6 +81,28 @@ static void places(void **state)
     s = run_text(LANG_PYTHON, "import os\nos.system(\n    'ls ' +\n    input())\n");
     assert_int_equal(s.count, 1);
     assert_int_equal(s.line, 2);
+}
+
+/* A line is shown without what is a secret there or elsewhere in the text; also where the shown part ends in one. */
+static void secrets_are_not_shown(void **state)
+{
+    char text[1000];
+    (void)state;
+    const char *token = "ghp_" "a8Kd93jfLs02Lkd8Zmq1PqV7Yt5Rw4Xn3Cb2", *word = "Sup3rS3cretPassw0rd!x";
+    snprintf(text, sizeof text, "import os\ndef f(x):\n    os.system('curl -H \"Authorization: token %s\" ' + x)\n", token);
+    struct seen s = run_text(LANG_PYTHON, text);
+    assert_int_equal(s.line, 3);
+    assert_non_null(strstr(s.snippet, "token ghp_****3Cb2\" ' + x)"));
+    snprintf(text, sizeof text, "import os\npassword = \"%s\"\ndef f(x):\n    os.system('mysql -p%s' + x)\n", word, word);
+    s = run_text(LANG_PYTHON, text);
+    assert_int_equal(s.line, 4);
+    assert_non_null(strstr(s.snippet, "mysql -p"));
+    assert_null(strstr(s.snippet, "Passw0rd"));
+    int pad = 240 - (int)strlen("os.system('") - 20;
+    snprintf(text, sizeof text, "import os\ndef f(x):\n    os.system('%*s%s' + x)\n", pad, "", token);
+    s = run_text(LANG_PYTHON, text);
+    assert_non_null(strstr(s.snippet, "ghp_****"));
+    assert_null(strstr(s.snippet, "ghp_a8"));
 }
 
 static void comments_and_strings_are_no_code(void **state)
@@ -298,7 +321,8 @@ static void keywords_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_is_read_ahead), cmocka_unit_test(places), cmocka_unit_test(comments_and_strings_are_no_code),
+        cmocka_unit_test(everything_is_read_ahead), cmocka_unit_test(places), cmocka_unit_test(secrets_are_not_shown),
+        cmocka_unit_test(comments_and_strings_are_no_code),
         cmocka_unit_test(data_flows), cmocka_unit_test(left_early), cmocka_unit_test(code_of_tests), cmocka_unit_test(suppression), cmocka_unit_test(groups), cmocka_unit_test(context_stays_when_lines_move),
         cmocka_unit_test(literals_as_bytes), cmocka_unit_test(constant_fields), cmocka_unit_test(checked_before),
         cmocka_unit_test(hostile_texts),
