@@ -172,17 +172,22 @@ static void report(struct testing *t, const struct libtest_failure *f)
     if (f->name && strncmp(f->suite, "Doc-tests ", 10) == 0)
         doc_place(f->name, &p);
     find_place(t, f, &p, file, sizeof file);
-    if (f->name)
+    if (f->runs)
+        snprintf(title, sizeof title, "Test %s does not end", f->name);
+    else if (f->name)
         snprintf(title, sizeof title, "Test %s %s%s%s", f->name, panics ? "panics" : "fails", *message ? ": " : "", message);
     else
         snprintf(title, sizeof title, "The tests of %s end by a %s", f->suite, message);
     const char *rule = !f->name                          ? "testing/crash"
+                       : f->runs                         ? "testing/timeout"
                        : !panics                         ? "testing/failure"
                        : strcmp(p.type, "ASSERT") == 0 ? "testing/assertion"
                                                          : "testing/panic";
     snprintf(identity, sizeof identity, "%s|%s|%s|%s", rule, f->project, f->suite, f->name ? f->name : "");
     fuzz_text_digest(identity, digest);
-    const char *description = f->name ? "cargo test says that it fails." : "The program of these tests did not end by itself.";
+    const char *description = f->runs   ? "It still ran when the time of the tests was over."
+                              : f->name ? "cargo test says that it fails."
+                                        : "The program of these tests did not end by itself.";
     struct finding found = {
         .rule_id = (char *)(uintptr_t)rule, .title = title, .description = (char *)(uintptr_t)description,
         .severity = f->name ? SEVERITY_MEDIUM : SEVERITY_HIGH, .confidence = CONFIDENCE_HIGH,
@@ -251,7 +256,8 @@ static int test(struct testing *t, struct err *err)
     if (r < 0)
         return r;
     VEC_EACH(&t->tests.failures, f)
-        report(t, f);
+        if (!f->passed && (!f->runs || t->late))
+            report(t, f);
     const struct libtest *n = &t->tests;
     module_summary(t->ctx, json_pack("{s:I, s:I, s:I, s:I}", "passed", (json_int_t)n->passed, "failed", (json_int_t)n->failed,
                                      "ignored", (json_int_t)n->ignored, "crashed", (json_int_t)n->crashed));

@@ -37,14 +37,23 @@ void libtest_project(struct libtest *t, const char *dir, size_t len)
     t->current = 0;
 }
 
-/* Its index + 1; 0: there is no room for more. name may be NULL. */
-static size_t failure(struct libtest *t, const char *name, size_t len)
+/* Of this suite: its index + 1; 0: it is not there. */
+static size_t known(const struct libtest *t, const char *name, size_t len)
 {
-    for (size_t i = t->suite_first; name && i < t->failures.len; i++) {
+    for (size_t i = t->suite_first; i < t->failures.len; i++) {
         const char *other = t->failures.v[i].name;
         if (other && strlen(other) == len && memcmp(other, name, len) == 0)
             return i + 1;
     }
+    return 0;
+}
+
+/* Its index + 1; 0: there is no room for more. name may be NULL. */
+static size_t failure(struct libtest *t, const char *name, size_t len)
+{
+    size_t there = name ? known(t, name, len) : 0;
+    if (there)
+        return there;
     if (t->failures.len >= LIBTEST_FAILURES_MAX)
         return 0;
     struct libtest_failure f = {.project = mem_strdup(t->project), .suite = mem_strdup(t->suite),
@@ -95,8 +104,24 @@ static bool read_test(struct libtest *t, const char *text, size_t len)
     size_t n = (size_t)(dots - text - 5);
     if (ends(text + 5, n, " - should panic"))
         n -= 15;
-    if (ends(text, len, "FAILED"))
-        failure(t, text + 5, n);
+    bool failed = ends(text, len, "FAILED");
+    size_t i = failed ? failure(t, text + 5, n) : known(t, text + 5, n);
+    if (i) {
+        t->failures.v[i - 1].runs = false;
+        t->failures.v[i - 1].passed = !failed;
+    }
+    return true;
+}
+
+/* "test a::b has been running for over 60 seconds" */
+static bool read_long(struct libtest *t, const char *text, size_t len)
+{
+    const char *says = begins(text, len, "test ") ? memmem(text, len, " has been running for over ", 27) : NULL;
+    if (!says || !ends(text, len, " seconds"))
+        return false;
+    size_t i = failure(t, text + 5, (size_t)(says - text - 5));
+    if (i)
+        t->failures.v[i - 1].runs = true;
     return true;
 }
 
@@ -162,7 +187,7 @@ void libtest_line(struct libtest *t, const char *text, size_t len)
         }
         return;
     }
-    if (read_test(t, text, len))
+    if (read_test(t, text, len) || read_long(t, text, len))
         return;
     snprintf(line, sizeof line, "%.*s", (int)(len < sizeof line ? len : sizeof line - 1), text);
     if (sscanf(line, "running %9u test", &n) == 1)

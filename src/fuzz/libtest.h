@@ -17,6 +17,8 @@ struct libtest_failure {
     char *suite; /* "src/lib.rs", "tests/api.rs", "Doc-tests records" */
     char *name;  /* of the test; NULL: the whole program ended by a signal */
     struct strbuf output;
+    bool runs;   /* it has not ended after a minute: no failure yet, and none if it then passes */
+    bool passed;
 };
 
 struct libtest {

@@ -193,6 +193,24 @@ static void reads_tests(void **state)
     libtest_release(&t);
 }
 
+/* What takes long may pass yet, fail, or never end. */
+static void reads_long_tests(void **state)
+{
+    (void)state;
+    struct libtest t = {0};
+    libtest_text(&t, "     Running unittests src/lib.rs (target/debug/deps/sums-05)\nrunning 4 tests\ntest a ... ok\n"
+                     "test hangs has been running for over 60 seconds\ntest slow has been running for over 60 seconds\n"
+                     "test wrong has been running for over 60 seconds\ntest slow ... ok\ntest wrong ... FAILED\n");
+    assert_int_equal(t.failures.len, 3);
+    static const char *const names[] = {"hangs", "slow", "wrong"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(t.failures.v[i].name, names[i]);
+        assert_int_equal(t.failures.v[i].runs, i == 0);
+        assert_int_equal(t.failures.v[i].passed, i == 1);
+    }
+    libtest_release(&t);
+}
+
 static void bounds_tests(void **state)
 {
     (void)state;
@@ -218,7 +236,7 @@ int main(void)
         cmocka_unit_test(tells_the_first_error),
         cmocka_unit_test(reads_panics),
         cmocka_unit_test(knows_panics_apart),
-        cmocka_unit_test(reads_tests),
+        cmocka_unit_test(reads_tests), cmocka_unit_test(reads_long_tests),
         cmocka_unit_test(bounds_tests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
