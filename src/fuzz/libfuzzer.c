@@ -174,15 +174,18 @@ bool libfuzzer_input_name(const char *name)
     return strspn(name, "0123456789abcdef") == 40 && !name[40];
 }
 
+/* The fault and a digest; a target may put files of other names there. */
 enum fuzz_fault libfuzzer_fault(const char *name)
 {
     static const struct {
         const char *prefix;
         enum fuzz_fault fault;
     } names[] = {{"crash-", FAULT_CRASH}, {"timeout-", FAULT_TIMEOUT}, {"oom-", FAULT_MEMORY}, {"leak-", FAULT_LEAK}};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strncmp(name, names[i].prefix, strlen(names[i].prefix)) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        size_t n = strlen(names[i].prefix);
+        if (strncmp(name, names[i].prefix, n) == 0 && libfuzzer_input_name(name + n))
             return names[i].fault;
+    }
     return FAULT_NONE;
 }
 

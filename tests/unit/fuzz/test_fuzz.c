@@ -101,8 +101,9 @@ static void reads_libfuzzer(void **state)
     assert_int_equal(s.counts.edges, 6);
     assert_int_equal(s.counts.corpus, 4);
     assert_int_equal(s.counts.discoveries, 1); /* a smaller one of the same coverage is none */
-    assert_int_equal(libfuzzer_driver.fault("crash-12"), FAULT_CRASH);
-    assert_int_equal(libfuzzer_driver.fault("oom-12"), FAULT_MEMORY);
+    assert_int_equal(libfuzzer_driver.fault("crash-0123456789012345678901234567890123456789"), FAULT_CRASH);
+    assert_int_equal(libfuzzer_driver.fault("oom-0123456789012345678901234567890123456789"), FAULT_MEMORY);
+    assert_int_equal(libfuzzer_driver.fault("crash-deadbeef"), FAULT_NONE); /* not its name for anything */
     assert_int_equal(libfuzzer_driver.fault("slow-unit-12"), FAULT_NONE);
 }
 
