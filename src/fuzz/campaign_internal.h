@@ -70,7 +70,9 @@ struct known_bug {
     char type[96], state[512], thrown[80], title[160], engine[32];
     char identity[65]; /* what its fingerprint is made of */
     char since[208];   /* the run that saw it first, or saw it come back */
+    char fixed_in[208];
     bool fixed, back;  /* as that was left */
+    bool mended;       /* an attempt of this run has seen that it is fixed */
     json_t *inputs;    /* names */
     int replays, open; /* inputs to be tried; those that have not been yet */
     bool found;        /* it is there */

@@ -159,10 +159,13 @@ static int load_bug(struct campaign *c, const json_t *j, const char *dir, struct
     take_text(k.identity, sizeof k.identity, j, "identity");
     take_text(k.engine, sizeof k.engine, j, "engine");
     take_text(k.since, sizeof k.since, j, "since");
+    take_text(k.fixed_in, sizeof k.fixed_in, j, "fixed_in");
+    k.mended = k.fixed && strcmp(k.fixed_in, module_run_id(c->ctx)) == 0;
+    k.fixed &= !k.mended;
     struct known_bug *same = find_known(c, k.type, k.state, k.thrown);
     if (same || !k.type[0] || !VEC_PUSH(&c->known_bugs, k)) {
         if (same) /* two campaigns at one time: what one of them saw is there */
-            same->fixed &= k.fixed;
+            same->fixed &= k.fixed, same->mended &= k.mended;
         json_decref(k.inputs);
         return same || !k.type[0] ? 0 : err_nomem(err);
     }
@@ -250,7 +253,7 @@ const char *memory_novelty_name(enum bug_novelty n)
 
 bool memory_is_fixed(const struct known_bug *k)
 {
-    return !k->found && (k->fixed || (k->open == 0 && k->replays > 0));
+    return !k->found && (k->fixed || k->mended || (k->open == 0 && k->replays > 0));
 }
 
 void memory_identity(const struct campaign *c, const struct bug *b, char ret[65])
@@ -310,9 +313,10 @@ static json_t *known_json(const struct campaign *c, const struct known_bug *k, s
     json_array_foreach(k->inputs, i, name)
         if (json_is_string(name))
             add_input(c, json_string_value(name), json_string_value(name), inputs, list);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "type", k->type, "state", k->state, "thrown",
-                     k->thrown, "title", k->title, "identity", k->identity, "engine", k->engine, "since", k->since, "fixed",
-                     memory_is_fixed(k), "back", k->back, "inputs", inputs);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "type", k->type, "state", k->state, "thrown",
+                     k->thrown, "title", k->title, "identity", k->identity, "engine", k->engine, "since", k->since, "fixed_in",
+                     k->fixed ? k->fixed_in : module_run_id(c->ctx), "fixed", memory_is_fixed(k), "back", k->back, "inputs",
+                     inputs);
 }
 
 static json_t *bugs_json(const struct campaign *c, struct strbuf *list)

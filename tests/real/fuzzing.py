@@ -428,6 +428,8 @@ def again():
         if list(step(other, {"new": 1, "fixed": 1, "still_there": 1}, 8, "mode=regression")) != ["first"]:
             fail("another fault behind one that is mended is not reported")
         step(whole, {"new": 2, "remembered": 0}, 10, "project=other", seen=0)
+        both = 'engines=["libfuzzer","aflplusplus"]' # the second engine joins in another part of the campaign
+        step(PROJECT.replace("abort();", ";", 1) % ("", 0), {"fixed": 2, "still_there": 0, "new": 0}, 10, "project=other", both, seen=0)
         ok("new, still there, fixed, came back")
 
 
