@@ -978,9 +978,9 @@ TREES = {
     "ossfuzz": {"project.yaml": "language: c\n", "src/lib.c": LIB, "fuzz/t_fuzzer.c": USE, "words.dict": 'w="x"\n', "one": "x1\n",
                 "Dockerfile": "FROM gcr.io/oss-fuzz-base/base-builder\nRUN apt-get update && apt-get install -y no-such-package && \\\n"
                               "    # a comment\n    echo plain > /src/from_run\nRUN git clone --depth 1 https://example.org/a/src.git && cp src/lib.c cloned\n"
-                              "RUN git clone https://example.org/b/other && echo never > never\nRUN cat <<END > here\ntext\nEND\n"
+                              "RUN git clone https://example.org/b/other && echo never > never\nRUN pip3 install -U ninja 'json>=1' && echo > pip\nRUN pip3 install no-such\nRUN cat <<END > here\ntext\nEND\n"
                               "ENV ONE=1 TWO=\"a b\"\nCOPY build.sh words.dict $SRC/\nWORKDIR /src/src\n",
-                "build.sh": "#!/bin/bash -eu\ntest -f $SRC/from_run; test -f $SRC/cloned; test ! -e $SRC/never; test \"$ONE$TWO\" = '1a b'\n$CC $CFLAGS -c lib.c -o $WORK/lib.o\n"
+                "build.sh": "#!/bin/bash -eu\ntest -f $SRC/from_run; test -f $SRC/cloned; test ! -e $SRC/never; test -e $SRC/pip; test \"$ONE$TWO\" = '1a b'\n$CC $CFLAGS -c lib.c -o $WORK/lib.o\n"
                             "printf 'install:\\n\\tmkdir -p $(DESTDIR)/usr/local/include && cp ../one $(DESTDIR)/usr/local/include/installed.h\\n' > M\n"
                             "sed -i 's,^,//,' ../one; make -f M install\nmake no-such\ncp $SRC/no-such-seeds.zip $OUT/\n"
                             "$CC $CFLAGS -include installed.h -c ../fuzz/t_fuzzer.c -o $WORK/t.o\n"
@@ -1008,9 +1008,9 @@ def builds():
                 fail(f"{name}: {t}")
             if "there is no libc++" in notes.split("\n")[0]: # the first note is told as the cause where nothing is built
                 fail(f"{name}: {notes}")
-            for said in ("apt-get install no-such-package", "git clone https://example.org/b/other", "here-document",
+            for said in ("apt-get install no-such-package", "what is not there: pip install no-such;", "git clone https://example.org/b/other", "here-document",
                          "build.sh, line 6: this failed: make no-such\n", "build.sh, line 7: this failed: cp $SRC/no-such-seeds.zip") if system == "ossfuzz" else ():
-                if said not in notes or "a/src.git" in notes or notes.count("this failed") != 2:
+                if said not in notes or "a/src.git" in notes or "ninja" in notes or notes.count("this failed") != 2:
                     fail(f"{name}: {notes}")
         p = lab.ff("fuzz", "run", "-b", lab.dir / "out-ossfuzz/b/libfuzzer/out/t_fuzzer", "-t", "2s", "-o", "found", timeout=60)
         if p.returncode != 0 or "coverage" not in p.stdout:

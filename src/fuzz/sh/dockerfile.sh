@@ -123,8 +123,18 @@ pip() {
   elif may; then
     command pip3 "$@" --target "$SRC/.ff/python"
   else
-    [ -d "$SRC/.ff/python" ] || unmet "pip $*"
+    [ -d "$SRC/.ff/python" ] || pip_there "$@" || unmet "pip $*"
   fi
+}
+pip_there() { # install NAME...: each is a program or a module of the system
+  local p n=0
+  for p in "${@:2}"; do
+    case "$p" in -*) continue ;; esac
+    p=${p%%[][<>=~!]*}
+    command -v "$p" >/dev/null || command python3 -Ic "import ${p//-/_}" 2>/dev/null || return 1
+    n=1
+  done
+  [ $n = 1 ]
 }
 pip3() { pip "$@"; }
 python3() { if [ "${1-} ${2-}" = '-m pip' ]; then shift 2 && pip "$@"; else command python3 "$@"; fi; }
