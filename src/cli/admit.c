@@ -211,12 +211,18 @@ static void admitted(void *arg, const struct service *svc)
     pthread_mutex_unlock(&a->lock);
 }
 
+/* What is counted of a namespace, asked for by no request. All else of the app's may be changing: calls come until the end. */
+static struct service counted(const struct admit *a, const char *name_space)
+{
+    const struct service *s = &a->app->service;
+    return (struct service){.engine = s->engine, .store = s->store, .name_space = name_space};
+}
+
 /* The engine takes the run right after; two that come at one time may both get the last place. */
 int admit_run(void *arg, const char *name_space, struct err *err)
 {
     struct admit *a = arg;
-    struct service svc = a->app->service;
-    svc.name_space = name_space;
+    struct service svc = counted(a, name_space);
     int r = admit(a, &svc, 0, err);
     if (r == 0)
         admitted(a, &svc);
@@ -243,9 +249,8 @@ int admit_goes_on(void *arg, const char *name_space, struct err *err)
 
 static void look_at(struct admit *a, const char *name_space)
 {
-    struct service svc = a->app->service;
+    struct service svc = counted(a, name_space);
     struct err err = {0};
-    svc.name_space = name_space;
     pthread_mutex_lock(&a->lock);
     struct use *u = use_of(a, name_space);
     if (u)
