@@ -22,6 +22,7 @@
 #include "os/file.h"
 #include "os/memory.h"
 #include "scan/builtin.h"
+#include "scan/secret_hide.h"
 #include "version.h"
 
 #include <stdarg.h>
@@ -474,6 +475,7 @@ int app_start_worker(struct app *app, const char *name_space, struct worker **re
         .scratch_dir = app->tmp_dir,
         .tools = app->tools,
         .activity_slots = (int)slots,
+        .hide = secret_hide_texts,
         .find_script = find_script,
         .find_script_arg = app,
         .on_event = app->on_event,

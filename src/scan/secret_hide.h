@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 
+#include <jansson.h>
 #include <stddef.h>
 
 struct secret_hide;
@@ -15,5 +16,9 @@ void secret_hide_free(struct secret_hide *h); /* NULL is fine */
 /* Appends a line of the text, its first max bytes or less, cleaned; secrets in it, wherever in the text they were found, as
  * secret_redact() has them. */
 void secret_hide_append(const struct secret_hide *h, struct strbuf *out, const char *line, size_t len, size_t max);
+
+/* The same for each text in what a module says (a finding, a log line), in place; what names things, as ids and files, stays.
+ * Any thread. */
+int secret_hide_texts(json_t *said, struct err *err);
 
 #endif

@@ -304,9 +304,16 @@ static void on_heartbeat(uv_timer_t *t)
 
 /* --- messages of the module ------------------------------------------------------------------------------- */
 
+static bool hide(const struct activity *a, json_t *said)
+{
+    return said && (!a->worker->o.hide || a->worker->o.hide(said, NULL) == 0);
+}
+
 static void on_log(void *arg, const char *level, const char *message)
 {
     _cleanup_json_ json_t *data = json_pack("{s:s, s:s}", "level", level, "message", message);
+    if (!hide(arg, data))
+        return;
     worker_recent_add(arg, "log", data);
     emit(arg, "log", data);
 }
@@ -316,6 +323,10 @@ static void on_progress(void *arg, uint64_t done, uint64_t total, const char *me
     struct activity *a = arg;
     json_t *data = json_pack("{s:I, s:I, s:s?}", "done", (json_int_t)done, "total", (json_int_t)total,
                              "message", message);
+    if (!hide(a, data)) {
+        json_decref(data);
+        return;
+    }
     json_decref(a->progress);
     a->progress = data;
     emit(a, "progress", data);
@@ -327,7 +338,7 @@ static void on_finding(void *arg, struct finding *f)
     if (!f->module)
         f->module = mem_strdup(a->module.name);
     _cleanup_json_ json_t *j = finding_to_json(f);
-    if (!j) {
+    if (!hide(a, j)) {
         a->findings.failed = true;
         return;
     }

@@ -523,16 +523,18 @@ json_t *worker_activity_usage(const struct activity *a)
 static int build_answer(struct activity *a)
 {
     _cleanup_json_ json_t *artifacts = a->kept ? json_copy(a->kept) : json_object();
-    _cleanup_json_ json_t *findings = NULL;
-    if (!artifacts)
+    _cleanup_json_ json_t *findings = NULL, *summary = json_deep_copy(a->summary);
+    if (!artifacts || (a->summary && !summary))
         return err_nomem(&a->err);
-    int r = store_artifacts(a, artifacts);
+    int r = a->worker->o.hide && summary ? a->worker->o.hide(summary, &a->err) : 0;
+    if (r == 0)
+        r = store_artifacts(a, artifacts);
     if (r == 0)
         r = store_findings(a, &findings);
     if (r < 0)
         return worker_activity_fail(a, "ResultError", false);
     a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s*, s:o*}", "status", module_status_name(a->status), "summary",
-                          a->summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
+                          summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
                           "artifacts", artifacts, "error", a->error, "usage", worker_activity_usage(a));
     r = a->answer ? check_answer_size(a) : err_nomem(&a->err);
     return r < 0 ? worker_activity_fail(a, "ResultError", r == -ERR_LIMIT) : 0;

@@ -85,6 +85,8 @@ struct worker_options {
     /* The engine does not see workers go: what runs here when the worker stops is given back as a failed attempt, where its
      * retry policy allows another. Else it is let go, and the engine hands it out again. */
     bool give_back;
+    /* Takes secrets out of what a module says, in place: a finding, a log line. Any thread. NULL: nobody does. */
+    int (*hide)(json_t *said, struct err *err);
     const char *version;                 /* of the program, for the history; NULL: not said */
     worker_find_script *find_script;
     void *find_script_arg;

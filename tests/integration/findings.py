@@ -173,4 +173,24 @@ with Lab() as lab:
     expect(lab.json("run", "security_assessment", mixed)["summary"]["files_left_out"] == 2, "two left out")
     lab.ff("run", "security_assessment", mixed, "--fail-on", "low", "--strict", check=3)
     lab.ff("run", "security_assessment", second, "--fail-on", "low", "--strict", check=0)
+    # what a module says of secrets is kept without them, wherever it says so; what names things stays
+    token, word = "ghp_" + "a8Kd93jfLs02Lkd8Zmq1PqV7Yt5Rw4Xn3Cb2", "Sup3rS3cretPassw0rd!x"
+    lab.module("chatter", f'''
+import json, sys
+sys.stdin.readline()
+line = """os.system("curl -H 'Authorization: token {token}' ")
+password = "{word}" """
+print(json.dumps(dict(type="log", level="info", message="reading " + line)))
+print(json.dumps(dict(type="progress", done=1, total=2, message=line)))
+print(json.dumps(dict(type="finding", rule_id="x/said", title="it has " + line, description=line, severity="high", file="{token}.py", line=1, snippet=line,
+                      evidence=dict(line=line, stack=[line]), more=dict(line=line))))
+print(json.dumps(dict(type="result", status="success", summary=dict(said=line))))
+''')
+    lab.workflow("chat", 'return function(i) local r = ff.activity("chatter", {}, {retry={max=1}}) return {summary=r.summary, findings=r.findings} end')
+    p = lab.ff(*tb, "--json", "run", "chat", lab.target(name="said"), "--name", "said", check=0)
+    f = json.loads(p.stdout)["findings"][0]
+    expect(f["file"] == token + ".py" and "token ghp_****3Cb2'" in f["snippet"] and "password = " in f["description"], f"{f}")
+    shown = p.stdout + p.stderr + "".join(lab.ff(*c, check=0).stdout for c in (["findings", "list", "-v"], ["runs", "events", "said"], ["--json", "runs", "show", "said"],
+                                          *(["findings", "export", "said", "--format", x] for x in ("json", "csv", "html", "sarif", "junit", "md"))))
+    expect(token not in shown.replace(token + ".py", "") and word not in shown, "a secret that a module says is shown")
     ok("list, show, export, diff, history, suppress")
