@@ -86,15 +86,17 @@ static void number(struct fuzz_words *a, const char *name, uint64_t value)
 
 static void environment(const struct fuzz_target *t, struct fuzz_words *env)
 {
-    /* afl-fuzz refuses to start without symbolize=0 and abort_on_error=1 */
     static const char *const fixed[] = {
-        "ASAN_OPTIONS=abort_on_error=1:symbolize=0:detect_leaks=0:allocator_may_return_null=1:detect_odr_violation=0:"
-        FUZZ_SIGNALS,
-        "UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:symbolize=0:" FUZZ_SIGNALS,
         "AFL_NO_UI=1", "AFL_SKIP_CPUFREQ=1", "AFL_NO_AFFINITY=1",
         "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1", "AFL_IGNORE_SEED_PROBLEMS=1", "AFL_AUTORESUME=1",
         "AFL_FORKSRV_INIT_TMOUT=60000",
         "AFL_FAST_CAL=1"};
+    const char *asan = fuzz_target_env(t, "ASAN_OPTIONS"), *ubsan = fuzz_target_env(t, "UBSAN_OPTIONS");
+    /* what the target says does not stand against what comes last: without it afl-fuzz refuses to start, or sees no crash */
+    fuzz_word(env, "ASAN_OPTIONS=allocator_may_return_null=1:detect_odr_violation=0:" FUZZ_SIGNALS
+              "%s%s:abort_on_error=1:symbolize=0:detect_leaks=0", asan ? ":" : "", asan ? asan : "");
+    fuzz_word(env, "UBSAN_OPTIONS=" FUZZ_SIGNALS "%s%s:halt_on_error=1:abort_on_error=1:symbolize=0", ubsan ? ":" : "",
+              ubsan ? ubsan : "");
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
         fuzz_word(env, "%s", fixed[i]);
     for (size_t i = 0; i < t->env.len; i++) {

@@ -179,7 +179,7 @@ int fuzz_need_program(const char *program, const char *brought_by, struct err *e
     return -ERR_MISSING;
 }
 
-static const char *of_target(const struct fuzz_target *t, const char *key)
+const char *fuzz_target_env(const struct fuzz_target *t, const char *key)
 {
     size_t n = strlen(key);
     for (size_t i = 0; t && i < t->env.len; i++)
@@ -192,7 +192,7 @@ static const char *of_target(const struct fuzz_target *t, const char *key)
 void fuzz_sanitizer_env(const struct fuzz_target *t, bool symbolize, struct fuzz_words *env)
 {
     static const char common[] = "abort_on_error=0:allocator_may_return_null=1:detect_leaks=0:" FUZZ_SIGNALS;
-    const char *asan = of_target(t, "ASAN_OPTIONS"), *ubsan = of_target(t, "UBSAN_OPTIONS");
+    const char *asan = fuzz_target_env(t, "ASAN_OPTIONS"), *ubsan = fuzz_target_env(t, "UBSAN_OPTIONS");
     const char *symbolizer = symbolize ? fuzz_tool("llvm-symbolizer-14", "llvm-symbolizer") : NULL;
     fuzz_word(env, "ASAN_OPTIONS=%s:symbolize=%d%s%s", common, symbolize, asan ? ":" : "", asan ? asan : "");
     fuzz_word(env, "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:" FUZZ_SIGNALS ":symbolize=%d%s%s", symbolize,

@@ -9,6 +9,9 @@
  * ends the process in good order would hide the crash. */
 #define FUZZ_SIGNALS "handle_segv=1:handle_sigbus=1:handle_sigfpe=1:handle_sigill=1:handle_abort=1:allow_user_segv_handler=0"
 
+/* What the target's own environment says; NULL: nothing. */
+const char *fuzz_target_env(const struct fuzz_target *t, const char *key);
+
 /* fuzzer_stats; text is cut into lines. */
 void aflplusplus_read_stats(struct fuzz_counts *c, char *text);
 /* plot_data: its last line counts. */

@@ -222,6 +222,25 @@ static void takes_what_lies_beside(void **state)
     free(room);
 }
 
+static void afl_keeps_the_target_s_options(void **state)
+{
+    (void)state;
+    struct fuzz_target t = {.program = mem_strdup("p"), .engine = mem_strdup("aflplusplus")};
+    struct fuzz_bounds bounds = {.input_ms = 1000};
+    struct fuzz_command c = {0};
+    const char *said = NULL;
+    fuzz_word(&t.env, "ASAN_OPTIONS=exitcode=66:abort_on_error=0");
+    aflplusplus_driver.merge(&t, &bounds, "into", "from", "crashes", &c);
+    for (size_t i = 0; i < c.env.len; i++)
+        if (strncmp(c.env.v[i], "ASAN_OPTIONS=", 13) == 0)
+            said = c.env.v[i];
+    assert_non_null(said);
+    assert_non_null(strstr(said, "exitcode=66:abort_on_error=0:"));
+    assert_non_null(strstr(strstr(said, "exitcode=66"), ":abort_on_error=1:symbolize=0"));
+    fuzz_command_release(&c);
+    fuzz_target_release(&t);
+}
+
 static void keeps_a_corpus(void **state)
 {
     (void)state;
@@ -622,6 +641,7 @@ int main(void)
         cmocka_unit_test(knows_drivers),
         cmocka_unit_test(tells_the_first_error),
         cmocka_unit_test_setup_teardown(takes_what_lies_beside, make_dir, remove_dir),
+        cmocka_unit_test(afl_keeps_the_target_s_options),
         cmocka_unit_test_setup_teardown(keeps_a_corpus, make_dir, remove_dir),
         cmocka_unit_test(names_places_of_the_tree),
         cmocka_unit_test_setup_teardown(packs_inputs, make_dir, remove_dir),
