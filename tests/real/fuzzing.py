@@ -428,8 +428,19 @@ def again():
         if list(step(other, {"new": 1, "fixed": 1, "still_there": 1}, 8, "mode=regression")) != ["first"]:
             fail("another fault behind one that is mended is not reported")
         step(whole, {"new": 2, "remembered": 0}, 10, "project=other", seen=0)
-        both = 'engines=["libfuzzer","aflplusplus"]' # the second engine joins in another part of the campaign
-        step(PROJECT.replace("abort();", ";", 1) % ("", 0), {"fixed": 2, "still_there": 0, "new": 0}, 10, "project=other", both, seen=0)
+        mended = {"p_fuzzer.c": PROJECT.replace("abort();", ";", 1) % ("", 0), "fuzz.yaml": "targets:\n  - {name: p, sources: [p_fuzzer.c]}\n"}
+        p = lab.popen("run", "native_fuzzing", lab.target(mended, "mended"), "--name", "q", "duration=600s", "project=other", "--json",
+                      stdout=subprocess.PIPE)
+        stats_of(lab, "q")
+        time.sleep(5)
+        lab.ff("runs", "signal", "q", "pause", check=0) # another part of the campaign follows
+        state_of(lab, "paused", name="q")
+        lab.ff("runs", "signal", "q", "resume", check=0)
+        stats_of(lab, "q")
+        lab.ff("runs", "signal", "q", "stop", check=0)
+        summary = json.loads(p.communicate(timeout=120)[0])["result"]["summary"]["targets"]["p"]
+        if (summary["fixed"], summary["still_there"], summary["new"]) != (2, 0, 0):
+            fail(f"fixed, as the first of two parts saw: {summary}")
         ok("new, still there, fixed, came back")
 
 
