@@ -465,6 +465,8 @@ static int finish(struct campaign *c, struct err *err)
     else if (!c->past_door && c->door_ends > ENDS_MANY)
         module_partial(c->ctx, "each of %llu starts crashed on an input that it was given: no other was made",
                        (unsigned long long)c->door_ends);
+    else if (!campaign_executions(c) && !c->crashes && strcmp(c->stopped_by ? c->stopped_by : "", "duration") == 0)
+        module_partial(c->ctx, "its time was over before any input was run");
     else if (c->regression && (memory_is_undecided(c) || (!c->past_door && !c->door_ends)))
         module_partial(c->ctx, "it ended before all of the corpus and all known crashes had been run");
     return r;

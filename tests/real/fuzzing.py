@@ -696,6 +696,10 @@ def bad():
         states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
         if doc["status"] != "COMPLETED" or states != ["real_bug"] or not 10 < summary["executions"] < 10**9 or summary["coverage"] > 10**6:
             fail(f"fake: {doc['status']} {states} {summary}")
+        slow = HARNESS % ("__attribute__((constructor)) static void wait(void) { sleep(60); }", "")
+        doc = document(run(lab, lab.target({"w_fuzzer.c": slow}, "slow"), "duration=3s", "minimize=0"))
+        if "before any input was run" not in str((doc["result"] or {}).get("notifications")):
+            fail(f"nothing was run: {doc['status']} {doc.get('error')} {doc['result']}")
         handles = ("static void handler(int s) { _exit(0); }\n"
                    "__attribute__((noinline)) static void real_bug(void) { *(volatile char *)8 = 1; }",
                    "static int set; if (!set++) { signal(SIGSEGV, handler); signal(SIGABRT, handler); } "
