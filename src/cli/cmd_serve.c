@@ -184,8 +184,9 @@ static int serve(struct app *app, const struct args *a)
     int r = read_listen(a, &q, &err);
     if (r == 0)
         r = read_log_format(a, app, &q.http.json_log, &err);
+    if (r == 0)
+        r = manager_listen_fd(&q.http.listen_fd, &err);
     if (r == 0) {
-        q.http.listen_fd = manager_listen_fd();
         follow_prepare(app, args_has(a, "live"));
         app->stays = app->patient = true;
         r = admit_prepare(app, &admit, &err);

@@ -20,13 +20,16 @@
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define ANSWER_MS 5000
 
-int manager_listen_fd(void)
+int manager_listen_fd(int *ret, struct err *err)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    bool ours = pid && count && strtol(pid, NULL, 10) == getpid() && strtol(count, NULL, 10) > 0;
+    long n = pid && count && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
-    return ours && fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) == 0 ? FIRST_FD : -1;
+    *ret = n == 1 && fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) == 0 ? FIRST_FD : -1;
+    if (n <= 1)
+        return 0;
+    return err_set(err, ERR_USAGE, "%ld sockets were handed over, and REST takes one: nobody would answer at the others", n);
 }
 
 void manager_notify(const char *state)

@@ -4,8 +4,8 @@
 
 #include "cli/app.h"
 
-/* The socket that was opened for us, or -1. Before anything is forked: it is not handed on. */
-int manager_listen_fd(void);
+/* The socket that was opened for us, or -1. Before anything is forked: it is not handed on. -ERR_USAGE: there are several. */
+int manager_listen_fd(int *ret, struct err *err);
 /* "READY=1", "STOPPING=1". Nothing happens where nobody manages. */
 void manager_notify(const char *state);
 

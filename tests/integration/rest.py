@@ -846,6 +846,9 @@ def repeated(lab, s):
 def managed(lab):
     """As systemd starts it: a socket that listens already, notices, a watchdog, JSON logs; and a stop that lets an answer out."""
     listener = socket.create_server(("127.0.0.1", 0))
+    two = subprocess.run(["sh", "-c", 'exec 3<&"$1" 4<&"$1"; shift; LISTEN_PID=$$ exec "$@"', "sh", str(listener.fileno()), lab.exe, "--state", str(lab.state), "serve",
+                          "--insecure-loopback"], pass_fds=[listener.fileno()], capture_output=True, text=True, cwd=lab.dir, env={**lab.env, "LISTEN_FDS": "2"}, timeout=60)
+    if two.returncode != 2 or "2 sockets" not in two.stderr: fail(f"two sockets: {two}") # nobody would answer at the second
     notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notes.bind(str(lab.dir / "notify"))
     notes.settimeout(30)
