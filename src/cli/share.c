@@ -284,12 +284,13 @@ int share_tmp_dir(const char *ground, char **ret_dir, int *ret_fd, struct err *e
         _cleanup_free_ char *dir = os_path_join(tmp, id);
         _cleanup_close_ int fd = -1;
         r = dir ? os_mkdir(dir, 0700, false, err) : err_nomem(err);
-        if (r == 0)
-            r = sandbox_let_in(dir, err);
         if (r < 0)
             return r;
         if (os_open(dir, O_RDONLY | O_DIRECTORY, 0, &fd, NULL) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
             fstat(fd, &a) == 0 && stat(dir, &b) == 0 && a.st_ino == b.st_ino) {
+            r = sandbox_let_in(dir, err);
+            if (r < 0)
+                return r;
             *ret_dir = TAKE_PTR(dir);
             *ret_fd = TAKE_FD(fd);
             return 0;
