@@ -363,11 +363,22 @@ void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t s
     digest_set_release(&g.chunks);
 }
 
-int store_hold(struct store *s, struct store_hold *ret, struct err *err)
+static int hold(struct store *s, bool all, struct store_hold *ret, struct err *err)
 {
-    int r = s->be->ops->session_begin(s->be, true, &ret->start_ns, err);
+    int r = s->be->ops->session_begin(s->be, all, &ret->start_ns, err);
     ret->store = r == 0 ? s : NULL;
     return r;
+}
+
+int store_hold(struct store *s, struct store_hold *ret, struct err *err)
+{
+    return hold(s, true, ret, err);
+}
+
+int store_hold_new(struct store *s, struct store_hold *ret, struct err *err)
+{
+    *ret = (struct store_hold){0};
+    return s->be->ops->shared ? 0 : hold(s, false, ret, err);
 }
 
 void store_hold_release(struct store_hold *h)

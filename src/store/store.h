@@ -105,6 +105,9 @@ struct store_hold {
     int64_t start_ns;
 };
 int store_hold(struct store *s, struct store_hold *ret, struct err *err);
+/* The same for what is put from now on, or found again by who puts it: until it is pinned, say. A shared store has its grace time
+ * for that. */
+int store_hold_new(struct store *s, struct store_hold *ret, struct err *err);
 void store_hold_release(struct store_hold *h); /* zeros are fine */
 
 /* Seals all that is stored with the key that writes now; *ret_packs were written anew. -ERR_UNIMPLEMENTED where

@@ -389,11 +389,14 @@ int worker_pin(struct activity *a, const char *ref, struct err *err)
 int worker_store_artifact(struct activity *a, int scratch_fd, const char *scratch, const struct artifact *f, json_t **ret,
                           struct err *err)
 {
+    _cleanup_(store_hold_release) struct store_hold hold = {0};
     _cleanup_close_ int fd = -1;
     struct store_ref ref;
     uint64_t size;
     const char *type = media_type_of(f->name);
     int r = module_artifact_open(scratch_fd, sandbox_path(a->worker->o.spawner, "/scratch", scratch), f->path, &fd, err);
+    if (r == 0)
+        r = store_hold_new(a->worker->o.store, &hold, err);
     if (r == 0)
         r = store_put_fd(a->worker->o.store, class_of(f->name), fd, ARTIFACT_MAX, type, &ref, &size, err);
     if (r == 0)
@@ -443,7 +446,10 @@ static int store_findings(struct activity *a, json_t **ret)
         return err_wrap(&a->err, "findings");
     struct store_ref ref;
     static const char type[] = "application/x-ndjson";
-    r = store_put(a->worker->o.store, strbuf_str(&a->findings), a->findings.len, type, &ref, &a->err);
+    _cleanup_(store_hold_release) struct store_hold hold = {0};
+    r = store_hold_new(a->worker->o.store, &hold, &a->err);
+    if (r == 0)
+        r = store_put(a->worker->o.store, strbuf_str(&a->findings), a->findings.len, type, &ref, &a->err);
     if (r == 0)
         r = a->findings.len ? worker_pin(a, ref.text, &a->err) : pin_nothing(a, &ref);
     if (r < 0)

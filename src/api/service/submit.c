@@ -35,6 +35,7 @@ void submission_release(struct submission *s)
     gate_options_release(&s->gate);
     free(s->spec);
     ingest_result_release(&s->ingested);
+    store_hold_release(&s->hold);
 }
 
 /* parameters NULL: not known yet; what depends on one of them is not granted. */
@@ -476,7 +477,7 @@ int submission_init(const struct service *svc, const char *workflow, struct subm
     ret->timeout_ms = ret->def->timeout_ms;
     os_ulid(ret->id);
     ret->fresh = true;
-    return 0;
+    return svc->store ? store_hold_new(svc->store, &ret->hold, err) : 0;
 }
 
 int submission_name(struct submission *s, const char *name, struct err *err)

@@ -34,6 +34,7 @@ struct submission {
     char asked[33]; /* a sum of what was asked for with the key, kept with it; "": none */
     char *spec;               /* of a target with a URL, without user and password; NULL: no URL */
     struct ingest_result ingested;
+    struct store_hold hold;   /* of what is read for it, until the run has it pinned */
     struct store_ref script;
     struct store_ref module_dirs; /* name of what was said of them (store/said.h); "": nothing */
 };

@@ -69,7 +69,9 @@ int submission_init_module(const struct service *svc, const char *module, struct
     module_def_release(&m);
     os_ulid(ret->id);
     ret->fresh = true;
-    return ret->def && ret->module.name ? 0 : err_nomem(err);
+    if (!ret->def || !ret->module.name)
+        return err_nomem(err);
+    return svc->store ? store_hold_new(svc->store, &ret->hold, err) : 0;
 }
 
 static int set_text(char **ret, const char *text, struct err *err)

@@ -149,6 +149,43 @@ static void test_made_before(void **state)
     assert_int_equal(submission_made(&svc, &s, &run, &err), 0);
 }
 
+static int nothing(struct module_ctx *ctx, struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    return 0;
+}
+
+/* What is read for a run that is about to start is not collected in between. */
+static void test_collected_meanwhile(void **state)
+{
+    (void)state;
+    static const struct module m = {.name = "m", .version = "1", .description = "a test's", .run = nothing};
+    static const struct module *const list[] = {&m, NULL};
+    static const char *const none[] = {NULL};
+    struct module_registry *modules = NULL;
+    struct submission s = SUBMISSION_INIT;
+    struct store_object_info info;
+    struct store_gc_result g;
+    struct store_ref ref;
+    struct err err = {0};
+    struct service svc = {0};
+    assert_int_equal(module_registry_new(list, none, &modules, &err), 0);
+    assert_int_equal(store_open_memory(&svc.store, &err), 0);
+    svc.modules = modules;
+    assert_int_equal(submission_init_module(&svc, "m", &s, &err), 0);
+    assert_int_equal(store_put(svc.store, "target", 6, NULL, &ref, &err), 0);
+    os_sleep_ms(2);
+    assert_int_equal(store_gc(svc.store, 0, false, &g, &err), 0);
+    assert_int_equal(store_stat(svc.store, ref.text, &info, &err), 0);
+    submission_release(&s);
+    os_sleep_ms(2);
+    assert_int_equal(store_gc(svc.store, 0, false, &g, &err), 0);
+    assert_int_equal(store_stat(svc.store, ref.text, &info, &err), -ERR_NOT_FOUND);
+    module_registry_free(modules);
+    store_free(svc.store);
+}
+
 /* Is what an old execution kept let go of? */
 static bool lets_go(bool there, enum err_code describe, int64_t ended_s, int want)
 {
@@ -196,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_made_before),
         cmocka_unit_test(test_old_runs),
+        cmocka_unit_test(test_collected_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -398,6 +398,30 @@ static void test_hold(void **state)
     assert_int_equal(store_stat(f->s, ref.text, &info, NULL), -ERR_NOT_FOUND);
 }
 
+/* One for what is new keeps what is put, until it is pinned, and nothing else. */
+static void test_hold_new(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *before = lab_noise(200000, 25), *after = lab_noise(200000, 26);
+    struct store_ref old, ref;
+    struct store_object_info info;
+    struct store_hold h;
+    assert_ok(store_put(f->s, before, 200000, NULL, &old, err));
+    if (f->kind == LAB_LOCAL)
+        age(f);
+    assert_ok(store_hold_new(f->s, &h, err));
+    assert_ok(store_put(f->s, after, 200000, NULL, &ref, err));
+    os_sleep_ms(2);
+    gc(f->s, 0, false);
+    assert_ok(store_stat(f->s, ref.text, &info, err));
+    if (f->kind == LAB_LOCAL)
+        assert_int_equal(store_stat(f->s, old.text, &info, NULL), -ERR_NOT_FOUND);
+    store_hold_release(&h);
+    os_sleep_ms(2);
+    gc(f->s, 0, false);
+    assert_int_equal(store_stat(f->s, ref.text, &info, NULL), -ERR_NOT_FOUND);
+}
+
 /* Putting again what is old makes it young. */
 static void test_put_again_keeps(void **state)
 {
@@ -760,7 +784,7 @@ static void test_damaged_index(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_collect),  BOTH(test_pins_of_an_owner), BOTH(test_expiry),           BOTH(test_upload_going_on), BOTH(test_hold), BOTH(test_failed_upload), LOCAL(test_put_again_keeps),
+        BOTH(test_collect),  BOTH(test_pins_of_an_owner), BOTH(test_expiry),           BOTH(test_upload_going_on), BOTH(test_hold), BOTH(test_hold_new), BOTH(test_failed_upload), LOCAL(test_put_again_keeps),
         LOCAL(test_out_of_descriptors),
         LOCAL(test_packs),   LOCAL(test_older_store),
         LOCAL(test_damage),  LOCAL(test_damaged_index),   BOTH(test_beside_others),
