@@ -287,7 +287,7 @@ static void draw(struct app *app, const char *run_id)
             n += (size_t)snprintf(line + n, sizeof line - n, " %llu/%llu", (unsigned long long)s->done,
                                   (unsigned long long)s->total);
         if (*s->campaign)
-            n += (size_t)snprintf(line + n, sizeof line - n, " s: %s", s->campaign);
+            n += (size_t)snprintf(line + n, sizeof line - n, "%s: %s", s->total ? " s" : "", s->campaign);
         else if (s->done && ms > 0)
             n += (size_t)snprintf(line + n, sizeof line - n, " (%llu/s)",
                                   (unsigned long long)(s->done * 1000 / (uint64_t)ms));

@@ -224,8 +224,9 @@ static void tell_end(struct campaign *c, struct session *x, const char *when)
     for (const char *p = text; p < end; p++)
         if (*p == '\n' && p + 1 < end && p[1] != '\n')
             line = p + 1;
-    snprintf(c->last_words, sizeof c->last_words, "%s %d: %.*s", WIFSIGNALED(ch->status) ? "signal" : "status",
-             WIFSIGNALED(ch->status) ? WTERMSIG(ch->status) : WEXITSTATUS(ch->status), (int)strcspn(line, "\n"), line);
+    int n = (int)strcspn(line, "\n");
+    snprintf(c->last_words, sizeof c->last_words, "%s %d%s%.*s", WIFSIGNALED(ch->status) ? "signal" : "status",
+             WIFSIGNALED(ch->status) ? WTERMSIG(ch->status) : WEXITSTATUS(ch->status), n ? ": " : "", n, line);
     module_log(c->ctx, "warning", "%s ended %s, %s", x->s.driver->name, when, c->last_words);
 }
 

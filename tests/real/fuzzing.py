@@ -664,7 +664,7 @@ FAKE = "if (!once++) fake(); if (n > 3 && d[0] == 'B' && d[1] == 'U') real_bug()
 def bad_target(lab, name, text, want, *args):
     doc = document(run(lab, lab.target({"t_fuzzer.c": text}, name), "duration=6s", "minimize=0", *args))
     message = (doc.get("error") or {}).get("message", "") if isinstance(doc.get("error"), dict) else str(doc.get("error"))
-    if doc["status"] != "FAILED" or want not in message:
+    if doc["status"] != "FAILED" or want not in message or message.rstrip(": ") != message:
         fail(f"{name}: {doc['status']} {message}")
 
 
