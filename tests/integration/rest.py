@@ -294,6 +294,24 @@ def websocket(s, path, want, extra=b"", closed=None):
     return out
 
 
+def pings_without_end(s, run):
+    """A client that sends pings and reads no answers is not read either: what it is owed is bounded."""
+    c = socket.create_connection(("127.0.0.1", s.port))
+    c.settimeout(3)
+    c.sendall(f"GET /fuzzing/{run}/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+    before = s.rss_kb()
+    pings = frame(9, b"p" * 125) * 4000
+    try:
+        for _ in range(160): c.sendall(pings) # 80 MB
+    except OSError:
+        pass
+    more = s.rss_kb() - before
+    if more > 20000: fail(f"pings whose answers nobody reads: {more} KB")
+    s.get("/health")
+    c.close()
+
+
 def errors(s):
     for method, path, want, kind in [("GET", "/nowhere", 404, "NotFound"), ("GET", "/runs/none/status", 404, "RunNotFound"),
                                      ("GET", "/workflows/none/metadata", 404, "WorkflowNotFound"), ("PUT", "/runs", 405, "MethodNotAllowed"),
@@ -622,6 +640,7 @@ def more(s):
     if until(lambda: s.ask("GET", f"/runs/{rid}/query/mood")[2] == "waiting") is None: fail("query")
     if s.ask("DELETE", f"/runs/{rid}")[0] != 409: fail("a running run was deleted")
     if s.get(f"/runs/{rid}/findings", 400)["detail"]["error"]["type"] != "RunNotCompleted": fail("findings")
+    pings_without_end(s, rid)
     s.post(f"/runs/{rid}/signal/go", {"v": 7})
     if s.wait(rid)["status"] != "COMPLETED": fail("signal")
     s.post(f"/runs/{rid}/retry")

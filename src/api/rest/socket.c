@@ -27,11 +27,13 @@
 #define MESSAGE_MAX 4096               /* of a client's */
 #define DRAINS_MAX 16
 #define QUEUED_MAX ((size_t)256 << 10) /* bytes that wait for the client */
+#define TURN_MAX ((size_t)64 << 10)    /* bytes of a client's at a time; what they are answered goes out before more is read */
 #define EVENTS_AT_A_TIME 32
 #define HEARTBEAT_MS 30000
 
 struct sock {
     struct sock *next;
+    size_t turn; /* bytes that were read in this one */
     struct sockets *all;
     int fd;
     struct MHD_UpgradeResponseHandle *handle;
@@ -85,10 +87,13 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t len, in
         k->extra_at += n;
         return (ssize_t)n;
     }
-    ssize_t n = recv(k->fd, buf, len, MSG_DONTWAIT);
-    if (n > 0)
+    ssize_t n = -1;
+    bool more = k->turn < TURN_MAX;
+    if (more && (n = recv(k->fd, buf, len, MSG_DONTWAIT)) > 0) {
+        k->turn += (size_t)n;
         return n;
-    k->dead = n == 0 || (errno != EAGAIN && errno != EINTR);
+    }
+    k->dead = more && (n == 0 || (errno != EAGAIN && errno != EINTR));
     http.wslay_event_set_error(ctx, k->dead ? WSLAY_ERR_CALLBACK_FAILURE : WSLAY_ERR_WOULDBLOCK);
     return -1;
 }
@@ -208,7 +213,9 @@ static void serve(struct sock *k, short events)
 {
     if (events & (POLLERR | POLLNVAL))
         k->dead = true;
-    if (!k->dead && ((events & (POLLIN | POLLHUP)) || k->extra_at < k->extra_len) && http.wslay_event_recv(k->ws) != 0)
+    bool come = (events & (POLLIN | POLLHUP)) || k->extra_at < k->extra_len;
+    k->turn = 0;
+    if (!k->dead && come && !http.wslay_event_want_write(k->ws) && http.wslay_event_recv(k->ws) != 0)
         k->dead = true;
     if (!k->dead && !http.wslay_event_get_close_received(k->ws))
         feed(k);
@@ -243,7 +250,7 @@ static void *run_sockets(void *arg)
         fds[0] = (struct pollfd){.fd = s->wake_fd, .events = POLLIN};
         for (struct sock *k = s->list; k && n <= SOCKETS_MAX; k = k->next)
             fds[n++] = (struct pollfd){.fd = k->fd,
-                                       .events = (short)(POLLIN | (http.wslay_event_want_write(k->ws) ? POLLOUT : 0))};
+                                       .events = http.wslay_event_want_write(k->ws) ? POLLOUT : POLLIN};
         poll(fds, n, s->list ? 5000 : -1);
         pthread_mutex_lock(&s->lock);
         bool stopping = s->stopping;
