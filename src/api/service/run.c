@@ -118,7 +118,13 @@ int run_look(const struct service *svc, const char *id, struct err *err)
     req.namespace_ = service_namespace(svc);
     ex.workflow_id = (char *)id;
     req.execution = &ex;
-    return engine_call_sync(svc->engine, ENGINE_DESCRIBE, &req.base, 0, NULL, err);
+    ProtobufCMessage *detail = NULL;
+    int r = engine_call_detail(svc->engine, ENGINE_DESCRIBE, &req.base, 0, NULL, &detail, err);
+    /* So says a cluster that has just begun: it is no word about the run. */
+    if (detail && detail->descriptor == &pb__error_detail_namespace_not_found__descriptor)
+        r = err_set(err, ERR_UNAVAILABLE, "the cluster does not know namespace %s", service_namespace(svc));
+    engine_free_message(detail);
+    return r;
 }
 
 bool run_exists(const struct service *svc, const char *id)

@@ -21,6 +21,7 @@ static struct {
     enum err_code start, describe;
     bool starts; /* though it may say otherwise */
     bool there;
+    bool no_namespace; /* of all that it does not find */
     int64_t ended_s; /* when the run that is there ended; 0: it goes on */
 } says;
 
@@ -59,6 +60,10 @@ static void call(struct engine *e, enum engine_method m, const ProtobufCMessage 
         protobuf_c_message_init(d, answer);
         if (m == ENGINE_DESCRIBE)
             describe_run((Pb__DescribeWorkflowExecutionResponse *)answer);
+    }
+    if (code == ERR_NOT_FOUND && says.no_namespace) {
+        answer = calloc(1, pb__error_detail_namespace_not_found__descriptor.sizeof_message);
+        protobuf_c_message_init(&pb__error_detail_namespace_not_found__descriptor, answer);
     }
     done(arg, answer, &err);
 }
@@ -129,6 +134,16 @@ static void test_unknown(void **state)
         assert_true(keeps(lost[i], ERR_OK, true));
         assert_true(keeps(lost[i], ERR_OK, false));     /* not yet: what was sent may arrive later */
     }
+}
+
+/* A cluster that has just begun does not know its namespaces yet: that is no word about a run. */
+static void test_no_namespace(void **state)
+{
+    (void)state;
+    says.no_namespace = true;
+    assert_true(keeps(ERR_NOT_FOUND, ERR_NOT_FOUND, true));
+    says.no_namespace = false;
+    assert_false(keeps(ERR_NOT_FOUND, ERR_NOT_FOUND, false));
 }
 
 /* Asked again with its key, while the engine does not answer, it is not another's. */
@@ -231,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_started),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_no_namespace),
         cmocka_unit_test(test_made_before),
         cmocka_unit_test(test_old_runs),
         cmocka_unit_test(test_collected_meanwhile),
