@@ -194,6 +194,11 @@ static void tells_the_first_error(void **state)
     assert_string_equal(got, "CMake Error at a/install.cmake:46 (file): file cannot create directory: /x");
     fuzz_build_first_error("/usr/bin/ld: cannot find -lc++: No such file\nclang: error: linker command failed\n", got, sizeof got);
     assert_string_equal(got, "/usr/bin/ld: cannot find -lc++: No such file");
+    fuzz_build_first_error("a.o: in function `f':\nt.c:(.text+0x2): undefined reference to `g'\nclang: error: linker command failed\n"
+                           "make: *** [M:3: all] Error 1\n", got, sizeof got);
+    assert_string_equal(got, "t.c:(.text+0x2): undefined reference to `g'");
+    fuzz_build_first_error("odd\nclang: error: linker command failed\nmake: *** [M:3: all] Error 1\n", got, sizeof got);
+    assert_string_equal(got, "clang: error: linker command failed");
     fuzz_build_first_error("a/meson.build:11:2: ERROR: File t does not exist.\ncat: log: No such file\n", got, sizeof got);
     assert_string_equal(got, "a/meson.build:11:2: ERROR: File t does not exist.");
     fuzz_build_first_error("one\nlast words\n", got, sizeof got);
