@@ -155,6 +155,7 @@ void app_stop_worker(struct app *app)
         share_set_worker(app->share, NULL);
     namespaces_close(TAKE_PTR(app->namespaces));
     worker_stop(TAKE_PTR(app->worker));
+    atomic_store(&app->works, false);
 }
 
 void app_close_state(struct app *app)
@@ -339,13 +340,26 @@ static int run_builtin(const char *name, void *arg)
     return status >= 0 ? status : module_entry_run(all_modules(), name, STDIN_FILENO, STDOUT_FILENO);
 }
 
+/* Somebody has killed it, or the kernel for want of memory. What ran in it did not fail, and nothing more can be run: this
+ * process goes as if it had been killed too, and its runs go on from there with the next one. */
+static void spawner_lost(void *arg, const struct err *why)
+{
+    const struct app *app = arg;
+    if (!atomic_load(&app->works))
+        return;
+    log_error("%s: this process ends; runs that it had begun go on with the next 'ff serve', 'ff worker' or 'ff runs wait'",
+              why->msg);
+    _exit(err_exit_status(ERR_UNAVAILABLE));
+}
+
 static int start_spawner(struct app *app, struct err *err)
 {
     bool require;
     int r = config_bool(&app->config, CONFIG_sandbox_require, &require, err);
     if (r < 0)
         return r;
-    struct spawner_options o = {.builtin = run_builtin, .builtin_arg = app, .preload = preload, .require_sandbox = require};
+    struct spawner_options o = {.builtin = run_builtin, .builtin_arg = app, .preload = preload, .require_sandbox = require,
+                                .lost = spawner_lost};
     return spawner_start(&o, &app->spawner, err);
 }
 
@@ -486,6 +500,7 @@ int app_start_worker(struct app *app, const char *name_space, struct worker **re
     r = read_limits(&app->config, &o, err);
     if (r < 0)
         return r;
+    atomic_store(&app->works, true);
     r = worker_start(&o, ret, err);
     struct workflow_def **defs = NULL;
     size_t n = 0;

@@ -14,6 +14,8 @@
 #include "toolbox/toolbox.h"
 #include "worker/worker.h"
 
+#include <stdatomic.h>
+
 /* Parts of the state. The spawner is forked before the first thread, so it is named in the first app_open(). */
 enum app_parts {
     APP_SPAWNER = 1,
@@ -44,6 +46,7 @@ struct app {
     int tmp_fd; /* keeps tmp_dir; -1: none */
     struct client *client; /* of the server */
     struct spawner *spawner;
+    atomic_bool works; /* a worker is here: what it has begun goes with the spawner */
     struct store *store;
     struct workspaces *workspaces;
     struct share *share;   /* the embedded engine's, with what serves it; NULL: another engine, or none */

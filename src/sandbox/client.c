@@ -40,7 +40,9 @@ struct spawner {
     pthread_mutex_t send_lock; /* taken before lock */
     pthread_cond_t changed;
     bool polling; /* a thread in sandbox_run() polls; others wait for `changed` */
-    bool gone, ready;
+    bool gone, ready, freed;
+    void (*lost)(void *arg, const struct err *why);
+    void *lost_arg;
     uint64_t next_id;
     struct sandbox_proc *running;        /* told to the spawner, no answer yet */
     struct sandbox_proc *due, **due_end; /* answered, done not called yet */
@@ -112,6 +114,8 @@ static void take_gone(struct spawner *s)
     if (!s->failure.code)
         err_set(&s->failure, ERR_UNAVAILABLE,
                 "the sandbox's spawner is gone, and all that ran in it");
+    if (s->lost && !s->freed)
+        s->lost(s->lost_arg, &s->failure);
     while (s->running) {
         struct sandbox_proc *p = s->running;
         p->result = (struct sandbox_result){.end = SANDBOX_KILLED, .err = s->failure};
@@ -255,6 +259,8 @@ int spawner_start(const struct spawner_options *o, struct spawner **ret, struct 
         return r;
     }
     s->sock = pair[0];
+    s->lost = o->lost;
+    s->lost_arg = o->builtin_arg;
     r = watch(s, s->sock, err);
     if (r == 0)
         r = watch(s, s->event_fd, err);
@@ -324,6 +330,9 @@ void spawner_free(struct spawner *s)
         return;
     struct wire_head quit = {.type = WIRE_QUIT};
     static const bool never = false;
+    pthread_mutex_lock(&s->lock);
+    s->freed = true;
+    pthread_mutex_unlock(&s->lock);
     send_message(s, &quit, sizeof quit, NULL, NULL);
     wait_until(s, &never);
     while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)

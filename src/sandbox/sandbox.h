@@ -122,6 +122,9 @@ struct spawner_options {
      * entry would otherwise do anew. May be NULL. */
     void (*preload)(void *builtin_arg);
     bool require_sandbox; /* refuse to start where protection is incomplete */
+    /* Called once in ff if the spawner is found gone though nobody ended it, before anybody else is told: on any thread, which
+     * may not call the spawner. May be NULL. */
+    void (*lost)(void *builtin_arg, const struct err *why);
 };
 
 /* Forks the spawner. Must be called while the process has one thread, which lives as long as the

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # The command line: exit codes, documents, following, cancelling, detaching, gates that stay with a run.
-import pathlib, signal, sqlite3, sys, time
+import os, pathlib, signal, sqlite3, sys, time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
 SLEEPER = 'import sys, time\nsys.stdin.readline()\nprint(\'{"type":"progress","done":1,"total":2}\', flush=True)\ntime.sleep(60)\n'
+RESULT = 'print(\'{"type":"result","status":"success"}\')\n'
 FINDER = '''
 import sys, json
 req = json.loads(sys.stdin.readline())
@@ -19,13 +20,22 @@ def expect(cond, what):
         fail(what)
 
 
+def spawner_of(pid):
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if pathlib.Path(f"/proc/{child}/comm").read_text().strip() == "ff-spawner":
+            return int(child)
+    fail(f"{pid} has no spawner")
+
+
 with Lab() as lab:
     t = lab.target({"a.py": "x = 1\n" * 5})
     lab.module("sleeper", SLEEPER)
+    lab.module("napper", SLEEPER.replace("60", "4") + RESULT)
     lab.module("finder", FINDER)
     one = 'return function(i) local r = ff.activity("%s", i.parameters, {retry={max=1}, timeout="%s"}) return {summary=r.summary, findings=r.findings} end'
     params = 'parameters:\n  type: object\n  properties:\n    n: {type: integer}\n    status: {type: string}\n'
     lab.workflow("sleep", one % ("sleeper", "90s"))
+    lab.workflow("nap", one % ("napper", "30s"))
     lab.workflow("short", one % ("sleeper", "1s"))
     lab.workflow("find", one % ("finder", "30s"), params)
     lab.workflow("asks", '''
@@ -168,6 +178,18 @@ end''')
     expect(q.poll() is None, f"wait did not carry the run on: exit {q.poll()}")
     q.send_signal(signal.SIGINT)
     expect(q.wait(60) == 4, f"wait was cancelled: exit {q.returncode}")
+
+    # the sandbox's spawner is killed, as by a kernel that has no memory: what it ran did not fail, and the run goes on elsewhere
+    for name, command in (("k1", ("run", "nap", t, "--name", "k1")), ("k2", ("serve", "--listen", "none"))):
+        p = lab.popen(*tb, *command, stderr=subprocess.PIPE)
+        if name == "k2":
+            time.sleep(1.0)
+            lab.json(*tb, "run", "nap", t, "-d", "--name", "k2")
+        time.sleep(1.5)
+        os.kill(spawner_of(p.pid), signal.SIGKILL)
+        expect(p.wait(20) == 5 and "spawner is gone" in p.stderr.read().decode(), f"{command[0]} whose spawner is killed: exit {p.returncode}")
+        d = lab.json(*tb, "runs", "wait", name)
+        expect(d["status"] == "COMPLETED", f"the run whose spawner was killed: {d['status']} {d.get('error')}")
 
     # detached
     d = lab.json(*tb, "run", "find", t, "-d", "--name", "d1")
