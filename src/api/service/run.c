@@ -104,6 +104,16 @@ static int not_found(const char *id, const struct suggest *s, struct err *err)
     return s->best ? err_hint(err, "did you mean '%s'?", s->best) : err_hint(err, "'ff runs list' shows what there is");
 }
 
+int run_call(const struct service *svc, enum engine_method m, const ProtobufCMessage *req, struct err *err)
+{
+    ProtobufCMessage *detail = NULL;
+    int r = engine_call_detail(svc->engine, m, req, 0, NULL, &detail, err);
+    if (detail && detail->descriptor == &pb__error_detail_namespace_not_found__descriptor)
+        r = err_set(err, ERR_UNAVAILABLE, "the cluster does not know namespace %s", service_namespace(svc));
+    engine_free_message(detail);
+    return r;
+}
+
 int run_look(const struct service *svc, const char *id, struct err *err)
 {
     if (svc->client) {
@@ -118,13 +128,7 @@ int run_look(const struct service *svc, const char *id, struct err *err)
     req.namespace_ = service_namespace(svc);
     ex.workflow_id = (char *)id;
     req.execution = &ex;
-    ProtobufCMessage *detail = NULL;
-    int r = engine_call_detail(svc->engine, ENGINE_DESCRIBE, &req.base, 0, NULL, &detail, err);
-    /* So says a cluster that has just begun: it is no word about the run. */
-    if (detail && detail->descriptor == &pb__error_detail_namespace_not_found__descriptor)
-        r = err_set(err, ERR_UNAVAILABLE, "the cluster does not know namespace %s", service_namespace(svc));
-    engine_free_message(detail);
-    return r;
+    return run_call(svc, ENGINE_DESCRIBE, &req.base, err);
 }
 
 bool run_exists(const struct service *svc, const char *id)

@@ -45,6 +45,9 @@ struct run_info {
 
 /* id: a workflow id, or an unambiguous prefix of one; an exact one beats a prefix. *ret_id is the caller's. */
 int run_resolve(const struct service *svc, const char *id, char **ret_id, struct err *err);
+/* A call about a run whose answer is of no interest. A cluster that has just begun says that it knows no such namespace: that is
+ * no word about the run, and -ERR_UNAVAILABLE. */
+int run_call(const struct service *svc, enum engine_method m, const ProtobufCMessage *req, struct err *err);
 /* Is there a run of exactly that id? -ERR_NOT_FOUND: there is none; another error: nobody knows. */
 int run_look(const struct service *svc, const char *id, struct err *err);
 /* The same; false also where nobody knows. */

@@ -460,7 +460,7 @@ static int start(const struct service *svc, struct submission *s, const char *re
         req->workflow_execution_timeout = pbx_duration(s->timeout_ms * NS_PER_MS);
     int r = req->input && req->memo && req->header && type->name && queue->name && req->namespace_ &&
                     req->workflow_id && req->request_id && req->identity
-                ? engine_call_sync(svc->engine, ENGINE_START_WORKFLOW, &req->base, 0, NULL, err)
+                ? run_call(svc, ENGINE_START_WORKFLOW, &req->base, err)
                 : err_nomem(err);
     pb__start_workflow_execution_request__free_unpacked(req, NULL);
     return r == -ERR_EXISTS ? name_taken(s, err) : r;
