@@ -675,6 +675,9 @@ def more(s):
     st, h, f = s.ask("GET", f"/runs/{done}/findings", headers={"Accept-Encoding": "gzip"})
     if h["Content-Encoding"] != "gzip": fail("gzip")
     if s.ask("GET", f"/runs/{done}/findings", headers={"If-None-Match": h["ETag"]})[0] != 304: fail("ETag")
+    tags = {s.ask("GET", f"/runs/{done}/findings", headers={"Accept-Encoding": e, **more})[1]["ETag"]
+            for e in ("gzip", "identity") for more in ({}, {"If-None-Match": h["ETag"]})}
+    if len(tags) != 2: fail(f"the tags of two codings: {tags}")
     if s.get(f"/findings?run={done}&severity=high")["total"] != 1 or s.get(f"/findings?run={done}&severity=critical")["total"] != 0: fail("findings")
     if len(s.get(f"/runs/{done}/log")["events"]) != 8: fail("log")
     hist = s.get(f"/runs/{done}/history?limit=2")

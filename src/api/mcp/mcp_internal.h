@@ -89,6 +89,7 @@ json_t *tools_call(struct mcp_call *c, struct mcp_failure *f);
 int mcp_run(struct mcp_call *c, const char *id, struct run_info *ret, struct err *err);
 
 /* Places in lists: a letter for the list, and where to go on. */
+const char *cursor_of(const json_t *params); /* NULL: none is given; "": one that is no text */
 json_t *cursor_number(char list, size_t at);
 int cursor_read_number(char list, const char *text, size_t *ret, struct err *err); /* text NULL: 0. -ERR_INVALID */
 json_t *cursor_bytes(char list, const void *data, size_t n);

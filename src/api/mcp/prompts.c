@@ -43,7 +43,7 @@ json_t *prompts_list(struct mcp_call *c, struct mcp_failure *f)
 {
     struct err err = {0};
     size_t from;
-    if (cursor_read_number('q', json_str(c->m.params, "cursor", NULL), &from, &err) < 0)
+    if (cursor_read_number('q', cursor_of(c->m.params), &from, &err) < 0)
         return mcp_fail_err(f, &err);
     json_t *list = json_array();
     for (size_t i = from; i < ARRAY_LEN(prompts); i++) {

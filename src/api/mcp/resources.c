@@ -91,7 +91,7 @@ json_t *resources_list(struct mcp_call *c, struct mcp_failure *f)
     json_t *list = json_array();
     struct listing l = {&c->s->service, list};
     ProtobufCBinaryData token = {0};
-    int r = cursor_read_bytes('u', json_str(c->m.params, "cursor", NULL), &token.data, &token.len, &err);
+    int r = cursor_read_bytes('u', cursor_of(c->m.params), &token.data, &token.len, &err);
     if (r == 0 && !c->s->mcp->o.service)
         r = err_set(&err, ERR_UNAVAILABLE, "nothing is served");
     if (r == 0)
@@ -109,7 +109,7 @@ json_t *resources_templates(struct mcp_call *c, struct mcp_failure *f)
     json_t *list = json_array();
     struct err err = {0};
     size_t from;
-    if (cursor_read_number('p', json_str(c->m.params, "cursor", NULL), &from, &err) < 0)
+    if (cursor_read_number('p', cursor_of(c->m.params), &from, &err) < 0)
         return mcp_fail_err(f, &err);
     for (size_t i = from; i < ARRAY_LEN(kinds); i++) {
         char uri[200];

@@ -79,6 +79,11 @@ json_t *cursor_bytes(char list, const void *data, size_t n)
     return json_string(text);
 }
 
+const char *cursor_of(const json_t *params)
+{
+    return json_object_get(params, "cursor") ? json_str(params, "cursor", "") : NULL;
+}
+
 int cursor_read_bytes(char list, const char *text, uint8_t **ret, size_t *ret_n, struct err *err)
 {
     *ret = NULL;
@@ -146,7 +151,7 @@ json_t *tools_list(struct mcp_call *c, struct mcp_failure *f)
     struct err err = {0};
     size_t from, i, shown = 0;
     json_t *t, *list, *next = NULL;
-    if (cursor_read_number('t', json_str(c->m.params, "cursor", NULL), &from, &err) < 0)
+    if (cursor_read_number('t', cursor_of(c->m.params), &from, &err) < 0)
         return mcp_fail_err(f, &err);
     list = json_array();
     json_array_foreach(c->s->mcp->tools, i, t) {

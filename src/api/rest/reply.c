@@ -131,16 +131,26 @@ void reply_error(struct exchange *x, const struct err *why)
         snprintf(x->answer.retry_after, sizeof x->answer.retry_after, "1");
 }
 
+/* The same text as other bytes has another one. */
+static const char *zipped_etag(const char *etag, char ret[ETAG_MAX])
+{
+    snprintf(ret, ETAG_MAX, "%.*s-gzip\"", (int)strlen(etag) - 1, etag);
+    return ret;
+}
+
 void reply_etag(struct exchange *x)
 {
     struct answer *a = &x->answer;
+    char zipped[ETAG_MAX];
     const char *has = arg_text(x, "If-None-Match");
     if (a->status != 200 || !a->text)
         return;
     XXH128_hash_t h = XXH3_128bits(a->text, a->len);
     snprintf(a->etag, sizeof a->etag, "\"%016llx%016llx\"", (unsigned long long)h.high64, (unsigned long long)h.low64);
-    if (!has || (strcmp(has, "*") != 0 && !strstr(has, a->etag)))
+    if (!has || (strcmp(has, "*") != 0 && !strstr(has, a->etag) && !strstr(has, zipped_etag(a->etag, zipped))))
         return;
+    if (strcmp(has, "*") != 0 && !strstr(has, a->etag))
+        strcpy(a->etag, zipped);
     a->status = 304;
     free(TAKE_PTR(a->text));
     a->len = 0;
@@ -192,8 +202,12 @@ static struct MHD_Response *build(struct exchange *x)
     a->text = NULL; /* the response's */
     if (a->status != 304 && a->status != 204)
         add(r, "Content-Type", a->type);
-    if (zipped)
+    if (zipped) {
+        char etag[ETAG_MAX];
         add(r, "Content-Encoding", "gzip");
+        if (a->etag[0])
+            strcpy(a->etag, zipped_etag(a->etag, etag));
+    }
     if (large || a->status == 304)
         add(r, "Vary", "Accept-Encoding");
     return r;

@@ -71,12 +71,14 @@ void jobs_free(struct jobs *j); /* drained before; NULL is fine */
 
 /* --- requests --------------------------------------------------------------------------------------------------------- */
 
+#define ETAG_MAX 48
+
 struct answer {
     int status; /* 0: none yet */
     const char *type;
     char *text;
     size_t len;
-    char etag[40], allow[64], link[8], retry_after[8];
+    char etag[ETAG_MAX], allow[64], link[8], retry_after[8];
     char header[2][256];
     bool replayed;              /* an idempotent request that was done before */
     struct MHD_Response *ready; /* of a stream, an upgrade; else NULL */

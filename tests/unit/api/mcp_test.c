@@ -224,6 +224,8 @@ static void arguments_are_checked(void **state)
                      MCP_INVALID_PARAMS);
     assert_int_equal(code(say("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"cursor\":\"x\"}}")),
                      MCP_INVALID_PARAMS);
+    assert_int_equal(code(say("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"cursor\":5}}")),
+                     MCP_INVALID_PARAMS);
     const json_t *page = json_object_get(
         say("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"cursor\":\"t10\"}}"), "result");
     assert_int_equal(json_array_size(json_object_get(page, "tools")), 6);
