@@ -307,7 +307,7 @@ def pings_without_end(s, run):
     except OSError:
         pass
     more = s.rss_kb() - before
-    if more > 20000: fail(f"pings whose answers nobody reads: {more} KB")
+    if more > 50000: fail(f"pings whose answers nobody reads: {more} KB")
     s.get("/health")
     c.close()
 
