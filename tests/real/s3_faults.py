@@ -405,16 +405,19 @@ def lost_answers(lab):
 def moved(lab):
     """What is written anew is what was there, though it came over the network changed at first."""
     files, keys, state = [lab.file(3000), lab.file(900_000)], lab.folder / "ring", lab.state()
-    refs = {p: lab.put(p) for p in files}
+    own = {"S3_BUCKET": "moved"}  # who has no key can do nothing there afterwards
+    lab.ff("store", "init", **own)
+    refs = {p: lab.put(p, **own) for p in files}
     keys.write_text("1" * 64 + "\n")
     keys.chmod(0o600)
-    lab.ff("store", "ls", state=state, FF_S3_KEY_FILE=str(keys))
+    own["FF_S3_KEY_FILE"] = str(keys)
+    lab.ff("store", "ls", state=state, **own)
     lab.proxy.spoil(changed, 3)
-    lab.ff("store", "rekey", state=state, FF_S3_KEY_FILE=str(keys))
+    lab.ff("store", "rekey", state=state, **own)
     assert lab.proxy.hits == 3, lab.proxy.hits
     lab.proxy.spoil(None, 0)
     for path in files:
-        lab.get(refs[path], path.read_bytes(), FF_S3_KEY_FILE=str(keys))
+        lab.get(refs[path], path.read_bytes(), **own)
     print("ok writing anew over changed")
 
 
