@@ -18,7 +18,7 @@
     X(SSL_CTX_free) X(SSL_CTX_get_cert_store) X(SSL_CTX_new) X(SSL_CTX_set_alpn_select_cb) X(SSL_CTX_set_cipher_list)        \
     X(SSL_CTX_set_options) X(SSL_CTX_set_session_id_context) X(SSL_CTX_set_verify) X(SSL_CTX_use_PrivateKey)                 \
     X(SSL_CTX_use_certificate) X(SSL_accept) X(SSL_free) X(SSL_get0_peer_certificate) X(SSL_get_error)                       \
-    X(SSL_get_verify_result) X(SSL_new) X(SSL_read) X(SSL_select_next_proto) X(SSL_set_fd) X(SSL_shutdown) X(SSL_want)       \
+    X(SSL_get_verify_result) X(SSL_new) X(SSL_read) X(SSL_select_next_proto) X(SSL_set_fd) X(SSL_shutdown)                   \
     X(SSL_write) X(TLS_server_method) X(X509_STORE_add_cert) X(X509_STORE_set_flags) X(X509_free)
 
 struct ssl_calls {
