@@ -29,6 +29,7 @@ struct use {
     int64_t cpu_ms; /* not written yet */
     int64_t places; /* of runs that are being started */
     uint64_t stored_bytes; /* as they were found then, and what was let in since */
+    uint64_t coming_bytes; /* of them, of runs that are being started: not found yet, whenever it is looked */
     int64_t stored_at_ns;  /* 0: not looked at yet */
     bool stores;           /* its runs have gone on since, or may have */
 };
@@ -121,7 +122,7 @@ static int look_at_store(struct admit *a, const struct service *svc, struct use 
     uint64_t events = 0;
     if (r == 0 && a->live)
         r = live_bytes(a->live, service_namespace(svc), &events, err);
-    use->stored_bytes += events;
+    use->stored_bytes += events + use->coming_bytes;
     use->stored_at_ns = os_mono_ns();
     return r;
 }
@@ -183,6 +184,7 @@ static int admit(void *arg, const struct service *svc, uint64_t bytes, struct er
     if (r == 0) {
         use_of(a, name_space)->places++;
         use_of(a, name_space)->stored_bytes += bytes;
+        use_of(a, name_space)->coming_bytes += bytes;
     }
     pthread_mutex_unlock(&a->lock);
     return r;
@@ -201,13 +203,15 @@ static int has_room(void *arg, const struct service *svc, uint64_t bytes, struct
     return r;
 }
 
-static void admitted(void *arg, const struct service *svc)
+static void admitted(void *arg, const struct service *svc, uint64_t bytes)
 {
     struct admit *a = arg;
     pthread_mutex_lock(&a->lock);
     struct use *u = use_of(a, service_namespace(svc));
-    if (u)
+    if (u) {
         u->places--;
+        u->coming_bytes -= bytes;
+    }
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -225,7 +229,7 @@ int admit_run(void *arg, const char *name_space, struct err *err)
     struct service svc = counted(a, name_space);
     int r = admit(a, &svc, 0, err);
     if (r == 0)
-        admitted(a, &svc);
+        admitted(a, &svc, 0);
     return r;
 }
 

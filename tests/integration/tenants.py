@@ -379,6 +379,21 @@ def refused(s, token):
         expect(stored(s.lab) - before < 2 << 20, f"{name} was refused, and left {stored(s.lab) - before} bytes")
 
 
+def at_once(s, room):
+    """What is being started counts, though nobody finds it stored yet."""
+    asked = []
+    for i in range(16):
+        c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
+        c.putrequest("POST", f"/workflows/sleeper/upload-and-submit?filename=r{i}")
+        for header in ("Authorization", "Bearer " + room), ("Content-Type", "application/octet-stream"), ("Content-Length", "700000"):
+            c.putheader(*header)
+        c.endheaders(os.urandom(699999))
+        asked.append(c)
+    for c in asked: c.send(b"x")
+    results = sorted(c.getresponse().status for c in asked)
+    expect(results == [200] + [429] * 15, f"there is room for one: {results}")
+
+
 def with_children(s, small, other):
     """A child is a run too: beyond the quota it fails at once, where its parent sees it; when there is a place, it begins."""
     expect(s.upload(small, "parent", "p1")[0] == 200 and s.wait(small, "p1")["status"] == "COMPLETED", "a parent goes on")
@@ -399,7 +414,7 @@ def with_children(s, small, other):
 
 def check_quotas(lab):
     """Runs at a time, bytes, CPU time: bounded for one, free for the other."""
-    s = Server(lab, FF_QUOTA_NAMESPACES="small runs=2 storage=500K cpu=2s")
+    s = Server(lab, FF_QUOTA_NAMESPACES="small runs=2 storage=500K cpu=2s; room storage=1M")
     small = s.token("--role", "operator", "--namespace", "small")
     other = s.token("--role", "operator", "--namespace", "team-a")
     results = []
@@ -416,6 +431,7 @@ def check_quotas(lab):
     status, r = s.upload(small, "sleeper", "large", 600000)
     expect(status == 429 and r["detail"]["error"]["type"] == "QuotaExceeded", f"too many bytes: {status} {r}")
     refused(s, small)
+    at_once(s, s.token("--role", "operator", "--namespace", "room"))
     with_children(s, small, other)
     expect(s.upload(small, "busy", "b1")[0] == 200, "within all")
     s.wait(small, "b1")

@@ -232,7 +232,7 @@ int run_retry(const struct service *svc, const char *id, const char *request_id,
     r = service_admit(svc, 0, err);
     if (r == 0) {
         r = engine_call_sync(svc->engine, ENGINE_START_WORKFLOW, &req.base, 0, NULL, err);
-        service_admitted(svc);
+        service_admitted(svc, 0);
     }
     engine_free_message(m);
     if (r == -ERR_EXISTS) {

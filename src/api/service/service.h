@@ -38,10 +38,10 @@ struct service {
     /* Sees to it that somebody works for a namespace before a run is started in it; NULL: somebody does. */
     int (*need_namespace)(void *arg, const char *name_space, struct err *err);
     void *need_namespace_arg;
-    /* May the namespace begin one more run, over a target of so many bytes? -ERR_QUOTA. The place it gives is kept for the run
-     * until admitted() says that the engine knows of it, or that nothing came of it. NULL: nothing is bounded. */
+    /* May the namespace begin one more run, over a target of so many bytes? -ERR_QUOTA. The place and the room it gives are kept
+     * for the run until admitted() says that the engine knows of it, or that nothing came of it. NULL: nothing is bounded. */
     int (*admit)(void *arg, const struct service *svc, uint64_t bytes, struct err *err);
-    void (*admitted)(void *arg, const struct service *svc);
+    void (*admitted)(void *arg, const struct service *svc, uint64_t bytes);
     /* Would a target of so many bytes have room now? Asked while it is read. -ERR_QUOTA. NULL: nothing is bounded. */
     int (*has_room)(void *arg, const struct service *svc, uint64_t bytes, struct err *err);
     void *admit_arg;
@@ -62,10 +62,10 @@ static inline int service_admit(const struct service *svc, uint64_t bytes, struc
     return svc->admit ? svc->admit(svc->admit_arg, svc, bytes, err) : 0;
 }
 
-static inline void service_admitted(const struct service *svc)
+static inline void service_admitted(const struct service *svc, uint64_t bytes)
 {
     if (svc->admitted)
-        svc->admitted(svc->admit_arg, svc);
+        svc->admitted(svc->admit_arg, svc, bytes);
 }
 
 static inline char *service_namespace(const struct service *svc)

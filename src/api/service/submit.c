@@ -123,7 +123,7 @@ int submission_check(const struct service *svc, const struct submission *s, stru
     int r = service_admit(svc, 0, err); /* before a target is read for nothing */
     if (r < 0)
         return r;
-    service_admitted(svc);
+    service_admitted(svc, 0);
     r = check_network(svc, def, s->parameters, err);
     if (r < 0)
         return r;
@@ -544,7 +544,7 @@ int submission_start(const struct service *svc, struct submission *s, struct err
     bool asked = r == 0;
     if (asked)
         r = start(svc, s, *s->key ? s->key : fresh, err);
-    service_admitted(svc);
+    service_admitted(svc, s->ingested.bytes);
     if (!asked || is_refusal(r))
         unpin(svc, s);
     return r;
