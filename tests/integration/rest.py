@@ -54,9 +54,9 @@ default_parameters: {n: 5, pause: 0.05}
 
 
 class Server:
-    def __init__(self, lab, *args, port=0):
+    def __init__(self, lab, *args, port=0, host="127.0.0.1"):
         self.lab = lab
-        self.p = lab.popen("--toolbox", lab.toolbox(), "--json", "serve", "--listen", f"127.0.0.1:{port}", *args, stdout=subprocess.PIPE,
+        self.p = lab.popen("--toolbox", lab.toolbox(), "--json", "serve", "--listen", f"{host}:{port}", *args, stdout=subprocess.PIPE,
                            stderr=open(lab.dir / "serve.log", "ab"))
         text = b""
         while not text.rstrip().endswith(b"}"):
@@ -368,6 +368,8 @@ def errors(s):
 
 def guards(s):
     for headers, kind in [({"Host": "evil.example"}, "HostNotAllowed"), ({"Host": "127.0.0.1.evil.example"}, "HostNotAllowed"),
+                          ({"Host": "localhost:80@evil.example"}, "HostNotAllowed"), ({"Host": "[::1].evil.example"}, "HostNotAllowed"),
+                          ({"Origin": "http://localhost:80@evil.example"}, "OriginNotAllowed"),
                           ({"Origin": "https://evil.example"}, "OriginNotAllowed"), ({"Origin": "null"}, "OriginNotAllowed")]:
         st, h, b = s.ask("GET", "/runs", headers=headers)
         if st != 403 or b["detail"]["error"]["type"] != kind: fail(f"{headers}: {st} {b}")
@@ -908,6 +910,15 @@ def tokens(lab):
     s.stop()
 
 
+def of_ipv6(lab):
+    """The address that it listens at is a Host that counts; in a URL one of IPv6 has brackets."""
+    s = Server(lab, host="[0:0:0:0:0:0:0:1]")
+    c = http.client.HTTPConnection("::1", s.port, timeout=30)
+    c.request("GET", "/health/live", headers={"Host": f"[0:0:0:0:0:0:0:1]:{s.port}"})
+    if c.getresponse().status != 200: fail("a server at an address of IPv6 does not know its own")
+    s.stop()
+
+
 def refused(lab):
     for args in (("--listen", "0.0.0.0:0"), ("--listen", "nonsense"), ("--listen", "127.0.0.1:0", "--tls-cert", "x")):
         lab.ff("serve", *args, check=2)
@@ -921,6 +932,7 @@ with Lab() as lab:
     lab.workflow("leaves", LEAVES)
     refused(lab)
     tokens(lab)
+    of_ipv6(lab)
     managed(lab)
     s = Server(lab, "--insecure-loopback", "-v")
     slow = begin_slowly(s)

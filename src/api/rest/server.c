@@ -103,12 +103,13 @@ static int address_of(int fd, char *ret, size_t size, int *ret_port, struct err 
     return 0;
 }
 
-static int open_socket(const char *address, char *host, size_t size, int *ret_fd, int *ret_port, struct err *err)
+static int open_socket(const char *address, int *ret_fd, int *ret_port, struct err *err)
 {
+    char host[256];
     const char *colon = strrchr(address, ':');
     size_t n = (size_t)(colon - address);
     bool brackets = address[0] == '[';
-    snprintf(host, size, "%.*s", (int)(brackets ? n - 2 : n), brackets ? address + 1 : address);
+    snprintf(host, sizeof host, "%.*s", (int)(brackets ? n - 2 : n), brackets ? address + 1 : address);
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
     int e = getaddrinfo(host, colon + 1, &hints, &list);
     if (e)
@@ -128,12 +129,22 @@ static int open_socket(const char *address, char *host, size_t size, int *ret_fd
     return r;
 }
 
+/* As it stands in a URL: one of IPv6 in brackets. */
+static void name_host(struct rest *r, const char *address)
+{
+    snprintf(r->host, sizeof r->host, "%.*s", (int)(strrchr(address, ':') - address), address);
+}
+
 static int get_socket(struct rest *r, int *ret_fd, struct err *err)
 {
     char address[80];
     if (!r->o.listen_fd) {
         int c = rest_check(r->o.address, r->o.tls.on, r->o.open, err);
-        return c < 0 ? c : open_socket(r->o.address, r->host, sizeof r->host, ret_fd, &r->port, err);
+        if (c == 0) {
+            name_host(r, r->o.address);
+            c = open_socket(r->o.address, ret_fd, &r->port, err);
+        }
+        return c;
     }
     *ret_fd = r->o.listen_fd;
     int c = address_of(r->o.listen_fd, address, sizeof address, &r->port, err);
@@ -141,7 +152,7 @@ static int get_socket(struct rest *r, int *ret_fd, struct err *err)
         c = rest_check(address, r->o.tls.on, r->o.open, err);
     if (c == 0 && fcntl(*ret_fd, F_SETFL, O_NONBLOCK) < 0)
         c = err_sys(err, errno, "the socket that is listened at");
-    snprintf(r->host, sizeof r->host, "%.*s", (int)(strrchr(address, ':') - address), address);
+    name_host(r, address);
     return c;
 }
 
@@ -151,13 +162,10 @@ static int get_socket(struct rest *r, int *ret_fd, struct err *err)
 static bool host_allowed(const struct rest *r, const char *host)
 {
     char name[256];
-    size_t n = strlen(host);
-    const char *end = host[0] == '[' ? strchr(host, ']') : strrchr(host, ':');
-    if (host[0] == '[' && end)
-        n = (size_t)(end - host) + 1;
-    else if (end)
-        n = (size_t)(end - host);
-    if (!n || n >= sizeof name)
+    const char *end = host[0] == '[' ? strchr(host, ']') : NULL;
+    size_t n = end ? (size_t)(end - host) + 1 : strcspn(host, ":");
+    const char *port = host + n + (host[n] == ':');
+    if (!n || n >= sizeof name || (host[n] && host[n] != ':') || port[strspn(port, "0123456789")])
         return false;
     snprintf(name, sizeof name, "%.*s", (int)n, host);
     struct in_addr a;
