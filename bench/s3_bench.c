@@ -70,7 +70,7 @@ static int move(struct bench *b, struct err *err)
 {
     struct store_migrate_result res;
     struct store *from = b->put ? b->local : b->s, *to = b->put ? b->s : b->local;
-    int r = store_migrate(from, to, NULL, NULL, NULL, &res, err);
+    int r = store_migrate(from, to, NULL, NULL, NULL, NULL, &res, err);
     return r == 0 && res.objects_copied != b->count ? err_set(err, ERR_CORRUPT, "not all were moved") : r;
 }
 

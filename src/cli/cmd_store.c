@@ -5,13 +5,11 @@
 #include "base/units.h"
 #include "cli/app.h"
 #include "cli/housekeeping.h"
-#include "cli/store_open.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "codec/json.h"
 #include "os/clock.h"
 #include "os/file.h"
-#include "store/migrate.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -286,131 +284,68 @@ static int verify(struct app *app, const struct args *a)
 
 /* --- other places --------------------------------------------------------------------------------------- */
 
-/* Whole days, because that is how a bucket expires. */
-static int keep_days(struct app *app, enum config_key k, unsigned *ret, struct err *err)
+/* The store that is named, for a server, which has settings of its own; here a flag is a setting. */
+static json_t *named_store(const struct app *app)
 {
-    int64_t ms, day = INT64_C(24) * 3600 * 1000;
-    int r = config_duration_ms(&app->config, k, &ms, err);
-    if (r < 0)
-        return r;
-    *ret = (unsigned)((ms + day - 1) / day);
-    return 0;
-}
-
-static int init_s3(struct app *app, bool *ret_created, struct err *err)
-{
-    struct s3_settings s;
-    struct s3_retention keep;
-    int r = keep_days(app, CONFIG_s3_keep_targets, &keep.targets_days, err);
-    if (r == 0)
-        r = keep_days(app, CONFIG_s3_keep_results, &keep.results_days, err);
-    if (r == 0)
-        r = keep_days(app, CONFIG_s3_keep_corpora, &keep.corpora_days, err);
-    if (r == 0)
-        r = s3_settings_read(&app->config, app->state_dir, &s, err);
-    if (r < 0)
-        return r;
-    r = s3_init(&s.o, &keep, ret_created, err);
-    s3_settings_release(&s);
-    return r;
+    return json_pack("{s:s*}", "store", app->remote ? args_global(app->args, "store") : NULL);
 }
 
 static int init(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    const char *kind = config_get(&app->config, CONFIG_store);
-    bool s3 = strcmp(kind, "s3") == 0, created = false;
-    const char *where = s3 ? config_get(&app->config, CONFIG_s3_bucket) : app->state_dir;
-    int r = s3 ? init_s3(app, &created, &err) : app_open(app, APP_STORE, &err);
-    if (r < 0)
+    _cleanup_json_ json_t *doc = NULL;
+    (void)a;
+    bool local = strcmp(config_get(&app->config, CONFIG_store), "local") == 0;
+    if (housekeeping_ask(app, local ? APP_STORE : 0, HOUSE_INIT, named_store(app), &doc, &err) < 0)
         return app_fail(app, &err);
     if (app->json)
-        app_print_json(app, json_pack("{s:s, s:s, s:b}", "store", kind, "where", where, "created", created));
+        app_print_json(app, TAKE_PTR(doc));
     else
-        printf("store %s in %s is ready%s\n", kind, where, created ? ": the bucket was made, and is private" : "");
+        printf("store %s in %s is ready%s\n", json_str(doc, "store", ""), json_str(doc, "where", ""),
+               json_flag(doc, "created", false) ? ": the bucket was made, and is private" : "");
     return EXIT_OK;
 }
 
 static int rekey(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    uint64_t packs;
-    int r = app_open(app, APP_STORE, &err);
-    if (r == 0)
-        r = store_rekey(app->store, &packs, &err);
-    if (r < 0)
+    _cleanup_json_ json_t *doc = NULL;
+    (void)a;
+    if (housekeeping_ask(app, APP_STORE, HOUSE_REKEY, named_store(app), &doc, &err) < 0)
         return app_fail(app, &err);
     if (app->json)
-        app_print_json(app, json_pack("{s:I}", "packs", (json_int_t)packs));
+        app_print_json(app, TAKE_PTR(doc));
     else
-        printf("%llu packs were written anew\n", (unsigned long long)packs);
+        printf("%lld packs were written anew\n", (long long)json_i64(doc, "packs", 0));
     return EXIT_OK;
-}
-
-struct damage {
-    struct app *app;
-    json_t *list;
-};
-
-static void on_bad(void *arg, const char *ref, const char *why)
-{
-    struct damage *d = arg;
-    if (d->app->json) {
-        json_array_append_new(d->list, json_pack("{s:s, s:s}", "ref", ref, "reason", why));
-        return;
-    }
-    printf("%sdamaged%s  %s  ", term_red(), term_off(), ref);
-    term_text(stdout, why);
-    putchar('\n');
-}
-
-static void show_progress(void *arg, const struct store_migrate_result *m)
-{
-    struct damage *d = arg;
-    char size[32];
-    if (!d->app->quiet && !d->app->json && m->objects % 16 == 0)
-        term_status("%llu objects, %llu copied, %s", (unsigned long long)m->objects, (unsigned long long)m->objects_copied,
-                    units_format_size(m->bytes_copied, size, sizeof size));
 }
 
 static int migrate(struct app *app, const struct args *a)
 {
     struct err err = {0};
-    struct store *from = NULL, *to = NULL;
-    struct store_migrate_result m;
-    struct damage d = {.app = app, .list = json_array()};
-    const char *names[] = {args_pos(a, 0), args_pos(a, 1)};
-    int r = 0;
-    if (strcmp(names[0], names[1]) == 0) {
-        json_decref(d.list);
+    _cleanup_json_ json_t *doc = NULL;
+    const char *from = args_pos(a, 0), *to = args_pos(a, 1);
+    char size[32];
+    if (strcmp(from, to) == 0)
         return app_usage(app, "a store cannot be copied into itself");
-    }
-    r = os_mkdirs(app->state_dir, 0700, &err);
-    if (r == 0)
-        r = store_open(&app->config, app->state_dir, names[0], &from, &err);
-    if (r == 0)
-        r = store_open(&app->config, app->state_dir, names[1], &to, &err);
-    if (r == 0)
-        r = store_migrate(from, to, on_bad, show_progress, &d, &m, &err);
-    term_status_clear();
-    store_free(from);
-    store_free(to);
-    if (r == 0 && app->json) {
-        app_print_json(app, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:O}", "from", names[0], "to", names[1],
-                                      "objects", (json_int_t)m.objects, "objects_copied", (json_int_t)m.objects_copied,
-                                      "bytes_copied", (json_int_t)m.bytes_copied, "pins_copied",
-                                      (json_int_t)m.pins_copied, "bad_objects", (json_int_t)m.bad_objects, "damaged",
-                                      d.list));
-    } else if (r == 0) {
-        char size[32];
-        printf("%llu objects: %llu copied, %s; %llu pins copied\n", (unsigned long long)m.objects,
-               (unsigned long long)m.objects_copied, units_format_size(m.bytes_copied, size, sizeof size),
-               (unsigned long long)m.pins_copied);
-    }
-    json_decref(d.list);
-    if (r < 0)
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(args_pos(a, i), "local") != 0 && strcmp(args_pos(a, i), "s3") != 0) {
+            err_set(&err, ERR_INVALID, "store '%.40s' is neither local nor s3", args_pos(a, i));
+            return app_fail(app, &err);
+        }
+    if (housekeeping_ask(app, 0, HOUSE_MIGRATE, json_pack("{s:s, s:s}", "from", from, "to", to), &doc, &err) < 0)
         return app_fail(app, &err);
-    return m.bad_objects ? EXIT_ENVIRONMENT : EXIT_OK;
+    bool whole = !json_i64(doc, "bad_objects", 0);
+    if (app->json) {
+        app_print_json(app, TAKE_PTR(doc));
+    } else {
+        print_objects("damaged", json_object_get(doc, "damaged"));
+        printf("%lld objects: %lld copied, %s; %lld pins copied\n", (long long)json_i64(doc, "objects", 0),
+               (long long)json_i64(doc, "objects_copied", 0),
+               units_format_size((uint64_t)json_i64(doc, "bytes_copied", 0), size, sizeof size),
+               (long long)json_i64(doc, "pins_copied", 0));
+    }
+    return whole ? EXIT_OK : EXIT_ENVIRONMENT;
 }
 
 static const struct opt put_opts[] = {
@@ -472,24 +407,28 @@ static const struct command c_verify = {
 };
 
 static const struct command c_init = {
-    .instead = "run it where the store's settings and keys are: on the server's machine",
+    .remote = true,
     .name = "init", .summary = "Make the store that the settings name", .usage = "",
     .details = "With 'store: s3' the bucket is made (private), and what expires is set from s3.keep_targets,\n"
-               "s3.keep_results and s3.keep_corpora. It may be said again: only what expires changes then.",
+               "s3.keep_results and s3.keep_corpora. It may be said again: only what expires changes then.\n"
+               "Through a server: with its own settings and keys, as it read them when it began.",
     .examples = "  ff --store s3 store init", .run = init,
 };
 static const struct command c_rekey = {
-    .instead = "run it where the store's settings and keys are: on the server's machine",
+    .remote = true,
     .name = "rekey", .summary = "Encrypt all that is stored with the first key of s3.key_file", .usage = "",
     .details = "After this the other keys may be taken out of the file. Without a file nothing is encrypted any more.\n"
-               "Safe beside readers and writers; it can be said again after it was cut short.",
+               "Safe beside readers and writers; it can be said again after it was cut short.\n"
+               "Processes that have the store open (servers, workers) are started again with the new keys before. A server does\n"
+               "it with its own keys, and refuses while the file has others than those that it began with.",
     .examples = "  ff --store s3 store rekey", .run = rekey,
 };
 static const struct command c_migrate = {
-    .instead = "run it where the store's settings and keys are: on the server's machine",
+    .remote = true,
     .name = "migrate", .summary = "Copy all objects and pins into another store", .usage = "FROM TO",
     .details = "FROM and TO are 'local' and 's3'. Only what is missing is copied, so it can be said again after\n"
-               "it was cut short. Nothing is removed. Exit status 5 if an object is damaged.",
+               "it was cut short. Nothing is removed. Exit status 5 if an object is damaged.\n"
+               "Through a server: between its own stores, by its own settings and keys.",
     .examples = "  ff store migrate local s3", .min_args = 2, .max_args = 2, .run = migrate,
 };
 

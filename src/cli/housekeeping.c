@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "cli/engine_open.h"
 #include "cli/run_refs.h"
+#include "cli/store_places.h"
 #include "codec/json.h"
 #include "os/clock.h"
 
@@ -328,6 +329,9 @@ int housekeeping_do(struct app *app, const struct service *svc, enum house_verb 
     case HOUSE_VERIFY: return examine(app, stop, ret, err);
     case HOUSE_CLEAN: return clean(app, svc, q, ret, err);
     case HOUSE_AUDIT: return audit(app, q, ret, err);
+    case HOUSE_INIT:
+    case HOUSE_REKEY:
+    case HOUSE_MIGRATE: return store_places_do(app, svc, verb, q, stop, ret, err);
     }
     return err_set(err, ERR_INTERNAL, "no such verb");
 }

@@ -111,7 +111,7 @@ struct store_ops {
     int (*check)(struct store_backend *be, struct err *err);
 
     /* Seals with the key that writes now what other keys have sealed, or none. NULL: nothing is ever sealed. */
-    int (*rekey)(struct store_backend *be, uint64_t *ret_packs, struct err *err);
+    int (*rekey)(struct store_backend *be, bool (*stopped)(void *arg), void *arg, uint64_t *ret_packs, struct err *err);
 
     void (*free)(struct store_backend *be);
 };

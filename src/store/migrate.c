@@ -18,9 +18,15 @@ struct migration {
     struct codec *codec;
     void (*bad)(void *, const char *, const char *);
     void (*progress)(void *, const struct store_migrate_result *);
+    bool (*stopped)(void *);
     void *arg;
     struct store_migrate_result *res;
 };
+
+static int check_stopped(const struct migration *m, struct err *err)
+{
+    return m->stopped && m->stopped(m->arg) ? err_set(err, ERR_CANCELLED, "it was cut short: saying it again ends it") : 0;
+}
 
 /* Checked before it is written, but copied as it lies there. */
 static int copy_chunk(struct migration *m, const struct chunk_ref *ch, struct err *err)
@@ -29,7 +35,9 @@ static int copy_chunk(struct migration *m, const struct chunk_ref *ch, struct er
     _cleanup_free_ char *block = NULL, *plain = NULL;
     struct digest got;
     size_t len, stored, plain_len;
-    int r = upload_chunk_known(m->upload, name.s, &stored, err);
+    int r = check_stopped(m, err);
+    if (r == 0)
+        r = upload_chunk_known(m->upload, name.s, &stored, err);
     if (r != 0)
         return r < 0 ? r : 0;
     r = m->from->be->ops->get(m->from->be, name.s, BLOCK_HEADER + BLOCK_MAX, &block, &len, err);
@@ -137,7 +145,9 @@ static int migrate_one(void *arg, const struct blob_info *info, struct err *err)
     struct err e = {0};
     if (strlen(info->name) != 2 + DIGEST_HEX || !digest_from_hex(info->name + 2, &d))
         return 0;
-    int r = copy_missing(m, info->name, &d, &e);
+    int r = check_stopped(m, &e);
+    if (r == 0)
+        r = copy_missing(m, info->name, &d, &e);
     if (r == -ERR_NOT_FOUND) /* removed meanwhile */
         return 0;
     m->res->objects++;
@@ -162,7 +172,9 @@ static int migrate_pin(void *arg, const struct blob_info *info, struct err *err)
     struct blob_info known;
     _cleanup_free_ char *data = NULL;
     size_t len;
-    int r = m->to->be->ops->stat(m->to->be, info->name, STORE_ANY, &known, err);
+    int r = check_stopped(m, err);
+    if (r == 0)
+        r = m->to->be->ops->stat(m->to->be, info->name, STORE_ANY, &known, err);
     if (r != -ERR_NOT_FOUND)
         return r;
     r = m->from->be->ops->get(m->from->be, info->name, PIN_BYTES_MAX, &data, &len, err);
@@ -177,10 +189,10 @@ static int migrate_pin(void *arg, const struct blob_info *info, struct err *err)
 
 int store_migrate(struct store *from, struct store *to,
                   void (*bad)(void *arg, const char *ref, const char *why),
-                  void (*progress)(void *arg, const struct store_migrate_result *so_far), void *arg,
+                  void (*progress)(void *arg, const struct store_migrate_result *so_far), bool (*stopped)(void *arg), void *arg,
                   struct store_migrate_result *ret, struct err *err)
 {
-    struct migration m = {.from = from, .to = to, .bad = bad, .progress = progress, .arg = arg, .res = ret};
+    struct migration m = {.from = from, .to = to, .bad = bad, .progress = progress, .stopped = stopped, .arg = arg, .res = ret};
     *ret = (struct store_migrate_result){0};
     m.codec = codec_take(from);
     int r = m.codec ? 0 : err_nomem(err);

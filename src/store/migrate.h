@@ -11,10 +11,11 @@
 struct store_migrate_result {
     uint64_t objects, objects_copied, chunks_copied, bytes_copied, pins_copied, bad_objects;
 };
-/* A damaged object is counted, told (bad may be NULL) and left out. progress may be NULL. */
+/* A damaged object is counted, told (bad may be NULL) and left out. progress may be NULL; stopped (or NULL) is asked before each
+ * chunk; true: -ERR_CANCELLED. */
 int store_migrate(struct store *from, struct store *to,
                   void (*bad)(void *arg, const char *ref, const char *why),
-                  void (*progress)(void *arg, const struct store_migrate_result *so_far), void *arg,
+                  void (*progress)(void *arg, const struct store_migrate_result *so_far), bool (*stopped)(void *arg), void *arg,
                   struct store_migrate_result *ret, struct err *err);
 
 #endif

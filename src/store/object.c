@@ -71,12 +71,12 @@ void store_free(struct store *s)
     free(s);
 }
 
-int store_rekey(struct store *s, uint64_t *ret_packs, struct err *err)
+int store_rekey(struct store *s, bool (*stopped)(void *arg), void *arg, uint64_t *ret_packs, struct err *err)
 {
     *ret_packs = 0;
     if (!s->be->ops->rekey)
         return err_set(err, ERR_UNIMPLEMENTED, "the store '%s' encrypts nothing", s->be->ops->name);
-    return s->be->ops->rekey(s->be, ret_packs, err);
+    return s->be->ops->rekey(s->be, stopped, arg, ret_packs, err);
 }
 
 int object_record(struct store *s, const struct digest *d, struct record *ret, char **ret_bytes,

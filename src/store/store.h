@@ -111,8 +111,9 @@ int store_hold_new(struct store *s, struct store_hold *ret, struct err *err);
 void store_hold_release(struct store_hold *h); /* zeros are fine */
 
 /* Seals all that is stored with the key that writes now; *ret_packs were written anew. -ERR_UNIMPLEMENTED where
- * nothing is encrypted. */
-int store_rekey(struct store *s, uint64_t *ret_packs, struct err *err);
+ * nothing is encrypted; -ERR_STATE: the file of the keys has others by now than this process reads and writes with. stopped (or
+ * NULL) is asked before each pack; true: -ERR_CANCELLED. */
+int store_rekey(struct store *s, bool (*stopped)(void *arg), void *arg, uint64_t *ret_packs, struct err *err);
 
 struct store_verify_result {
     uint64_t objects, chunks, bytes, bad_objects;

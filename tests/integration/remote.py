@@ -71,7 +71,7 @@ READ of size 1 at 0x602000000015 thread T0
     #1 0x4f2 in main /src/main.c:9:3
 """
 REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine",
-           "store rekey": "server's machine", "restore x": "ff server stop", "store init": "server's machine", "store migrate local s3": "server's machine", "server stop": "server's machine",
+           "restore x": "ff server stop", "server stop": "server's machine",
            "workers start": "server's machine"}
 
 
@@ -593,6 +593,35 @@ def check_backup(lab, server):
     shutil.rmtree(into)
 
 
+def check_places(lab, server):
+    """Other stores are the server's to reach, with its own settings; on buckets: tests/real/stores.py."""
+    S = ("--server", server.url)
+    for command in ("store init", "--store local store init", "store rekey", "store migrate local local", "store migrate local nosuch", "store migrate local"):
+        compare(lab, server, command)
+        compare(lab, server, "--json " + command, ("stdout", "returncode"))
+    if lab.json(*S, "store", "init") != {"store": "local", "where": str(lab.state), "created": False}: fail("store init")
+    for command in ("store migrate local s3", "store migrate s3 local", "--store s3 store init", "--store s3 store rekey"): # without settings for one
+        here, there = (lab.ff(*s, "--json", *command.split()) for s in ((), S))
+        own, its = (json.loads(p.stdout)["error"] for p in (here, there))
+        if here.returncode != 5 or there.returncode != 5 or not own["message"].endswith(its["message"]) or own["code"] != its["code"]: fail(f"{command}: {own} {its}")
+        if own["hint"] not in its["hint"] or "server's machine" not in its["hint"]: fail(f"{command}: {its}")
+    operator = lab.ff("token", "create", "--role", "operator", "-q", check=0).stdout.strip()
+    admin = lab.ff("token", "create", "--role", "admin", "--namespace", "team-b", "-q", check=0).stdout.strip()
+    for what in ("init", "rekey", "migrate local s3"):
+        for token in (operator, admin):
+            p = lab.ff(*S, "store", *what.split(), env={"FF_SERVER_TOKEN": token})
+            if p.returncode != 5 or "token" not in p.stderr: fail(f"store {what}: {p.returncode} {p.stderr}")
+        seen = [(e["who"]["name"], e["outcome"]) for e in lab.json("audit", "--action", "store." + what.split()[0])["entries"]]
+        if ("owner", "allowed") not in seen or len([x for x in seen if x[1] == "denied"]) != 2: fail(f"store {what}: audit: {seen}")
+    for path, body, field in (("init", {"store": "tape"}, "store"), ("migrate", {"from": "s3"}, "to"), ("migrate", {"from": "s3", "to": "s3"}, "to"),
+                              ("rekey", {"key": "11" * 32}, "key")): # which never travels
+        q = urllib.request.Request(f"{server.url}/store/{path}", json.dumps(body).encode(),
+                                   {"Authorization": "Bearer " + server.token, "Content-Type": "application/json"})
+        try: fail(f"{path} {body}: {urllib.request.urlopen(q, timeout=30).status}")
+        except urllib.error.HTTPError as e:
+            if e.code != 422 or json.loads(e.read())["detail"]["error"]["field"] != field: fail(f"{path} {body}: {e.code}")
+
+
 def check_house(lab, server):
     """Garbage, damage, old runs and the audit log; each change by an admin alone, and written down."""
     S = ("--server", server.url)
@@ -880,6 +909,7 @@ def main():
         check_modules(lab, server)
         check_signals(lab, server)
         check_house(lab, server)
+        check_places(lab, server)
         check_backup(lab, server)
         check_faults(lab, server)
         check_hostile(lab)

@@ -217,6 +217,115 @@ def rotation(server, folder):
     print(f"ok {server.kind}: keys that change")
 
 
+class Remote:
+    """`ff serve` over a state; call() is what a client elsewhere says, who has none of its settings."""
+
+    def __init__(self, env, state):
+        self.p = subprocess.Popen([FF, "--state", state, "--json", "serve", "--listen", "127.0.0.1:0"], env=env, stdout=subprocess.PIPE, text=True)
+        text = ""
+        while not text.rstrip().endswith("}"):
+            text += self.p.stdout.readline() or sys.exit("ff serve did not start")
+        self.words = [FF, "--json", "--server", json.loads(text)["rest"], "--token-file", pathlib.Path(state) / "token"]
+
+    def popen(self, *args):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "S3_", "FF_"))}
+        return subprocess.Popen([str(a) for a in (*self.words, *args)], env=clean, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def call(self, *args, want=0):
+        p = self.popen(*args)
+        out, err = p.communicate(timeout=300)
+        assert p.returncode == want, (args, p.returncode, out, err)
+        return json.loads(out)
+
+    def end(self, how=signal.SIGTERM):
+        self.p.send_signal(how)
+        assert self.p.wait(timeout=60) == (0 if how == signal.SIGTERM else -how)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.p.poll() is None:
+            self.p.kill()
+            self.p.wait()
+
+
+def through_server(server, folder):
+    """The same by an admin elsewhere: the server uses its own settings and keys. Cut short at any side, it is said again."""
+    keys, state = folder / "serving.ring", folder / "serving"
+    one, two = "33" * 32, "44" * 32
+
+    def ring(*text):
+        keys.write_text("\n".join(text) + "\n")
+        keys.chmod(0o600)
+
+    ring(one)
+    env = server.settings("served") | {"FF_STORE": "local", "FF_S3_KEY_FILE": str(keys)}
+    packs = lambda: [p.read_bytes() for p in (server.data / "served" / "packs").rglob("*") if p.is_file()]
+    arrived = lambda: sum(len(p) for p in packs())
+    with Remote(env, state) as s:
+        e = s.call("store", "migrate", "local", "s3", want=5)["error"]
+        assert e["code"] == "MISSING" and "store init" in e["hint"], e
+        assert s.call("--store", "s3", "store", "init") == {"store": "s3", "where": "served", "created": True}
+        assert not s.call("--store", "s3", "store", "init")["created"]
+        refs = {}
+        for i in range(12):
+            path = folder / "served.bytes"
+            path.write_bytes(b"MARK-%d-" % i + os.urandom(6_000_000))
+            refs[s.call("store", "put", path)["ref"]] = path.read_bytes()
+        p = s.popen("store", "migrate", "local", "s3")  # whoever asked leaves: nothing is lost by that
+        while arrived() < 6_000_000:
+            assert p.poll() is None, p.communicate()
+        p.kill()
+        p.wait()
+        s.end(signal.SIGKILL)
+        before = arrived()
+    with Remote(env, state) as s:
+        p = s.popen("store", "migrate", "local", "s3")
+        while arrived() < min(before + 6_000_000, 60_000_000):
+            assert p.poll() is None, p.communicate()
+        s.end()  # does not wait for all of it
+        out, err = p.communicate(timeout=60)
+        assert p.returncode in (0, 5), (p.returncode, out, err)
+        cut = p.returncode == 5
+    with Remote(env, state) as s:
+        done = s.call("store", "migrate", "local", "s3")
+        assert done["objects"] == 12 and done["bad_objects"] == 0 and done["bytes_copied"] < 12 * 6_000_000 - before + 4_000_000, (done, before)
+        assert s.call("store", "migrate", "local", "s3")["objects_copied"] == 0
+        assert not any(b"MARK-" in p for p in packs())
+    # The keys change: not under a server that goes on with the old ones.
+    env["FF_STORE"] = "s3"
+    with Remote(env, state) as s:
+        ring(two, one)
+        e = s.call("store", "rekey", want=2)["error"]
+        assert e["code"] == "STATE" and "other keys" in e["message"] and "start it again" in e["hint"], e
+        keys.chmod(0o644)
+        e = s.call("store", "rekey", want=5)["error"]
+        assert "chmod 600" in e["message"], e
+        keys.chmod(0o600)
+        s.end()
+    with Remote(env, state) as s:
+        p = s.popen("store", "rekey")
+        time.sleep(0.05)
+        p.kill()
+        p.wait()
+        s.end(signal.SIGKILL)
+    with Remote(env, state) as s:
+        s.call("store", "rekey")
+        assert s.call("store", "rekey") == {"packs": 0}
+        s.end()
+    ring(two)
+    shutil.rmtree(state / "store")
+    with Remote(env, state) as s:
+        for ref, data in refs.items():
+            s.call("store", "get", ref, "-o", folder / "out")
+            assert (folder / "out").read_bytes() == data
+        audit = [e["action"] for e in s.call("audit", "--action", "store.", "-n", "1000")["entries"]]
+        assert {"store.init", "store.migrate", "store.rekey"} <= set(audit), audit
+        assert one not in json.dumps(audit) and two not in json.dumps(audit)
+    print(f"ok {server.kind}: stores made, filled and sealed anew through a server{', which was stopped meanwhile' if cut else ''}")
+
+
 def retention(server, folder):
     """Two stores of one bucket, each with its own times; neither init changes what the other said."""
     env, state = server.settings("expiry"), folder / "x"
@@ -567,6 +676,7 @@ def main():
             end_to_end(s, folder / "e2e")
             migration(s, folder)
             rotation(s, folder)
+            through_server(s, folder)
             retention(s, folder)
             expires(s, folder)
             shared_bytes(s, folder)

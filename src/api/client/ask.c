@@ -522,6 +522,11 @@ static bool house_ok(enum house_verb verb, const json_t *doc)
                               json_is_integer(json_object_get(doc, "missing_objects"));
     case HOUSE_CLEAN: return list_has(json_object_get(doc, "removed"), "run_id", "workflow");
     case HOUSE_AUDIT: return json_is_array(json_object_get(doc, "entries"));
+    case HOUSE_INIT: return document_word(doc, "store") && document_word(doc, "where");
+    case HOUSE_REKEY: return json_is_integer(json_object_get(doc, "packs"));
+    case HOUSE_MIGRATE: return list_has(json_object_get(doc, "damaged"), "ref", NULL) &&
+                               json_is_integer(json_object_get(doc, "bad_objects")) &&
+                               json_is_integer(json_object_get(doc, "objects"));
     }
     return false;
 }
@@ -529,6 +534,8 @@ static bool house_ok(enum house_verb verb, const json_t *doc)
 int client_housekeeping(struct client *c, enum house_verb verb, const json_t *q, json_t **ret, struct err *err)
 {
     static const char *const fields[] = {"who", "action", "namespace"};
+    static const char *const below_store[] = {[HOUSE_GC] = "gc", [HOUSE_VERIFY] = "verify", [HOUSE_INIT] = "init",
+                                              [HOUSE_REKEY] = "rekey", [HOUSE_MIGRATE] = "migrate"};
     struct strbuf path = STRBUF_INIT_MAX(PATH_BYTES_MAX);
     struct client_call call = {.lasts = true};
     if (verb == HOUSE_AUDIT) {
@@ -539,8 +546,7 @@ int client_housekeeping(struct client *c, enum house_verb verb, const json_t *q,
     } else {
         call.method = "POST";
         call.body = verb == HOUSE_VERIFY ? NULL : q;
-        put_path(&path, verb == HOUSE_CLEAN ? "clean" : "store",
-                 verb == HOUSE_GC ? "gc" : verb == HOUSE_VERIFY ? "verify" : "", "");
+        put_path(&path, verb == HOUSE_CLEAN ? "clean" : "store", verb == HOUSE_CLEAN ? "" : below_store[verb], "");
     }
     int r = strbuf_check(&path, err);
     call.path = strbuf_str(&path);

@@ -418,14 +418,15 @@ static int code_of(const json_t *error, long status)
 }
 
 /* What a user can do about it. */
-static int add_hint(const struct client *c, const json_t *error, int code, struct err *err)
+static int add_hint(const struct client *c, const json_t *error, int code, long status, struct err *err)
 {
-    if (code == ERR_UNAUTHENTICATED && !c->authorization)
+    bool token = code == ERR_UNAUTHENTICATED && status == 401; /* else it is the server that was not let in elsewhere */
+    if (token && !c->authorization)
         return err_hint(err, "give a token: --token-file FILE, or FF_SERVER_TOKEN; 'ff token create' on the server makes one");
-    if (code == ERR_UNAUTHENTICATED)
+    if (token)
         return err_hint(err, "the token is not known there, or it has expired: 'ff token create' on the server makes a new one");
     const char *hint = json_str(error, "hint", NULL);
-    if (code == ERR_PERMISSION && !hint)
+    if (code == ERR_PERMISSION && status == 403 && !hint)
         return err_hint(err, "a token of another role or namespace may: 'ff token create --role ROLE' on the server makes one");
     return hint ? err_hint(err, "%s", hint) : -code;
 }
@@ -446,7 +447,7 @@ int client_judge(const struct client *c, const struct transfer *t, struct err *e
         err_set(err, (enum err_code)code, "%s", message);
     else
         err_set(err, (enum err_code)code, "%s answers %ld, and not as a server of FuzzForge does", c->url, t->status);
-    return add_hint(c, error, code, err);
+    return add_hint(c, error, code, t->status, err);
 }
 
 /* --- calls -------------------------------------------------------------------------------------------------------------- */

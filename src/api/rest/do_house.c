@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "codec/json.h"
 
+#include <string.h>
+
 /* Takes q. */
 static int ask(struct exchange *x, enum house_verb verb, json_t *q, json_t **ret, struct err *err)
 {
@@ -26,6 +28,43 @@ int do_verify_store(struct exchange *x, struct err *err)
     json_t *answer = NULL;
     int r = ask(x, HOUSE_VERIFY, json_object(), &answer, err);
     return r < 0 ? r : reply_json(x, 200, answer, err);
+}
+
+/* What is at fault is the server's store, or its settings: neither the caller's token nor the server itself. */
+static int ask_store(struct exchange *x, enum house_verb verb, struct err *err)
+{
+    json_t *answer = NULL;
+    int r = body_json(x, err);
+    if (r == 0 && verb == HOUSE_MIGRATE && strcmp(json_str(x->json, "from", ""), json_str(x->json, "to", "")) == 0) {
+        err_set(err, ERR_INVALID, "a store cannot be copied into itself");
+        return bad_field(x, "to", err);
+    }
+    if (r < 0)
+        return r;
+    r = ask(x, verb, json_incref(x->json), &answer, err);
+    if (r == 0)
+        return reply_json(x, 200, answer, err);
+    int status = err_http_status(r);
+    if (status != 503 && status != 504 && status != 507) {
+        x->error_status = 409;
+        x->error_type = "StoreRefused";
+    }
+    return r;
+}
+
+int do_init_store(struct exchange *x, struct err *err)
+{
+    return ask_store(x, HOUSE_INIT, err);
+}
+
+int do_rekey_store(struct exchange *x, struct err *err)
+{
+    return ask_store(x, HOUSE_REKEY, err);
+}
+
+int do_migrate_store(struct exchange *x, struct err *err)
+{
+    return ask_store(x, HOUSE_MIGRATE, err);
 }
 
 /* What a run's watchers saw goes with it. */

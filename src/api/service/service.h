@@ -55,7 +55,7 @@ struct service {
 /* What can be done with tokens, also through a server. */
 enum token_verb { TOKEN_LIST, TOKEN_CREATE, TOKEN_REVOKE, TOKEN_REVOKE_SESSIONS };
 /* What keeps house, also through a server. */
-enum house_verb { HOUSE_GC, HOUSE_VERIFY, HOUSE_CLEAN, HOUSE_AUDIT };
+enum house_verb { HOUSE_GC, HOUSE_VERIFY, HOUSE_CLEAN, HOUSE_AUDIT, HOUSE_INIT, HOUSE_REKEY, HOUSE_MIGRATE };
 
 static inline int service_admit(const struct service *svc, uint64_t bytes, struct err *err)
 {

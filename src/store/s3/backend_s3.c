@@ -185,6 +185,7 @@ static void backend_free(struct store_backend *be)
     pthread_cond_destroy(&s->room);
     free(s->prefix);
     free(s->bucket);
+    free(s->key_file);
     free(s);
 }
 
@@ -276,7 +277,8 @@ int backend_s3_open(const struct s3_options *o, struct store_backend **ret, stru
     s->grace_min_ms = !o->grace_min_ms ? INT64_C(3600) * 1000 : o->grace_min_ms > 0 ? o->grace_min_ms : 0;
     s->prefix = mem_strdup(prefix);
     s->bucket = mem_strdup(o->bucket ? o->bucket : "");
-    r = s->prefix && s->bucket ? keyring_load(&s->keys, o->key_file, err) : err_nomem(err);
+    s->key_file = o->key_file ? mem_strdup(o->key_file) : NULL;
+    r = s->prefix && s->bucket && (s->key_file || !o->key_file) ? keyring_load(&s->keys, o->key_file, err) : err_nomem(err);
     if (r == 0)
         r = s3_http_new(o, &s->http, err);
     if (r == 0)

@@ -450,20 +450,39 @@ static int rekey_pack(struct s3 *s, const struct pack_info *p, struct err *err)
     return r == -ERR_NOT_FOUND ? 0 : r;
 }
 
+/* Who stays longer than the file would otherwise seal with the key that is about to be taken out of it. */
+static int check_keys(const struct s3 *s, struct err *err)
+{
+    struct keyring now;
+    int r = keyring_load(&now, s->key_file, err);
+    bool same = r == 0 && now.len == s->keys.len;
+    for (size_t i = 0; same && i < now.len; i++)
+        same = now.v[i].id == s->keys.v[i].id;
+    keyring_clear(&now);
+    if (r < 0 || same)
+        return r;
+    err_set(err, ERR_STATE, "s3.key_file has other keys than when this process began");
+    return err_hint(err, "start it again, so that it reads and writes with them, and then say it again");
+}
+
 /* New packs come meanwhile, later in each class: they have the new key already and are passed over. */
-int s3_rekey(struct store_backend *be, uint64_t *ret_packs, struct err *err)
+int s3_rekey(struct store_backend *be, bool (*stopped)(void *arg), void *arg, uint64_t *ret_packs, struct err *err)
 {
     struct s3 *s = s3_of(be);
     struct pack_info page[64];
     char after[PACK_NAME_MAX] = "";
     size_t n = ARRAY_LEN(page);
     uint32_t want = s->keys.len ? s->keys.v[0].id : 0;
-    int r = s3_refresh(s, true, err);
+    int r = check_keys(s, err);
+    if (r == 0)
+        r = s3_refresh(s, true, err);
     if (r == 0)
         r = s3_all_readable(s, err);
     while (r == 0 && n == ARRAY_LEN(page)) {
         r = index_packs(s->index, after, page, ARRAY_LEN(page), &n, err);
         for (size_t i = 0; i < n && r == 0; i++) {
+            if (stopped && stopped(arg))
+                return err_set(err, ERR_CANCELLED, S3_CUT_SHORT);
             int done = page[i].seal.key_id == want ? 0 : rekey_pack(s, &page[i], err);
             *ret_packs += done == 1;
             r = done < 0 ? done : 0;
@@ -471,5 +490,5 @@ int s3_rekey(struct store_backend *be, uint64_t *ret_packs, struct err *err)
         if (n)
             memcpy(after, page[n - 1].name, sizeof after);
     }
-    return r < 0 ? r : s3_rekey_pins(s, err);
+    return r < 0 ? r : s3_rekey_pins(s, stopped, arg, err);
 }

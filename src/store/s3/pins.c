@@ -105,7 +105,7 @@ static int note_key(void *arg, const struct api_entry *e, struct err *err)
     return err_nomem(err);
 }
 
-int s3_rekey_pins(struct s3 *s, struct err *err)
+int s3_rekey_pins(struct s3 *s, bool (*stopped)(void *arg), void *arg, struct err *err)
 {
     struct name_list names = {0};
     uint32_t want = s->keys.len ? s->keys.v[0].id : 0;
@@ -116,6 +116,8 @@ int s3_rekey_pins(struct s3 *s, struct err *err)
         _cleanup_free_ char *data = NULL;
         size_t len;
         pin_key(key, *name);
+        if (r == 0 && stopped && stopped(arg))
+            r = err_set(err, ERR_CANCELLED, S3_CUT_SHORT);
         if (r == 0)
             r = api_get(s, key, S3_PIN_MAX, &data, &len, err);
         if (r == -ERR_NOT_FOUND) { /* gone meanwhile */

@@ -24,6 +24,7 @@
 #include <pthread.h>
 
 #define S3_FORMAT "fuzzforge-store 1 "
+#define S3_CUT_SHORT "it was cut short: saying it again ends it"
 #define S3_KEY 256 /* longest prefix and key */
 #define S3_PIN_MAX ((size_t)64 << 10)
 #define S3_PACK_HARD_MAX ((size_t)16 << 20)
@@ -36,7 +37,7 @@ struct s3 {
     struct s3_cache *cache;
     struct s3_pool *pool;
     struct keyring keys;
-    char *prefix, *bucket;
+    char *prefix, *bucket, *key_file; /* NULL: none */
     size_t pack_bytes;
     unsigned parallel;
     int64_t grace_min_ms;
@@ -150,7 +151,7 @@ void s3_expect(struct store_backend *be, const struct digest *chunks, size_t n, 
 int s3_put_pin(struct s3 *s, const char *name, const void *data, size_t len, struct err *err);
 int s3_get_pin(struct s3 *s, const char *name, size_t max, char **ret, size_t *ret_len, struct err *err);
 /* Seals all pins with the key that writes now. */
-int s3_rekey_pins(struct s3 *s, struct err *err);
+int s3_rekey_pins(struct s3 *s, bool (*stopped)(void *arg), void *arg, struct err *err);
 
 /* --- collect.c ------------------------------------------------------------------------------------------- */
 
@@ -158,7 +159,7 @@ int s3_touch(struct store_backend *be, const char *name, enum store_class class,
 int s3_remove(struct store_backend *be, const char *const *names, size_t n, int64_t before_ns, struct err *err);
 int s3_set_aside(struct store_backend *be, const char *name, struct err *err);
 int s3_sweep(struct store_backend *be, uint64_t *ret_bytes, struct err *err);
-int s3_rekey(struct store_backend *be, uint64_t *ret_packs, struct err *err);
+int s3_rekey(struct store_backend *be, bool (*stopped)(void *arg), void *arg, uint64_t *ret_packs, struct err *err);
 int s3_session_oldest(struct store_backend *be, int64_t *ret_ns, struct err *err);
 
 #endif

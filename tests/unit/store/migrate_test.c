@@ -83,7 +83,7 @@ static void put_all(struct store *s, struct put put[PUTS])
 static void migrate(struct store *from, struct store *to, uint64_t copied)
 {
     struct store_migrate_result res;
-    assert_ok(store_migrate(from, to, NULL, NULL, NULL, &res, err));
+    assert_ok(store_migrate(from, to, NULL, NULL, NULL, NULL, &res, err));
     assert_int_equal(res.bad_objects, 0);
     assert_int_equal(res.objects, PUTS);
     assert_int_equal(res.objects_copied, copied);
@@ -144,7 +144,7 @@ static void test_completed(void **state)
     assert_ok(store_open_memory(&memory, err));
     put_as(memory, STORE_RESULTS, data, 400000, &ref);
     put_as(s, STORE_CORPORA, data, 400000, &ref);
-    assert_ok(store_migrate(s, memory, NULL, NULL, NULL, &res, err));
+    assert_ok(store_migrate(s, memory, NULL, NULL, NULL, NULL, &res, err));
     assert_int_equal(res.objects_copied, 1);
     check(memory, ref.text, AS_RESULT | AS_CORPORA);
     store_free(s);
