@@ -7,6 +7,7 @@
 #include "cli/background.h"
 #include "cli/follow.h"
 #include "cli/leftovers.h"
+#include "cli/log_writer.h"
 #include "cli/namespaces.h"
 #include "cli/process_file.h"
 #include "cli/reload.h"
@@ -125,18 +126,16 @@ static int start_serving(struct app *app, const struct listen_request *q, struct
 }
 
 /* With JSON a line for each request too, as others read them. */
-static int read_log_format(const struct args *a, struct app *app, bool *ret_json, struct err *err)
+static int open_log(const struct args *a, struct app *app, bool *ret_json, struct err *err)
 {
     const char *format = args_get(a, "log-format");
-    if (!format || strcmp(format, "text") == 0)
-        return 0;
-    if (strcmp(format, "json") != 0)
+    bool json = format && strcmp(format, "json") == 0;
+    if (format && !json && strcmp(format, "text") != 0)
         return err_set(err, ERR_USAGE, "--log-format '%.40s': text or json", format);
-    *ret_json = true;
-    log_as_json();
-    if (!app->quiet && !app->verbose)
+    *ret_json = json;
+    if (json && !app->quiet && !app->verbose)
         log_set_level(LOG_INFO);
-    return 0;
+    return log_writer_open(args_get(a, "log-file"), json, err);
 }
 
 struct reloading {
@@ -147,8 +146,10 @@ struct reloading {
 static void reload(void *arg)
 {
     const struct reloading *l = arg;
-    struct err err = {0};
+    struct err err = {0}, log = {0};
     manager_notify("RELOADING=1");
+    if (log_writer_reopen(&log) < 0)
+        log_error("what is logged goes where it went: %s", log.msg);
     if (reload_settings(l->app, l->tls, &err) < 0)
         log_error("the settings stay as they were: %s", err.msg);
     else
@@ -181,13 +182,15 @@ static int serve(struct app *app, const struct args *a)
     struct rest_serve *rest = NULL;
     struct watchdog *dog = NULL;
     struct admit *admit = NULL;
+    struct reloading l = {app, &q.tls};
     int r = read_listen(a, &q, &err);
     if (r == 0)
-        r = read_log_format(a, app, &q.http.json_log, &err);
+        r = open_log(a, app, &q.http.json_log, &err);
     if (r == 0)
         r = manager_listen_fd(&q.http.listen_fd, &err);
     if (r == 0) {
         follow_prepare(app, args_has(a, "live"));
+        follow_reload_on_hangup(reload, &l);
         app->stays = app->patient = true;
         r = admit_prepare(app, &admit, &err);
     }
@@ -196,17 +199,16 @@ static int serve(struct app *app, const struct args *a)
     if (r == 0)
         r = app_open(app, APP_WORKER, &err);
     if (r == 0)
+        r = log_writer_start(&err);
+    if (r == 0)
         r = start_serving(app, &q, admit, rest, &file, &err);
     if (r == 0)
-        r = watchdog_start(app, &dog, &err);
+        r = watchdog_start(app, rest, &dog, &err);
     if (r == 0) {
         manager_notify("READY=1");
         background_ready(args_get(a, "ready-fd"));
         struct tidying t = {.app = app, .admit = admit, .since_ns = os_now_ns() - LEFTOVERS_BEFORE_NS};
-        struct reloading l = {app, &q.tls};
-        follow_reload_on_hangup(reload, &l);
         follow_wait_for_signal(tidy, &t);
-        follow_reload_on_hangup(NULL, NULL);
     }
     manager_notify("STOPPING=1");
     watchdog_stop(dog);
@@ -215,6 +217,7 @@ static int serve(struct app *app, const struct args *a)
     rest_serve_free(rest);
     admit_close(admit);
     process_file_remove(&file);
+    log_writer_close();
     return r < 0 ? app_fail(app, &err) : EXIT_OK;
 }
 
@@ -227,6 +230,7 @@ static const struct opt serve_options[] = {
     {"tls-key", 0, "FILE", "and its key"},
     {"tls-client-ca", 0, "FILE", "callers with a certificate of this authority need no token"},
     {"log-format", 0, "FORMAT", "of the log: text, or json, a document a line, with every request"},
+    {"log-file", 0, "FILE", "the log goes to its end, not to standard error; SIGHUP opens it anew"},
     {"live", 'l', NULL, "print findings and logs as they come"},
     {"ready-fd", 0, "FD", "written to when the server is ready"},
     {NULL, 0, NULL, NULL},
@@ -275,21 +279,26 @@ static int server_start(struct app *app, const struct args *a)
     struct err err = {0};
     struct listen_request q;
     _cleanup_json_ json_t *s = NULL;
-    const char *more[20] = {"serve"};
+    const char *more[2 * HOSTS_MAX + 20] = {"serve"};
     size_t n = 1;
     int r = read_listen(a, &q, &err);
     if (r == 0)
         r = process_server(app->state_dir, &s, &err);
     if (r == 0 && s)
         r = err_set(&err, ERR_EXISTS, "a server runs already, pid %lld", (long long)json_i64(s, "pid", 0));
-    static const char *const passed[] = {"listen", "grpc", "tls-cert", "tls-key", "tls-client-ca"};
-    static const char *const flags[] = {"--listen", "--grpc", "--tls-cert", "--tls-key", "--tls-client-ca"};
+    static const char *const passed[] = {"listen", "grpc", "tls-cert", "tls-key", "tls-client-ca", "log-format", "log-file"};
+    static const char *const flags[] = {"--listen",        "--grpc",       "--tls-cert", "--tls-key",
+                                        "--tls-client-ca", "--log-format", "--log-file"};
     for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
         const char *v = args_get(a, passed[i]);
         if (v) {
             more[n++] = flags[i];
             more[n++] = v;
         }
+    }
+    for (size_t i = 0; r == 0 && q.rest && q.hosts[i]; i++) {
+        more[n++] = "--allow-host";
+        more[n++] = q.hosts[i];
     }
     if (q.insecure_loopback)
         more[n++] = "--insecure-loopback";

@@ -149,8 +149,8 @@ void follow_prepare(struct app *app, bool live)
     view.json = app->json;
     view.started_ms = os_mono_ns() / NS_PER_MS;
     app->on_event = on_event;
-    if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC) == 0)
-        fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK);
+    if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        signal_pipe[0] = signal_pipe[1] = -1;
     if (look_fd < 0)
         look_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
@@ -206,7 +206,8 @@ static void reload_if_asked(void)
         detach = 1;
         return;
     }
-    (void)!read(signal_pipe[0], bytes, sizeof bytes); /* what asks to end is looked for by its flag */
+    while (read(signal_pipe[0], bytes, sizeof bytes) == sizeof bytes)
+        ; /* what asks to end is looked for by its flag */
     reloading.fn(reloading.arg);
 }
 

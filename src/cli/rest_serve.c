@@ -9,6 +9,7 @@
 #include "cli/backup.h"
 #include "cli/cmd_status.h"
 #include "cli/housekeeping.h"
+#include "cli/log_writer.h"
 #include "cli/namespaces.h"
 #include "cli/share.h"
 #include "cli/target.h"
@@ -113,7 +114,7 @@ static void log_answered(void *arg, const struct rest_answered *a)
         a->status, "took_us", (json_int_t)a->took_us, "bytes", (json_int_t)a->bytes, "cut_off", a->cut_off);
     _cleanup_free_ char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
     if (text)
-        fprintf(stderr, "%s\n", text);
+        log_writer_put(text);
 }
 
 static int list_workers(void *arg, const char *name_space, json_t **ret, struct err *err)
@@ -251,6 +252,11 @@ int rest_serve_start(struct rest_serve *s, struct app *app, const struct rest_se
         return r;
     *ret_url = mem_printf("http%s://%.*s:%d", o->tls.on ? "s" : "", (int)(strrchr(address, ':') - address), address, port);
     return *ret_url ? 0 : err_nomem(err);
+}
+
+int64_t rest_serve_pulse(struct rest_serve *s)
+{
+    return s && s->rest ? rest_pulse(s->rest) : 0;
 }
 
 void rest_serve_stop(struct rest_serve *s, struct app *app)

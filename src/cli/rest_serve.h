@@ -15,7 +15,7 @@ struct rest_serve_options {
     struct rpc_tls tls;
     const char *const *hosts; /* NULL-terminated */
     bool insecure_loopback;
-    bool json_log; /* see service_manager.h */
+    bool json_log; /* see log_writer.h */
 };
 
 /* Usage errors, before anything is started. */
@@ -25,6 +25,8 @@ int rest_serve_prepare(struct app *app, struct rest_serve **ret, struct err *err
 /* After it. *ret_url: "http://127.0.0.1:8000", the caller's; NULL: the usual address was taken, which is logged. */
 int rest_serve_start(struct rest_serve *s, struct app *app, const struct rest_serve_options *o, char **ret_url, struct err *err);
 struct live *rest_serve_live(struct rest_serve *s); /* of a started one, until it is freed */
+/* Since when its HTTP side owes a sign of life: see rest_pulse(). NULL: there is none. */
+int64_t rest_serve_pulse(struct rest_serve *s);
 /* Before the state is closed: no new requests from here on, those that are in are answered; and the worker is stopped. */
 void rest_serve_stop(struct rest_serve *s, struct app *app);
 /* After the state was closed: no worker calls any more. NULL is fine. */

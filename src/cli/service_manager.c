@@ -1,16 +1,15 @@
 #include "cli/service_manager.h"
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "codec/json.h"
+#include "cli/share.h"
 #include "os/clock.h"
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -18,7 +17,6 @@
 #include <unistd.h>
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
-#define ANSWER_MS 5000
 
 int manager_listen_fd(int *ret, struct err *err)
 {
@@ -50,9 +48,13 @@ void manager_notify(const char *state)
 
 /* --- watchdog ---------------------------------------------------------------------------------------------- */
 
+#define LOOKS 4u /* in the manager's time: what owes an answer for half of it hangs */
+
 struct watchdog {
-    struct engine *engine;
+    struct app *app;
+    struct rest_serve *rest;
     int64_t every_ns;
+    _Atomic(int64_t) asked_ns; /* the engine; 0: it has answered */
     pthread_mutex_t lock;
     pthread_cond_t cond;
     bool stopping;
@@ -75,18 +77,49 @@ static bool wait_a_turn(struct watchdog *w)
     return on;
 }
 
+static void answered(void *arg, ProtobufCMessage *resp, const struct err *err)
+{
+    struct watchdog *w = arg;
+    (void)err;
+    engine_free_message(resp);
+    pthread_mutex_lock(&w->lock);
+    atomic_store(&w->asked_ns, 0);
+    pthread_cond_broadcast(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Its thread answers between two commits. One that is elsewhere is not ours to judge. */
+static int64_t ask_engine(struct watchdog *w)
+{
+    static const Pb__GetSystemInfoRequest q = PB__GET_SYSTEM_INFO_REQUEST__INIT;
+    int64_t asked = atomic_load(&w->asked_ns);
+    if (!asked && w->app->share && share_holds(w->app->share)) {
+        atomic_store(&w->asked_ns, os_mono_ns());
+        engine_call(w->app->engine, ENGINE_GET_SYSTEM_INFO, &q.base, 0, answered, w);
+    }
+    return asked;
+}
+
+static bool goes_on(struct watchdog *w)
+{
+    int64_t since[] = {ask_engine(w), store_busy_since(w->app->store), rest_serve_pulse(w->rest)}, now = os_mono_ns();
+    for (size_t i = 0; i < ARRAY_LEN(since); i++)
+        if (since[i] && now - since[i] > w->every_ns * LOOKS / 2)
+            return false;
+    return true;
+}
+
 static void *run_watchdog(void *arg)
 {
     struct watchdog *w = arg;
     do {
-        Pb__GetSystemInfoRequest q = PB__GET_SYSTEM_INFO_REQUEST__INIT;
-        if (engine_call_sync(w->engine, ENGINE_GET_SYSTEM_INFO, &q.base, ANSWER_MS, NULL, NULL) == 0)
+        if (goes_on(w))
             manager_notify("WATCHDOG=1");
     } while (wait_a_turn(w));
     return NULL;
 }
 
-int watchdog_start(struct app *app, struct watchdog **ret, struct err *err)
+int watchdog_start(struct app *app, struct rest_serve *rest, struct watchdog **ret, struct err *err)
 {
     const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
     int64_t us = usec ? strtoll(usec, NULL, 10) : 0;
@@ -97,8 +130,9 @@ int watchdog_start(struct app *app, struct watchdog **ret, struct err *err)
     struct watchdog *w = mem_zalloc(sizeof *w);
     if (!w)
         return err_nomem(err);
-    w->engine = app->engine;
-    w->every_ns = us * NS_PER_US / 2;
+    w->app = app;
+    w->rest = rest;
+    w->every_ns = us * NS_PER_US / LOOKS;
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&a);
     pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
@@ -122,26 +156,11 @@ void watchdog_stop(struct watchdog *w)
     pthread_cond_signal(&w->cond);
     pthread_mutex_unlock(&w->lock);
     pthread_join(w->thread, NULL);
+    pthread_mutex_lock(&w->lock);
+    while (atomic_load(&w->asked_ns))
+        pthread_cond_wait(&w->cond, &w->lock);
+    pthread_mutex_unlock(&w->lock);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->cond);
     free(w);
-}
-
-/* --- logs --------------------------------------------------------------------------------------------------- */
-
-static void write_json(enum log_level level, const char *line, void *arg)
-{
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-    char at[32];
-    (void)arg;
-    _cleanup_json_ json_t *j = json_pack("{s:s, s:s, s:o}", "time", os_format_time(os_now_ns(), at), "level", names[level],
-                                         "message", json_clean_string(line));
-    _cleanup_free_ char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-    if (text)
-        fprintf(stderr, "%s\n", text);
-}
-
-void log_as_json(void)
-{
-    log_set_sink(write_json, NULL);
 }

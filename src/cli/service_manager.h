@@ -3,6 +3,7 @@
 #define FF_CLI_SERVICE_MANAGER_H
 
 #include "cli/app.h"
+#include "cli/rest_serve.h"
 
 /* The socket that was opened for us, or -1. Before anything is forked: it is not handed on. -ERR_USAGE: there are several. */
 int manager_listen_fd(int *ret, struct err *err);
@@ -10,11 +11,9 @@ int manager_listen_fd(int *ret, struct err *err);
 void manager_notify(const char *state);
 
 struct watchdog;
-/* Tells the manager that all is well for as long as the engine answers. *ret is NULL where it does not ask for that. */
-int watchdog_start(struct app *app, struct watchdog **ret, struct err *err);
+/* Tells the manager that all is well while engine, store and HTTP side (rest; NULL: none) go on: whether they succeed is another
+ * matter, a full disk say. *ret is NULL where it does not ask for that. */
+int watchdog_start(struct app *app, struct rest_serve *rest, struct watchdog **ret, struct err *err);
 void watchdog_stop(struct watchdog *w); /* NULL is fine */
-
-/* Log lines as JSON documents, from here on: {time, level, message}. */
-void log_as_json(void);
 
 #endif

@@ -110,6 +110,9 @@ struct store_ops {
     /* Checks the file of its index, all pages: -ERR_CORRUPT. NULL: there is none. */
     int (*check)(struct store_backend *be, struct err *err);
 
+    /* Since when a commit is under way, by the monotonic clock; 0: none is. Does not wait. NULL: nobody can tell. */
+    int64_t (*busy_since)(struct store_backend *be);
+
     /* Seals with the key that writes now what other keys have sealed, or none. NULL: nothing is ever sealed. */
     int (*rekey)(struct store_backend *be, bool (*stopped)(void *arg), void *arg, uint64_t *ret_packs, struct err *err);
 

@@ -740,6 +740,11 @@ static int local_sweep(struct store_backend *be, uint64_t *ret_bytes, struct err
     return r < 0 ? r : sweep_folder(l, "aside", aside_gone, ret_bytes, err);
 }
 
+static int64_t local_busy_since(struct store_backend *be)
+{
+    return local_db_busy_since(local_of(be)->db);
+}
+
 static int local_check(struct store_backend *be, struct err *err)
 {
     return local_db_check(local_of(be)->db, err);
@@ -778,6 +783,7 @@ static const struct store_ops local_ops = {
     .session_oldest = session_oldest,
     .sweep = local_sweep,
     .check = local_check,
+    .busy_since = local_busy_since,
     .free = local_free,
 };
 

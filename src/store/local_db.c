@@ -77,6 +77,7 @@ struct local_db {
     pthread_cond_t queue_done;
     struct request *queue, **queue_tail;
     bool leading;
+    int64_t since_ns; /* that it leads */
     int synchronous; /* what the writer is set to: 1 NORMAL, 2 FULL */
 };
 
@@ -460,6 +461,7 @@ int local_db_write(struct local_db *db, struct db_op *ops, size_t n, bool durabl
             continue;
         }
         db->leading = true;
+        db->since_ns = os_mono_ns();
         struct request *list = db->queue;
         db->queue = NULL;
         db->queue_tail = &db->queue;
@@ -480,6 +482,14 @@ int local_db_write(struct local_db *db, struct db_op *ops, size_t n, bool durabl
     if (me.r < 0)
         err_copy(err, &me.err);
     return me.r;
+}
+
+int64_t local_db_busy_since(struct local_db *db)
+{
+    pthread_mutex_lock(&db->queue_lock);
+    int64_t since = db->leading ? db->since_ns : 0;
+    pthread_mutex_unlock(&db->queue_lock);
+    return since;
 }
 
 /* The seam for tests: reading fails. */

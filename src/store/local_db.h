@@ -43,6 +43,8 @@ int local_db_check(struct local_db *db, struct err *err);
 void local_db_close(struct local_db *db);
 /* All or none; durable: on disk when it returns, else when the next durable one does. */
 int local_db_write(struct local_db *db, struct db_op *ops, size_t n, bool durable, struct err *err);
+/* Since when a transaction is under way, by the monotonic clock; 0: none is. */
+int64_t local_db_busy_since(struct local_db *db);
 int local_db_get(struct local_db *db, const char *name, size_t max, char **ret, size_t *ret_len,
                  struct err *err);
 int local_db_stat(struct local_db *db, const char *name, struct blob_info *ret, struct err *err);

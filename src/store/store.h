@@ -121,6 +121,8 @@ struct store_verify_result {
 /* Checks the file that the store's own index is in, page by page: -ERR_CORRUPT with the first thing that
  * is wrong. 0 for a store without such a file. */
 int store_check_index(struct store *s, struct err *err);
+/* Since when a commit of this process is under way, by the monotonic clock; 0: none is, or nobody can tell. Does not wait. */
+int64_t store_busy_since(const struct store *s);
 /* Reads everything; bad is called for each damaged or incomplete object. Damaged chunks are set
  * aside, so that putting the same bytes again mends what needs them. stopped (or NULL) is asked before each
  * object; true: -ERR_CANCELLED. */

@@ -126,3 +126,8 @@ int store_check_index(struct store *s, struct err *err)
 {
     return s->be->ops->check ? s->be->ops->check(s->be, err) : 0;
 }
+
+int64_t store_busy_since(const struct store *s)
+{
+    return s->be->ops->busy_since ? s->be->ops->busy_since(s->be) : 0;
+}

@@ -106,6 +106,9 @@ struct rest;
 int rest_check(const char *address, bool tls, bool open, struct err *err);
 /* Strings are borrowed for good. -ERR_BUSY: the address is taken. */
 int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, struct err *err);
+/* Asks it for a sign of life, unless it owes one. Since when it does, by the monotonic clock; 0: it does not. Does not wait; one
+ * thread asks, which ends before rest_stop(). */
+int64_t rest_pulse(struct rest *r);
 /* Lets nobody in any more, ends streams, and waits for requests that are being answered, at most grace_ms; then ends. NULL is
  * fine. */
 void rest_stop(struct rest *r, int64_t grace_ms);

@@ -237,6 +237,11 @@ struct rest {
     pthread_t clock;
     bool clock_started;
     struct status_cache *cache;
+    struct {
+        int fd;           /* the program's own connection; -1: none */
+        atomic_int taken; /* its other end, until the library's thread has seen it; -1 */
+        int64_t asked_ns; /* 0: it was answered */
+    } pulse;
     atomic_bool backing_up;
     struct map bodies; /* memory of bodies that are arriving, in bytes, by namespace; the connections' thread alone */
     size_t bodies_bytes; /* of all */

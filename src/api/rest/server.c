@@ -52,6 +52,7 @@ struct conn {
     atomic_bool busy; /* a request's headers were there */
     atomic_bool ended; /* by the server's clock */
     struct tls_link *link; /* to the client; NULL: its own socket is fd, without TLS */
+    bool own;    /* the program's: nobody is told of what it asks */
     bool served; /* a request's first line was read */
     bool last;   /* it ends with the answer that it had */
     _Atomic(int64_t) body_until_ms; /* its body is waited for; 0: it is not */
@@ -286,6 +287,13 @@ void exchange_work(void *arg)
     wake(x);
 }
 
+/* How the server fares is told beside what callers without a namespace keep waiting. */
+static const char *share_of(const struct exchange *x)
+{
+    do_route *run = x->route->run;
+    return run == do_health || run == do_health_ready || run == do_metrics ? "/" : x->caller.name_space;
+}
+
 static enum MHD_Result to_work(struct exchange *x)
 {
     struct err err = {0};
@@ -296,7 +304,7 @@ static enum MHD_Result to_work(struct exchange *x)
         body_end(x);
         return MHD_YES;
     }
-    if (jobs_add(x->rest->jobs, x->caller.name_space, exchange_work, x))
+    if (jobs_add(x->rest->jobs, share_of(x), exchange_work, x))
         return MHD_YES;
     atomic_fetch_sub(&x->rest->counters.working, 1);
     x->error_status = 429;
@@ -305,6 +313,15 @@ static enum MHD_Result to_work(struct exchange *x)
     reply_error(x, &err);
     wake(x);
     return MHD_YES;
+}
+
+/* That the process answers is told also while all threads that may block are waiting for something. */
+static void answer_at_once(struct exchange *x)
+{
+    struct err err = {0};
+    if (x->route->run(x, &err) < 0)
+        reply_error(x, &err);
+    x->phase = PHASE_ANSWERED;
 }
 
 bool exchange_certified(const struct exchange *x)
@@ -492,6 +509,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     if (*upload_data_size)
         return take_body(x, upload_data, upload_data_size);
     body_over(x);
+    if (x->phase != PHASE_ANSWERED && x->route->run == do_health_live)
+        answer_at_once(x);
     return x->phase == PHASE_ANSWERED ? reply_send(x) : to_work(x);
 }
 
@@ -629,8 +648,9 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
     int64_t now = os_mono_ns();
     if (x->sock)
         socket_drop(x);
-    note_answer(x, now, end != MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->refused);
     struct conn *c = conn_of(x->conn);
+    if (!c || !c->own)
+        note_answer(x, now, end != MHD_REQUEST_TERMINATED_COMPLETED_OK && !x->refused);
     if (c)
         c->last = c->last || x->last || x->closes || end != MHD_REQUEST_TERMINATED_COMPLETED_OK;
     mark_busy(x, false, now / NS_PER_MS);
@@ -663,6 +683,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **context
         c->rest = r;
         c->conn = conn;
         c->fd = i->connect_fd;
+        c->own = atomic_compare_exchange_strong(&r->pulse.taken, &(int){c->fd}, -1);
         c->since_ms = now_ms();
         if (r->tls)
             c->link = tls_link_at(r->tls, c->fd);
@@ -755,7 +776,7 @@ static void end_slow(struct rest *r)
     for (struct conn *c = r->conns; c; c = c->next) {
         int64_t age = now - atomic_load(&c->since_ms), until = atomic_load(&c->body_until_ms);
         bool late = age > KEEP_MS || (crowded && age > CROWDED_MS) || (age > HEAD_MS && has_bytes(c));
-        if ((late && !atomic_load(&c->busy)) || (until && now > until))
+        if ((late && !c->own && !atomic_load(&c->busy)) || (until && now > until))
             end_conn(c);
         else if (until && is_cut_off(c))
             wake_reader(c);
@@ -902,6 +923,7 @@ int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, s
     if (!r)
         return err_nomem(err);
     r->o = *o;
+    r->pulse.fd = r->pulse.taken = -1;
     r->connections_max = connections_max(o->tls.on ? FILES_OF_TLS : 1);
     r->started_ns = os_now_ns();
     os_ulid(r->name);
@@ -965,6 +987,8 @@ void rest_stop(struct rest *r, int64_t grace_ms)
     rest_tls_free(r->tls);
     jobs_free(r->jobs);
     api_release(&r->api);
+    if (r->pulse.fd >= 0)
+        close(r->pulse.fd);
     map_release(&r->bodies);
     map_release(&r->watchers);
     if (r->cache)

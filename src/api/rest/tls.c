@@ -72,6 +72,7 @@ struct rest_tls {
     pthread_t thread;
     bool started;
     atomic_bool quiet, stop;
+    _Atomic(int64_t) asked_ns; /* for a sign of life */
     struct tls_link *links, *turns, *turns_end, *dead; /* dead: until no event of theirs is left */
     uint8_t piece[PIECE];
     pthread_mutex_t lock;
@@ -487,12 +488,14 @@ static void end_listening(struct rest_tls *t)
 static void handle(struct rest_tls *t, const struct epoll_event *ev)
 {
     uint64_t drained;
-    if (ev->data.ptr == &t->wake)
+    if (ev->data.ptr == &t->wake) {
         (void)!read(t->wake, &drained, sizeof drained);
-    else if (ev->data.ptr == &t->listener)
+        atomic_store(&t->asked_ns, 0);
+    } else if (ev->data.ptr == &t->listener) {
         accept_some(t);
-    else
+    } else {
         woken(t, ev);
+    }
 }
 
 /* Is there anything that a client has not been sent? */
@@ -509,6 +512,7 @@ static void *run(void *arg)
     struct rest_tls *t = arg;
     struct epoll_event events[EVENTS_MAX];
     int64_t next_tick = 0, stop_ns = 0;
+    pthread_setname_np(pthread_self(), "tls");
     while (!stop_ns || (os_mono_ns() < stop_ns && !is_flushed(t))) {
         bool sleeps = !t->links && (t->listener.in || t->listener.fd < 0);
         int n = epoll_wait(t->epoll, events, EVENTS_MAX, t->turns ? 0 : stop_ns ? 20 : sleeps ? -1 : TICK_MS);
@@ -577,6 +581,16 @@ static void wake(struct rest_tls *t)
 {
     uint64_t one = 1;
     (void)!write(t->wake, &one, sizeof one);
+}
+
+int64_t rest_tls_pulse(struct rest_tls *t)
+{
+    int64_t asked = atomic_load(&t->asked_ns);
+    if (!asked) {
+        atomic_store(&t->asked_ns, os_mono_ns());
+        wake(t);
+    }
+    return asked;
 }
 
 void rest_tls_quiesce(struct rest_tls *t)

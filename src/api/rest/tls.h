@@ -19,6 +19,8 @@ struct tls_link;
 int rest_tls_open(const struct rpc_tls *tls, struct rest_tls **ret, struct err *err);
 /* Takes up to max connections at fd, which is its own from here on. take: is given one end of a pair, its own. */
 int rest_tls_start(struct rest_tls *t, int fd, unsigned max, void (*take)(void *arg, int fd), void *arg, struct err *err);
+/* What rest_pulse() is for all of it, for its thread. */
+int64_t rest_tls_pulse(struct rest_tls *t);
 /* No more connections; those that there are go on. */
 void rest_tls_quiesce(struct rest_tls *t);
 /* After all of take's ends have been closed. What they have written is sent, for a second. NULL is fine. */

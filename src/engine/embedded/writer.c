@@ -347,6 +347,7 @@ static bool wait_for_work(struct eng *e, int64_t until)
 void *eng_thread(void *arg)
 {
     struct eng *e = arg;
+    pthread_setname_np(pthread_self(), "engine");
     for (;;) {
         int64_t until = wake_at(e);
         pthread_mutex_lock(&e->mutex);
