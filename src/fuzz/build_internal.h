@@ -10,7 +10,7 @@ int fuzz_build_shell_env(struct fuzz_build *b, const char *script, const char *c
 int fuzz_build_step(struct fuzz_build *b, const char *step, const char *cwd, const char *const *extra, struct err *err);
 /* Of sh/ */
 extern const char fuzz_build_sh[], fuzz_dockerfile_sh[], fuzz_fetch_sh[], fuzz_cargo_fuzz_sh[], fuzz_cargo_test_sh[],
-    fuzz_stand_in_rs[], fuzz_jazzer_sh[];
+    fuzz_stand_in_rs[], fuzz_go_sh[], fuzz_go_on_go[], fuzz_jazzer_sh[];
 void fuzz_build_init(struct fuzz_build *b); /* as fuzz_build_run() does it */
 /* The folders src, work and out below base, and the copy of the tree. */
 int fuzz_build_make_base(struct fuzz_build *b, struct err *err);

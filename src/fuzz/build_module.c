@@ -364,6 +364,8 @@ static int build_identity(const json_t *input, const char *tools, struct strbuf 
     strbuf_puts(b, fuzz_cargo_fuzz_sh);
     strbuf_puts(b, fuzz_stand_in_rs);
     strbuf_puts(b, fuzz_jazzer_sh);
+    strbuf_puts(b, fuzz_go_sh);
+    strbuf_puts(b, fuzz_go_on_go);
     for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
         _cleanup_free_ char *path = fuzz_program_path(programs[i]);
         if (path)

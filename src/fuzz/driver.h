@@ -58,6 +58,7 @@ struct fuzz_session {
     struct fuzz_child child;
     struct fuzz_counts counts;
     bool ready; /* it has begun to make inputs of its own */
+    bool goes_on; /* after crashes, though its driver says otherwise: what it was built with can */
     bool mute;  /* the target printed without end: what it prints is to be thrown away, if the engine can do that */
 };
 

@@ -4,6 +4,7 @@
  * own folders of both. Its inputs have a form of their own ("go test fuzz v1"), and others in its corpus are an error to it. */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "fuzz/build_internal.h"
 #include "fuzz/corpus.h"
 #include "fuzz/driver.h"
 #include "os/file.h"
@@ -47,14 +48,8 @@ static void build_env(const char *sanitizers, struct fuzz_words *env)
     fuzz_word(env, "GOPROXY=off"); /* what is needed lies in the tree (vendor) or in fuzz.tools */
     fuzz_word(env, "GOFLAGS=-buildvcs=false");
     fuzz_word(env, "GOTOOLCHAIN=local");
+    fuzz_word(env, "GO_ON=%s", fuzz_go_on_go);
 }
-
-static const char build_script[] = "set -eu\n"
-                                   "export GOCACHE=\"$WORK/cache\" GOPATH=\"$WORK/go\"\n"
-                                   "cd \"$(dirname \"$HARNESS\")\"\n"
-                                   "\"$GO\" test -c -fuzz \"^$NAME\\$\" -o \"$OUT/$NAME\" .\n"
-                                   "[ ! -d \"testdata/fuzz/$NAME\" ] || \\\n"
-                                   "  cp -R \"testdata/fuzz/$NAME\" \"$OUT/${NAME}_seed_corpus\"\n";
 
 static int link_to(const char *to, const char *link, struct err *err)
 {
@@ -80,10 +75,17 @@ static int copy_corpus(const struct fuzz_session *s, struct err *err)
     return r;
 }
 
+/* Where it writes its crashes it looks for seeds as well: those that were taken are none. */
+static int clean_crashes(const struct fuzz_session *s, struct err *err)
+{
+    _cleanup_free_ char *dir = os_path_join(s->dir, "crashes");
+    return !s->goes_on ? 0 : dir ? os_remove_tree(dir, err) : err_nomem(err);
+}
+
 static int make_dirs(const struct fuzz_session *s, struct err *err)
 {
     static const char *const dirs[] = {"corpus", "crashes", "tmp", "cache", "testdata/fuzz"};
-    int r = 0;
+    int r = clean_crashes(s, err);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++) {
         _cleanup_free_ char *d = os_path_join(s->dir, dirs[i]);
         r = d ? os_mkdirs(d, 0755, err) : err_nomem(err);
@@ -109,6 +111,8 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
     fuzz_word(a, "-test.parallel=1");
     fuzz_word(&c->env, "TMPDIR=%s/tmp", s->dir);
     fuzz_word(&c->env, "HOME=%s/tmp", s->dir);
+    fuzz_word(&c->env, "FF_FUZZ_CRASHES=%s/crashes", s->dir);
+    fuzz_word(&c->env, "FF_FUZZ_MEMORY=%llu", (unsigned long long)s->bounds->memory_mb);
     fuzz_word(&c->growing, "%s/corpus", s->dir);
     fuzz_word(&c->growing, "%s/crashes", s->dir);
     snprintf(c->extra, sizeof c->extra, "%s/tmp", s->dir);
@@ -141,6 +145,8 @@ static void line(struct fuzz_session *s, const char *text, size_t len)
     unsigned long long n, rate, total;
     const char *p, *name;
     (void)len;
+    if (strcmp(text, "fuzz: goes on after crashes") == 0)
+        s->goes_on = true;
     if (strncmp(text, seed, sizeof seed - 1) == 0 && (name = strrchr(text, '/')))
         keep_seed(s, name + 1);
     if (strncmp(text, "--- FAIL: ", 10) == 0 && !s->counts.corpus)
@@ -185,6 +191,7 @@ static void reproduce(const struct fuzz_target *t, const struct fuzz_bounds *b, 
     fuzz_word(&c->argv, "%s", t->function);
     fuzz_word(&c->argv, "%s", input);
     fuzz_word(&c->argv, "%lldms", (long long)b->input_ms);
+    fuzz_word(&c->env, "FF_FUZZ_MEMORY=%llu", (unsigned long long)b->memory_mb);
 }
 
 static const char *const languages[] = {"go", NULL};
@@ -195,7 +202,7 @@ const struct fuzz_driver go_driver = {
     .languages = languages,
     .missing = missing,
     .build_env = build_env,
-    .build_script = build_script,
+    .build_script = fuzz_go_sh,
     .make_dirs = make_dirs,
     .command = command,
     .line = line,

@@ -139,6 +139,11 @@ static void pick_subset(struct campaign *c, struct session *x)
     strbuf_release(&list);
 }
 
+static bool ends_at_crash(const struct session *x)
+{
+    return x->s.driver->ends_at_crash && !x->s.goes_on;
+}
+
 /* A target in the process of an engine that goes on could empty a crash that is not taken at once. */
 static void watch_crashes(struct campaign *c, const struct session *x)
 {
@@ -166,6 +171,13 @@ static void start(struct campaign *c, struct session *x)
     fuzz_command_release(&cmd);
 }
 
+/* An engine that goes on may have made the file, and not written it yet. */
+static bool is_being_written(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_size == 0;
+}
+
 /* Every crash file that is new. The engine's output is the report of the one that ended it. */
 static int scan(struct campaign *c, struct session *x, bool ended, struct err *err)
 {
@@ -178,11 +190,11 @@ static int scan(struct campaign *c, struct session *x, bool ended, struct err *e
     for (size_t i = 0; i < n; i++) {
         enum fuzz_fault fault = x->s.driver->fault(names[i]);
         _cleanup_free_ char *path = os_path_join(dir, names[i]);
-        bool is_new = x->s.driver->ends_at_crash ? ended : !map_get(&x->seen_crashes, names[i]);
-        if (r == 0 && path && fault != FAULT_NONE && is_new) {
-            bool report = ended && x->s.driver->ends_at_crash;
+        bool is_new = ends_at_crash(x) ? ended : !map_get(&x->seen_crashes, names[i]);
+        if (r == 0 && path && fault != FAULT_NONE && is_new && (ended || !is_being_written(path))) {
+            bool report = ended && ends_at_crash(x);
             r = campaign_crash(c, x->engine, path, fault, report ? strbuf_str(&x->s.child.tail) : NULL, x->s.child.tail.len, err);
-            if (x->s.driver->ends_at_crash)
+            if (ends_at_crash(x))
                 unlink(path); /* it has another place now, and the next one of this content is a new crash */
             else if (!map_set(&x->seen_crashes, names[i], x))
                 r = err_nomem(err);
@@ -208,7 +220,7 @@ int sessions_scan(struct campaign *c, struct err *err)
         struct session *x = &c->sessions[i];
         if (x->s.driver->poll)
             x->s.driver->poll(&x->s);
-        if (!x->s.driver->ends_at_crash)
+        if (!ends_at_crash(x))
             r = scan(c, x, false, err);
         if (x->s.child.pid && !x->littered && litter_of_session(x))
             end_littered(x);

@@ -230,12 +230,18 @@ static void on_minimised(struct campaign *c)
         finish_bug(c);
 }
 
+/* Go's engine does not tell it from a crash: its report does. */
+static bool is_timeout(const struct bug *b)
+{
+    return b->fault == FAULT_TIMEOUT || strcmp(b->verdict.type, "Timeout") == 0;
+}
+
 static void begin_minimising(struct campaign *c)
 {
     struct triage *t = &c->triage;
     struct bug *b = &c->bugs.v[t->bug];
     _cleanup_free_ char *path = os_path_join(c->crashes_dir, b->input);
-    bool slow = b->fault == FAULT_TIMEOUT || b->fault == FAULT_MEMORY;
+    bool slow = is_timeout(b) || b->fault == FAULT_MEMORY || strcmp(b->verdict.type, "Out-of-memory") == 0;
     t->shrunk = t->shrunk_now = false;
     t->deadline_ns = os_mono_ns() + c->minimise_ms * NS_PER_MS;
     t->runs = 0;
@@ -263,7 +269,7 @@ static void on_reproduced(struct campaign *c)
     }
     b->tries = t->runs;
     b->hits = t->hits;
-    int tries = b->fault == FAULT_TIMEOUT ? TIMEOUT_TRIES : CAMPAIGN_TRIES;
+    int tries = is_timeout(b) ? TIMEOUT_TRIES : CAMPAIGN_TRIES;
     if (t->runs < tries && run_kept(c, b->input, false))
         return;
     begin_minimising(c);

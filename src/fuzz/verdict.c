@@ -176,6 +176,18 @@ static void own_state(const struct crash *c, struct fuzz_verdict *v)
         snprintf(v->state, sizeof v->state, "%s", state);
 }
 
+/* A time-out, and memory that ran out, is the target's, wherever it was: as with other engines. */
+static void go_state(const struct crash *c, const char *report, size_t len, struct fuzz_verdict *v)
+{
+    static const char *const spent[] = {"fatal error: runtime: out of memory", "fatal error: out of memory",
+                                        "fatal error: runtime: cannot allocate memory"};
+    for (size_t i = 0; i < ARRAY_LEN(spent); i++)
+        if (memmem(report, len, spent[i], strlen(spent[i])))
+            snprintf(v->type, sizeof v->type, "Out-of-memory");
+    if (c->frame_count && strcmp(v->type, "Test failure") != 0 && strcmp(v->type, "Timeout") != 0)
+        own_state(c, v);
+}
+
 /* What was thrown: "== Java Exception: java.lang.NumberFormatException: For input string", and Python's in the next line. Two
  * exceptions of one function are two bugs. */
 static void read_thrown(const struct crash *c, const char *report, size_t len, struct fuzz_verdict *v)
@@ -238,8 +250,8 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
         for (size_t i = 0; i < c.frame_count && i < FRAMES_SHOWN; i++)
             json_array_append_new(v->frames, frame_json(&c, &c.frames[i]));
         find_place(&c, v);
-        if (c.kind == CRASH_GO && c.frame_count && strcmp(v->type, "Test failure") != 0)
-            own_state(&c, v);
+        if (c.kind == CRASH_GO)
+            go_state(&c, report, len, v);
         if (c.kind == CRASH_JAVA)
             own_state(&c, v);
         if ((c.kind == CRASH_JAVA || c.kind == CRASH_PYTHON) && strcmp(v->type, "Uncaught exception") == 0)

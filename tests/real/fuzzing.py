@@ -1274,13 +1274,24 @@ def go():
         got = [(f["file"], f["line"], f["evidence"]["reproduced"]) for f in doc["findings"]]
         if got != [("records.go", 7, 10)]: # the call, not Go's own os.Exit
             fail(f"os.Exit(0): {doc['status']} {got}")
-        seed = {"go.mod": GO["go.mod"], "records.go": GO["records.go"], "records_test.go": GO["records_test.go"].replace(
-            "\tf.Fuzz(", '\tf.Add([]byte("aa"))\n\tf.Add([]byte("N9"))\n\tf.Fuzz(')}
-        doc = document(lab.ff("run", "go_fuzzing", lab.target(seed, "seed"), "--json", "duration=8s", "minimize=2s", timeout=280))
+        # Nearly all inputs have one bug, a seed of the harness and one of testdata have it, and another seed ends the process.
+        hides = {"go.mod": GO["go.mod"], "testdata/fuzz/FuzzParse/a": 'go test fuzz v1\n[]byte("bb")\n', "records.go": GO["records.go"].replace(
+            "var weights", 'import "os"\n\nvar weights').replace("\t}\n\treturn 0\n}\n", """\tcase 'X':
+		os.Exit(0)
+	case 'O', '0', 'A', 'B', 'C':
+		return int(b[0])
+	}
+	return always(b)
+}
+
+func always(b []byte) int { return weights[8+b[0]&7] }
+"""), "records_test.go": GO["records_test.go"].replace("\tf.Fuzz(", '\tf.Add([]byte("aa"))\n\tf.Add([]byte("XX"))\n\tf.Fuzz(')}
+        doc = document(lab.ff("run", "go_fuzzing", lab.target(hides, "hides"), "--json", "duration=25s", "minimize=0", timeout=280))
         summary = doc["result"]["summary"]
-        got = [(f["file"], f["evidence"]["reproduced"]) for f in doc["findings"]]
-        if got != [("records.go", 10)] or summary["executions"] < 2 * summary["crashes"] or "no other was made" not in str(doc["result"]["notifications"]):
-            fail(f"a seed of the harness crashes: {doc['status']} {got} {summary}")
+        got = {f["evidence"]["crash_state"].split("\n")[0].rsplit(".", 1)[-1] for f in doc["findings"]}
+        if doc["status"] != "COMPLETED" or got != {"always", "number", "ratio", "Exit"} or summary["executions"] < 2 * summary["crashes"]:
+            fail(f"a bug of nearly all inputs: {doc['status']} {got} {summary} {doc['result']['notifications']}")
+        kept_bytes(lab, doc)
         doc = lab.json("fuzz", "run", lab.target(GO, "again"), "-e", "go-fuzz", "-t", "8s", "-o", "tree", "--minimize", "0", check=0, timeout=120)
         if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["engines"][0]["engine"] != "go":
             fail(doc["summary"])

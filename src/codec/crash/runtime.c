@@ -44,6 +44,8 @@ bool rule_go_panic(struct scan *s, struct view line)
         return false;
     if (view_starts(line, "fatal error: stack overflow"))
         type = "Stack overflow";
+    else if (view_starts(line, "panic: test timed out after "))
+        type = "Timeout";
     else if (go_runtime_error(line, &what))
         for (size_t i = 0; i < ARRAY_LEN(errors) && !type; i++)
             if (view_starts_nocase(what, errors[i].says))
@@ -56,6 +58,16 @@ bool rule_go_panic(struct scan *s, struct view line)
         s->kind = CRASH_GO;
     }
     return false;
+}
+
+struct view go_stuck(struct scan *s, struct view text)
+{
+    struct view before, rest;
+    if (s->kind != CRASH_GO || !scan_is(s, "Timeout") || s->stuck || !view_after(text, "\ntesting.(*F).Fuzz.func1.1(", &rest))
+        return text;
+    s->stuck = true;
+    before = view_first(text, (size_t)(rest.s - text.s));
+    return view_after_last(before, "\ngoroutine ", &rest) ? view_from(text, (size_t)(rest.s - text.s)) : text;
 }
 
 bool rule_go_fatal(struct scan *s, struct view line)

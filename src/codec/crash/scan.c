@@ -343,8 +343,10 @@ int crash_parse_text(struct view text, const struct crash_options *o, struct cra
     look_around(&s);
     if (!s.python || !read_traceback(&s)) {
         s.python = false;
-        while (text.n)
+        while (text.n) {
             read_lines(&s, next_line(&s, &text));
+            text = go_stuck(&s, text);
+        }
     }
     scan_fallback(&s);
     scan_normalise(&s);

@@ -29,6 +29,7 @@ struct scan {
     struct strbuf state;
     int state_frames; /* in the state; at CRASH_STATE_FRAMES it is closed */
     bool java_exception, go_crash, script_crash, cast_closed, fatal_error, dead;
+    bool stuck; /* the goroutine that was too late is reached */
     char check_file[256], process[128];
     VEC(const char *) names; /* of the frames that are not ignored */
     VEC(struct crash_frame) frames;
@@ -76,6 +77,9 @@ scan_rule rule_sanitizer_noise, rule_gnu_assert, rule_gdb, rule_msan_tsan, rule_
 
 /* Those that rule_first_report() asks while nothing else has been found. */
 scan_rule rule_asan, rule_java, rule_go_fatal, rule_check, rule_v8, rule_libfuzzer, rule_missing_library, rule_cdb;
+
+/* Go tells the stack of its alarm first: behind that of the function that was too late; else text. */
+struct view go_stuck(struct scan *s, struct view text);
 
 /* An address that abort() and CRASH() of WebKit and Chromium write to, so that it shows in a report. */
 bool is_assert_address(unsigned long long address);

@@ -182,6 +182,33 @@ static void reads_reports(void **state)
     fuzz_verdict_release(&w);
 }
 
+/* Go tells the stack of its alarm before that of the function that was too late; and memory that ran out as it likes. */
+static void names_what_go_spends(void **state)
+{
+    static const char late[] =
+        "panic: test timed out after 10s\n\trunning tests:\n\t\tFuzzParse/input (10s)\n\n"
+        "goroutine 8 [running]:\ntesting.(*M).startAlarm.func1()\n\t/usr/local/go/src/testing/testing.go:2802 +0x354\n\n"
+        "goroutine 6 [chan receive]:\ntesting.(*F).Fuzz.func1({0x66, 0x2b}, {{0x0, 0x0}})\n"
+        "\t/usr/local/go/src/testing/fuzz.go:350 +0x6d9\nexample.org/records.FuzzParse(0x2b)\n\t/src/records_test.go:7 +0x85\n\n"
+        "goroutine 7 [runnable]:\nexample.org/records.spin(...)\n\t/src/records.go:6\n"
+        "example.org/records.Parse(0x2b, {0x2b, 0x2, 0x2})\n\t/src/records.go:15 +0x1d\n"
+        "testing.(*F).Fuzz.func1.1(0x2b)\n\t/usr/local/go/src/testing/fuzz.go:334 +0x1e\n";
+    static const char spent[] = "fatal error: out of memory allocating heap arena metadata\n\nruntime stack:\n"
+                                "runtime.throw({0x66, 0x40})\n\t/usr/local/go/src/runtime/panic.go:1229 +0x48\n\n"
+                                "goroutine 7 [running]:\nexample.org/records.Parse(0x2b, {0x2b, 0x2, 0x2})\n\t/src/records.go:10 +0x1d\n";
+    (void)state;
+    struct fuzz_verdict v;
+    assert_int_equal(fuzz_verdict_read(late, sizeof late - 1, "FuzzParse", NULL, &v, NULL), 0);
+    assert_string_equal(v.title, "Timeout in FuzzParse");
+    assert_string_equal(v.file, "/src/records.go");
+    assert_int_equal(v.line, 6);
+    fuzz_verdict_release(&v);
+    assert_int_equal(fuzz_verdict_read(spent, sizeof spent - 1, "FuzzParse", NULL, &v, NULL), 0);
+    assert_string_equal(v.type, "Out-of-memory");
+    assert_int_equal(v.line, 10);
+    fuzz_verdict_release(&v);
+}
+
 static void tells_the_first_error(void **state)
 {
     (void)state;
@@ -644,6 +671,7 @@ int main(void)
         cmocka_unit_test(reads_reports),
         cmocka_unit_test(knows_exceptions_apart),
         cmocka_unit_test(knows_drivers),
+        cmocka_unit_test(names_what_go_spends),
         cmocka_unit_test(tells_the_first_error),
         cmocka_unit_test_setup_teardown(takes_what_lies_beside, make_dir, remove_dir),
         cmocka_unit_test(afl_keeps_the_target_s_options),
