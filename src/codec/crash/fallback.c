@@ -54,6 +54,13 @@ static const struct {
     {"corrupted double-linked list", CRASH_GLIBC, "Heap-corruption"},
     {"+++ Program timed off +++", CRASH_AFL, "Timeout"},
     {"has overflowed its stack", CRASH_RUST, "Stack-overflow"},
+    {"memory allocation of ", CRASH_RUST, "Out-of-memory"},
+    {"JavaScript heap out of memory", CRASH_JAVASCRIPT, "Out-of-memory"},
+    {"BUG: kernel NULL pointer dereference", CRASH_KERNEL, "Kernel failure\nNull-dereference"},
+    {"BUG: unable to handle kernel NULL pointer dereference", CRASH_KERNEL, "Kernel failure\nNull-dereference"},
+    {"BUG: unable to handle page fault", CRASH_KERNEL, "Kernel failure\nPage-fault"},
+    {"BUG: unable to handle kernel paging request", CRASH_KERNEL, "Kernel failure\nPage-fault"},
+    {"general protection fault", CRASH_KERNEL, "Kernel failure\nGeneral-protection-fault"},
     {"to show where the exception was thrown)", CRASH_JAVASCRIPT, "Uncaught exception"}, /* what was thrown is no error */
     {"Segmentation fault", CRASH_SIGNAL, "UNKNOWN"},
     {"Bus error", CRASH_SIGNAL, "Bus"},
@@ -89,6 +96,16 @@ static bool read_sanitizer(struct scan *s, struct view line)
     return false;
 }
 
+/* What a shell says of a job: behind "run.sh: line 3:  1234 " where it names a script. */
+static struct view shell_words(struct view line)
+{
+    struct view rest;
+    if (view_after(line, ": line ", &rest) && view_take(&rest, is_digit).n && view_skip(&rest, ":") && view_skip_space(&rest) &&
+        view_take(&rest, is_digit).n && view_skip_space(&rest))
+        return view_trim(rest);
+    return view_trim(line);
+}
+
 static bool read_message(struct scan *s, struct view line)
 {
     struct view rest;
@@ -110,13 +127,11 @@ static bool read_message(struct scan *s, struct view line)
         begin(s, CRASH_GDB, type, nothing);
         return true;
     }
+    struct view told = shell_words(line);
     for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-        bool word = messages[i].kind == CRASH_SIGNAL; /* of a shell: at the beginning or behind "line 3:  1234 " */
-        struct view text = view_trim(line);
-        if (!word ? !view_has(line, messages[i].says)
-                  : !view_starts(text, messages[i].says) && !view_ends(text, "(core dumped)"))
-            continue;
-        if (word && !view_has(text, messages[i].says))
+        bool word = messages[i].kind == CRASH_SIGNAL;
+        if (!view_has(told, messages[i].says) ||
+            (word && !view_starts(told, messages[i].says) && !view_ends(told, "(core dumped)")))
             continue;
         begin(s, messages[i].kind, messages[i].type, nothing);
         return true;
@@ -267,6 +282,29 @@ static void read_python_fatal(struct scan *s, struct view text)
 
 /* --- their frames --------------------------------------------------------------------------------------------------------- */
 
+static void read_gwp_asan_frame(struct scan *s, struct view line)
+{
+    char text[CRASH_TEXT_MAX];
+    struct view number, module, name, rest = line;
+    ssize_t open;
+    if (!view_skip(&rest, "#") || !(number = view_take(&rest, is_digit)).n || !view_skip_space(&rest)) {
+        s->stack_closed = s->frames.len > 0; /* another stack's head */
+        return;
+    }
+    module = view_take(&rest, is_not_space);
+    open = view_rfind_char(module, '(');
+    if (open <= 0 || module.n > 2000)
+        return;
+    name = view_from(module, (size_t)open + 1);
+    name.n -= view_ends(name, ")");
+    ssize_t plus = view_rfind_char(name, '+');
+    name = view_first(name, plus < 0 ? name.n : (size_t)plus);
+    if (!name.n || view_has(name, "gwp_asan"))
+        return;
+    int n = snprintf(text, sizeof text, "#%d 0x0 in %.*s (%.*s)", view_int(number), (int)name.n, name.s, (int)open, module.s);
+    rule_frame(s, (struct view){text, (size_t)n});
+}
+
 /* The frames that rule_frame() takes for no frames: of a Rust backtrace ("   3: krate::f"), of gdb without an address
  * ("#1  f (x=1) at file.c:2", "#2 0x12 in f () from /lib/x.so"). */
 static void read_frame(struct scan *s, struct view line)
@@ -278,6 +316,9 @@ static void read_frame(struct scan *s, struct view line)
         number = view_take(&rest, is_digit);
         if (!number.n || !view_skip(&rest, ": "))
             return;
+    } else if (s->kind == CRASH_OTHER) { /* GWP-ASan: "  #1 ./box(box_read+0x25) [0x5558]" */
+        read_gwp_asan_frame(s, rest);
+        return;
     } else if (s->kind == CRASH_GDB) {
         if (!view_skip(&rest, "#") || !(number = view_take(&rest, is_digit)).n || !view_skip_space(&rest))
             return;
@@ -301,18 +342,99 @@ static void read_frame(struct scan *s, struct view line)
     rule_frame(s, (struct view){text, (size_t)n});
 }
 
+/* "*** GWP-ASan detected a memory error ***", then "Use After Free at 0x7f (0 bytes into a 41-byte allocation at ..." */
+static bool read_gwp_asan(struct scan *s, struct view line, struct view text)
+{
+    static const struct {
+        const char *says, *type;
+    } errors[] = {
+        {"Use After Free", "Heap-use-after-free"}, {"Double Free", "Heap-double-free"}, {"Invalid (Wild) Free", "Invalid-free"},
+        {"Buffer Overflow", "Heap-buffer-overflow"}, {"Buffer Underflow", "Heap-buffer-overflow"},
+    };
+    struct view rest;
+    if (!view_has(line, "*** GWP-ASan detected a memory error ***"))
+        return false;
+    line = view_trim(take_line(&text));
+    begin(s, CRASH_OTHER, "UNKNOWN", nothing);
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (view_starts(line, errors[i].says))
+            scan_type(s, CRASH_OTHER, errors[i].type);
+    if (view_after(line, " at 0x", &rest))
+        scan_address(s, "0x", view_take(&rest, is_hex));
+    return true;
+}
+
+/* Of the Java machine's own end: "#  SIGSEGV (0xb) at pc=0x00007f, pid=1, tid=2", "# Problematic frame:", the frame. */
+static bool read_java_fatal(struct scan *s, struct view line, struct view text)
+{
+    static const char head[] = "# A fatal error has been detected by the Java Runtime Environment";
+    char frame[CRASH_TEXT_MAX];
+    bool framed = false;
+    if (!view_starts(line, head))
+        return false;
+    begin(s, CRASH_JAVA, "Fatal-signal", nothing);
+    for (int i = 0; i < 16 && text.n; i++) {
+        struct view rest = take_line(&text), image;
+        if (!view_skip(&rest, "#"))
+            break;
+        rest = view_trim(rest);
+        if (view_starts(rest, "SIGSEGV"))
+            scan_type(s, CRASH_JAVA, "UNKNOWN");
+        else if (view_starts(rest, "SIGBUS"))
+            scan_type(s, CRASH_JAVA, "Bus");
+        else if (view_is(rest, "Problematic frame:"))
+            framed = true;
+        else if (framed && view_take(&rest, is_alpha).n == 1) { /* "C  [libbox.so+0x12]  box_read+0x3" */
+            view_skip_space(&rest);
+            if (view_skip(&rest, "[")) {
+                image = view_take(&rest, is_not_space);
+                image.n -= view_ends(image, "]");
+                rest = view_trim(rest);
+                int n = snprintf(frame, sizeof frame, "#0 0x0 in %.*s (%.*s)", (int)(rest.n < 1000 ? rest.n : 1000), rest.s,
+                                 (int)(image.n < 1000 ? image.n : 1000), image.s);
+                rule_frame(s, (struct view){frame, (size_t)n});
+            }
+            break;
+        }
+    }
+    s->stack_closed = true;
+    return true;
+}
+
 static bool begins(struct scan *s, struct view line, struct view rest)
 {
     return read_plain_traceback(s, line, rest) || read_rust_panic(s, line, rest) || read_java_exception(s, line) ||
            read_js_error(s, line, rest) || read_go_race(s, line) || read_go_failure(s, line, rest) ||
-           read_sanitizer(s, line) || read_message(s, line);
+           read_gwp_asan(s, line, rest) || read_java_fatal(s, line, rest) || read_sanitizer(s, line) || read_message(s, line);
+}
+
+/* Of UBSan without a stack (print_stacktrace=0) the place is all that tells two faults apart: "/src/a.c:9:5: runtime error: ". */
+static void read_place(struct scan *s)
+{
+    struct view text = s->text;
+    if (s->kind != CRASH_UBSAN || s->frames.len || s->state.len)
+        return;
+    while (text.n) {
+        struct view line = take_line(&text), place = view_trim(line);
+        ssize_t at = view_find(place, ": runtime error: ");
+        if (at <= 0)
+            continue;
+        place = view_basename(view_first(place, (size_t)at));
+        ssize_t colon = view_rfind_char(place, ':');
+        ssize_t first = colon > 0 ? view_rfind_char(view_first(place, (size_t)colon), ':') : -1;
+        scan_set_state(s, view_first(place, first > 0 ? (size_t)colon : place.n)); /* without the column */
+        return;
+    }
 }
 
 void scan_fallback(struct scan *s)
 {
     struct view text = s->text;
-    if (scan_found(s))
+    if (scan_found(s)) {
+        read_place(s);
+        scan_kernel_stack(s);
         return;
+    }
     s->fallback = true;
     read_python_fatal(s, text);
     while (!scan_found(s) && text.n) {
@@ -326,4 +448,5 @@ void scan_fallback(struct scan *s)
         if (line.n <= SCAN_LINE_MAX)
             read_frame(s, line);
     }
+    scan_kernel_stack(s);
 }

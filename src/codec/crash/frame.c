@@ -425,8 +425,7 @@ static bool java_frame(struct scan *s, struct view line)
     return true;
 }
 
-/* "msm_f+0xa0/0x124", perhaps in parentheses */
-static bool kernel_function(struct view v, struct view *ret_name)
+bool kernel_function(struct view v, struct view *ret_name)
 {
     view_skip(&v, "(");
     *ret_name = view_take(&v, is_word);

@@ -319,3 +319,57 @@ bool rule_kasan(struct scan *s, struct view line)
     }
     return false;
 }
+
+/* What reports a fault of the kernel, and does not have it. */
+static bool reports_fault(struct view name)
+{
+    static const char *const names[] = {
+        "dump_stack", "show_stack", "print_", "kasan_", "__kasan", "__asan_", "check_memory_region", "kmsan_", "__msan_",
+        "kfence_", "kcsan_", "panic", "__warn", "asm_exc_", "exc_page_fault",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (view_starts(name, names[i]))
+            return true;
+    return false;
+}
+
+/* " box_ioctl+0x1a/0x80 drivers/box.c:12 [box]": kernels that print no addresses. One with a "?" was only found on the stack. */
+static bool add_kernel_frame(struct scan *s, struct view line)
+{
+    char text[CRASH_TEXT_MAX];
+    struct view rest = line, name, file;
+    view_skip_space(&rest);
+    if (!kernel_function(rest, &name) || name.n > 1000)
+        return false;
+    if (reports_fault(name))
+        return true;
+    view_take(&rest, is_not_space);
+    view_skip_space(&rest);
+    file = view_take(&rest, is_not_space);
+    if (view_starts(file, "[") || view_find_char(file, ':') < 0 || file.n > 1000)
+        file.n = 0;
+    int n = snprintf(text, sizeof text, "#%zu 0x0 in %.*s %.*s", s->frames.len, (int)name.n, name.s, (int)file.n, file.s);
+    return rule_frame(s, (struct view){text, (size_t)n});
+}
+
+void scan_kernel_stack(struct scan *s)
+{
+    struct view text = s->text, rest;
+    bool trace = false;
+    if (s->kind != CRASH_KERNEL || s->frames.len)
+        return;
+    while (text.n) {
+        ssize_t end = view_find_char(text, '\n');
+        struct view line = view_trim(view_first(text, end < 0 ? text.n : (size_t)end));
+        text = view_from(text, end < 0 ? text.n : (size_t)end + 1);
+        if (!trace && !s->frames.len && view_skip(&line, "RIP: ")) {
+            if (view_after(line, ":", &rest))
+                add_kernel_frame(s, rest);
+        } else if (view_is(line, "Call Trace:")) {
+            trace = true;
+        } else if (trace && !view_starts(line, "?") && !view_starts(line, "<") && !add_kernel_frame(s, line)) {
+            break; /* "Allocated by task 7:", registers, an empty line */
+        }
+    }
+    s->stack_closed = true;
+}

@@ -335,7 +335,7 @@ static int give_result(struct scan *s, struct err *err)
     return 0;
 }
 
-int crash_parse_text(struct view text, const struct crash_options *o, struct crash *ret, struct err *err)
+static int scan_text(struct view text, const struct crash_options *o, struct crash *ret, struct err *err)
 {
     static const struct crash_options none;
     struct scan s = {.options = o ? o : &none, .text = text, .crash = ret, .state = STRBUF_INIT_MAX(SCAN_STATE_MAX * 2),
@@ -357,10 +357,45 @@ int crash_parse_text(struct view text, const struct crash_options *o, struct cra
     return r;
 }
 
+static void crash_init(struct crash *c)
+{
+    *c = (struct crash){.type = "", .state = "", .address = "", .severity_reason = "", .exploit_class = ""};
+    arena_init(&c->arena, SCAN_ARENA_MAX);
+}
+
+/* Where no stack was found, it may be because each line begins with what a logger put there. */
+static int scan_logged(struct view text, const struct crash_options *o, struct crash *io, struct err *err)
+{
+    _cleanup_(strbuf_release) struct strbuf b = STRBUF_INIT;
+    struct crash again;
+    if (!log_prefixes_drop(text, &b))
+        return b.failed ? err_nomem(err) : 0;
+    crash_init(&again);
+    int r = scan_text((struct view){b.s, b.len}, o, &again, err);
+    if (r == 0 && again.kind != CRASH_NONE && (again.frame_count || io->kind == CRASH_NONE)) {
+        struct crash first = *io;
+        again.truncated = first.truncated;
+        *io = again;
+        again = first;
+    }
+    crash_release(&again);
+    return r;
+}
+
+int crash_parse_text(struct view text, const struct crash_options *o, struct crash *ret, struct err *err)
+{
+    _cleanup_(strbuf_release) struct strbuf b = STRBUF_INIT;
+    if (text_clean(text, &b))
+        text = (struct view){strbuf_str(&b), b.len};
+    if (b.failed)
+        return err_nomem(err);
+    int r = scan_text(text, o, ret, err);
+    return r == 0 && !ret->frame_count ? scan_logged(text, o, ret, err) : r;
+}
+
 int crash_parse(const char *text, size_t len, const struct crash_options *o, struct crash *ret, struct err *err)
 {
-    *ret = (struct crash){.type = "", .state = "", .address = "", .severity_reason = "", .exploit_class = ""};
-    arena_init(&ret->arena, SCAN_ARENA_MAX);
+    crash_init(ret);
     _cleanup_free_ char *both = NULL;
     if (len > CRASH_REPORT_MAX) {
         both = mem_alloc(CRASH_REPORT_MAX + 1);

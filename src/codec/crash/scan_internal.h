@@ -98,6 +98,16 @@ void scan_fallback(struct scan *s);
 void scan_normalise(struct scan *s);
 void crash_rate(struct scan *s);
 
+/* "msm_f+0xa0/0x124" at the beginning, perhaps in parentheses. */
+bool kernel_function(struct view v, struct view *ret_name);
+/* The stack of a kernel's report that has no addresses, which scan_fallback() reads where there was no other. */
+void scan_kernel_stack(struct scan *s);
+
+/* The text without a terminal's colours, without zeros, from UTF-16 if it is that. false: it needs nothing of that. */
+bool text_clean(struct view text, struct strbuf *ret);
+/* The text without what loggers put before its lines: the time, the host, the container. false: there is nothing of that. */
+bool log_prefixes_drop(struct view text, struct strbuf *ret);
+
 /* CASR's JSON. 1: it was one and *ret is filled in as crash_parse() does, 0: it is none. */
 int casrep_parse(const char *text, size_t len, const struct crash_options *o, struct crash *ret, struct err *err);
 int crash_parse_text(struct view text, const struct crash_options *o, struct crash *ret, struct err *err);

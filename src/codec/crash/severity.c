@@ -154,6 +154,8 @@ static void read_access(struct scan *s)
     /* the size as it was said, not as the type has it */
     static const char *const verbs[] = {"READ of size ", "WRITE of size ", "Read of size ", "Write of size ", "read of size ",
                                         "write of size ", "ACCESS of size "};
+    if (view_after_last(type, c->access == CRASH_WRITE ? "\nWRITE " : "\nREAD ", &rest))
+        c->access_size = (uint64_t)view_int(rest); /* of this report, where the text has another one as well */
     for (size_t i = 0; i < ARRAY_LEN(verbs) && !c->access_size; i++)
         if (view_after(s->text, verbs[i], &rest))
             c->access_size = (uint64_t)view_int(rest);
@@ -316,6 +318,8 @@ static const struct {
     {"Heap-corruption", SEVERITY_MEDIUM, "the allocator found its data overwritten"},
     {"Tag-mismatch", SEVERITY_MEDIUM, "an access with a pointer to other memory"},
     {"Allocation-tail-overwritten", SEVERITY_HIGH, "a write past the end of a heap buffer"},
+    {"Fortify-failure", SEVERITY_MEDIUM, "a copy larger than its buffer, which the library stopped"},
+    {"Kernel failure\nNull-dereference", SEVERITY_LOW, "a kernel uses a null pointer"},
     {"Kernel failure", SEVERITY_MEDIUM, "a fault in a kernel"},
     {"UNKNOWN", SEVERITY_MEDIUM, "an access to memory that is not there"},
     {"SIGSEGV", SEVERITY_MEDIUM, "an access to memory that is not there"},
@@ -334,6 +338,7 @@ static const struct {
     {"ASSERT", SEVERITY_LOW, "an assertion of the program failed"},
     {"CHECK failure", SEVERITY_LOW, "a check of the program failed"},
     {"DCHECK failure", SEVERITY_LOW, "a check of a debug build failed"},
+    {"Invalid memory address", SEVERITY_LOW, "a nil pointer is used"},
     {"Index out of range", SEVERITY_LOW, "an index outside its bounds, which the runtime stopped"},
     {"Slice bounds out of range", SEVERITY_LOW, "a slice outside its bounds, which the runtime stopped"},
     {"Makeslice: len out of range", SEVERITY_LOW, "a length that cannot be, which the runtime stopped"},
@@ -343,6 +348,8 @@ static const struct {
     {"Integer-overflow", SEVERITY_LOW, "arithmetic that overflows"},
     {"Undefined-shift", SEVERITY_LOW, "a shift by a count that is undefined"},
     {"Fatal-signal", SEVERITY_LOW, "the program ended by a signal"},
+    {"Ill", SEVERITY_LOW, "the program ran what is no instruction, often a trap that a check ends in"},
+    {"Trap", SEVERITY_LOW, "the program ended in a trap"},
     {"Abrt", SEVERITY_LOW, "the program aborted"},
     {"SIGABRT", SEVERITY_LOW, "the program aborted"},
     {"Fatal error", SEVERITY_LOW, "the program gave up"},

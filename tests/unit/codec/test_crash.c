@@ -325,11 +325,73 @@ static void test_programs(void **state)
          CRASH_KERNEL, "Kernel failure\nSlab-out-of-bounds\nREAD 4", "box_ioctl\nvfs_ioctl\n", "0xffff8800123", CRASH_READ, true,
          SEVERITY_MEDIUM},
         {"Segmentation fault (core dumped)\n", CRASH_SIGNAL, "UNKNOWN", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_MEDIUM},
+        {"./run.sh: line 3:  4242 Segmentation fault      ./box input\n",
+         CRASH_SIGNAL, "UNKNOWN", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_MEDIUM},
+        {"BUG: KASAN: slab-use-after-free in box_ack+0x2a3/0x1e40\nWrite of size 8 at addr ffff88800c1d5f40 by task box/7\n\n"
+         "Call Trace:\n <TASK>\n dump_stack_lvl+0x48/0x70\n ? box_left+0x1/0x2\n kasan_report+0xbf/0x100\n box_ack+0x2a3/0x1e40\n"
+         " box_receive+0x1e7/0xd30 net/box.c:12 [box]\n </TASK>\n\nAllocated by task 6:\n box_new+0x1/0x2\n",
+         CRASH_KERNEL, "Kernel failure\nSlab-use-after-free\nWRITE 8", "box_ack\nbox_receive\n", "0xffff88800c1d5f40", CRASH_WRITE,
+         true, SEVERITY_HIGH},
+        {"[  101.000001] BUG: kernel NULL pointer dereference, address: 0000000000000008\n[  101.000002] RIP: 0010:box_ioctl+0x1d/0x40\n"
+         "[  101.000003] Call Trace:\n[  101.000004]  vfs_ioctl+0x33/0x60\n[  101.000005] \n[  101.000006]  later+0x1/0x2\n",
+         CRASH_KERNEL, "Kernel failure\nNull-dereference", "box_ioctl\nvfs_ioctl\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_LOW},
+        {"*** GWP-ASan detected a memory error ***\nUse After Free at 0x7fecca (0 bytes into a 41-byte allocation) by thread 7 here:\n"
+         "  #0 ./box(_ZN8gwp_asan4trapEm+0x2a) [0x5558]\n  #1 ./box(box_read+0x25) [0x5559]\n\n0x7fecca was deallocated by thread 7 here:\n"
+         "  #0 ./box(box_free+0x5d) [0x555a]\n*** End GWP-ASan report ***\n",
+         CRASH_OTHER, "Heap-use-after-free", "box_read\n", "0x7fecca", CRASH_ACCESS_UNKNOWN, true, SEVERITY_HIGH},
+        {"#\n# A fatal error has been detected by the Java Runtime Environment:\n#\n#  SIGSEGV (0xb) at pc=0x00007f, pid=1, tid=2\n#\n"
+         "# Problematic frame:\n# C  [libbox.so+0x1a2d]  box_decode+0x1d\n#\n",
+         CRASH_JAVA, "UNKNOWN", "box_decode\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_MEDIUM},
+        {"FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n 1: 0xb09c10 node::Abort() [node]\n",
+         CRASH_JAVASCRIPT, "Out-of-memory", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"memory allocation of 549755813888 bytes failed\nAborted (core dumped)\n",
+         CRASH_RUST, "Out-of-memory", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"/src/a.c:9:5: runtime error: signed integer overflow: 2147483647 + 1 cannot be represented in type 'int'\n",
+         CRASH_UBSAN, "Integer-overflow", "a.c:9\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
         {"all is well\n", CRASH_NONE, "", "", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_INFO},
         {"", CRASH_NONE, "", "", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_INFO},
     };
     for (size_t i = 0; i < ARRAY_LEN(samples); i++)
         check(&samples[i]);
+}
+
+#define LOGGED(before) \
+    before "==7==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x602000000014 at pc 0x51aa10 bp 0x7ffd sp 0x7ffc\n" before \
+    "READ of size 4 at 0x602000000014 thread T0\n" before "    #0 0x51aa10 in box_read /src/box.c:41:7\n" before \
+    "    #1 0x51bb20 in box_open /src/box.c:9:3\n"
+
+/* Reports as they come out of terminals, logs and other systems. */
+static void test_carried(void **state)
+{
+    static const char *const texts[] = {
+        LOGGED(""), LOGGED("2024-05-01T10:11:12.1234567Z "), LOGGED("2024-05-01 10:11:12,123 "), LOGGED("fuzz-1  | "),
+        LOGGED("May  1 10:11:12 host box[7]: "), LOGGED("05-01 10:11:12.223  4250  4250 F DEBUG   : "), LOGGED("[   12.345678] "),
+        LOGGED("\033[1m\033[31m"), LOGGED("\033[0m\033(B"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        check(&(struct sample){texts[i], CRASH_ASAN, "Heap-buffer-overflow\nREAD 4", "box_read\nbox_open\n", "0x602000000014", CRASH_READ,
+                               true, SEVERITY_MEDIUM});
+    /* UTF-16 with its mark, as Windows' shells redirect; and zeros */
+    char wide[2048] = "\xff\xfe", zeros[1024];
+    size_t n = 2, len = strlen(texts[0]);
+    struct crash c;
+    struct err err = {0};
+    for (size_t i = 0; i < len; i++, n += 2)
+        wide[n] = texts[0][i];
+    assert_int_equal(crash_parse(wide, n, NULL, &c, &err), 0);
+    assert_string_equal(c.state, "box_read\nbox_open\n");
+    crash_release(&c);
+    memcpy(zeros, texts[0], len);
+    *(char *)memchr(strstr(zeros, "#1") - 4, ' ', 4) = 0;
+    assert_int_equal(crash_parse(zeros, len, NULL, &c, &err), 0);
+    assert_string_equal(c.state, "box_read\nbox_open\n");
+    crash_release(&c);
+    /* two reports: what is said is all of one */
+    c = parse(LOGGED("") "\n==8==ERROR: AddressSanitizer: heap-use-after-free on address 0x10 at pc 0x1 bp 0x2 sp 0x3\n"
+              "WRITE of size 8 at 0x10 thread T0\n    #0 0x1 in box_put /src/box.c:7:1\n", NULL);
+    assert_string_equal(c.type, "Heap-use-after-free\nWRITE 8");
+    assert_int_equal(c.access_size, 8);
+    crash_release(&c);
 }
 
 static void test_normalised(void **state)
@@ -549,7 +611,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rust_names),
         cmocka_unit_test(test_asan),       cmocka_unit_test(test_sanitizers), cmocka_unit_test(test_fuzzers),
-        cmocka_unit_test(test_languages),  cmocka_unit_test(test_programs),   cmocka_unit_test(test_normalised),
+        cmocka_unit_test(test_languages),  cmocka_unit_test(test_programs),   cmocka_unit_test(test_carried), cmocka_unit_test(test_normalised),
         cmocka_unit_test(test_hostile),    cmocka_unit_test(test_long_lines), cmocka_unit_test(test_casrep),     cmocka_unit_test(test_frames),
         cmocka_unit_test(test_harness),
         cmocka_unit_test(test_advice),     cmocka_unit_test(test_mangled),    cmocka_unit_test(test_memory),
