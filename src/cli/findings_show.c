@@ -90,13 +90,18 @@ static void print_steps(const char *title, const json_t *steps)
         }
         term_text(stdout, text);
         putchar('\n');
+        if (json_str(step, "snippet", NULL)) {
+            printf("      ");
+            term_text(stdout, json_str(step, "snippet", ""));
+            putchar('\n');
+        }
     }
 }
 
 /* Evidence and metadata that have no form of their own. */
 static void print_rest(const char *title, const json_t *object)
 {
-    static const char *const known[] = {"flow", "stack", "command", "reproducer"};
+    static const char *const known[] = {"flow", "stack", "build", "command", "reproducer"};
     const char *key;
     json_t *v;
     bool first = true;

@@ -230,6 +230,9 @@ void export_commands(struct strbuf *b, const struct finding *f)
     const json_t *input = json_object_get(f->evidence, "reproducer");
     const char *ref = json_is_string(input) ? json_string_value(input) : json_str(input, "ref", "");
     const char *name = json_str(input, "name", "reproducer"), *command = json_str(f->evidence, "command", NULL);
+    const char *build = json_str(f->evidence, "build", NULL);
+    if (build && *build)
+        strbuf_printf(b, "%s\n", build);
     if (is_plain_word(ref))
         strbuf_printf(b, "ff store get %s -o %s\n", ref, is_plain_word(name) ? name : "reproducer");
     if (command && *command)

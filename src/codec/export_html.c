@@ -110,6 +110,11 @@ static void write_steps(struct out *out, const char *label, const json_t *steps)
             export_escape_xml(out, file);
             out_printf(out, ":%lld</code>", (long long)json_i64(step, "line", 0));
         }
+        if (json_str(step, "snippet", NULL)) {
+            out_puts(out, "<br><code>");
+            export_escape_xml(out, json_str(step, "snippet", ""));
+            out_puts(out, "</code>");
+        }
         out_puts(out, "</li>\n");
     }
     out_puts(out, "</ol>\n");

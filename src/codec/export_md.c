@@ -101,7 +101,7 @@ static void write_row(struct out *out, const struct finding *f)
     strbuf_release(&place);
 }
 
-/* "#0 parse  parse.c:99", a line a frame. */
+/* "#0 parse  parse.c:99", and below it the code. */
 static void write_stack(struct out *out, const json_t *stack)
 {
     struct strbuf b = STRBUF_INIT;
@@ -118,6 +118,8 @@ static void write_stack(struct out *out, const json_t *stack)
             strbuf_printf(&b, "  %s:%lld", file, line);
         else if (file || module)
             strbuf_printf(&b, "  %s", file ? file : module);
+        if (json_str(frame, "snippet", NULL))
+            strbuf_printf(&b, "\n       %s", json_str(frame, "snippet", ""));
         strbuf_putc(&b, '\n');
     }
     out_puts(out, "Stack:\n\n");

@@ -95,13 +95,13 @@ static int read_options(struct campaign *c, struct err *err)
     if (c->duration_ms)
         c->duration_ms += (int64_t)(json_num(in, "not_counted", 0) * 1000);
     if (r == 0)
-        r = read_time(in, "input_timeout", 10000, &c->bounds.input_ms, err);
+        r = read_time(in, "input_timeout", INPUT_MS_DEFAULT, &c->bounds.input_ms, err);
     read_end(c);
     c->regression = strcmp(json_str(in, "mode", "fuzz"), "regression") == 0;
     c->max_executions = (uint64_t)json_i64(in, "max_executions", 0);
     c->closing = json_flag(in, "finish", false);
     c->stop_at_crash = json_flag(in, "stop_at_first_crash", false);
-    c->bounds.memory_mb = (uint64_t)json_i64(in, "memory_mb", 2048);
+    c->bounds.memory_mb = (uint64_t)json_i64(in, "memory_mb", MEMORY_MB_DEFAULT);
     c->bounds.input_bytes = (uint64_t)json_i64(in, "max_len", 0);
     c->bounds.seed = (uint64_t)json_i64(in, "seed", 0);
     c->bounds.executions = c->max_executions;

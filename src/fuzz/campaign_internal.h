@@ -11,6 +11,8 @@
 #include "fuzz/verdict.h"
 #include "module/module.h"
 
+#define INPUT_MS_DEFAULT 10000
+#define MEMORY_MB_DEFAULT 2048
 #define CAMPAIGN_SESSIONS_MAX 16
 #define CAMPAIGN_ENGINES_MAX 4
 #define CAMPAIGN_NAME_MAX 64

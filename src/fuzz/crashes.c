@@ -623,6 +623,7 @@ static enum worth worth_of(const json_t *frame, const char *path, bool *ret_alon
 static json_t *own_stack(const struct campaign *c, const struct bug *b)
 {
     json_t *f, *lists[] = {json_array(), json_array(), json_array()}, *best;
+    struct fuzz_places places = places_of(c);
     bool alone, program = false;
     size_t i;
     json_array_foreach(b->verdict.frames, i, f) {
@@ -632,8 +633,11 @@ static json_t *own_stack(const struct campaign *c, const struct bug *b)
         json_t *own = json_copy(f);
         json_object_del(own, "ignored");
         json_object_del(own, "harness");
+        _cleanup_free_ char *code = path ? fuzz_source_line(&places, path, (int)json_i64(f, "line", 0)) : NULL;
         if (path)
             json_object_set_new(own, "file", json_string(path));
+        if (code)
+            json_object_set_new(own, "snippet", json_string(code));
         for (int k = WORTH_NONE; k <= (int)worth; k++)
             json_array_append(lists[k], own);
         json_decref(own);
@@ -664,6 +668,43 @@ static char *place_of(const struct campaign *c, const struct bug *b, int *ret_li
     return path;
 }
 
+/* A word of a shell's command line. */
+static void add_word(struct strbuf *b, const char *word)
+{
+    bool plain = word[strcspn(word, " \t\n\"'`$\\|&;<>()*?[]{}~#!")] == 0;
+    strbuf_puts(b, plain ? " " : " '");
+    for (const char *p = word; *p; p++)
+        strbuf_puts(b, *p == '\'' ? "'\\''" : (char[]){*p, 0});
+    strbuf_puts(b, plain ? "" : "'");
+}
+
+/* The commands that crash the target again: its build, for who stands in the tree (NULL: there was none), and the input's
+ * replay with the bounds that the campaign had. */
+static void commands_of(const struct campaign *c, const struct bug *b, const char *input, json_t **ret_build,
+                        json_t **ret_command)
+{
+    const struct fuzz_target *t = &c->targets[b->engine];
+    const char *engine = c->drivers[b->engine]->name;
+    size_t base = strlen(c->base);
+    bool built = t->program && strncmp(t->program, c->base, base) == 0 && strncmp(t->program + base, "/b/", 3) == 0;
+    _cleanup_free_ char *program = built ? mem_printf("fuzz-out%s", t->program + base) : NULL;
+    _cleanup_(strbuf_release) struct strbuf w = STRBUF_INIT;
+    strbuf_printf(&w, "ff fuzz reproduce --engine %s --binary", engine);
+    add_word(&w, program ? program : t->name);
+    if (t->function) {
+        strbuf_puts(&w, " --function");
+        add_word(&w, t->function);
+    }
+    if (c->bounds.input_ms != INPUT_MS_DEFAULT)
+        strbuf_printf(&w, c->bounds.input_ms % 1000 ? " --timeout-input %lldms" : " --timeout-input %llds",
+                      (long long)c->bounds.input_ms / (c->bounds.input_ms % 1000 ? 1 : 1000));
+    if (c->bounds.memory_mb != MEMORY_MB_DEFAULT)
+        strbuf_printf(&w, " --memory %llu", (unsigned long long)c->bounds.memory_mb);
+    add_word(&w, input);
+    *ret_command = json_string(strbuf_str(&w));
+    *ret_build = program ? json_sprintf("ff fuzz build . --engine %s", engine) : NULL;
+}
+
 static json_t *evidence_of(const struct campaign *c, const struct bug *b)
 {
     char ref[80];
@@ -672,13 +713,13 @@ static json_t *evidence_of(const struct campaign *c, const struct bug *b)
     snprintf(name, sizeof name, "%s%s", b->minimised ? "min-" : "", b->input);
     json_t *reproducer = json_pack("{s:s, s:I, s:s, s:b}", "name", name, "bytes",
                                    (json_int_t)(b->minimised ? b->min_size : b->size), "ref", ref, "minimised", b->minimised);
-    json_t *command = json_sprintf("ff fuzz reproduce --engine %s --binary %s %s", c->drivers[b->engine]->name,
-                                   c->targets[b->engine].name, name);
+    json_t *build, *command;
+    commands_of(c, b, name, &build, &command);
     struct fuzz_places places = places_of(c);
     _cleanup_free_ char *report = fuzz_places_in(&places, b->report);
-    return json_pack("{s:o, s:o, s:o?, s:s, s:s, s:i, s:i, s:o}", "reproducer", reproducer, "command", command, "stack",
-                     own_stack(c, b), "crash_type", b->verdict.type, "crash_state", b->verdict.state, "tries", b->tries,
-                     "reproduced", b->hits, "report", json_clean_string(report ? report : b->report));
+    return json_pack("{s:o, s:o*, s:o, s:o?, s:s, s:s, s:i, s:i, s:o}", "reproducer", reproducer, "build", build, "command",
+                     command, "stack", own_stack(c, b), "crash_type", b->verdict.type, "crash_state", b->verdict.state, "tries",
+                     b->tries, "reproduced", b->hits, "report", json_clean_string(report ? report : b->report));
 }
 
 static void report_bug(struct campaign *c, const struct bug *b)
@@ -686,6 +727,8 @@ static void report_bug(struct campaign *c, const struct bug *b)
     char rule[CRASH_RULE_MAX], description[1200];
     int line, column;
     _cleanup_free_ char *path = place_of(c, b, &line, &column);
+    struct fuzz_places places = places_of(c);
+    _cleanup_free_ char *code = path ? fuzz_source_line(&places, path, line) : NULL;
     crash_rule_id(b->verdict.type, rule);
     snprintf(description, sizeof description,
              "The target %s does not survive an input of %llu bytes: %s. Seen %llu times, first after %llu s; "
@@ -701,7 +744,7 @@ static void report_bug(struct campaign *c, const struct bug *b)
         .rule_id = rule, .title = (char *)(uintptr_t)b->verdict.title, .description = description,
         .severity = b->verdict.severity,
         .confidence = b->tries == 0 ? CONFIDENCE_MEDIUM : b->hits == 0 ? CONFIDENCE_LOW : CONFIDENCE_HIGH,
-        .file = path, .line = line, .column = column,
+        .file = path, .line = line, .column = column, .snippet = code,
         .context_hash = digest[0] ? digest : NULL,
         .status = novelty == BUG_STILL ? FINDING_UNCHANGED : FINDING_NEW,
         .recommendation = (char *)(uintptr_t)crash_advice(b->verdict.type),

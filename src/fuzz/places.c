@@ -3,9 +3,15 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "codec/utf8.h"
+#include "os/file.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define SOURCE_BYTES_MAX ((size_t)8 << 20)
+#define SOURCE_LINE_MAX 240
 
 /* In place: without ".", "..", and empty parts. What leads out of a relative path stays as it is. */
 static void resolve(char *path)
@@ -77,4 +83,26 @@ char *fuzz_places_in(const struct fuzz_places *p, const char *report)
         return strbuf_take(&out, NULL);
     strbuf_release(&out);
     return NULL;
+}
+
+char *fuzz_source_line(const struct fuzz_places *p, const char *path, int line)
+{
+    _cleanup_free_ char *file = p->workspace && path && line > 0 ? os_path_join(p->workspace, path) : NULL, *text = NULL;
+    size_t len;
+    struct err err = {0};
+    if (!file || os_read_file(file, SOURCE_BYTES_MAX, &text, &len, &err) < 0)
+        return NULL;
+    const char *at = text;
+    for (int i = 1; i < line && at; i++)
+        if ((at = strchr(at, '\n')))
+            at++;
+    if (!at)
+        return NULL;
+    at += strspn(at, " \t");
+    size_t n = utf8_cut(at, strcspn(at, "\n"), SOURCE_LINE_MAX);
+    while (n && strchr(" \t\r", at[n - 1]))
+        n--;
+    struct strbuf b = STRBUF_INIT_MAX((size_t)4 * SOURCE_LINE_MAX);
+    utf8_append_clean(&b, at, n);
+    return n && !b.failed ? b.s : (strbuf_release(&b), NULL);
 }

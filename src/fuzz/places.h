@@ -12,4 +12,7 @@ char *fuzz_place(const struct fuzz_places *p, const char *path);
 /* The same for all paths of the build in a report; the rest stays. The caller frees; NULL: no memory. */
 char *fuzz_places_in(const struct fuzz_places *p, const char *report);
 
+/* A line of a source of the workspace, without the blanks around it; the caller frees. NULL: it is not there, or is empty. */
+char *fuzz_source_line(const struct fuzz_places *p, const char *path, int line);
+
 #endif

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -65,7 +66,8 @@ def kept_bytes(lab, doc):
             fail(f"{f['title']}: the harness is in its stack: {stack}")
         ref = f["evidence"]["reproducer"]["ref"]
         again = lab.json("finding", f["id"], check=0)["reproduce"].splitlines()
-        if len(ref) != 71 or not again[0].startswith(f"ff store get {ref} -o ") or not again[1].startswith("ff fuzz reproduce "):
+        starts = ["ff fuzz build . --engine ", f"ff store get {ref} -o ", "ff fuzz reproduce "]
+        if len(ref) != 71 or len(again) != 3 or not all(line.startswith(s) for line, s in zip(again, starts)):
             fail(f"{f['title']}: {f['evidence']['reproducer']}, {again}")
     for name, ref in doc["result"]["crashes"].items():
         p = subprocess.run([lab.exe, "--state", str(lab.state), "store", "get", ref["ref"]], capture_output=True, env=lab.env)
@@ -73,9 +75,19 @@ def kept_bytes(lab, doc):
             fail(f"{name}: not in the store")
 
 
+def seen_again(lab, tree, finding):
+    """The commands of a finding crash the target, typed as they are in the tree."""
+    for line in lab.json("finding", finding["id"], check=0)["reproduce"].splitlines():
+        p = subprocess.run([lab.exe, "--state", str(lab.state), *shlex.split(line)[1:]], cwd=tree, capture_output=True, text=True, env=lab.env)
+        if p.returncode != ("reproduce" in line):
+            fail(f"{line}: exit {p.returncode}, {p.stdout}{p.stderr}")
+
+
 def campaign():
     with Lab() as lab:
-        doc = document(run(lab, EXAMPLE, "duration=25s", "minimize=5s"))
+        tree = lab.dir / "tree"
+        shutil.copytree(EXAMPLE, tree)
+        doc = document(run(lab, tree, "duration=25s", "minimize=5s", "memory_mb=1500"))
         if doc["status"] != "COMPLETED":
             fail(doc)
         found, more = distinct(doc)
@@ -87,12 +99,16 @@ def campaign():
             stack = f["evidence"]["stack"]
             if not all((EXAMPLE / (s.get("file") or "/")).is_file() for s in stack) or stack[-1]["function"] != "tlv_parse":
                 fail(f"a stack with other frames than the library's own: {stack}")
+            lines = (EXAMPLE / "src/tlv.c").read_text().splitlines()
+            if f["snippet"] != lines[f["line"] - 1].strip() or any(s["snippet"] != lines[s["line"] - 1].strip() for s in stack):
+                fail(f"code that is not the tree's: {f['snippet']}, {stack}")
             if "src/tlv.c:" not in f["evidence"]["report"] or "/scratch/b/" in f["evidence"]["report"]:
                 fail(f"a report with the paths of the build: {f['evidence']['report']}")
         summary = doc["result"]["summary"]
         if summary["executions"] < 1000 or summary["crashes"] < 3:
             fail(summary)
         kept_bytes(lab, doc)
+        seen_again(lab, tree, doc["findings"][0])
         nothing_left(b"/libfuzzer/out/tlv")
         ok(f"three bugs, {len(doc['findings'])} findings, {summary['crashes']} crashes")
 
