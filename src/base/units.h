@@ -19,5 +19,7 @@ int units_parse_size(const char *text, uint64_t *ret_bytes, struct err *err);
 const char *units_format_duration(int64_t ms, char *buf, size_t size);
 /* "12.3 MB"; buf of 32 bytes is enough. Returns buf. */
 const char *units_format_size(uint64_t bytes, char *buf, size_t size);
+/* "s" of what is counted: "%d bug%s". */
+#define UNITS_S(n) ((n) == 1 ? "" : "s")
 
 #endif

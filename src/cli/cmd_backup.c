@@ -99,7 +99,7 @@ static void report(struct app *app, const char *what, const char *file, const st
         app_print_json(app, json_pack("{s:s, s:s, s:I, s:I}", app->remote ? "server" : "state", of, "file", file, "files",
                                       (json_int_t)n->files, "bytes", (json_int_t)n->bytes));
     else if (!app->quiet)
-        printf("%s %s: %llu files, %s\n", what, file, (unsigned long long)n->files,
+        printf("%s %s: %llu file%s, %s\n", what, file, (unsigned long long)n->files, UNITS_S(n->files),
                units_format_size(n->bytes, size, sizeof size));
 }
 

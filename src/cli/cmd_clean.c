@@ -27,9 +27,10 @@ static void report(struct app *app, const json_t *doc)
         table_print(&t);
         putchar('\n');
     }
-    printf("%s %zu run%s and %lld objects (%s); %zu run%s stay\n", dry ? "would remove" : "removed", n, n == 1 ? "" : "s",
-           (long long)json_i64(doc, "objects_removed", 0),
-           units_format_size((uint64_t)json_i64(doc, "bytes_freed", 0), size, sizeof size), kept, kept == 1 ? "" : "s");
+    printf("%s %zu run%s and %lld object%s (%s); %zu run%s stay%s\n", dry ? "would remove" : "removed", n, UNITS_S(n),
+           (long long)json_i64(doc, "objects_removed", 0), UNITS_S(json_i64(doc, "objects_removed", 0)),
+           units_format_size((uint64_t)json_i64(doc, "bytes_freed", 0), size, sizeof size), kept, UNITS_S(kept),
+           kept == 1 ? "s" : "");
     if (dry && n > 0 && !app->quiet)
         printf("the objects that only these runs keep go with them\n");
 }

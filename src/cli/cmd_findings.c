@@ -79,8 +79,8 @@ static int list(struct app *app, const struct args *a)
     } else {
         print_list(&l.list);
         if (!app->quiet)
-            fprintf(stderr, "ff: run %s of %s: %zu of %zu findings shown\n", l.run.run_id, l.run.workflow, l.list.len,
-                    all);
+            fprintf(stderr, "ff: run %s of %s: %zu of %zu finding%s shown\n", l.run.run_id, l.run.workflow, l.list.len,
+                    all, UNITS_S(all));
     }
     run_list_release(&l);
     return status;
@@ -175,7 +175,7 @@ static int export(struct app *app, const struct args *a)
         app_print_json(app, json_pack("{s:s, s:s, s:I}", "file", file, "format", export_format_name(format),
                                       "findings", (json_int_t)n));
     else if (file && !app->quiet)
-        fprintf(stderr, "ff: %zu findings written to %s (%s)\n", n, file, export_format_name(format));
+        fprintf(stderr, "ff: %zu finding%s written to %s (%s)\n", n, UNITS_S(n), file, export_format_name(format));
     return EXIT_OK;
 }
 

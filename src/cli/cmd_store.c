@@ -147,7 +147,7 @@ static int list(struct app *app, const struct args *a)
         char size[32];
         table_print(&l.table);
         if (!app->quiet)
-            fprintf(stderr, "%llu objects, %s\n", (unsigned long long)l.objects,
+            fprintf(stderr, "%llu object%s, %s\n", (unsigned long long)l.objects, UNITS_S(l.objects),
                     units_format_size(l.bytes, size, sizeof size));
     }
     json_decref(l.json);
@@ -214,11 +214,12 @@ static int gc(struct app *app, const struct args *a)
         return EXIT_OK;
     }
     char size[32];
-    printf("%s %lld objects and %lld chunks, %s; %lld objects stay\n",
-           json_flag(doc, "dry_run", false) ? "would remove" : "removed", (long long)json_i64(doc, "objects_removed", 0),
-           (long long)json_i64(doc, "chunks_removed", 0),
-           units_format_size((uint64_t)json_i64(doc, "bytes_freed", 0), size, sizeof size),
-           (long long)json_i64(doc, "objects_kept", 0));
+    long long removed = json_i64(doc, "objects_removed", 0), chunks = json_i64(doc, "chunks_removed", 0);
+    long long kept = json_i64(doc, "objects_kept", 0);
+    printf("%s %lld object%s and %lld chunk%s, %s; %lld object%s stay%s\n",
+           json_flag(doc, "dry_run", false) ? "would remove" : "removed", removed, UNITS_S(removed), chunks, UNITS_S(chunks),
+           units_format_size((uint64_t)json_i64(doc, "bytes_freed", 0), size, sizeof size), kept, UNITS_S(kept),
+           kept == 1 ? "s" : "");
     return EXIT_OK;
 }
 
@@ -239,12 +240,14 @@ static void print_examined(const json_t *doc)
     long long bad = json_i64(doc, "bad_objects", 0), missing = json_i64(doc, "missing_objects", 0);
     print_objects("damaged", json_object_get(doc, "damaged"));
     print_objects("missing", json_object_get(doc, "missing"));
-    printf("%lld objects in %lld chunks, %s: %s%lld damaged%s\n", (long long)json_i64(doc, "objects", 0),
-           (long long)json_i64(doc, "chunks", 0), units_format_size((uint64_t)json_i64(doc, "bytes", 0), size, sizeof size),
+    long long objects = json_i64(doc, "objects", 0), chunks = json_i64(doc, "chunks", 0), runs = json_i64(doc, "runs", 0);
+    long long refs = json_i64(doc, "refs", 0);
+    printf("%lld object%s in %lld chunk%s, %s: %s%lld damaged%s\n", objects, UNITS_S(objects), chunks, UNITS_S(chunks),
+           units_format_size((uint64_t)json_i64(doc, "bytes", 0), size, sizeof size),
            bad ? term_red() : term_green(), bad, term_off());
     if (json_flag(doc, "refs_checked", false))
-        printf("%lld runs and their pins refer to %lld objects: %s%lld missing%s\n", (long long)json_i64(doc, "runs", 0),
-               (long long)json_i64(doc, "refs", 0), missing ? term_red() : term_green(), missing, term_off());
+        printf("%lld run%s and the pins refer to %lld object%s: %s%lld missing%s\n", runs, UNITS_S(runs), refs, UNITS_S(refs),
+               missing ? term_red() : term_green(), missing, term_off());
     if (bad)
         fprintf(stderr, "    damaged bytes cannot be mended, but putting the same ones again restores an object\n");
     if (missing)
@@ -340,10 +343,11 @@ static int migrate(struct app *app, const struct args *a)
         app_print_json(app, TAKE_PTR(doc));
     } else {
         print_objects("damaged", json_object_get(doc, "damaged"));
-        printf("%lld objects: %lld copied, %s; %lld pins copied\n", (long long)json_i64(doc, "objects", 0),
+        printf("%lld object%s: %lld copied, %s; %lld pin%s copied\n", (long long)json_i64(doc, "objects", 0),
+               UNITS_S(json_i64(doc, "objects", 0)),
                (long long)json_i64(doc, "objects_copied", 0),
                units_format_size((uint64_t)json_i64(doc, "bytes_copied", 0), size, sizeof size),
-               (long long)json_i64(doc, "pins_copied", 0));
+               (long long)json_i64(doc, "pins_copied", 0), UNITS_S(json_i64(doc, "pins_copied", 0)));
     }
     return whole ? EXIT_OK : EXIT_ENVIRONMENT;
 }

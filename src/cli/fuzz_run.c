@@ -1,6 +1,7 @@
 /* ff fuzz list, build, run, minimize, reproduce, triage: the fuzzing modules alone, outside any workflow. */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "cli/app.h"
 #include "cli/args_internal.h"
 #include "cli/cmd_fuzz.h"
@@ -524,7 +525,8 @@ static json_t *triage(struct app *app, const struct args *a, const char *minimiz
         return NULL;
     }
     call_begin(&c, "fuzz_triage", s.dir, out);
-    call_opt(&c, SET_NAMES, "min-"); /* the folder may be the working one */
+    if (!args_get(a, "out")) /* the folder is the working one, where the inputs may be */
+        call_opt(&c, SET_NAMES, "min-");
     call_target(&c, &s, a);
     if (minimize)
         call_word(&c, mem_printf("minimize=%s", minimize));
@@ -541,8 +543,9 @@ static void print_bugs(const json_t *doc, bool inputs)
     json_array_foreach(json_object_get(s, "bugs"), i, j) {
         print_text("", json_str(j, "severity", ""), "  ");
         print_text("", json_str(j, "title", ""), "");
-        printf("  reproduced %lld of %lld times, %lld inputs", (long long)json_i64(j, "reproduced", 0),
-               (long long)json_i64(j, "tries", 0), (long long)json_i64(j, "inputs", 0));
+        printf("  reproduced %lld of %lld time%s, %lld input%s", (long long)json_i64(j, "reproduced", 0),
+               (long long)json_i64(j, "tries", 0), UNITS_S(json_i64(j, "tries", 0)), (long long)json_i64(j, "inputs", 0),
+               UNITS_S(json_i64(j, "inputs", 0)));
         if (json_str(j, "minimised", NULL))
             printf(", minimised from %lld to %lld bytes", (long long)json_i64(j, "bytes", 0),
                    (long long)json_i64(j, "minimised_bytes", 0));
@@ -551,7 +554,8 @@ static void print_bugs(const json_t *doc, bool inputs)
     json_array_foreach(json_object_get(s, "inputs"), i, j)
         if (inputs && !json_flag(j, "crashes", false) && !json_flag(j, "duplicate", false))
             print_text("no crash: ", json_str(j, "file", ""), "\n");
-    printf("%lld inputs, %lld bugs\n", (long long)json_i64(s, "inputs_count", 0), (long long)json_i64(s, "unique_crashes", 0));
+    long long count = json_i64(s, "inputs_count", 0), bugs = json_i64(s, "unique_crashes", 0);
+    printf("%lld input%s, %lld bug%s\n", count, UNITS_S(count), bugs, UNITS_S(bugs));
 }
 
 static int run_triage(struct app *app, const struct args *a)

@@ -63,15 +63,6 @@ static int make_dirs(const struct fuzz_session *s, struct err *err)
     return r;
 }
 
-static const char *option(const struct fuzz_target *t, const char *key)
-{
-    size_t n = strlen(key);
-    for (size_t i = 0; i < t->options.len; i++)
-        if (strncmp(t->options.v[i], key, n) == 0 && t->options.v[i][n] == '=')
-            return t->options.v[i] + n + 1;
-    return NULL;
-}
-
 static void flag(struct fuzz_words *a, const char *name, const char *value)
 {
     fuzz_word(a, "%s", name);
@@ -110,7 +101,6 @@ static void environment(const struct fuzz_target *t, struct fuzz_words *env)
 static void command(const struct fuzz_session *s, struct fuzz_command *c)
 {
     struct fuzz_words *a = &c->argv;
-    const char *max_len = option(s->target, "max_len");
     _cleanup_free_ char *common = common_dir(s);
     fuzz_word(a, "afl-fuzz");
     flag(a, "-i", s->shared);
@@ -129,8 +119,6 @@ static void command(const struct fuzz_session *s, struct fuzz_command *c)
         flag(a, "-x", s->target->dict);
     if (s->bounds->input_bytes)
         number(a, "-G", s->bounds->input_bytes);
-    else if (max_len)
-        flag(a, "-G", max_len);
     if (s->bounds->seed)
         number(a, "-s", s->bounds->seed + (unsigned)s->number);
     if (s->bounds->executions)

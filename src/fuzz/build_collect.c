@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -178,12 +179,44 @@ static bool added(const struct fuzz_build *b, const char *name)
     return false;
 }
 
-static const char *source_of(const struct fuzz_build *b, const char *name)
+/* The only harness whose file, by its path or its name alone, the program's debug information has; NULL: none, or several. */
+static const char *source_named(const struct fuzz_build *b, const char *map, size_t n, bool whole)
+{
+    char text[512];
+    const char *found = NULL;
+    VEC_EACH(b->harnesses, h) {
+        const char *slash = strrchr(h->file, '/'), *file = whole || !slash ? h->file : slash + 1;
+        int len = snprintf(text, sizeof text, "/%s", file);
+        bool there = fuzz_driver_runs(b->driver, h->language) && len < (int)sizeof text &&
+                     (memmem(map, n, text, (size_t)len + 1) || (text[0] = 0, memmem(map, n, text, (size_t)len + 1)));
+        if (there && found)
+            return NULL;
+        found = there ? h->file : found;
+    }
+    return found;
+}
+
+static const char *source_in(const struct fuzz_build *b, const char *program)
+{
+    _cleanup_close_ int fd = open(program, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size == 0)
+        return NULL;
+    char *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return NULL;
+    const char *found = source_named(b, map, (size_t)st.st_size, true);
+    found = found ? found : source_named(b, map, (size_t)st.st_size, false);
+    munmap(map, (size_t)st.st_size);
+    return found;
+}
+
+static const char *source_of(const struct fuzz_build *b, const char *name, const char *program)
 {
     VEC_EACH(b->harnesses, h)
         if (strcmp(h->name, name) == 0)
             return h->file;
-    return b->harnesses->len == 1 ? b->harnesses->v[0].file : NULL;
+    return b->harnesses->len == 1 ? b->harnesses->v[0].file : source_in(b, program);
 }
 
 static int collect(struct fuzz_build *b, const char *dir, int depth, struct err *err)
@@ -203,12 +236,39 @@ static int collect(struct fuzz_build *b, const char *dir, int depth, struct err 
             if (strcmp(path, to) != 0)
                 r = fuzz_copy_file(path, to, PROGRAM_MAX, NULL, NULL, err);
             if (r == 0 && chmod(to, 0755) == 0)
-                r = fuzz_build_add(b, e->d_name, source_of(b, e->d_name), err);
+                r = fuzz_build_add(b, e->d_name, source_of(b, e->d_name, to), err);
         }
     }
     if (d)
         closedir(d);
     return r;
+}
+
+static int by_name(const void *pa, const void *pb)
+{
+    return strcmp(json_str(*(json_t *const *)pa, "name", ""), json_str(*(json_t *const *)pb, "name", ""));
+}
+
+/* Folders have no order. */
+static int sort_targets(struct fuzz_build *b, struct err *err)
+{
+    size_t i, n = json_array_size(b->targets);
+    json_t *t, *sorted = json_array();
+    _cleanup_free_ json_t **list = mem_calloc(n + 1, sizeof *list);
+    json_array_foreach(b->targets, i, t)
+        if (list)
+            list[i] = t;
+    if (list)
+        qsort(list, n, sizeof *list, by_name);
+    for (i = 0; list && sorted && i < n; i++)
+        json_array_append(sorted, list[i]);
+    if (json_array_size(sorted) != n) {
+        json_decref(sorted);
+        return err_nomem(err);
+    }
+    json_decref(b->targets);
+    b->targets = sorted;
+    return 0;
 }
 
 int fuzz_build_collect(struct fuzz_build *b, struct err *err)
@@ -219,7 +279,7 @@ int fuzz_build_collect(struct fuzz_build *b, struct err *err)
         if (r == 0)
             r = collect(b, b->src, 0, err);
     }
-    return r;
+    return r < 0 ? r : sort_targets(b, err);
 }
 
 static int words_of(const json_t *list, struct fuzz_words *ret, struct err *err)

@@ -14,6 +14,7 @@
 #include "os/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -194,6 +195,38 @@ static int find_targets(struct campaign *c, struct err *err)
     return r;
 }
 
+/* What the target's own options bound, and the user did not, holds for each engine. It is no option of libFuzzer's any more. */
+static void take_bound(struct campaign *c, struct fuzz_target *t, const char *option, const char *key, uint64_t *bound,
+                       uint64_t unit)
+{
+    size_t kept = 0, n = strlen(option);
+    unsigned long long value;
+    for (size_t i = 0; i < t->options.len; i++) {
+        char *o = t->options.v[i];
+        bool is_it = strncmp(o, option, n) == 0 && sscanf(o + n, "=%8llu", &value) == 1 && value > 0;
+        if (!is_it) {
+            t->options.v[kept++] = o;
+            continue;
+        }
+        if (json_is_null(json_object_get(c->input, key)) || !json_object_get(c->input, key))
+            *bound = value * unit;
+        free(o);
+    }
+    t->options.len = kept;
+    t->options.v[kept] = NULL;
+}
+
+static void take_bounds(struct campaign *c)
+{
+    uint64_t ms = (uint64_t)c->bounds.input_ms;
+    for (int i = 0; i < c->engines; i++) {
+        take_bound(c, &c->targets[i], "timeout", "input_timeout", &ms, 1000);
+        take_bound(c, &c->targets[i], "rss_limit_mb", "memory_mb", &c->bounds.memory_mb, 1);
+        take_bound(c, &c->targets[i], "max_len", "max_len", &c->bounds.input_bytes, 1);
+    }
+    c->bounds.input_ms = (int64_t)ms;
+}
+
 /* --- before ----------------------------------------------------------------------------------------------- */
 
 /* An engine that is given nothing cannot tell an empty folder from a missing one. */
@@ -232,6 +265,7 @@ int campaign_prepare(struct campaign *c, struct module_ctx *ctx, struct err *err
     int r = read_options(c, err);
     if (r == 0)
         r = find_targets(c, err);
+    take_bounds(c);
     if (r == 0)
         r = os_mkdirs(c->crashes_dir, 0755, err);
     if (r == 0)
@@ -545,8 +579,9 @@ const struct module fuzz_campaign_module = {
         "\"max_executions\":{\"type\":\"integer\"},"
         "\"stop_at_first_crash\":{\"type\":\"boolean\",\"default\":false},"
         "\"jobs\":{\"type\":\"integer\",\"default\":1,\"description\":\"engine processes\"},"
-        "\"input_timeout\":{\"type\":[\"string\",\"integer\"],\"default\":\"10s\",\"description\":\"of one input\"},"
-        "\"memory_mb\":{\"type\":\"integer\",\"default\":2048,\"description\":\"of the target\"},"
+        "\"input_timeout\":{\"type\":[\"string\",\"integer\"],"
+        "\"description\":\"of one input (what the target's options say; 10s)\"},"
+        "\"memory_mb\":{\"type\":\"integer\",\"description\":\"of the target (what its options say; 2048)\"},"
         "\"max_len\":{\"type\":\"integer\",\"description\":\"largest input, in bytes\"},"
         "\"rebalance\":{\"type\":[\"string\",\"integer\"],\"default\":\"120s\","
         "\"description\":\"how often engines are compared, and a core goes to the better one\"},"

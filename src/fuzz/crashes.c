@@ -2,6 +2,7 @@
  * bug it is. */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/json.h"
 #include "fuzz/campaign_internal.h"
 #include "fuzz/panic.h"
@@ -726,15 +727,17 @@ static void report_bug(struct campaign *c, const struct bug *b)
 {
     char rule[CRASH_RULE_MAX], description[1200];
     int line, column;
+    uint64_t bytes = b->minimised ? b->min_size : b->size;
     _cleanup_free_ char *path = place_of(c, b, &line, &column);
     struct fuzz_places places = places_of(c);
     _cleanup_free_ char *code = path ? fuzz_source_line(&places, path, line) : NULL;
     crash_rule_id(b->verdict.type, rule);
     snprintf(description, sizeof description,
-             "The target %s does not survive an input of %llu bytes: %s. Seen %llu times, first after %llu s; "
-             "reproduced %d of %d times.",
-             c->targets[b->engine].name, (unsigned long long)(b->minimised ? b->min_size : b->size), b->verdict.reason,
-             (unsigned long long)b->count, (unsigned long long)b->first_ms / 1000, b->hits, b->tries);
+             "The target %s does not survive an input of %llu byte%s: %s. Seen %llu time%s, first after %llu s; "
+             "reproduced %d of %d time%s.",
+             c->targets[b->engine].name, (unsigned long long)bytes, UNITS_S(bytes), b->verdict.reason,
+             (unsigned long long)b->count, UNITS_S(b->count), (unsigned long long)b->first_ms / 1000, b->hits, b->tries,
+             UNITS_S(b->tries));
     char digest[65] = "";
     enum bug_novelty novelty = memory_novelty(c, b);
     if (c->regression && novelty == BUG_STILL)

@@ -6,6 +6,7 @@
  * has changed, is the same bug, with the fingerprint that it had. */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/json.h"
 #include "fuzz/campaign_internal.h"
 #include "os/file.h"
@@ -226,8 +227,8 @@ int memory_load(struct campaign *c, struct err *err)
     for (size_t b = 0; b < c->bugs.len; b++)
         memory_match(c, (int)b);
     if (r == 0 && json_array_size(list))
-        module_log(c->ctx, "info", "earlier runs have left %llu inputs and %zu bugs", (unsigned long long)c->remembered,
-                   c->known_bugs.len);
+        module_log(c->ctx, "info", "earlier runs have left %llu input%s and %zu bug%s", (unsigned long long)c->remembered,
+                   UNITS_S(c->remembered), c->known_bugs.len, UNITS_S(c->known_bugs.len));
     return r;
 }
 

@@ -113,6 +113,16 @@ static json_t *bugs_json(const struct campaign *c)
     return list;
 }
 
+/* One that did not get smaller is the reproducer as it is. */
+static void keep_reproducers(const struct campaign *c)
+{
+    VEC_EACH(&c->bugs, b) {
+        _cleanup_free_ char *path = b->minimised ? NULL : os_path_join(c->crashes_dir, b->input);
+        if (path)
+            module_keep(c->ctx, path, b->input);
+    }
+}
+
 static int run(struct module_ctx *ctx, struct err *err)
 {
     struct campaign *c = mem_zalloc(sizeof *c);
@@ -128,6 +138,7 @@ static int run(struct module_ctx *ctx, struct err *err)
         module_progress(ctx, c->bugs.len, c->inputs.len, c->targets[0].name);
     }
     if (r == 0) {
+        keep_reproducers(c);
         campaign_report(c);
         module_summary(ctx, json_pack("{s:I, s:I, s:o, s:o}", "inputs_count", (json_int_t)l.len, "unique_crashes",
                                       (json_int_t)c->bugs.len, "bugs", bugs_json(c), "inputs", inputs_json(c, &l)));
@@ -156,8 +167,7 @@ const struct module fuzz_triage_module = {
         "\"function\":{\"type\":\"string\"},"
         "\"inputs\":{\"type\":\"string\",\"default\":\"inputs\",\"description\":\"folder of inputs in the workspace\"},"
         "\"minimize\":{\"type\":[\"string\",\"integer\"],\"default\":\"20s\",\"description\":\"for each bug; 0: not\"},"
-        "\"input_timeout\":{\"type\":[\"string\",\"integer\"],\"default\":\"10s\"},"
-        "\"memory_mb\":{\"type\":\"integer\",\"default\":2048}}}",
+        "\"input_timeout\":{\"type\":[\"string\",\"integer\"]},\"memory_mb\":{\"type\":\"integer\"}}}",
     .output_schema = "{\"type\":\"object\",\"properties\":{\"bugs\":{\"type\":\"array\"}}}",
     .requires_workspace = true,
     .run = run,

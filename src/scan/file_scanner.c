@@ -322,8 +322,8 @@ static int take_inventory(struct inventory *v, struct err *err)
     if (r < 0)
         return r;
     if (v->not_listed)
-        module_partial(v->ctx, "inventory.json is full: %llu files are not listed",
-                       (unsigned long long)v->not_listed);
+        module_partial(v->ctx, "inventory.json is full: %llu file%s not listed", (unsigned long long)v->not_listed,
+                       UNITS_S(v->not_listed));
     module_artifact(v->ctx, path, "inventory.json");
     summarise(v, &st);
     return 0;

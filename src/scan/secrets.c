@@ -8,6 +8,7 @@
  * better), fingerprint_key. */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/findings.h"
 #include "codec/json.h"
 #include "codec/sha256.h"
@@ -186,7 +187,7 @@ static int scan_file(struct detection *d, struct err *err)
         return 0;
     }
     if (more)
-        module_partial(d->ctx, "%s: %zu secrets beyond the first %d are not listed", d->shown, more, SECRET_HITS_MAX);
+        module_partial(d->ctx, "%s: %zu secret%s beyond the first %d not listed", d->shown, more, UNITS_S(more), SECRET_HITS_MAX);
     d->files += !binary;
     d->binary += binary;
     if (binary && leave_out(d, "binary", err) < 0)

@@ -36,13 +36,17 @@ def document(p):
         fail(f"no JSON: {(p.stdout + p.stderr)[-300:]}")
 
 
-def nothing_left(what):
-    """No process of a campaign outlives it: all of them have a path below /scratch."""
+def cmdlines():
     for cmdline in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            text = cmdline.read_bytes()
+            yield cmdline.read_bytes()
         except OSError:
             continue
+
+
+def nothing_left(what):
+    """No process of a campaign outlives it: all of them have a path below /scratch."""
+    for text in cmdlines():
         if what in text:
             fail(f"left running: {text[:80]}")
 
@@ -1012,12 +1016,13 @@ TREES = {
                               "RUN git clone https://example.org/b/other && echo never > never\nRUN pip3 install -U ninja 'json>=1' && echo > pip\nRUN pip3 install no-such\nRUN cat <<END > here\ntext\nEND\n"
                               "ENV ONE=1 TWO=\"a b\"\nCOPY build.sh words.dict $SRC/\nWORKDIR /src/src\n",
                 "build.sh": "#!/bin/bash -eu\ntest -f $SRC/from_run; test -f $SRC/cloned; test ! -e $SRC/never; test -e $SRC/pip; test \"$ONE$TWO\" = '1a b'\n$CC $CFLAGS -c lib.c -o $WORK/lib.o\n"
-                            "printf 'install:\\n\\tmkdir -p $(DESTDIR)/usr/local/include && cp ../one $(DESTDIR)/usr/local/include/installed.h\\n' > M\n"
+                            "printf 'install:\\n\\tmkdir -p $(DESTDIR)/usr/local/include && cp ../one $(DESTDIR)/usr/local/include/installed.h\\n"
+                            "\\tmkdir -p $(DESTDIR)/usr/local/lib && ar rc $(DESTDIR)/usr/local/lib/libz.a $(WORK)/lib.o\\n' > M\n" # the system has one as well
                             "sed -i 's,^,//,' ../one; make -f M install\nmake no-such\ncp $SRC/no-such-seeds.zip $OUT/\n"
                             "$CC $CFLAGS -include installed.h -c ../fuzz/t_fuzzer.c -o $WORK/t.o\n"
-                            "$CXX $CXXFLAGS -stdlib=libc++ $WORK/t.o $WORK/lib.o $LIB_FUZZING_ENGINE -o $OUT/t_fuzzer\n"
+                            "$CXX $CXXFLAGS -stdlib=libc++ $WORK/t.o -lz $LIB_FUZZING_ENGINE -o $OUT/t_fuzzer\n"
                             "cp $SRC/words.dict $OUT/t_fuzzer.dict\nmkdir $OUT/t_fuzzer_seed_corpus && cp ../one $OUT/t_fuzzer_seed_corpus/\n"
-                            "printf '[libfuzzer]\\nmax_len = 64\\n' > $OUT/t_fuzzer.options\n"},
+                            "printf '[libfuzzer]\\nmax_len = 64\\ntimeout = 3\\n' > $OUT/t_fuzzer.options\n"},
 }
 
 
@@ -1035,7 +1040,7 @@ def builds():
             if doc.get("status") != "success" or doc["summary"]["build_system"] != system or [t["name"] for t in targets] != ["t_fuzzer"]:
                 fail(f"{name}: {doc}")
             t, notes = targets[0], "\n".join(doc["summary"]["notes"])
-            if system == "ossfuzz" and (t["options"] != ["max_len=64"] or not t.get("dict") or not t.get("seeds")):
+            if system == "ossfuzz" and (t["options"] != ["max_len=64", "timeout=3"] or not t.get("dict") or not t.get("seeds")):
                 fail(f"{name}: {t}")
             if "there is no libc++" in notes.split("\n")[0]: # the first note is told as the cause where nothing is built
                 fail(f"{name}: {notes}")
@@ -1046,6 +1051,29 @@ def builds():
         p = lab.ff("fuzz", "run", "-b", lab.dir / "out-ossfuzz/b/libfuzzer/out/t_fuzzer", "-t", "2s", "-o", "found", timeout=60)
         if p.returncode != 0 or "coverage" not in p.stdout:
             fail(p.stdout + p.stderr)
+        # Programs of other names than their harnesses', in order; what cannot get smaller is the reproducer.
+        names = {"zeta": "fuzz/one_fuzzer.c", "alpha": "fuzz/two_fuzzer.c", "beta": "fuzz/three_fuzzer.c"}
+        rules = "".join(f"\t$(CC) $(CFLAGS) {f} $(LIB_FUZZING_ENGINE) -o {n}\n" for n, f in names.items())
+        tree = lab.target({f: HARNESS % ("", "if (n == 1 && d[0] == 'A') abort();") for f in names.values()} | {"Makefile": "all:\n" + rules}, "named")
+        doc = lab.json("fuzz", "build", tree, "-o", "out-n", check=0, timeout=240)
+        got = [(t["name"], t.get("source")) for t in doc["summary"]["targets"]]
+        if got != sorted(names.items()):
+            fail(f"sources of targets: {got}")
+        (lab.dir / "A").write_text("A")
+        says = lab.ff("fuzz", "triage", "-b", "out-n/b/libfuzzer/out/zeta", "A", "-o", "small", check=0, timeout=60).stdout
+        if [p.read_text() for p in (lab.dir / "small").glob("crash-*")] != ["A"] or "1 input, 1 bug\n" not in says:
+            fail(f"a reproducer that did not get smaller: {says} {list(lab.dir.glob('small*/*'))}")
+        # What the target bounds for libFuzzer holds for AFL++, but for what the user says.
+        lab.ff("fuzz", "build", lab.dir / "ossfuzz", "-e", "aflplusplus", "-o", "out-afl", check=0, timeout=240)
+        for more, want in ((), b"\0-t\x003000\0"), (("--timeout-input", "2s"), b"\0-t\x002000\0"):
+            run = lab.popen("fuzz", "run", "-b", lab.dir / "out-afl/b/aflplusplus/out/t_fuzzer", "-e", "aflplusplus", "-t", "1m", *more)
+            engine = b""
+            while not engine and run.poll() is None:
+                engine = next((c for c in cmdlines() if c.startswith(b"afl-fuzz\0") and b"/t_fuzzer" in c), b"")
+            run.send_signal(signal.SIGINT)
+            run.wait(60)
+            if want not in engine or b"\0-G\x0064\0" not in engine:
+                fail(f"bounds of the target: {engine}")
         # What a configure script finds out for one engine, the other ones' builds need not find out again.
         doc = lab.json("fuzz", "build", lab.target(CONFIGURED, "configured"), "-e", "libfuzzer,aflplusplus", "-o", "out-c", timeout=240)
         log = (lab.dir / "out-c/build.txt").read_text().split("== aflplusplus")

@@ -44,6 +44,28 @@ apt-get() {
 ROOT="$WORK/root" L="$WORK/root/usr/local"
 export ROOT CPATH="$L/include" LIBRARY_PATH="$L/lib:$L/lib64" CMAKE_PREFIX_PATH="$L" PATH="$L/bin:$PATH"
 export PKG_CONFIG_PATH="$L/lib/pkgconfig:$L/lib64/pkgconfig:$L/share/pkgconfig"
+# Clang looks there behind the system's folders, where a library of the same name may lie: its linkers look there before.
+linkers() {
+  local n real
+  mkdir -p "$WORK/linkers"
+  for n in ld ld.bfd ld.gold ld.lld; do
+    real=$(command -v "$n") || continue
+    cat >"$WORK/linkers/$n" <<END
+#!/bin/sh
+own=
+for a; do
+  shift
+  case "\$a" in -L/usr/* | -L/lib*) [ "\$own" ] || set -- "\$@" "-L$L/lib" "-L$L/lib64"; own=1 ;; esac
+  set -- "\$@" "\$a"
+done
+exec $real "\$@"
+END
+    chmod +x "$WORK/linkers/$n"
+  done
+  export COMPILER_PATH="$WORK/linkers"
+}
+linkers
+
 installing() { # COMMAND...
   case " $* " in
   *" install "* | *" install-"* | *" --install "*) command "$@" || install_below "$@" ;;

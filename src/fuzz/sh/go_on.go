@@ -24,7 +24,7 @@ var seen = map[string]*struct {
 }{}
 
 func init() {
-	if mb, err := strconv.ParseUint(os.Getenv("FF_FUZZ_MEMORY"), 10, 40); err == nil {
+	if mb, err := strconv.ParseUint(os.Getenv("FF_FUZZ_MEMORY"), 10, 40); err == nil && mb > 0 {
 		syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: mb << 20, Max: mb << 20})
 	}
 	if crashes != "" {
