@@ -269,6 +269,8 @@ void sockets_free(struct sockets *s);
 void socket_drop(struct exchange *x);
 
 /* Answers of /runs/{id}/status for a moment: whoever polls asks often. */
+struct status_cache *status_cache_new(void);
+void status_cache_free(struct status_cache *c); /* NULL is fine */
 bool status_cached(struct exchange *x, const char *run_id);
 void status_keep(struct rest *r, const char *run_id, const char *text, size_t len);
 void status_forget(struct rest *r, const char *run_id);

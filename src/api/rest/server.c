@@ -38,7 +38,6 @@
 #define BODY_MUTE_MS 45000   /* over its time, without bytes that could be answered: chunks that do not begin, say */
 #define PAST_MAX ((size_t)32 << 10) /* of an answer that does not go through the library: a socket takes so much at once */
 #define PING_EVERY_TICKS 15  /* of a second */
-#define CACHE_MS 50
 #define DRAIN_MAX ((unsigned long long)64 << 20) /* of a body that is not wanted */
 
 /* A connection, watched so that one which sends its headers byte by byte ends. */
@@ -324,6 +323,14 @@ static void answer_at_once(struct exchange *x)
     x->phase = PHASE_ANSWERED;
 }
 
+/* The library has read all that has come, and where the client's end came with it, nothing wakes it to see that. */
+static void end_with_client(struct exchange *x)
+{
+    const struct conn *c = conn_of(x->conn);
+    char byte;
+    x->closes = x->closes || (c && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
+}
+
 bool exchange_certified(const struct exchange *x)
 {
     const struct conn *c = conn_of(x->conn);
@@ -511,6 +518,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     body_over(x);
     if (x->phase != PHASE_ANSWERED && x->route->run == do_health_live)
         answer_at_once(x);
+    if (x->phase == PHASE_ANSWERED)
+        end_with_client(x);
     return x->phase == PHASE_ANSWERED ? reply_send(x) : to_work(x);
 }
 
@@ -801,64 +810,6 @@ static void *run_clock(void *arg)
     return NULL;
 }
 
-/* --- the cache ---------------------------------------------------------------------------------------------------------- */
-
-#define CACHE_SLOTS 256
-#define CACHE_TEXT 1024
-
-struct status_cache {
-    pthread_mutex_t lock;
-    struct {
-        char run_id[128], text[CACHE_TEXT];
-        size_t len;
-        int64_t until_ns;
-    } slot[CACHE_SLOTS];
-};
-
-static size_t slot_of(const char *run_id)
-{
-    size_t h = 5381;
-    for (; *run_id; run_id++)
-        h = h * 33 + (unsigned char)*run_id;
-    return h % CACHE_SLOTS;
-}
-
-bool status_cached(struct exchange *x, const char *run_id)
-{
-    struct status_cache *c = x->rest->cache;
-    size_t i = slot_of(run_id);
-    char *text = NULL;
-    size_t len = 0;
-    pthread_mutex_lock(&c->lock);
-    if (c->slot[i].until_ns > os_mono_ns() && strcmp(c->slot[i].run_id, run_id) == 0) {
-        len = c->slot[i].len;
-        text = mem_dup(c->slot[i].text, len + 1);
-    }
-    pthread_mutex_unlock(&c->lock);
-    return text && reply_text(x, 200, "application/json", text, len, NULL) == 0;
-}
-
-void status_keep(struct rest *r, const char *run_id, const char *text, size_t len)
-{
-    struct status_cache *c = r->cache;
-    size_t i = slot_of(run_id);
-    if (strlen(run_id) >= sizeof c->slot[i].run_id || len >= CACHE_TEXT)
-        return;
-    pthread_mutex_lock(&c->lock);
-    strcpy(c->slot[i].run_id, run_id);
-    memcpy(c->slot[i].text, text, len + 1);
-    c->slot[i].len = len;
-    c->slot[i].until_ns = os_mono_ns() + CACHE_MS * NS_PER_MS;
-    pthread_mutex_unlock(&c->lock);
-}
-
-void status_forget(struct rest *r, const char *run_id)
-{
-    pthread_mutex_lock(&r->cache->lock);
-    r->cache->slot[slot_of(run_id)].until_ns = 0;
-    pthread_mutex_unlock(&r->cache->lock);
-}
-
 /* --- start and stop ------------------------------------------------------------------------------------------------------ */
 
 /* each: the descriptors that one takes. */
@@ -935,10 +886,8 @@ int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, s
     int c = get_socket(r, &fd, err);
     if (c == 0)
         c = http_load(err);
-    if (c == 0 && !(r->cache = mem_zalloc(sizeof *r->cache)))
+    if (c == 0 && !(r->cache = status_cache_new()))
         c = err_nomem(err);
-    if (c == 0)
-        pthread_mutex_init(&r->cache->lock, NULL);
     if (c == 0)
         c = api_load(&r->api, o->mounts, o->open, err);
     if (c == 0)
@@ -991,9 +940,7 @@ void rest_stop(struct rest *r, int64_t grace_ms)
         close(r->pulse.fd);
     map_release(&r->bodies);
     map_release(&r->watchers);
-    if (r->cache)
-        pthread_mutex_destroy(&r->cache->lock);
-    free(r->cache);
+    status_cache_free(r->cache);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->cond);
     free(r);
