@@ -29,11 +29,17 @@
 #define QUEUED_MAX ((size_t)256 << 10) /* bytes that wait for the client */
 #define TURN_MAX ((size_t)64 << 10)    /* bytes of a client's at a time; what they are answered goes out before more is read */
 #define EVENTS_AT_A_TIME 32
+#define FRAME_HEAD_MAX 14
+#define CONTROL_MAX 125
 #define HEARTBEAT_MS 30000
 
 struct sock {
     struct sock *next;
     size_t turn; /* bytes that were read in this one */
+    uint8_t head[FRAME_HEAD_MAX]; /* of the client's frame that is coming */
+    size_t head_len;
+    uint64_t left;                /* of its payload */
+    uint16_t refused;             /* why no more of the client's is read; 0: it is */
     struct sockets *all;
     int fd;
     struct MHD_UpgradeResponseHandle *handle;
@@ -75,23 +81,72 @@ static void told(void *arg)
     wake(((struct sock *)arg)->all);
 }
 
+/* --- frames -------------------------------------------------------------------------------------------------------- */
+
+/* What the library notices only when it has more of the frame, or ends without a word. more: bytes that its length has. */
+static uint16_t check_head(const uint8_t *h, size_t more, uint64_t len)
+{
+    bool padded = more && len <= (more == 2 ? CONTROL_MAX : UINT16_MAX);
+    if (padded || ((h[0] & 8) && (more || !(h[0] & 0x80)))) /* a control frame: it is short, and whole */
+        return WSLAY_CODE_PROTOCOL_ERROR;
+    return len > MESSAGE_MAX ? WSLAY_CODE_MESSAGE_TOO_BIG : 0;
+}
+
+/* One more byte of a frame's head. */
+static void add_to_head(struct sock *k, uint8_t byte)
+{
+    uint8_t *h = k->head;
+    h[k->head_len++] = byte;
+    size_t more = k->head_len < 2 ? 0 : (h[1] & 0x7f) == 127 ? 8 : (h[1] & 0x7f) == 126 ? 2 : 0;
+    if (k->head_len == 2 && (h[0] & 8))
+        k->refused = check_head(h, more, h[1] & 0x7f);
+    if (k->refused || k->head_len < 2 || k->head_len < 2 + more + (h[1] & 0x80 ? 4 : 0))
+        return;
+    uint64_t len = h[1] & 0x7f;
+    for (size_t i = 0; i < more; i++)
+        len = (i ? len << 8 : 0) | h[2 + i];
+    k->refused = check_head(h, more, len);
+    k->left = len;
+    k->head_len = 0;
+}
+
+/* How many of these bytes come before what is refused. */
+static size_t check_frames(struct sock *k, const uint8_t *data, size_t len)
+{
+    size_t i = 0, whole = 0;
+    while (i < len && !k->refused) {
+        if (k->left) {
+            size_t n = k->left < len - i ? (size_t)k->left : len - i;
+            k->left -= n;
+            i += n;
+        } else {
+            whole = k->head_len ? whole : i;
+            add_to_head(k, data[i++]);
+        }
+    }
+    return k->refused ? whole : len;
+}
+
 /* --- wslay's side -------------------------------------------------------------------------------------------------- */
 
 static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *buf, size_t len, int flags, void *arg)
 {
     struct sock *k = arg;
     (void)flags;
-    if (k->extra_at < k->extra_len) {
+    if (!k->refused && k->extra_at < k->extra_len) {
         size_t n = k->extra_len - k->extra_at < len ? k->extra_len - k->extra_at : len;
         memcpy(buf, k->extra + k->extra_at, n);
         k->extra_at += n;
-        return (ssize_t)n;
+        if ((n = check_frames(k, buf, n)) > 0)
+            return (ssize_t)n;
     }
     ssize_t n = -1;
-    bool more = k->turn < TURN_MAX;
+    bool more = k->turn < TURN_MAX && !k->refused;
     if (more && (n = recv(k->fd, buf, len, MSG_DONTWAIT)) > 0) {
         k->turn += (size_t)n;
-        return n;
+        if ((n = (ssize_t)check_frames(k, buf, (size_t)n)) > 0)
+            return n;
+        more = false;
     }
     k->dead = more && (n == 0 || (errno != EAGAIN && errno != EINTR));
     http.wslay_event_set_error(ctx, k->dead ? WSLAY_ERR_CALLBACK_FAILURE : WSLAY_ERR_WOULDBLOCK);
@@ -217,7 +272,12 @@ static void serve(struct sock *k, short events)
     k->turn = 0;
     if (!k->dead && come && !http.wslay_event_want_write(k->ws) && http.wslay_event_recv(k->ws) != 0)
         k->dead = true;
-    if (!k->dead && !http.wslay_event_get_close_received(k->ws))
+    if (k->refused && !k->close_sent) {
+        k->close_sent = true;
+        (void)http.wslay_event_send(k->ws); /* what waits: a close is put before it */
+        http.wslay_event_queue_close(k->ws, k->refused, NULL, 0);
+    }
+    if (!k->dead && !k->close_sent && !http.wslay_event_get_close_received(k->ws))
         feed(k);
     if (!k->dead && http.wslay_event_want_write(k->ws) && http.wslay_event_send(k->ws) != 0)
         k->dead = true;
