@@ -269,6 +269,8 @@ int backup_write(struct app *app, backup_put *put, void *arg, struct backup_coun
     if (r == 0)
         r = write_all(&w, err);
     store_hold_release(&hold);
+    if (r < 0) /* the library would end the archive in order: nobody is to take it for a whole one */
+        w.put_err.code = -r;
     if (w.archive)
         lib.archive_write_free(w.archive);
     if (w.sums >= 0)

@@ -74,6 +74,35 @@ def upload_without_room(lab):
     p.wait()
 
 
+def served_without_room(lab):
+    """A backup that cannot be made is told as that, and leaves nothing; the log goes on by itself, whole lines alone."""
+    log, tmp = lab.state / "serve.log", lab.state / "tmp"
+    p = lab.popen("--toolbox", lab.toolbox(), "serve", "--listen", "127.0.0.1:0", "--insecure-loopback", "--log-format", "json", "--log-file", log)
+    url = f"http://127.0.0.1:{wait_for_rest(lab)}"
+    def ask(path):
+        c = http.client.HTTPConnection(url[7:], timeout=60)
+        c.request("GET", path)
+        if c.getresponse().status != 200: fail(path)
+    ask("/health/live")
+    before = sorted(tmp.rglob("*"))
+    fill(lab, 0)
+    for args in (["backup", lab.dir / "b"], ["--server", url, "--token-file", lab.state / "token", "backup", lab.dir / "b"]):
+        r = lab.ff(*args)
+        if r.returncode != 5 or "No space left" not in r.stderr or "no answer" in r.stderr: fail(f"{args[0]} without room: {r.returncode} {r.stderr}")
+    for _ in range(60): ask("/health/live")
+    if (lab.dir / "b").exists() or sorted(tmp.rglob("*")) != before: fail("a backup without room leaves something")
+    (lab.state / "ballast").unlink()
+    ask("/workers")
+    for _ in range(600):
+        if "/workers" in log.read_text(): break
+        time.sleep(0.05)
+    lines = [json.loads(l) for l in log.read_text().splitlines()]
+    if [l.get("route") for l in lines].count("/health/live") != 61 or not any(l.get("route") == "/workers" for l in lines): fail(f"a log over a full disk: {lines}")
+    lab.ff("--server", url, "--token-file", lab.state / "token", "backup", lab.dir / "b", check=0)
+    p.terminate()
+    p.wait()
+
+
 def events_without_room(lab):
     """What happens while nothing can be written is told when it can be: no number is missing, and none is there twice."""
     say = r'''
@@ -142,6 +171,8 @@ with Lab() as lab:
         if doc["status"] != "COMPLETED" or doc["result"]["summary"]["attempt"] != 1: fail(f"held: {json.dumps(doc)[:300]}")
         lab.ff("store", "verify", check=0)
         upload_without_room(lab)
+        leave(lab)
+        served_without_room(lab)
         leave(lab)
         events_without_room(lab)
         # And on a full disk nothing is done. First all are to leave: the databases' logs, which go with the last, are room too.

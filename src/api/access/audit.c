@@ -83,17 +83,22 @@ static int rotate(const struct log *l, struct err *err)
     return r;
 }
 
-/* A line that a full disk cut short is taken back, so that the next one stands on its own. */
+/* A line that a full disk cut short is taken back, and behind one that the machine's end cut short a new one begins, so that
+ * each stands on its own. */
 static int append(const char *path, const struct strbuf *line, struct err *err)
 {
     _cleanup_close_ int fd = -1;
     struct stat st;
-    int r = os_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600, &fd, err);
+    char last = '\n';
+    int r = os_open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0600, &fd, err);
     if (r == 0 && fstat(fd, &st) < 0)
         r = err_sys(err, errno, "%s", path);
     if (r < 0)
         return r;
-    r = os_write_full(fd, line->s, line->len, err);
+    if (st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n')
+        r = os_write_full(fd, "\n", 1, err);
+    if (r == 0)
+        r = os_write_full(fd, line->s, line->len, err);
     int e = os_fault("fdatasync");
     if (r == 0 && (e || fdatasync(fd) < 0))
         r = err_sys(err, e ? e : errno, "sync %s", path);

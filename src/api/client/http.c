@@ -311,6 +311,9 @@ static int no_answer(const struct client *c, CURLcode code, const char *text, st
     case CURLE_SSL_CONNECT_ERROR:
         err_set(err, ERR_UNAVAILABLE, "%s: %s", c->url, text);
         return err_hint(err, "is it a server with TLS, and does it want a certificate (--client-cert)?");
+    case CURLE_PARTIAL_FILE:
+        err_set(err, ERR_UNAVAILABLE, "%s broke off its answer: %s", c->url, text);
+        return err_hint(err, "the server's log says why");
     case CURLE_RECV_ERROR: /* TLS 1.3: the server looks at the client's certificate when the client has finished already */
     case CURLE_SEND_ERROR:
         err_set(err, ERR_UNAVAILABLE, "no answer from %s: %s", c->url, text);

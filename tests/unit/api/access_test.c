@@ -373,6 +373,27 @@ static void what_cannot_be_written_down_is_refused(void **state)
     assert_int_equal(s.damaged, 0);
 }
 
+static void a_line_that_was_cut_short_takes_no_other_with_it(void **state)
+{
+    (void)state;
+    struct access_caller me;
+    access_local_caller("test", &me);
+    struct audit_entry e = {.who = &me, .via = "cli", .action = "x", .subject = "first"};
+    struct err err = {0};
+    struct seen s = {0};
+    _cleanup_free_ char *path = os_path_join(f.dir, "audit/audit.ndjson");
+    struct stat st;
+    assert_int_equal(audit_write(f.dir, &e, &err), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size / 2), 0);
+    e.subject = "second";
+    assert_int_equal(audit_write(f.dir, &e, &err), 0);
+    assert_int_equal(audit_read(f.dir, see, &s, &err), 0);
+    assert_int_equal(s.n, 2);
+    assert_int_equal(s.damaged, 1);
+    assert_string_equal(s.allowed, "second");
+}
+
 static void the_log_is_bounded(void **state)
 {
     (void)state;
@@ -554,7 +575,8 @@ int main(int argc, char **argv)
         TEST(a_process_that_ends_leaves_the_rest), TEST(a_token_expires),
         TEST(what_is_no_name_is_refused), TEST(the_text_is_kept_nowhere), TEST(the_last_use_is_noted),
         TEST(the_file_is_a_token_too), TEST(roles_and_namespaces), TEST(threads_share_it), TEST(changes_are_written_down),
-        TEST(what_cannot_be_written_down_is_refused), TEST(the_log_is_bounded),
+        TEST(what_cannot_be_written_down_is_refused), TEST(a_line_that_was_cut_short_takes_no_other_with_it),
+        TEST(the_log_is_bounded),
         TEST(nobody_pushes_out_what_others_did), TEST(quotas), TEST(use_is_counted), TEST(results_are_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
