@@ -69,7 +69,7 @@ static int list(struct app *app, const struct args *a)
     if (r == 0)
         r = app_open(app, APP_ENGINE, &err);
     if (r == 0)
-        r = runs_list(&app->service, strbuf_str(&query), (size_t)limit, &token, print_run, &p, &err);
+        r = runs_list_current(&app->service, strbuf_str(&query), (size_t)limit, &token, print_run, &p, &err);
     free(token.data);
     if (r == 0 && !p.shown && !app->json && !app->quiet)
         fprintf(stderr, "ff: no runs%s\n", query.len ? " that fit" : " yet");

@@ -527,6 +527,12 @@ def hostile(s):
     closed = []
     websocket(s, f"/fuzzing/{rid}/live", 1000, frame(1, b"x" * 20000), closed)
     if closed != [1009]: fail(f"a message that is too big: {closed}")
+    # What is refused is refused by its head, before any more of it has come; and what came before it counts.
+    for what, head, code in (("2^62 bytes", struct.pack(">BBQI", 0x82, 0xff, 1 << 62, 0), 1009), ("a ping of 200 bytes", struct.pack(">BBH", 0x89, 0xfe, 200), 1002),
+                             ("a ping in fragments", b"\x09\x80", 1002), ("a length written too long", struct.pack(">BBHI", 0x81, 0xfe, 4, 0), 1002)):
+        closed = []
+        got = websocket(s, f"/fuzzing/{rid}/live", 1000, head, closed)
+        if closed != [code] or "pong" not in got: fail(f"{what}: closed with {closed}, wanted {code}; {got}")
     told = events(s, f"/fuzzing/{rid}/stream") # of a run that has ended: its statistics, and the end
     if [e[2]["type"] for e in told] != ["stats"] or "executions" not in told[0][2]["data"]: fail(f"the stream of what has ended: {told}")
     websocket(s, f"/fuzzing/{rid}/live", 0, frame(2, b"x" * 10) + bytes([0x01, 0x80]) + b"\0\0\0\0")
@@ -863,8 +869,22 @@ def repeated(lab, s):
         got = again(key)
         s.wait("by-name")
         if got != want: fail(f"retry {key}: {got}, wanted {want}")
+    once_each(s, "by-name")
     until(lambda: len([e for e in s.get("/runs/by-name/log?events=state")["events"] if "workflow" in e["data"]]) == 3)
     return s
+
+
+def once_each(s, again):
+    """A run that was started again is in lists once, as it is now, however they are paged and filtered."""
+    now = s.get(f"/runs/{again}")["execution_id"]
+    for query in ("limit=1", "limit=200", "limit=2&status=completed", "limit=1&workflow=" + s.get(f"/runs/{again}/status")["workflow"]):
+        runs, cursor = [], ""
+        while cursor is not None:
+            page = s.get(f"/runs?{query}{cursor}")
+            runs += page["runs"]
+            cursor = page["next_cursor"] and "&cursor=" + page["next_cursor"]
+        ids = [r["run_id"] for r in runs]
+        if len(ids) != len(set(ids)) or [r["execution_id"] for r in runs if r["run_id"] == again] != [now]: fail(f"runs by {query}: {runs}")
 
 
 def managed(lab):

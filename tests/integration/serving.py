@@ -519,6 +519,7 @@ def settings(lab):
     submit(429)  # not before it is told
     s.hup("the settings were read again")
     s.logged("setting cache.max_size has changed: it takes a restart")
+    s.ask("POST", f"/runs/{runs[0]}/retry", s.bearer, 409)
     if s.log.read_text().count("has changed") != 1: fail(f"what has not changed takes a restart: {s.log.read_text()[-500:]}")
     runs.append(submit(200)["run_id"])
     submit(429)

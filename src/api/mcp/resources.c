@@ -95,7 +95,7 @@ json_t *resources_list(struct mcp_call *c, struct mcp_failure *f)
     if (r == 0 && !c->s->mcp->o.service)
         r = err_set(&err, ERR_UNAVAILABLE, "nothing is served");
     if (r == 0)
-        r = runs_list(&c->s->service, "", RUNS_PAGE, &token, add_resources, &l, &err);
+        r = runs_list_current(&c->s->service, "", RUNS_PAGE, &token, add_resources, &l, &err);
     json_t *next = r == 0 && token.len ? cursor_bytes('u', token.data, token.len) : NULL;
     free(token.data);
     if (r == 0)

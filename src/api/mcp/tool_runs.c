@@ -187,7 +187,8 @@ int tool_recent_runs(struct mcp_call *c, const json_t *args, json_t **ret, struc
     if (r == 0)
         r = runs_filter(json_str(args, "status", NULL), json_str(args, "workflow_name", NULL), NULL, &filter, err);
     if (r == 0)
-        r = runs_list(&c->s->service, strbuf_str(&filter), (size_t)json_i64(args, "limit", 20), &token, add_run, list, err);
+        r = runs_list_current(&c->s->service, strbuf_str(&filter), (size_t)json_i64(args, "limit", 20), &token, add_run, list,
+                              err);
     if (r == 0)
         *ret = json_pack("{s:O, s:o}", "runs", list, "next_cursor",
                          token.len ? cursor_bytes('r', token.data, token.len) : json_null());

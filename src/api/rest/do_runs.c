@@ -47,7 +47,7 @@ int do_list_runs(struct exchange *x, struct err *err)
     if (r == 0 && cursor)
         r = cursor_read(CURSOR_RUNS, cursor, &token.data, &token.len, err);
     if (r == 0)
-        r = runs_list(svc(x), strbuf_str(&filter), (size_t)arg_number(x, "limit", 50), &token, add_run, list, err);
+        r = runs_list_current(svc(x), strbuf_str(&filter), (size_t)arg_number(x, "limit", 50), &token, add_run, list, err);
     if (r == -ERR_INVALID && arg_text(x, "run_query")) { /* as a schema sees it, any text is a filter */
         x->error_status = 404;
         x->error_type = "FilterNotUnderstood";

@@ -198,6 +198,22 @@ static int retry_memo_make(const struct service *svc, const char *id, const Pb__
     return 0;
 }
 
+static int still_running(const char *id, struct err *err)
+{
+    err_set(err, ERR_STATE, "run '%s' is still running", id);
+    return err_hint(err, "'ff runs wait %s' follows it, 'ff runs cancel %s' stops it", id, id);
+}
+
+static bool is_open(const struct service *svc, const char *id)
+{
+    struct run_info run;
+    if (run_read(svc, id, &run, NULL) < 0)
+        return false;
+    bool open = !run.closed;
+    run_info_release(&run);
+    return open;
+}
+
 int run_retry(const struct service *svc, const char *id, const char *request_id, struct err *err)
 {
     if (svc->client)
@@ -233,14 +249,11 @@ int run_retry(const struct service *svc, const char *id, const char *request_id,
     if (r == 0) {
         r = engine_call_sync(svc->engine, ENGINE_START_WORKFLOW, &req.base, 0, NULL, err);
         service_admitted(svc, 0);
+    } else if (is_open(svc, id)) { /* then it is not for want of a place that it is not begun again */
+        r = -ERR_EXISTS;
     }
     engine_free_message(m);
-    if (r == -ERR_EXISTS) {
-        err_set(err, ERR_STATE, "run '%s' is still running", id);
-        err_hint(err, "'ff runs wait %s' follows it, 'ff runs cancel %s' stops it", id, id);
-        return -ERR_STATE;
-    }
-    return r;
+    return r == -ERR_EXISTS ? still_running(id, err) : r;
 }
 
 int run_delete_execution(const struct service *svc, const char *id, const char *execution_id, struct err *err)

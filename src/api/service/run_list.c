@@ -48,7 +48,7 @@ int findings_each_run(const struct service *svc, size_t max, int (*one)(void *ar
     int r;
     do {
         struct ids page = {0};
-        r = runs_list(svc, "", max < PAGE ? max : PAGE, &token, add_id, &page, err);
+        r = runs_list_current(svc, "", max < PAGE ? max : PAGE, &token, add_id, &page, err);
         if (r == 0 && page.failed)
             r = err_nomem(err);
         max -= page.list.len < max ? page.list.len : max;

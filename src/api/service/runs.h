@@ -21,6 +21,9 @@ int runs_filter(const char *status, const char *workflow, const char *query, str
  * are, len 0 when there are none. The caller frees io_token->data. */
 int runs_list(const struct service *svc, const char *filter, size_t limit, ProtobufCBinaryData *io_token,
               void (*one)(void *arg, const struct run_item *item), void *arg, struct err *err);
+/* The same, of each run only as it is now: what it was before it was started again, or went on as a fresh one, is left out. */
+int runs_list_current(const struct service *svc, const char *filter, size_t limit, ProtobufCBinaryData *io_token,
+                      void (*one)(void *arg, const struct run_item *item), void *arg, struct err *err);
 /* Bytes that the runs of the namespace keep: their histories, and in the store targets, and what is pinned for them (results,
  * reports, corpora), each object once. results: those too; they are looked for pin by pin, which is for a store on this
  * machine. each: is given these runs; may be NULL. */
