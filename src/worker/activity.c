@@ -119,9 +119,25 @@ static Pb__Payloads *heartbeat_details(const struct activity *a)
     return (Pb__Payloads *)copy;
 }
 
+static bool hide(const struct activity *a, json_t *said)
+{
+    return said && (!a->worker->o.hide || a->worker->o.hide(said, NULL) == 0);
+}
+
+size_t worker_activity_clean(const struct activity *a, char *text, size_t len)
+{
+    worker_clean_text(text, len);
+    _cleanup_json_ json_t *said = json_stringn(text, len);
+    size_t n = hide(a, said) ? json_string_length(said) : 0;
+    n = n < len ? n : len;
+    memcpy(text, n ? json_string_value(said) : "", n);
+    text[n] = 0;
+    return n;
+}
+
 static void answer_failed(struct activity *a)
 {
-    worker_clean_text(a->err.msg, strlen(a->err.msg)); /* it may name a file */
+    worker_activity_clean(a, a->err.msg, strlen(a->err.msg)); /* it may name a file */
     Pb__RespondActivityTaskFailedRequest *req = mem_alloc(sizeof *req);
     if (!req)
         return;
@@ -304,11 +320,6 @@ static void on_heartbeat(uv_timer_t *t)
 
 /* --- messages of the module ------------------------------------------------------------------------------- */
 
-static bool hide(const struct activity *a, json_t *said)
-{
-    return said && (!a->worker->o.hide || a->worker->o.hide(said, NULL) == 0);
-}
-
 static void on_log(void *arg, const char *level, const char *message)
 {
     _cleanup_json_ json_t *data = json_pack("{s:s, s:s}", "level", level, "message", message);
@@ -352,9 +363,14 @@ static void on_finding(void *arg, struct finding *f)
 static void on_stats(void *arg, const json_t *stats)
 {
     struct activity *a = arg;
+    json_t *data = json_deep_copy(stats);
+    if (!hide(a, data)) {
+        json_decref(data);
+        return;
+    }
     json_decref(a->stats);
-    a->stats = json_deep_copy(stats);
-    emit(a, "stats", stats);
+    a->stats = data;
+    emit(a, "stats", data);
 }
 
 static void on_artifact(void *arg, const char *path, const char *name)

@@ -123,6 +123,8 @@ void worker_activity_begin(struct worker *w, struct poller *p, Pb__PollActivityT
 void worker_activity_abandon(struct activity *a); /* the worker stops */
 /* No attempt comes after this one, if it fails. */
 bool worker_activity_is_last(const struct activity *a);
+/* A text of the module's, or about it, in place: UTF-8, and without secrets. Its new length, which is not larger. Any thread. */
+size_t worker_activity_clean(const struct activity *a, char *text, size_t len);
 /* {duration_ms, memory_peak_bytes} of its processes; NULL when memory is out. */
 json_t *worker_activity_usage(const struct activity *a);
 void worker_activity_ask(struct activity *a);

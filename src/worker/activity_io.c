@@ -482,7 +482,6 @@ static int judge_end(struct activity *a)
 {
     const struct sandbox_result *res = &a->result;
     const char *name = a->module.name, *tail = "";
-    worker_clean_text(a->errors, a->errors_len);
     while (a->errors_len && a->errors[a->errors_len - 1] == '\n')
         a->errors[--a->errors_len] = 0;
     if (a->errors_len) {
@@ -526,11 +525,21 @@ json_t *worker_activity_usage(const struct activity *a)
                      (json_int_t)a->result.memory_peak_bytes);
 }
 
+/* What the module said of its failure. NULL: nothing, or no memory. */
+static char *error_said(const struct activity *a)
+{
+    char *text = a->error ? mem_strdup(a->error) : NULL;
+    if (text)
+        worker_activity_clean(a, text, strlen(text));
+    return text;
+}
+
 static int build_answer(struct activity *a)
 {
     _cleanup_json_ json_t *artifacts = a->kept ? json_copy(a->kept) : json_object();
     _cleanup_json_ json_t *findings = NULL, *summary = json_deep_copy(a->summary);
-    if (!artifacts || (a->summary && !summary))
+    _cleanup_free_ char *error = error_said(a);
+    if (!artifacts || (a->summary && !summary) || (a->error && !error))
         return err_nomem(&a->err);
     int r = a->worker->o.hide && summary ? a->worker->o.hide(summary, &a->err) : 0;
     if (r == 0)
@@ -541,7 +550,7 @@ static int build_answer(struct activity *a)
         return worker_activity_fail(a, "ResultError", false);
     a->answer = json_pack("{s:s, s:O?, s:O, s:I, s:O, s:s*, s:o*}", "status", module_status_name(a->status), "summary",
                           summary, "findings", findings, "findings_count", (json_int_t)a->findings_count,
-                          "artifacts", artifacts, "error", a->error, "usage", worker_activity_usage(a));
+                          "artifacts", artifacts, "error", error, "usage", worker_activity_usage(a));
     r = a->answer ? check_answer_size(a) : err_nomem(&a->err);
     return r < 0 ? worker_activity_fail(a, "ResultError", r == -ERR_LIMIT) : 0;
 }
@@ -564,8 +573,8 @@ static void judge(struct activity *a)
         return;
     }
     if (a->status == MODULE_FAILED) {
-        err_set(&a->err, ERR_FAILED, "module '%s' failed: %s", a->module.name,
-                a->error ? a->error : "it gave no reason");
+        _cleanup_free_ char *why = error_said(a);
+        err_set(&a->err, ERR_FAILED, "module '%s' failed: %s", a->module.name, why ? why : "it gave no reason");
         worker_activity_fail(a, "ModuleFailed", false);
         return;
     }
@@ -590,6 +599,7 @@ static void keep_left(struct activity *a)
 
 void worker_activity_collect(struct activity *a)
 {
+    a->errors_len = worker_activity_clean(a, a->errors, a->errors_len);
     if (!a->abandoned && !a->cancelled)
         judge(a);
     keep_left(a);

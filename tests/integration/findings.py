@@ -184,6 +184,7 @@ print(json.dumps(dict(type="log", level="info", message="reading " + line)))
 print(json.dumps(dict(type="progress", done=1, total=2, message=line)))
 print(json.dumps(dict(type="finding", rule_id="x/said", title="it has " + line, description=line, severity="high", file="{token}.py", line=1, snippet=line,
                       evidence=dict(line=line, stack=[line]), more=dict(line=line))))
+print(json.dumps(dict(type="stats", executions=1, note=line)))
 print(json.dumps(dict(type="result", status="success", summary=dict(said=line))))
 ''')
     lab.workflow("chat", 'return function(i) local r = ff.activity("chatter", {}, {retry={max=1}}) return {summary=r.summary, findings=r.findings} end')
@@ -193,4 +194,14 @@ print(json.dumps(dict(type="result", status="success", summary=dict(said=line)))
     shown = p.stdout + p.stderr + "".join(lab.ff(*c, check=0).stdout for c in (["findings", "list", "-v"], ["runs", "events", "said"], ["--json", "runs", "show", "said"],
                                           *(["findings", "export", "said", "--format", x] for x in ("json", "csv", "html", "sarif", "junit", "md"))))
     expect(token not in shown.replace(token + ".py", "") and word not in shown, "a secret that a module says is shown")
+    # nor does one stay in what is told of its failure: what it says itself, the end of its stderr, and what it had counted
+    for name, end in (("says", 'print(json.dumps(dict(type="result", status="failed", error="no access with " + token)))'),
+                      ("dies", 'sys.exit("Traceback\\nno access with " + token)')):
+        lab.module(name, f'import json, sys\nsys.stdin.readline()\ntoken = "{token}"\n'
+                         f'print(json.dumps(dict(type="stats", executions=1, note=token)), flush=True)\n{end}\n')
+        lab.workflow(name, f'return function(i) return ff.activity("{name}", {{}}, {{retry={{max=1}}}}) end')
+        p = lab.ff(*tb, "--json", "run", name, lab.target(name=name), "--name", name, check=3)
+        shown = p.stdout + p.stderr + "".join(lab.ff(*c, check=0).stdout for c in (["runs", "events", name], ["--json", "runs", "show", name],
+                                                                                 ["monitor", "live", "--once", name], ["findings", "export", name, "--format", "sarif"]))
+        expect("no access with ghp_****3Cb2" in shown and token not in shown, f"the secret of a module that fails: {shown}")
     ok("list, show, export, diff, history, suppress")

@@ -61,6 +61,17 @@ static bool names_this_machine(const char *host, size_t n)
     return false;
 }
 
+/* Without user and password: what a run keeps is read by many. */
+static char *public_url(const char *url)
+{
+    const char *scheme = strstr(url, "://");
+    if (!scheme)
+        return mem_strdup(url);
+    const char *host = scheme + 3, *end = host + strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', (size_t)(end - host));
+    return mem_printf("%.*s%s", (int)(host - url), url, at ? at + 1 : host);
+}
+
 int target_allowed(const char *spec, struct err *err)
 {
     bool https = strncasecmp(spec, "https://", 8) == 0;
@@ -71,7 +82,9 @@ int target_allowed(const char *spec, struct err *err)
     size_t n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
     if (https && host < end && !names_this_machine(host, n))
         return 0;
-    err_set(err, ERR_PERMISSION, "'%.100s' would be read on the server's machine, which a token does not open", spec);
+    _cleanup_free_ char *shown = public_url(spec);
+    err_set(err, ERR_PERMISSION, "'%.100s' would be read on the server's machine, which a token does not open",
+            shown ? shown : "");
     return err_hint(err, "an https:// URL of a git repository on another machine, or an upload by REST");
 }
 
@@ -172,17 +185,6 @@ static json_t *notices_json(const struct ingest_result *in, size_t max)
         json_array_append_new(list, json_pack("{s:s, s:s?, s:s?}", "kind", kinds[in->notices[i].kind], "path",
                                               in->notices[i].path, "text", in->notices[i].text));
     return list;
-}
-
-/* Without user and password: what a run keeps is read by many. */
-static char *public_url(const char *url)
-{
-    const char *scheme = strstr(url, "://");
-    if (!scheme)
-        return mem_strdup(url);
-    const char *host = scheme + 3, *end = host + strcspn(host, "/?#");
-    const char *at = memrchr(host, '@', (size_t)(end - host));
-    return mem_printf("%.*s%s", (int)(host - url), url, at ? at + 1 : host);
 }
 
 static json_t *target_json(const struct submission *s, size_t notices)
