@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # ff mcp, line by line: what comes in broken, cancellations, hostile targets, the end of it, and the table in docs/mcp.md.
-import http.client, pathlib, select, sys, time
+import base64, http.client, pathlib, select, sys, time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -132,6 +132,31 @@ def check_hostile(lab, T):
     expect(not any(ch in text for ch in "\u202e\u200b\U000e0041") and "\\\\u{202E}" in text, "the invisible is shown")
     word = r["content"][0]["text"].split("(")[1].split(")")[0]
     expect(word not in text and word in r["content"][2]["text"], "the frame's word is not the target's")
+    # what a module of one's own says, too, in each place where it comes out, and with the types that the schemas promise
+    lab.module("odd", f'''
+import json
+bad = {bad!r}
+for name in ("a", "b\u202e"): open("/scratch/" + name[0], "w").write(name)
+for m in ({{"type": "stats", "executions": bad, "coverage": bad, "crashes": 3, "note": bad}}, {{"type": "artifact", "path": "/scratch/a", "name": "a.txt"}},
+          {{"type": "artifact", "path": "/scratch/b", "name": "b\u202e.txt"}}, {{"type": "log", "level": "info", "message": bad}},
+          {{"type": "result", "status": "success", "summary": {{"said": bad, bad: 1}}}}): print(json.dumps(m), flush=True)
+''')
+    lab.workflow("odd", 'return function() local r = ff.activity("odd", {}) return {summary = r.summary, findings = r.findings} end')
+    odd = c.call("submit_security_scan_mcp", workflow_name="odd", target_path=str(target), wait=True)["structuredContent"]["run_id"]
+    for id in (run["run_id"], odd):
+        said = [c.ask("resources/read", {"uri": f"fuzzforge://runs/{id}/{kind}"})["result"]["contents"][0] for kind in ("findings", "sarif", "summary", "log")]
+        shown = "".join(x["text"] for x in said)
+        expect(not any(ch in shown for ch in "\u202e\u200b\U000e0041") and all(x["_meta"][MARK] for x in said), "resources show what is invisible")
+        for x in said[:3]: json.loads(x["text"])
+    r = c.call("get_fuzzing_stats_mcp", run_id=odd)
+    expect(r["_meta"][MARK] and type(r["structuredContent"]["executions"]) is int and "\u202e" not in json.dumps(r, ensure_ascii=False), f"statistics: {r}")
+    names = [a["name"] for a in c.call("get_artifact_mcp", run_id=odd)["structuredContent"]["artifacts"]]
+    expect(names == ["a.txt", "b\\u{202E}.txt"], f"artifacts: {names}")
+    for name in names: expect(not c.call("get_artifact_mcp", run_id=odd, name=name)["isError"], f"the artifact that was shown as {name}")
+    one = [c.ask("resources/read", {"uri": f"fuzzforge://runs/{odd}/artifacts/{name}"})["result"]["contents"][0] for name in ("a.txt", "b%E2%80%AE.txt")]
+    expect(one[0]["text"] == "a" and base64.b64decode(one[1]["blob"]) == "b\u202e".encode(), f"the bytes of artifacts: {one}")
+    r = c.call("get_workflow_parameters_mcp", workflow_name="odd")["structuredContent"]
+    expect(r["parameters"] == {} and r["default_parameters"] == {}, f"a workflow without parameters: {r}")
     secret = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"[:36]
     target = lab.target({"s.py": f'token = "{secret}"\n'}, name="secret")
     run = c.call("submit_security_scan_mcp", workflow_name="security_assessment", target_path=str(target), wait=True)["structuredContent"]

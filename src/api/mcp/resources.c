@@ -293,10 +293,22 @@ static int read_crash(struct mcp_call *c, const struct address *a, struct strbuf
     return r < 0 ? r : get(c, id, ref, out, err);
 }
 
+/* A document of ours that holds texts with what nobody sees. */
+static int make_visible(struct strbuf *io, struct err *err)
+{
+    _cleanup_json_ json_t *j = NULL;
+    int r = json_parse(strbuf_str(io), io->len, io->len, &j, err);
+    if (r == 0)
+        r = visible_json(j, err);
+    strbuf_clear(io);
+    return r < 0 ? r : json_write(j, io, err);
+}
+
+/* The bytes of a file stay as they are: with what nobody sees in them it is no text to be read. */
 static json_t *contents(const char *uri, const struct kind *k, const struct strbuf *b)
 {
     const char *s = strbuf_str(b);
-    bool text = utf8_valid(s, b->len) && !memchr(s, 0, b->len);
+    bool text = visible_as_is(s, b->len);
     const char *type = k->named && text ? "text/plain" : k->type;
     json_t *item = json_pack("{s:s, s:s, s:o, s:o}", "uri", uri, "mimeType", type, text ? "text" : "blob",
                              text ? json_stringn(s, b->len) : json_base64(s, b->len), "_meta", untrusted());
@@ -320,6 +332,8 @@ json_t *resources_read(struct mcp_call *c, struct mcp_failure *f)
         r = readers[a->kind - kinds](c, a, &b, &err);
     if (r == 0)
         r = strbuf_check(&b, &err);
+    if (r == 0 && !a->kind->named && !visible_as_is(strbuf_str(&b), b.len))
+        r = make_visible(&b, &err);
     if (r == 0)
         return contents(uri, a->kind, &b);
     mcp_fail_err(f, &err);

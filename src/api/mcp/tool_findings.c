@@ -1,5 +1,6 @@
 /* Tools about what runs found and left behind. */
 #include "api/mcp/mcp_internal.h"
+#include "api/mcp/visible.h"
 
 #include "api/rest/fuzzing.h"
 #include "api/service/artifacts.h"
@@ -265,6 +266,15 @@ static json_t *piece(const json_t *artifact, const char *bytes, size_t len, size
                          offset + n < len);
 }
 
+/* By the name that it has, or as that was shown. */
+static bool is_called(const json_t *artifact, const char *name)
+{
+    const char *own = json_str(artifact, "name", "");
+    _cleanup_(strbuf_release) struct strbuf shown = STRBUF_INIT;
+    visible_append(&shown, own, strlen(own));
+    return strcmp(own, name) == 0 || strcmp(strbuf_str(&shown), name) == 0;
+}
+
 int tool_artifact(struct mcp_call *c, const json_t *args, json_t **ret, struct err *err)
 {
     _cleanup_json_ json_t *list = NULL;
@@ -281,7 +291,7 @@ int tool_artifact(struct mcp_call *c, const json_t *args, json_t **ret, struct e
         return 0;
     }
     json_array_foreach(list, i, a)
-        if (strcmp(json_str(a, "name", ""), name) == 0)
+        if (is_called(a, name))
             found = a;
     if (!found)
         return err_set(err, ERR_NOT_FOUND, "the run has no artifact '%.200s'", name);

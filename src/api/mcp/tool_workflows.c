@@ -44,9 +44,20 @@ int tool_workflow_metadata(struct mcp_call *c, const json_t *args, json_t **ret,
     return one_workflow(c, args, workflow_info_json, ret, err);
 }
 
+/* As the schema of the answer says: what a workflow does not have is empty. */
+static json_t *parameters_of(const struct workflow_def *d)
+{
+    static const char *const names[] = {"parameters", "default_parameters"};
+    json_t *j = workflow_parameters_json(d);
+    for (size_t i = 0; j && i < ARRAY_LEN(names); i++)
+        if (!json_is_object(json_object_get(j, names[i])))
+            json_object_set_new(j, names[i], json_object());
+    return j;
+}
+
 int tool_workflow_parameters(struct mcp_call *c, const json_t *args, json_t **ret, struct err *err)
 {
-    return one_workflow(c, args, workflow_parameters_json, ret, err);
+    return one_workflow(c, args, parameters_of, ret, err);
 }
 
 int tool_metadata_schema(struct mcp_call *c, const json_t *args, json_t **ret, struct err *err)

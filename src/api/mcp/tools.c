@@ -216,7 +216,7 @@ static json_t *succeeded(const json_t *tool, json_t *result)
     struct err err = {0};
     _cleanup_(strbuf_release) struct strbuf b = STRBUF_INIT_MAX(RESULT_MAX);
     bool untrusted = json_flag(tool, "untrusted", false);
-    int r = untrusted ? visible_json(result, &err) : 0;
+    int r = visible_json(result, &err);
     if (r == 0)
         r = json_write(result, &b, &err);
     if (r < 0) {

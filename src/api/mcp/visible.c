@@ -51,6 +51,17 @@ void visible_append(struct strbuf *b, const char *s, size_t n)
     }
 }
 
+bool visible_as_is(const char *s, size_t n)
+{
+    for (size_t i = 0, k; i < n; i += k) {
+        k = utf8_sequence(s + i, n - i);
+        bool line_end = s[i] == '\r' && i + 1 < n && s[i + 1] == '\n';
+        if (!k || (!line_end && is_hidden(decode((const unsigned char *)s + i, k))))
+            return false;
+    }
+    return true;
+}
+
 /* NULL: it is fine as it is, unless memory is out. */
 static json_t *visible_string(const char *s, size_t n, int *io_r, struct err *err)
 {

@@ -11,6 +11,14 @@
 
 #define CRASHES_MAX 10000
 
+/* A module of one's own says what it likes: what clients know keeps its type. */
+static bool fits(const char *key, const json_t *known, const json_t *v)
+{
+    if (json_is_number(known) || strcmp(key, "coverage") == 0)
+        return json_is_number(v) || (json_is_null(known) && json_is_null(v));
+    return !known || json_is_string(v) || json_is_null(v);
+}
+
 json_t *fuzzing_stats_of(const char *run_id, const char *workflow, const char *data)
 {
     _cleanup_json_ json_t *last = NULL;
@@ -22,7 +30,7 @@ json_t *fuzzing_stats_of(const char *run_id, const char *workflow, const char *d
     if (!j || !data || json_parse(data, strlen(data), LIVE_DATA_MAX, &last, NULL) < 0)
         return j;
     json_object_foreach(last, key, v)
-        if (strcmp(key, "run_id") != 0 && strcmp(key, "workflow") != 0)
+        if (strcmp(key, "run_id") != 0 && strcmp(key, "workflow") != 0 && fits(key, json_object_get(j, key), v))
             json_object_set(j, key, v);
     return j;
 }
