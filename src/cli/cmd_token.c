@@ -26,13 +26,16 @@ static int read_request(const struct args *a, json_t **ret, struct err *err)
 {
     const char *role = args_get(a, "role"), *expires = args_get(a, "expires"), *name_space = args_get(a, "namespace");
     enum access_role parsed = ACCESS_VIEWER;
-    int64_t lifetime_ms = 0;
+    int64_t lifetime_ms = TOKENS_LIFETIME_MS;
     int r = role ? access_role_parse(role, &parsed, err) : 0;
     if (r == 0 && name_space)
         r = access_check_namespace(name_space, true, err);
-    if (r == 0 && strcmp(expires ? expires : "30d", "never") != 0)
-        r = units_parse_duration_ms(expires ? expires : "30d", &lifetime_ms, err);
-    if (r == 0 && expires && !lifetime_ms && strcmp(expires, "never") != 0)
+    bool never = expires && strcmp(expires, "never") == 0;
+    if (r == 0 && never)
+        lifetime_ms = 0;
+    else if (r == 0 && expires)
+        r = units_parse_duration_ms(expires, &lifetime_ms, err);
+    if (r == 0 && !lifetime_ms && !never)
         r = err_set(err, ERR_USAGE, "--expires 0: a time over 0, or 'never'");
     if (r < 0)
         return r;

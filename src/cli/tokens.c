@@ -60,7 +60,7 @@ static int add(void *arg, const struct access_token *t, struct err *err)
 static int create(struct app *app, struct access *access, const json_t *q, json_t **ret, struct err *err)
 {
     struct access_request want = {.name = json_str(q, "name", NULL), .name_space = json_str(q, "namespace", NULL),
-                                  .lifetime_ms = json_i64(q, "lifetime_ms", 0)};
+                                  .lifetime_ms = json_i64(q, "lifetime_ms", TOKENS_LIFETIME_MS)};
     struct access_token t;
     char token[ACCESS_TOKEN_LEN + 1];
     int r = access_role_parse(json_str(q, "role", "viewer"), &want.role, err);

@@ -6,6 +6,8 @@
 #include "api/client/remote.h"
 #include "cli/app.h"
 
+#define TOKENS_LIFETIME_MS INT64_C(2592000000) /* 30 days, where nothing else is said */
+
 /* q: {all} of a list; {name, role, namespace, lifetime_ms} of a new one, each but role may be missing, 0 is for ever; {token} by
  * its id or name. *ret: {tokens: [...]}, or the token, a new one with its text as "token"; {sessions_revoked}. */
 int tokens_do(struct app *app, struct access *access, enum token_verb verb, const json_t *q, json_t **ret, struct err *err);

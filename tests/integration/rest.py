@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The HTTP side of 'ff serve', by a client of the standard library alone: the former service's sequence, errors, hostile input,
 # events that go on over a restart, and requests that are repeated after a kill -9.
-import base64, contextlib, gzip, hashlib, http.client, io, os, pathlib, pty, re, resource, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
+import base64, contextlib, datetime, gzip, hashlib, http.client, io, os, pathlib, pty, re, resource, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -15,7 +15,7 @@ for i in range(n):
     say(type="log", level="info", message="step %d" % i)
     say(type="stats", executions=100 * (i + 1), executions_per_sec=50.5, crashes=i, unique_crashes=min(i, 1), coverage=12.5, corpus_size=i, elapsed_time=i, last_crash_time=None)
     if i == 1:
-        say(type="finding", rule_id="crash/overflow", title="heap overflow", severity="high", file="a.py", line=1, evidence={"stack": ["f a.py:1"]})
+        say(type="finding", rule_id="crash/overflow", title="heap overflow", severity="high", file="a.py", line=1, evidence={"stack": ["f a.py:1", {"function": "g", "file": "b.py", "line": 2}]})
     time.sleep(req["input"].get("pause", 0.05))
 say(type="result", status="success", summary={"n": n})
 '''
@@ -172,7 +172,8 @@ def events(server, path, last=None, until=None, seconds=30, headers=None):
 
 def former_client(s, T):
     """What the former service's client does, in its order."""
-    if s.get("/")["status"] != "ready": fail("root")
+    root = s.get("/")
+    if root["status"] != "ready" or root["workflows_loaded"] < 3: fail(f"root: {root}")
     if s.get("/health")["status"] != "healthy": fail("health")
     items = s.get("/workflows/")
     if not isinstance(items, list) or not {"name", "version", "description", "author", "tags"} <= set(items[0]): fail(f"list: {items}")
@@ -202,6 +203,10 @@ def former_client(s, T):
     if (stats["executions"], stats["crashes"], stats["coverage"], stats["workflow"]) != (800, 7, 12.5, "talk"): fail(f"stats: {stats}")
     crashes = s.get(f"/fuzzing/{rid}/crashes")
     if len(crashes) != 1 or crashes[0]["severity"] != "high" or not crashes[0]["crash_id"]: fail(f"crashes: {crashes}")
+    if crashes[0]["stack_trace"] != "f a.py:1\ng b.py:2" or stream[-1][2]["data"]["stack_trace"] != crashes[0]["stack_trace"]: fail(f"a stack is a text: {crashes}")
+    old = s.post("/workflows/talk/submit", {"target_path": str(s.lab.target()), "volume_mode": "ro", "parameters": {"n": 1}, "timeout": None,
+                                            "resource_limits": None, "additional_volumes": []})
+    if s.wait(old["run_id"])["status"] != "COMPLETED": fail("what the former client sends, with all that it leaves empty")
     if len(s.get(f"/fuzzing/{rid}/series")["points"]) != 8: fail("series")
     types = [m.get("type") for m in ws if isinstance(m, dict)]
     if types[0] != "stats_update" or "pong" not in ws: fail(f"WebSocket: {ws}")
@@ -927,6 +932,10 @@ def tokens(lab):
         if st != want or (st == 401 and h["WWW-Authenticate"] != "Bearer"): fail(f"without a token, {path}: {st}")
         if s.ask("GET", path, headers={"Authorization": f"Bearer {s.token}"})[0] != 200: fail(f"with the token, {path}")
     if s.ask("GET", "/runs", headers={"Authorization": "Bearer " + "0" * 64})[0] != 401: fail("a wrong token")
+    for body, days in (({"role": "viewer"}, 30), ({"role": "viewer", "lifetime_ms": 86400000}, 1), ({"role": "viewer", "lifetime_ms": 0}, None)):
+        t = s.post("/tokens", body, headers={"Authorization": f"Bearer {s.token}"})
+        made, end = (datetime.datetime.fromisoformat(t[k][:-1]) if t[k] else None for k in ("created_at", "expires_at"))
+        if ((end - made).days if end else None) != days: fail(f"a token's end: {t}")
     s.stop()
 
 

@@ -12,11 +12,15 @@
 #define CRASHES_MAX 10000
 
 /* A module of one's own says what it likes: what clients know keeps its type. */
-static bool fits(const char *key, const json_t *known, const json_t *v)
+static void take(json_t *stats, const char *key, json_t *v)
 {
-    if (json_is_number(known) || strcmp(key, "coverage") == 0)
-        return json_is_number(v) || (json_is_null(known) && json_is_null(v));
-    return !known || json_is_string(v) || json_is_null(v);
+    const json_t *known = json_object_get(stats, key);
+    bool number = json_is_number(known) || strcmp(key, "coverage") == 0;
+    double n = json_number_value(v);
+    if (json_is_integer(known) && json_is_real(v) && n >= 0 && n < 9e15)
+        json_object_set_new(stats, key, json_integer((json_int_t)n));
+    else if (!known || (number ? json_is_number(v) : json_is_string(v)))
+        json_object_set(stats, key, v);
 }
 
 json_t *fuzzing_stats_of(const char *run_id, const char *workflow, const char *data)
@@ -30,8 +34,8 @@ json_t *fuzzing_stats_of(const char *run_id, const char *workflow, const char *d
     if (!j || !data || json_parse(data, strlen(data), LIVE_DATA_MAX, &last, NULL) < 0)
         return j;
     json_object_foreach(last, key, v)
-        if (strcmp(key, "run_id") != 0 && strcmp(key, "workflow") != 0 && fits(key, json_object_get(j, key), v))
-            json_object_set(j, key, v);
+        if (strcmp(key, "run_id") != 0 && strcmp(key, "workflow") != 0)
+            take(j, key, v);
     return j;
 }
 
@@ -62,6 +66,36 @@ int do_fuzzing_series(struct exchange *x, struct err *err)
                  : reply_json(x, 200, json_pack("{s:s, s:o}", "run_id", arg_text(x, "run_id"), "points", points), err);
 }
 
+/* A frame a line. NULL: there is none, or no memory. */
+static json_t *stack_text(const json_t *stack)
+{
+    _cleanup_(strbuf_release) struct strbuf b = STRBUF_INIT_MAX(LIVE_DATA_MAX);
+    size_t i;
+    json_t *f;
+    if (json_is_string(stack))
+        return json_incref((json_t *)(uintptr_t)stack);
+    json_array_foreach((json_t *)(uintptr_t)stack, i, f) {
+        const char *text = json_string_value(f), *file = json_str(f, "file", NULL);
+        strbuf_printf(&b, "%s%s", i ? "\n" : "", text ? text : json_str(f, "function", json_str(f, "message", "?")));
+        if (file)
+            strbuf_printf(&b, " %s:%lld", file, (long long)json_i64(f, "line", 0));
+    }
+    return b.len && !b.over ? json_string(strbuf_str(&b)) : NULL;
+}
+
+/* Clients know texts; the finding has the rest. */
+static json_t *crash_of(json_t *f)
+{
+    const json_t *evidence = json_object_get(f, "evidence"), *input = json_object_get(evidence, "reproducer");
+    const char *id = json_str(f, "fingerprint", json_str(f, "id", json_str(f, "rule_id", "")));
+    return json_pack("{s:s, s:s?, s:s?, s:o?, s:s?, s:s, s:s?, s:s?, s:o}", "crash_id", id, "signal",
+                     json_str(evidence, "signal", NULL), "crash_type", json_str(f, "title", NULL), "stack_trace",
+                     stack_text(json_object_get(evidence, "stack")), "reproducer",
+                     json_is_string(input) ? json_string_value(input) : json_str(input, "ref", NULL), "severity",
+                     json_str(f, "severity", "medium"), "input_file", json_str(evidence, "input", NULL), "exploitability",
+                     json_str(evidence, "exploitability", NULL), "finding", f);
+}
+
 json_t *fuzzing_crash_json(const char *run_id, const struct live_event *e)
 {
     json_t *data = NULL;
@@ -70,17 +104,8 @@ json_t *fuzzing_crash_json(const char *run_id, const struct live_event *e)
         json_decref(data);
         return NULL;
     }
-    const json_t *evidence = json_object_get(data, "evidence");
-    if (!json_object_get(data, "crash_id")) {
-        json_t *f = data;
-        const char *id = json_str(f, "fingerprint", json_str(f, "id", json_str(f, "rule_id", "")));
-        data = json_pack("{s:s, s:s?, s:s?, s:O?, s:O?, s:s, s:s?, s:s?, s:O}", "crash_id", id, "signal",
-                         json_str(evidence, "signal", NULL), "crash_type", json_str(f, "title", NULL), "stack_trace",
-                         json_object_get(evidence, "stack"), "reproducer", json_object_get(evidence, "reproducer"), "severity",
-                         json_str(f, "severity", "medium"), "input_file", json_str(evidence, "input", NULL), "exploitability",
-                         json_str(evidence, "exploitability", NULL), "finding", f);
-        json_decref(f);
-    }
+    if (!json_object_get(data, "crash_id"))
+        data = crash_of(data);
     if (data && !json_str(data, "timestamp", NULL))
         json_object_set_new(data, "timestamp", json_string(os_format_time(e->at_ns, at)));
     if (data)

@@ -14,9 +14,18 @@
 
 int do_root(struct exchange *x, struct err *err)
 {
+    struct workflow_def **defs = NULL;
+    size_t n = 0, loaded = 0;
+    int r = toolbox_list(x->svc.toolbox, &defs, &n, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        loaded += !defs[i]->broken;
+    toolbox_list_free(defs, n);
+    if (r < 0)
+        return r;
     return reply_json(x, 200,
-                      json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", "FuzzForge API", "version", x->svc.version,
-                                "status", "ready", "openapi", "/openapi.json", "health", "/health"),
+                      json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "name", "FuzzForge API", "version", x->svc.version,
+                                "status", "ready", "workflows_loaded", (json_int_t)loaded, "openapi", "/openapi.json", "health",
+                                "/health"),
                       err);
 }
 
