@@ -202,10 +202,26 @@ void libfuzzer_reproduce(const struct fuzz_target *t, const struct fuzz_bounds *
         fuzz_word(&c->env, "PYTHONFAULTHANDLER=1"); /* libFuzzer knows no frames of Python */
 }
 
+/* A merge starts the program that argv[0] names anew, over and over, which a harness of Python need not be: this is one. */
+static void python_program(const struct fuzz_target *t, struct fuzz_command *c)
+{
+    fuzz_word(&c->argv, "/bin/sh");
+    fuzz_word(&c->argv, "-c");
+    fuzz_word(&c->argv, "printf '%%s\\n' \"$0\" >harness && chmod +x harness && exec \"$PWD/harness\" \"$@\"");
+    fuzz_word(&c->argv, "#!/usr/bin/python3\nimport os, sys\n__file__ = os.environ['FF_FUZZ_HARNESS']\n"
+                        "sys.path[0] = os.path.dirname(__file__)\nexec(compile(open(__file__, 'rb').read(), __file__, 'exec'))");
+    fuzz_word(&c->env, "FF_FUZZ_HARNESS=%s", t->program);
+}
+
 void libfuzzer_merge(const struct fuzz_target *t, const struct fuzz_bounds *b, const char *into, const char *from,
                      const char *crashes, struct fuzz_command *c)
 {
-    bounds(t, b, &c->argv);
+    if (strcmp(t->engine, atheris_driver.name) == 0) {
+        python_program(t, c);
+        libfuzzer_bounds(t, b, &c->argv);
+    } else {
+        bounds(t, b, &c->argv);
+    }
     fuzz_word(&c->argv, "-detect_leaks=0");
     fuzz_word(&c->argv, "-artifact_prefix=%s/", crashes);
     fuzz_word(&c->argv, "-merge=1");

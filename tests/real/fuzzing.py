@@ -1288,6 +1288,9 @@ def scripts(lab, workflow, files, want, env, file):
         fail(f"{workflow}: {doc['status']} {doc.get('error')} {list(got)}")
     if any(f["file"] != file or f["evidence"]["reproduced"] == 0 for f in got.values()):
         fail(f"{workflow}: {[(f['file'], f['line'], f['evidence']['reproduced']) for f in got.values()]}")
+    unmerged = [t["corpus_unmerged"] for t in doc["result"]["summary"]["targets"].values() if "corpus_unmerged" in t]
+    if unmerged:
+        fail(f"{workflow}: inputs of the corpus were not merged: {unmerged}")
     kept_bytes(lab, doc)
     return doc["result"]["summary"]["executions"]
 
