@@ -200,6 +200,10 @@ static bool read_go_failure(struct scan *s, struct view line, struct view text)
     struct view number = view_take(&words, is_digit);
     if (!number.n || !view_skip(&words, ": "))
         return false;
+    if (view_skip(&words, "panic: ")) { /* go test -fuzz tells it so, and the stack, indented, below */
+        begin(s, CRASH_GO, "ASSERT", words);
+        return true;
+    }
     size_t n = 0, f = 0;
     while (n < words.n && !strchr("0123456789\"'`:[{(<,=", words.s[n]))
         n++;
@@ -329,6 +333,8 @@ static void read_frame(struct scan *s, struct view line)
     } else {
         if (s->kind == CRASH_GO && !rest.n && s->frames.len)
             s->stack_closed = true; /* the other goroutine's follows */
+        if (s->kind == CRASH_GO && view_starts(rest, "runtime/debug.Stack(")) /* of what has caught the panic */
+            return;
         rule_frame(s, s->kind == CRASH_GO && !view_starts(rest, "/") ? rest : line);
         return;
     }
@@ -427,9 +433,23 @@ static void read_place(struct scan *s)
     }
 }
 
+/* An error of the runtime that go test -fuzz tells of, with its stack further in. */
+static void read_indented(struct scan *s, struct view text)
+{
+    s->fallback = view_after(text, "    goroutine ", &text);
+    while (s->fallback && !s->stack_closed && text.n) {
+        struct view line = take_line(&text);
+        if (line.n <= SCAN_LINE_MAX)
+            read_frame(s, line);
+    }
+    s->fallback = false;
+}
+
 void scan_fallback(struct scan *s)
 {
     struct view text = s->text;
+    if (scan_found(s) && s->kind == CRASH_GO && !s->frames.len)
+        read_indented(s, text);
     if (scan_found(s)) {
         read_place(s);
         scan_kernel_stack(s);

@@ -205,9 +205,19 @@ static void test_fuzzers(void **state)
     crash_release(&c);
 }
 
+/* What go test -fuzz says of a panic, which it has caught. */
+#define GO_CAUGHT(what) "--- FAIL: FuzzBox (0.04s)\n    --- FAIL: FuzzBox (0.00s)\n        testing.go:1927: panic: " what "\n" \
+    "            goroutine 22 [running]:\n            runtime/debug.Stack()\n            \t/go/src/runtime/debug/stack.go:26 +0x9b\n" \
+    "            testing.tRunner.func1()\n            \t/go/src/testing/testing.go:1927 +0x1d0\n" \
+    "            panic({0x63, 0x2d})\n            \t/go/src/runtime/panic.go:860 +0x13a\n" \
+    "            example.org/box.Open(0x1)\n            \t/src/box/open.go:3 +0x2\n            \n    \n    Failing input written to x\n"
+
 static void test_languages(void **state)
 {
     static const struct sample samples[] = {
+        {GO_CAUGHT("bad lid"), CRASH_GO, "ASSERT", "bad lid\nbox.Open\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_LOW},
+        {GO_CAUGHT("runtime error: index out of range [9] with length 8"), CRASH_GO, "Index out of range", "box.Open\n", "",
+         CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
         {"panic: runtime error: index out of range [9] with length 3\n\ngoroutine 1 [running]:\n"
          "example.org/box/codec.(*Reader).next(0xc000012345, 0x9)\n\t/src/box/codec/reader.go:31 +0x1d\n"
          "example.org/box/codec.Decode(...)\n\t/src/box/codec/codec.go:7\nmain.main()\n\t/src/box/main.go:3 +0x2\n",
