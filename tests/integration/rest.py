@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # The HTTP side of 'ff serve', by a client of the standard library alone: the former service's sequence, errors, hostile input,
 # events that go on over a restart, and requests that are repeated after a kill -9.
-import base64, contextlib, datetime, gzip, hashlib, http.client, io, os, pathlib, pty, re, resource, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
+import base64, contextlib, datetime, gzip, hashlib, http.client, io, os, pathlib, pty, re, resource, select, signal, socket, struct, sys, tarfile, threading, time, urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -317,6 +317,25 @@ def pings_without_end(s, run):
     c.close()
 
 
+def refused_early(s):
+    """An upload that is wrong is answered at once; a client that looks when he has sent all sees it too, and one that never ends is left."""
+    begin = b'--B\r\nContent-Disposition: form-data; name="nonsense"\r\n\r\nx\r\n'
+    for megabytes, reads in ((2000, True), (30, False), (2000, False)):
+        c = socket.create_connection(("127.0.0.1", s.port), 60)
+        c.sendall(b"POST /workflows/talk/upload-and-submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+                  b"Content-Length: %d\r\n\r\n" % (megabytes << 20) + begin)
+        sent, out = len(begin), b""
+        try:
+            while sent < megabytes << 20 and not (reads and select.select([c], [], [], 0)[0]):
+                sent += c.send(bytes(min(1 << 20, (megabytes << 20) - sent)))
+        except OSError:
+            if reads or megabytes < 2000: fail(f"an upload of {megabytes} MB that is wrong is broken off after {sent >> 20}")
+        if megabytes == 2000 and sent == megabytes << 20: fail(f"all of an upload that is wrong is taken ({reads})")
+        while (reads or megabytes < 2000) and (d := c.recv(65536)): out += d
+        if (reads or megabytes < 2000) and (b" 422 " not in out[:20] or b'"field":"nonsense"' not in out): fail(f"an upload that is wrong: {out}")
+        c.close()
+
+
 def errors(s):
     for method, path, want, kind in [("GET", "/nowhere", 404, "NotFound"), ("GET", "/runs/none/status", 404, "RunNotFound"),
                                      ("GET", "/workflows/none/metadata", 404, "WorkflowNotFound"), ("PUT", "/runs", 405, "MethodNotAllowed"),
@@ -516,6 +535,7 @@ def hostile(s):
         out = s.raw(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         if not re.match(rb"HTTP/1\.1 40[04] ", out): fail(f"{path}: {out[:60]}")
     for junk in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000, os.urandom(2000), b"GET / HTTP/1.1\r\n\r\n"): s.raw(junk, 1)
+    refused_early(s)
     stops_sending(s)
     slow = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(300)]
     for c in slow: c.sendall(b"GET / HTTP/1.1\r\nHos")

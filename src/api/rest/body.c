@@ -24,7 +24,6 @@
 /* Memory for bodies at a time: a client that begins many and ends none must not take that of the others. */
 #define BODIES_MAX ((size_t)256 << 20)
 #define BODIES_OF_ONE_MAX ((size_t)64 << 20) /* a namespace's */
-#define DRAIN_MAX ((uint64_t)16 << 30) /* of an upload that failed: clients look for an answer when they have sent all */
 
 struct field {
     char name[64];
@@ -45,7 +44,7 @@ struct body_upload {
     bool in_file;
     atomic_int error; /* 0: all is well */
     struct err why;
-    uint64_t taken, drained;
+    uint64_t taken;
     /* Between the two threads: */
     pthread_mutex_t lock;
     pthread_cond_t idle;
@@ -201,12 +200,28 @@ static void take(struct body_upload *u, const char *data, size_t len)
     u->error = r < 0 ? r : 0;
 }
 
+/* Where of the form's own parts none is to blame. */
+static void blame(struct body_upload *u)
+{
+    if (u->error == -ERR_INVALID && !u->x->field[0])
+        name_field(u->x, u->form ? "body" : "file");
+}
+
+bool upload_failed(struct exchange *x, struct err *why)
+{
+    struct body_upload *u = x->upload;
+    if (!u || !u->error)
+        return false;
+    blame(u);
+    err_copy(why, &u->why);
+    return true;
+}
+
 static void finish(struct body_upload *u)
 {
     if (!u->error && u->form)
         u->error = multipart_finish(u->form, &u->why);
-    if (u->error == -ERR_INVALID && !u->x->field[0]) /* of the form's own parts none is to blame */
-        name_field(u->x, u->form ? "body" : "file");
+    blame(u);
     if (!u->error && !u->file_seen && u->bytes < 0) {
         name_field(u->x, "file");
         u->error = err_set(&u->why, ERR_INVALID, "file: is missing");
@@ -268,11 +283,8 @@ static enum MHD_Result upload_data(struct body_upload *u, const char *data, size
     size_t given = 0;
     bool ok = true, wait = false;
     pthread_mutex_lock(&u->lock);
-    if (u->error) { /* nothing more is wanted; an answer can be given when all has come */
-        u->drained += *io_size;
-        ok = u->drained <= DRAIN_MAX;
+    if (u->error) /* nothing more is wanted */
         given = *io_size;
-    }
     while (ok && given < *io_size) {
         size_t room = BUFFER - u->len[u->filling], n = *io_size - given < room ? *io_size - given : room;
         /* With bytes left only: after a chunk that was taken whole the library comes with the next one, suspended or not. */

@@ -119,6 +119,7 @@ struct exchange {
     bool closes; /* where the next request begins is not known: the connection ends with the answer */
     bool last;   /* it ends likewise, as the client wants it or the library does */
     bool refused; /* answered past the library */
+    bool lingers; /* what the client still sends is taken for a while, so that he sees the answer */
     int64_t begun_ns;
     uint64_t sent;
 };
@@ -194,6 +195,8 @@ void body_end(struct exchange *x);
 void body_free(struct exchange *x);
 /* What was gathered, as x->json, checked; in a thread of the jobs. An empty body for schema Any leaves it NULL. */
 int body_json(struct exchange *x, struct err *err);
+/* Is it wrong already, before all of it has come? In the connection's thread. */
+bool upload_failed(struct exchange *x, struct err *why);
 /* Of an upload, after its end: fields and target. */
 const char *upload_field(const struct exchange *x, const char *name);
 /* What was sent, for a sum of it: the fields, and a sum of the file as it came. A folder's tar is made anew for each attempt: its

@@ -38,6 +38,7 @@
 #define BODY_MUTE_MS 45000   /* over its time, without bytes that could be answered: chunks that do not begin, say */
 #define PAST_MAX ((size_t)32 << 10) /* of an answer that does not go through the library: a socket takes so much at once */
 #define PING_EVERY_TICKS 15  /* of a second */
+#define LINGER_MAX ((uint64_t)256 << 20) /* of an upload after its answer: some look for that when they have sent all */
 #define DRAIN_MAX ((unsigned long long)64 << 20) /* of a body that is not wanted */
 
 /* A connection, watched so that one which sends its headers byte by byte ends. */
@@ -475,16 +476,41 @@ static enum MHD_Result body_without_end(struct exchange *x)
     return end_body(x, &err);
 }
 
+/* An upload that is wrong is not waited for. */
+static enum MHD_Result answer_early(struct exchange *x, struct err *why)
+{
+    struct conn *c = conn_of(x->conn);
+    if (!c)
+        return MHD_NO;
+    x->closes = x->lingers = true;
+    x->body_bytes = 0;
+    reply_error(x, why);
+    reply_past(x, c->fd);
+    return MHD_YES;
+}
+
+/* Until all has come, or enough. */
+static enum MHD_Result linger(struct exchange *x, size_t *io_size)
+{
+    bool over = !*io_size || !body_in_time(x, *io_size, false);
+    x->body_bytes += *io_size;
+    *io_size = 0;
+    return over || x->body_bytes > LINGER_MAX ? MHD_NO : MHD_YES;
+}
+
 static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *io_size)
 {
     size_t before = *io_size;
     enum MHD_Result ok = MHD_YES;
+    struct err why = {0};
     if (x->phase == PHASE_ANSWERED)
         *io_size = 0;
     else
         ok = body_data(x, data, io_size);
     bool waits = *io_size > 0, in_time = body_in_time(x, before - *io_size, waits);
     x->body_bytes += before - *io_size;
+    if (ok == MHD_YES && upload_failed(x, &why))
+        return answer_early(x, &why);
     if (ok == MHD_NO || waits)
         return ok;
     if (!x->upload && x->body_bytes > DRAIN_MAX)
@@ -498,6 +524,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     struct exchange *x = *con_cls;
     (void)cls;
     (void)url;
+    if (x && x->lingers)
+        return linger(x, upload_data_size);
     if (!x || x->refused)
         return MHD_NO;
     if (x->phase == PHASE_SENT)
