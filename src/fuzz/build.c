@@ -43,16 +43,17 @@ static void tell(const char *line, size_t n, char *ret, size_t size)
 void fuzz_build_first_error(const char *log, char *ret, size_t size)
 {
     static const char of_linker[] = "linker command failed"; /* the lines before it say why */
-    static const char *const words[] = {": cannot find -l", " error: ",    "error[",          "error:",
-                                        " ERROR: ",         "CMake Error", "[ERROR] /",       "[ERROR] Failed",
-                                        "undefined reference", "multiple definition", of_linker,
-                                        "No such file",     "not found",   "Error "};
+    static const char of_all[] = " error: "; /* what CMake said before it is the cause, and after it the consequence */
+    static const char *const words[] = {": cannot find -l", of_all, "error[", "error:", " ERROR: ", "[ERROR] /", "[ERROR] Failed",
+                                        "undefined reference", "multiple definition", of_linker, "No such file", "not found",
+                                        "Error "};
     const char *last = "";
     size_t last_n = 0;
     for (size_t w = 0; w < ARRAY_LEN(words); w++) {
         for (const char *p = log; *p;) {
             size_t n = strcspn(p, "\n");
-            if (n && tells(p, n, words[w]) && (words[w] == of_linker || !tells(p, n, of_linker))) {
+            bool is_cause = tells(p, n, words[w]) || (words[w] == of_all && tells(p, n, "CMake Error"));
+            if (n && is_cause && (words[w] == of_linker || !tells(p, n, of_linker))) {
                 tell(p, n, ret, size);
                 return;
             }

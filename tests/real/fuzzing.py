@@ -1011,11 +1011,12 @@ TREES = {
                                        "add_executable(run src/run.c fuzz/t_fuzzer.c)\ntarget_link_libraries(run lib)\n"
                                        "add_executable(huge src/huge.c)\nfile(WRITE ${CMAKE_SOURCE_DIR}/src/huge.c \"#error never\")\n"},
     "ossfuzz": {"project.yaml": "language: c\n", "src/lib.c": LIB, "fuzz/t_fuzzer.c": USE, "words.dict": 'w="x"\n', "one": "x1\n",
+                "src/version.sh": "git describe --tags\n",
                 "Dockerfile": "FROM gcr.io/oss-fuzz-base/base-builder\nRUN apt-get update && apt-get install -y no-such-package && \\\n"
                               "    # a comment\n    echo plain > /src/from_run\nRUN git clone --depth 1 https://example.org/a/src.git && cp src/lib.c cloned\n"
-                              "RUN git clone https://example.org/b/other && echo never > never\nRUN pip3 install -U ninja 'json>=1' && echo > pip\nRUN pip3 install no-such\nRUN cat <<END > here\ntext\nEND\n"
+                              "RUN cd src && git checkout v1 && echo > at-v1\nRUN git clone https://example.org/b/other && echo never > never\nRUN pip3 install -U ninja 'json>=1' && echo > pip\nRUN pip3 install no-such\nRUN cat <<END > here\ntext\nEND\n"
                               "ENV ONE=1 TWO=\"a b\"\nCOPY build.sh words.dict $SRC/\nWORKDIR /src/src\n",
-                "build.sh": "#!/bin/bash -eu\ntest -f $SRC/from_run; test -f $SRC/cloned; test ! -e $SRC/never; test -e $SRC/pip; test \"$ONE$TWO\" = '1a b'\n$CC $CFLAGS -c lib.c -o $WORK/lib.o\n"
+                "build.sh": "#!/bin/bash -eu\ntest -f $SRC/from_run; test -f $SRC/cloned; test ! -e $SRC/never; test -e $SRC/pip; test -e at-v1; test $(sh version.sh) = 0.0.0; test \"$ONE$TWO\" = '1a b'\n$CC $CFLAGS -c lib.c -o $WORK/lib.o\n"
                             "printf 'install:\\n\\tmkdir -p $(DESTDIR)/usr/local/include && cp ../one $(DESTDIR)/usr/local/include/installed.h\\n"
                             "\\tmkdir -p $(DESTDIR)/usr/local/lib && ar rc $(DESTDIR)/usr/local/lib/libz.a $(WORK)/lib.o\\n' > M\n" # the system has one as well
                             "sed -i 's,^,//,' ../one; make -f M install\nmake no-such\ncp $SRC/no-such-seeds.zip $OUT/\n"

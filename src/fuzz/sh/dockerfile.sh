@@ -98,6 +98,14 @@ without_libcxx() {
 }
 [ -z "${CXX-}" ] || without_libcxx
 
+# Build scripts that ask git for a version find one: sources that came without their history get one of one commit.
+as_cloned() { # DIR
+  [ ! -e "$1/.git" ] && type -P git >/dev/null && grep -qsIE 'git (-C [^ ]+ )?(describe|rev-parse)' "$1"/* "$1"/*/* || return 0
+  (cd "$1" && command git init -q && command git add -A &&
+    command git -c user.name=ff -c user.email=ff@localhost commit -qm 'as it lies here' && command git tag 0.0.0 &&
+    touch .git/taken-as-it-is) >/dev/null 2>&1 || true
+}
+
 git() {
   local dir= url= all=("$@")
   case "${1-}" in
@@ -113,11 +121,11 @@ git() {
       [ $# = 0 ] || shift
     done
     [ -n "$dir" ] || dir=$(basename "$url" .git)
-    [ ! -e "$dir" ] || return 0
+    if [ -e "$dir" ]; then as_cloned "$dir" && return 0; fi
     if may; then command git "${all[@]}"; else unmet "git clone $url" "$dir"; fi
     ;;
   apply | init | config) command git "$@" ;;
-  *) if [ -e .git ]; then net git "$@"; fi ;; # sources without their history are taken as they are
+  *) if [ -e .git ] && [ ! -e .git/taken-as-it-is ]; then net git "$@"; fi ;; # sources without their history are taken as they are
   esac
 }
 

@@ -219,6 +219,9 @@ static void tells_the_first_error(void **state)
     fuzz_build_first_error("CMake Error at a/install.cmake:46 (file):\n  file cannot create directory: /x\n\nmake: *** Error 1\n", got,
                            sizeof got);
     assert_string_equal(got, "CMake Error at a/install.cmake:46 (file): file cannot create directory: /x");
+    fuzz_build_first_error("CMake Error at t.txt:4 (cmake_minimum_required):\n  CMake 9 is required.\n\nninja: error: loading 'build.ninja'\n",
+                           got, sizeof got);
+    assert_string_equal(got, "CMake Error at t.txt:4 (cmake_minimum_required): CMake 9 is required.");
     fuzz_build_first_error("/usr/bin/ld: cannot find -lc++: No such file\nclang: error: linker command failed\n", got, sizeof got);
     assert_string_equal(got, "/usr/bin/ld: cannot find -lc++: No such file");
     fuzz_build_first_error("a.o: in function `f':\nt.c:(.text+0x2): undefined reference to `g'\nclang: error: linker command failed\n"
