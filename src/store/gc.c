@@ -321,19 +321,37 @@ int store_gc(struct store *s, int64_t grace_ms, bool dry_run, struct store_gc_re
     return r < 0 ? WRAP(r, err, "collect") : 0;
 }
 
+/* --- what failed uploads have left ---------------------------------------------------------------------------------- */
+
+#define LEFT_CHUNKS_MAX ((size_t)1 << 18)
+
+struct leftover {
+    struct leftover *next;
+    int64_t since_ns, until_ns; /* its chunks were written between */
+    size_t n;
+    struct digest v[];
+};
+
+/* What is older, no upload that goes on can have found: it would have renewed it. */
+static int discard_limit(struct store *s, int64_t *ret, struct err *err)
+{
+    int64_t oldest, now = os_now_ns();
+    int r = s->be->ops->session_oldest(s->be, &oldest, err);
+    *ret = oldest == INT64_MAX || oldest > now ? now : oldest - SESSION_SLACK_NS;
+    return r;
+}
+
 /* Who may rely on one: a record that was written since, which shares it, or an upload that goes on and has found it. */
 static int discard(struct gc *g, const struct digest *v, size_t n, int64_t since_ns, struct err *err)
 {
     const struct store_ops *ops = g->s->be->ops;
-    int64_t oldest, now = os_now_ns();
     uint64_t count = 0;
     g->limit_ns = since_ns - SESSION_SLACK_NS;
     int r = ops->list(g->s->be, "o/", mark_recent, g, err);
     if (r == 0)
-        r = ops->session_oldest(g->s->be, &oldest, err);
+        r = discard_limit(g->s, &g->limit_ns, err);
     if (r < 0)
         return r;
-    g->limit_ns = oldest == INT64_MAX || oldest > now ? now : oldest - SESSION_SLACK_NS;
     r = tell_limit(g, err);
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct blob_name name = blob_name_of('c', &v[i]);
@@ -345,7 +363,8 @@ static int discard(struct gc *g, const struct digest *v, size_t n, int64_t since
     return r;
 }
 
-void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t since_ns)
+/* *ret_limit: what is older is gone. */
+static int discard_inside(struct store *s, const struct digest *v, size_t n, int64_t since_ns, int64_t *ret_limit)
 {
     struct store_gc_result ignored = {0};
     struct gc g = {.s = s, .res = &ignored};
@@ -357,10 +376,73 @@ void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t s
     }
     if (r < 0)
         log_info("what a failed upload left stays until the next collection: %s", err.msg);
+    *ret_limit = g.limit_ns;
     clear_dead(&g);
     VEC_RELEASE(&g.dead);
     digest_set_release(&g.objects);
     digest_set_release(&g.chunks);
+    return r;
+}
+
+static void keep_left(struct store *s, struct leftover *l)
+{
+    pthread_mutex_lock(&s->lock);
+    bool kept = s->left_chunks + l->n <= LEFT_CHUNKS_MAX;
+    if (kept) {
+        l->next = s->left;
+        s->left = l;
+        s->left_chunks += l->n;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!kept)
+        free(l); /* the next collection finds it */
+}
+
+void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t since_ns)
+{
+    int64_t limit, until = os_now_ns();
+    if (discard_inside(s, v, n, since_ns, &limit) < 0 || limit > until || s->be->ops->shared)
+        return;
+    struct leftover *l = mem_alloc(sizeof *l + n * sizeof *v);
+    if (!l)
+        return;
+    *l = (struct leftover){.since_ns = since_ns, .until_ns = until, .n = n};
+    memcpy(l->v, v, n * sizeof *v);
+    keep_left(s, l);
+}
+
+static struct leftover *take_left(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct leftover *list = TAKE_PTR(s->left);
+    s->left_chunks = 0;
+    pthread_mutex_unlock(&s->lock);
+    return list;
+}
+
+void chunks_discard_left(struct store *s)
+{
+    int64_t limit = 0;
+    struct leftover *next, *l = take_left(s);
+    if (l && discard_limit(s, &limit, NULL) < 0)
+        limit = 0;
+    for (; l; l = next) {
+        next = l->next;
+        if (l->until_ns >= limit) {
+            keep_left(s, l);
+            continue;
+        }
+        discard_inside(s, l->v, l->n, l->since_ns, &limit);
+        free(l);
+    }
+}
+
+void chunks_forget_left(struct store *s)
+{
+    for (struct leftover *next, *l = take_left(s); l; l = next) {
+        next = l->next;
+        free(l);
+    }
 }
 
 static int hold(struct store *s, bool all, struct store_hold *ret, struct err *err)

@@ -66,6 +66,7 @@ void store_free(struct store *s)
         return;
     for (size_t i = 0; i < ARRAY_LEN(s->spare); i++)
         codec_free(s->spare[i]);
+    chunks_forget_left(s);
     s->be->ops->free(s->be);
     pthread_mutex_destroy(&s->lock);
     free(s);

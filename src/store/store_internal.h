@@ -16,8 +16,10 @@ struct codec; /* blob.h */
 
 struct store {
     struct store_backend *be;
-    pthread_mutex_t lock; /* guards spare */
+    pthread_mutex_t lock; /* guards what follows */
     struct codec *spare[4]; /* compression contexts for reuse: making one costs more than a small object */
+    struct leftover *left;  /* of failed uploads, beside which others went on (gc.c) */
+    size_t left_chunks;
 };
 
 /* "c/<hex>" and the like. */

@@ -142,6 +142,7 @@ void upload_free(struct upload *u)
     u->s->be->ops->session_end(u->s->be, u->session_ns);
     if (u->wrote.len)
         chunks_discard(u->s, u->wrote.v, u->wrote.len, u->session_ns);
+    chunks_discard_left(u->s);
     VEC_RELEASE(&u->wrote);
     free(u);
 }

@@ -41,6 +41,9 @@ int upload_commit(struct upload *u, struct err *err);
 
 /* gc.c: chunks that an upload which has failed wrote since then, and ended its session: all go that nobody can rely on. */
 void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t since_ns);
+/* Those that had to stay then, as far as nobody can rely on them any more. Cheap if there are none. */
+void chunks_discard_left(struct store *s);
+void chunks_forget_left(struct store *s);
 
 /* Objects up to this size go into their record, if they pack into INLINE_PACKED bytes. */
 #define INLINE_MAX ((size_t)64 << 10)

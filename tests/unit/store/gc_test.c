@@ -376,6 +376,21 @@ static void test_failed_upload(void **state)
     assert_int_equal(v.bad_objects, 0);
 }
 
+/* Beside another one that has to stay at first; it goes when that is over, without a collection. */
+static void test_failed_upload_beside(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = (size_t)40 << 20;
+    _cleanup_free_ char *noise = lab_noise(len, 25);
+    struct tree_builder *other;
+    assert_ok(tree_builder_new(f->s, &other, err));
+    fail_in_the_middle(f, noise, len);
+    assert_true(chunks_there(f) > 0);
+    tree_builder_free(other);
+    assert_int_equal(chunks_there(f), 0);
+    assert_int_equal(pack_files(f), 0);
+}
+
 /* A hold keeps what nothing else does, however old. */
 static void test_hold(void **state)
 {
@@ -784,7 +799,7 @@ static void test_damaged_index(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_collect),  BOTH(test_pins_of_an_owner), BOTH(test_expiry),           BOTH(test_upload_going_on), BOTH(test_hold), BOTH(test_hold_new), BOTH(test_failed_upload), LOCAL(test_put_again_keeps),
+        BOTH(test_collect),  BOTH(test_pins_of_an_owner), BOTH(test_expiry),           BOTH(test_upload_going_on), BOTH(test_hold), BOTH(test_hold_new), BOTH(test_failed_upload), LOCAL(test_failed_upload_beside), LOCAL(test_put_again_keeps),
         LOCAL(test_out_of_descriptors),
         LOCAL(test_packs),   LOCAL(test_older_store),
         LOCAL(test_damage),  LOCAL(test_damaged_index),   BOTH(test_beside_others),
