@@ -228,14 +228,14 @@ int sessions_scan(struct campaign *c, struct err *err)
     return r;
 }
 
-/* The last line that says something. */
+/* The last line that says something: Go's is "FAIL". */
 static void tell_end(struct campaign *c, struct session *x, const char *when)
 {
     const struct fuzz_child *ch = &x->s.child;
     const char *text = strbuf_str(&ch->tail), *end = text + ch->tail.len, *line = text;
     for (const char *p = text; p < end; p++)
-        if (*p == '\n' && p + 1 < end && p[1] != '\n')
-            line = p + 1;
+        if (*p == '\n' && p + 1 < end && p[1] != '\n' && strncmp(p + 1, "FAIL\n", 5) != 0)
+            line = p + 1 + strspn(p + 1, " \t");
     int n = (int)strcspn(line, "\n");
     snprintf(c->last_words, sizeof c->last_words, "%s %d%s%.*s", WIFSIGNALED(ch->status) ? "signal" : "status",
              WIFSIGNALED(ch->status) ? WTERMSIG(ch->status) : WEXITSTATUS(ch->status), n ? ": " : "", n, line);
