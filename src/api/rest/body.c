@@ -212,6 +212,12 @@ bool upload_failed(struct exchange *x, struct err *why)
     struct body_upload *u = x->upload;
     if (!u || !u->error)
         return false;
+    pthread_mutex_lock(&u->lock);
+    bool busy = u->busy;
+    pthread_mutex_unlock(&u->lock);
+    if (busy) /* for a moment more */
+        return false;
+    ingest_upload_free(TAKE_PTR(u->file)); /* when he is told, nothing is left of it */
     blame(u);
     err_copy(why, &u->why);
     return true;
