@@ -161,7 +161,7 @@ static int print_crash(void *arg, const struct live_event *e)
 /* The member of an event's data that says most. */
 static void print_summary(FILE *f, const char *type, const json_t *d)
 {
-    const char *module = json_str(d, "module", NULL);
+    const char *module = json_str(d, "module", strcmp(type, "stage") == 0 ? json_str(d, "run_id", NULL) : NULL);
     if (module && *module) {
         term_text(f, module);
         fprintf(f, ": ");

@@ -402,6 +402,9 @@ def with_children(s, small, other):
            f"what the parent saw: {r}")
     runs = {x["run_id"]: x["status"] for x in s.ask(small, "GET", "/runs")[1]["runs"]}
     expect(sorted(v for k, v in runs.items() if k.startswith("p1")) == ["CANCELLED", "COMPLETED", "COMPLETED", "FAILED"], f"the children: {runs}")
+    stages = [e["data"] for e in s.ask(small, "GET", "/runs/p1/log?events=stage")[1]["events"]]
+    expect(sorted((e["workflow"], e["state"]) for e in stages) == [("brief", "completed"), ("brief", "started"), ("sleeper", "cancelled"), ("sleeper", "failed"),
+           ("sleeper", "started"), ("sleeper", "started")] and {e["run_id"] for e in stages} < set(runs), f"what the parent's events say of them: {stages}")
     for r in runs:
         if r.startswith("p1"): s.ask(small, "DELETE", f"/runs/{r}")
     expect(s.upload(other, "parent", "p2")[0] == 200, "a parent of others")

@@ -160,6 +160,36 @@ static json_t *activity_event(struct tail *t, const Pb__HistoryEvent *e)
     }
 }
 
+static json_t *child(const Pb__WorkflowExecution *x, const Pb__WorkflowType *w, const char *state, const Pb__Failure *why)
+{
+    return json_pack("{s:s, s:s, s:s, s:s?}", "workflow", w ? w->name : "", "run_id", x ? x->workflow_id : "", "state", state,
+                     "message", message_of(why));
+}
+
+/* A run that this one has started: what happens in it, its own events tell. */
+static json_t *child_event(const Pb__HistoryEvent *e)
+{
+#define CHILD(a, state, why) child((a)->workflow_execution, (a)->workflow_type, state, why)
+    switch (e->attributes_case) {
+    case PB__HISTORY_EVENT__ATTRIBUTES_CHILD_WORKFLOW_EXECUTION_STARTED_EVENT_ATTRIBUTES:
+        return CHILD(e->child_workflow_execution_started_event_attributes, "started", NULL);
+    case PB__HISTORY_EVENT__ATTRIBUTES_CHILD_WORKFLOW_EXECUTION_COMPLETED_EVENT_ATTRIBUTES:
+        return CHILD(e->child_workflow_execution_completed_event_attributes, "completed", NULL);
+    case PB__HISTORY_EVENT__ATTRIBUTES_CHILD_WORKFLOW_EXECUTION_FAILED_EVENT_ATTRIBUTES:
+        return CHILD(e->child_workflow_execution_failed_event_attributes, "failed",
+                     e->child_workflow_execution_failed_event_attributes->failure);
+    case PB__HISTORY_EVENT__ATTRIBUTES_CHILD_WORKFLOW_EXECUTION_TIMED_OUT_EVENT_ATTRIBUTES:
+        return CHILD(e->child_workflow_execution_timed_out_event_attributes, "timed_out", NULL);
+    case PB__HISTORY_EVENT__ATTRIBUTES_CHILD_WORKFLOW_EXECUTION_CANCELED_EVENT_ATTRIBUTES:
+        return CHILD(e->child_workflow_execution_canceled_event_attributes, "cancelled", NULL);
+    case PB__HISTORY_EVENT__ATTRIBUTES_CHILD_WORKFLOW_EXECUTION_TERMINATED_EVENT_ATTRIBUTES:
+        return CHILD(e->child_workflow_execution_terminated_event_attributes, "terminated", NULL);
+    default:
+        return NULL;
+    }
+#undef CHILD
+}
+
 /* What a history's event means to a watcher; NULL: nothing. *ret_ended: the run has ended with it. */
 static json_t *translate(struct tail *t, const Pb__HistoryEvent *e, const char **ret_type, bool *ret_ended)
 {
@@ -197,9 +227,11 @@ static json_t *translate(struct tail *t, const Pb__HistoryEvent *e, const char *
         return json_pack("{s:s, s:s, s:s}", "level", "info", "message", "signalled", "signal",
                          e->workflow_execution_signaled_event_attributes->signal_name);
     default:
-        *ret_type = "stage";
-        return activity_event(t, e);
+        break;
     }
+    *ret_type = "stage";
+    json_t *data = activity_event(t, e);
+    return data ? data : child_event(e);
 }
 
 static int take_event(struct tail *t, const Pb__HistoryEvent *e, bool *ret_again, struct err *err)
