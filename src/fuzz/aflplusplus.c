@@ -254,6 +254,7 @@ const struct fuzz_driver aflplusplus_driver = {
     .corpus_dir = "q/queue",
     .input_name = input_name,
     .crash_dir = "q/crashes",
+    .slow_dir = "q/hangs",
     .import_dir = "import",
     .stop_signal = SIGINT,
     .fault = fault,

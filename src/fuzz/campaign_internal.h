@@ -96,6 +96,8 @@ struct session {
     bool flooded;        /* this start was ended for what it printed */
     bool littered;       /* it is ended for the files that it has left */
     bool asked;          /* it is ended for its numbers */
+    bool stuck;          /* it gave no answer: the input that it runs takes longer than it may, or it hears no signals */
+    int64_t answer_by_ns;
     int64_t litter_by_ns;
     int engine;          /* index of the campaign's engines */
     uint64_t discoveries, judged; /* of starts that have ended; what was known when cores were assigned last */

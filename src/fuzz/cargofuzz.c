@@ -66,6 +66,7 @@ const struct fuzz_driver cargo_fuzz_driver = {
     .import_dir = "corpus",
     .subsets = true,
     .ends_at_crash = true,
+    .keep_signal = SIGABRT,
     .stop_signal = SIGUSR1,
     .fault = libfuzzer_fault,
     .reproduce = libfuzzer_reproduce,

@@ -98,6 +98,8 @@ struct fuzz_driver {
     bool subsets; /* a session may begin with a part of the corpus: command() looks at subset */
     bool ends_at_crash; /* it must be started anew after each */
     bool talks;         /* what a crash is stands on its standard output */
+    const char *slow_dir; /* the same for inputs that took too long, where these have their own; NULL: they have not */
+    int keep_signal;    /* on which it keeps the input that it runs, as one that crashes, and ends; 0: none */
     int stop_signal;    /* on which it ends by itself, with its last statistics */
 
     /* Reproduce: one input, once. symbolize: its report is to have names; else it may go without, faster. Its end is a crash

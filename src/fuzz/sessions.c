@@ -178,31 +178,41 @@ static bool is_being_written(const char *path)
     return stat(path, &st) == 0 && st.st_size == 0;
 }
 
-/* Every crash file that is new. The engine's output is the report of the one that ended it. */
-static int scan(struct campaign *c, struct session *x, bool ended, struct err *err)
+/* Every file of the folder that is new: of crashes, or of inputs that took too long where the engine has them apart. The engine's
+ * output is the report of the one that ended it. */
+static int scan_folder(struct campaign *c, struct session *x, const char *folder, bool ended, struct err *err)
 {
     char **names;
     size_t n;
-    _cleanup_free_ char *dir = os_path_join(x->s.dir, x->s.driver->crash_dir);
+    bool slow = folder == x->s.driver->slow_dir || x->stuck; /* or what it ran when it was made to crash */
+    _cleanup_free_ char *dir = os_path_join(x->s.dir, folder);
     int r = dir ? fuzz_list_files(dir, &names, &n, err) : err_nomem(err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < n; i++) {
         enum fuzz_fault fault = x->s.driver->fault(names[i]);
-        _cleanup_free_ char *path = os_path_join(dir, names[i]);
-        bool is_new = ends_at_crash(x) ? ended : !map_get(&x->seen_crashes, names[i]);
+        _cleanup_free_ char *path = os_path_join(dir, names[i]), *key = mem_printf("%s/%s", folder, names[i]);
+        bool is_new = key && (ends_at_crash(x) ? ended : !map_get(&x->seen_crashes, key));
         if (r == 0 && path && fault != FAULT_NONE && is_new && (ended || !is_being_written(path))) {
-            bool report = ended && ends_at_crash(x);
+            bool report = ended && ends_at_crash(x) && !x->stuck;
+            if (slow && fault == FAULT_CRASH)
+                fault = FAULT_TIMEOUT;
             r = campaign_crash(c, x->engine, path, fault, report ? strbuf_str(&x->s.child.tail) : NULL, x->s.child.tail.len, err);
             if (ends_at_crash(x))
                 unlink(path); /* it has another place now, and the next one of this content is a new crash */
-            else if (!map_set(&x->seen_crashes, names[i], x))
+            else if (!map_set(&x->seen_crashes, key, x))
                 r = err_nomem(err);
         }
         free(names[i]);
     }
     free(names);
     return r;
+}
+
+static int scan(struct campaign *c, struct session *x, bool ended, struct err *err)
+{
+    int r = scan_folder(c, x, x->s.driver->crash_dir, ended, err);
+    return r == 0 && x->s.driver->slow_dir ? scan_folder(c, x, x->s.driver->slow_dir, ended, err) : r;
 }
 
 /* Its last words are numbers. */
@@ -289,7 +299,7 @@ static void on_end(struct campaign *c, struct session *x)
     bool quick = own && !x->s.ready && now - x->start_ns < QUICK_NS;
     if (own && !quick && !c->stopping && c->engine_ends++ == 0)
         tell_end(c, x, "without a crash");
-    x->flooded = x->littered = x->asked = false;
+    x->flooded = x->littered = x->asked = x->stuck = false;
     x->quick_ends = quick ? x->quick_ends + 1 : 0;
     x->start_at_ns = now;
     if (quick && !c->stopping) {
@@ -297,6 +307,19 @@ static void on_end(struct campaign *c, struct session *x)
         x->start_at_ns = now + 100 * NS_PER_MS * x->quick_ends;
     }
     x->broken = x->quick_ends >= QUICK_ENDS_MAX;
+}
+
+/* The engine's clock and handlers are the target's to switch off: an input that never ends is then its end, and nobody
+ * says so. */
+static void end_stuck(struct campaign *c, struct session *x)
+{
+    bool again = x->stuck || !x->s.driver->keep_signal;
+    if (!x->stuck)
+        module_log(c->ctx, "warning", "%s gives no answer: an input runs for longer than it may, or the target hears no signals",
+                   x->s.driver->name);
+    x->stuck = true;
+    x->answer_by_ns = os_mono_ns() + STOP_NS;
+    fuzz_child_kill(&x->s.child, again ? SIGKILL : x->s.driver->keep_signal);
 }
 
 static void watch(struct campaign *c, struct session *x)
@@ -312,10 +335,13 @@ static void watch(struct campaign *c, struct session *x)
         fuzz_child_kill(&x->s.child, SIGKILL);
     }
     int64_t age = now - x->start_ns, least = x->ready_after_ns * 100 > AGE_NS ? x->ready_after_ns * 100 : AGE_NS;
-    if (x->s.driver->line && x->s.driver->stop_signal && x->s.ready && now - x->line_ns > SILENCE_NS && age > least) {
+    if (x->asked && now > x->answer_by_ns) {
+        end_stuck(c, x);
+    } else if (x->s.driver->line && x->s.driver->stop_signal && x->s.ready && !x->asked && now - x->line_ns > SILENCE_NS &&
+               age > least) {
         fuzz_child_kill(&x->s.child, x->s.driver->stop_signal);
         x->asked = true;
-        x->line_ns = now;
+        x->answer_by_ns = now + 2 * c->bounds.input_ms * NS_PER_MS + STOP_NS; /* it comes after the input in hand */
     }
 }
 

@@ -261,6 +261,10 @@ int fuzz_verdict_read(const char *report, size_t len, const char *target, const 
             panic_type(&c, &panic, v);
     } else if (r == 0 && fallback) {
         take_type(v, fallback);
+        if (strcmp(fallback, "Timeout") == 0 || strcmp(fallback, "Out-of-memory") == 0) { /* as those have it that tell it */
+            v->severity = SEVERITY_LOW;
+            snprintf(v->state, sizeof v->state, "%s\n", target ? target : "NULL");
+        }
         snprintf(v->reason, sizeof v->reason, "the engine says so; the target printed no report");
     }
     crash_release(&c);

@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|removes|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|slow|stuck|removes|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -837,6 +837,29 @@ func FuzzParse(f *testing.F) {
 """}
 
 
+def slow():
+    """AFL++ alone: what takes too long is a bug, though it has a folder of its own there."""
+    with Lab() as lab:
+        hang = HARNESS % ("static volatile int x;", "if (n > 2 && d[0] == 'h') for (;;) x++;")
+        doc = document(run(lab, lab.target({"h_fuzzer.c": hang}, "t"), 'engines=["aflplusplus"]', "duration=120s", "stop_at_first_crash=true",
+                           "input_timeout=1s", "minimize=0"))
+        found = [(f["title"], f["severity"], f["evidence"]["reproduced"] > 0) for f in doc["findings"]]
+        if found != [("Timeout in h_fuzzer", "low", True)]:
+            fail(f"an input that takes too long: {json.dumps(doc)[-1500:]}")
+        print(found)
+
+
+def stuck():
+    """An input that never ends is found, though the target has switched the engine's clock off."""
+    with Lab() as lab:
+        hang = HARNESS % ("", "signal(SIGALRM, SIG_IGN); if (n > 2 && d[0] == 'h') for (;;) usleep(1000);")
+        doc = document(run(lab, lab.target({"h_fuzzer.c": hang}, "t"), "duration=190s", "stop_at_first_crash=true", "input_timeout=2s", "minimize=0"))
+        found = [f["title"] for f in doc["findings"]]
+        if found != ["Timeout in h_fuzzer"] or not doc["findings"][0]["evidence"]["reproduced"]:
+            fail(f"an input that never ends: {json.dumps(doc)[-1500:]}")
+        print(found)
+
+
 def removes():
     """A target that removes, renames and empties what it finds of its engine's corpus and crashes: no crash and no input is lost, and
     the campaign goes on."""
@@ -1353,4 +1376,4 @@ func always(b []byte) int { return weights[8+b[0]&7] }
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "removes": removes, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "slow": slow, "stuck": stuck, "removes": removes, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
