@@ -6,6 +6,7 @@
 #include "cli/backup.h"
 #include "cli/restore.h"
 #include "cli/term.h"
+#include "codec/json.h"
 #include "engine/embedded/lockfile.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -137,18 +138,21 @@ const struct command cmd_backup = {
 
 /* --- restore ------------------------------------------------------------------------------------------------ */
 
-static int restore_from(struct app *app, const char *file, bool replace, struct backup_count *n, struct err *err)
+static int restore_there(struct app *app, int fd, bool replace, struct backup_count *n, struct err *err)
+{
+    _cleanup_json_ json_t *doc = NULL;
+    int r = app_open(app, 0, err);
+    if (r == 0)
+        r = client_restore(app->client, fd, replace, &doc, err);
+    *n = (struct backup_count){(uint64_t)json_i64(doc, "files", 0), (uint64_t)json_i64(doc, "bytes", 0)};
+    return r;
+}
+
+static int restore_here(struct app *app, int fd, bool replace, struct backup_count *n, struct err *err)
 {
     _cleanup_free_ char *db = os_path_join(app->state_dir, "state.db");
-    _cleanup_close_ int own = -1;
     struct lockfile lock = {.fd = -1};
-    int fd = STDIN_FILENO, r = db ? 0 : err_nomem(err);
-    if (r == 0 && strcmp(file, "-") != 0) {
-        r = os_open(file, O_RDONLY, 0, &own, err);
-        fd = own;
-    }
-    if (r == 0)
-        r = os_mkdirs(app->state_dir, 0700, err);
+    int r = db ? os_mkdirs(app->state_dir, 0700, err) : err_nomem(err);
     if (r == 0)
         r = lockfile_take(&lock, db, 0, err);
     if (r == 0)
@@ -162,7 +166,11 @@ static int restore(struct app *app, const struct args *a)
     struct err err = {0};
     struct backup_count n = {0};
     const char *file = args_pos(a, 0);
-    int r = restore_from(app, file, args_has(a, "replace"), &n, &err);
+    _cleanup_close_ int own = -1;
+    bool named = strcmp(file, "-") != 0, replace = args_has(a, "replace");
+    int r = named ? os_open(file, O_RDONLY, 0, &own, &err) : 0, fd = named ? own : STDIN_FILENO;
+    if (r == 0)
+        r = app->remote ? restore_there(app, fd, replace, &n, &err) : restore_here(app, fd, replace, &n, &err);
     if (r < 0)
         return app_fail(app, &err);
     report(app, "restored from", file, &n);
@@ -175,13 +183,14 @@ static const struct opt restore_options[] = {
 };
 
 const struct command cmd_restore = {
-    .instead = "on the server's machine, as its user: 'ff server stop' (or end its service), 'ff restore FILE --replace', start "
-               "it again; a backup holds tokens, settings and modules, which no token may replace",
+    .remote = true,
     .name = "restore",
     .summary = "Bring a state back from a backup",
     .usage = "FILE|- [--replace]",
     .details = "The state must be empty, and nobody may use it. All of the file is read and checked first: a damaged one\n"
-               "changes nothing. Runs that had not ended go on when somebody holds the state ('ff serve', 'ff runs wait ID').",
+               "changes nothing. Runs that had not ended go on when somebody holds the state ('ff serve', 'ff runs wait ID').\n"
+               "A server that was started with --allow-restore takes one from an admin of all namespaces: it ends, begins\n"
+               "again with it, and then the tokens that count are those of the backup.",
     .examples = "  ff --state ./copy restore ff.tar.zst\n  ff restore ff.tar.zst --replace",
     .opts = restore_options,
     .min_args = 1, .max_args = 1,

@@ -12,6 +12,7 @@
 #include "cli/process_file.h"
 #include "cli/reload.h"
 #include "cli/rest_serve.h"
+#include "cli/serve_again.h"
 #include "cli/service_manager.h"
 #include "cli/share.h"
 #include "codec/json.h"
@@ -33,6 +34,7 @@ struct listen_request {
     bool insecure_loopback;
     bool rest;
     struct rest_serve_options http;
+    struct begun_again again;
     const char *hosts[HOSTS_MAX + 1];
 };
 
@@ -42,6 +44,7 @@ static int read_http(const struct args *a, struct listen_request *q, struct err 
     q->rest = !listen || strcmp(listen, "none") != 0;
     q->http = (struct rest_serve_options){.address = listen, .tls = q->tls,
                                           .insecure_loopback = q->insecure_loopback, .hosts = q->hosts,
+                                          .allow_restore = args_has(a, "allow-restore"), .again = &q->again,
                                           .listen_fd = -1};
     for (size_t i = 0; i < HOSTS_MAX; i++)
         q->hosts[i] = args_nth(a, "allow-host", i);
@@ -120,7 +123,7 @@ static int start_serving(struct app *app, const struct listen_request *q, struct
         err_set(err, ERR_EXISTS, "another server of this state runs");
         err_hint(err, "'ff server status' shows it");
     }
-    if (r == 0)
+    if (r == 0 && !q->again.so)
         print_server(app, grpc, url);
     return r;
 }
@@ -174,6 +177,55 @@ static void tidy(void *arg)
         log_warn("private workspaces of runs that have ended: %s", err.msg);
 }
 
+static int begin(struct app *app, const struct args *a, struct listen_request *q, struct reloading *l, struct admit **admit,
+                 struct rest_serve **rest, struct err *err)
+{
+    int r = read_listen(a, q, err);
+    serve_begun_again(&q->again);
+    if (r == 0)
+        r = open_log(a, app, &q->http.json_log, err);
+    if (r == 0)
+        r = manager_listen_fd(&q->http.listen_fd, err);
+    if (r == 0) {
+        follow_prepare(app, args_has(a, "live"));
+        follow_reload_on_hangup(reload, l);
+        if (q->again.so)
+            serve_hear();
+        app->stays = app->patient = true;
+        r = admit_prepare(app, admit, err);
+    }
+    if (r == 0 && q->rest)
+        r = rest_serve_prepare(app, rest, err);
+    if (r == 0)
+        r = serve_resume(app, err);
+    return r == 0 ? app_open(app, APP_WORKER, err) : r;
+}
+
+/* From here on nobody is let in. *ret_listener: where callers of who serves next wait; -1: nobody does. */
+static void stop_serving(struct app *app, struct rest_serve *rest, bool goes_on, bool *ret_alone, int *ret_listener)
+{
+    *ret_listener = goes_on ? rest_serve_listener(rest) : -1;
+    rest_serve_stop(rest, app);
+    *ret_alone = goes_on && (!app->share || share_leave_alone(app->share));
+    app_close_state(app);
+}
+
+/* The state is closed. Does not come back unless it is told to end, or cannot go on. */
+static int go_on_with(struct app *app, const char *restore, bool alone, int listener, struct err *err)
+{
+    struct watchdog *dog = NULL;
+    struct err why = {0};
+    int r = watchdog_start(app, NULL, &dog, err);
+    if (r == 0 && serve_bring_back(app, alone, &why) < 0)
+        log_error("restore %s: %s", restore, why.msg);
+    watchdog_stop(dog);
+    serve_hold_signals();
+    if (r < 0 || follow_signalled())
+        return r;
+    log_writer_close();
+    return serve_again(restore, &why, listener, err);
+}
+
 static int serve(struct app *app, const struct args *a)
 {
     struct err err = {0};
@@ -183,21 +235,9 @@ static int serve(struct app *app, const struct args *a)
     struct watchdog *dog = NULL;
     struct admit *admit = NULL;
     struct reloading l = {app, &q.tls};
-    int r = read_listen(a, &q, &err);
-    if (r == 0)
-        r = open_log(a, app, &q.http.json_log, &err);
-    if (r == 0)
-        r = manager_listen_fd(&q.http.listen_fd, &err);
-    if (r == 0) {
-        follow_prepare(app, args_has(a, "live"));
-        follow_reload_on_hangup(reload, &l);
-        app->stays = app->patient = true;
-        r = admit_prepare(app, &admit, &err);
-    }
-    if (r == 0 && q.rest)
-        r = rest_serve_prepare(app, &rest, &err);
-    if (r == 0)
-        r = app_open(app, APP_WORKER, &err);
+    int listener, r = begin(app, a, &q, &l, &admit, &rest, &err);
+    bool alone;
+    char restore[27] = ""; /* that is to take the place of the state */
     if (r == 0)
         r = log_writer_start(&err);
     if (r == 0)
@@ -206,17 +246,19 @@ static int serve(struct app *app, const struct args *a)
         r = watchdog_start(app, rest, &dog, &err);
     if (r == 0) {
         manager_notify("READY=1");
-        background_ready(args_get(a, "ready-fd"));
+        background_ready(q.again.so ? NULL : args_get(a, "ready-fd")); /* which is another file by now */
         struct tidying t = {.app = app, .admit = admit, .since_ns = os_now_ns() - LEFTOVERS_BEFORE_NS};
         follow_wait_for_signal(tidy, &t);
+        snprintf(restore, sizeof restore, "%s", rest_serve_staged(rest) ? rest_serve_staged(rest) : "");
     }
-    manager_notify("STOPPING=1");
+    manager_notify(*restore ? "RELOADING=1" : "STOPPING=1");
     watchdog_stop(dog);
-    rest_serve_stop(rest, app);
-    app_close_state(app);
+    stop_serving(app, rest, *restore, &alone, &listener);
     rest_serve_free(rest);
     admit_close(admit);
     process_file_remove(&file);
+    if (*restore)
+        r = go_on_with(app, restore, alone, listener, &err);
     log_writer_close();
     return r < 0 ? app_fail(app, &err) : EXIT_OK;
 }
@@ -226,6 +268,7 @@ static const struct opt serve_options[] = {
     {"grpc", 0, "ADDR:PORT", "speak Temporal's protocol there too; port 0 picks a free one"},
     {"allow-host", 0, "NAME", "clients may call the REST server by this name; may be given several times"},
     {"insecure-loopback", 0, NULL, "callers on this machine need no token"},
+    {"allow-restore", 0, NULL, "admins of all namespaces may send a backup that takes the place of the state"},
     {"tls-cert", 0, "FILE", "the server's certificate, PEM"},
     {"tls-key", 0, "FILE", "and its key"},
     {"tls-client-ca", 0, "FILE", "callers with a certificate of this authority need no token"},
@@ -243,6 +286,8 @@ const struct command cmd_serve = {
     .usage = "[--listen ADDR:PORT] [--grpc ADDR:PORT] [options]",
     .details = "Other processes of this user reach the engine by a socket in the state folder. Over TCP callers need the token\n"
                "in the state folder's file 'token' ('Authorization: Bearer TOKEN'), or for gRPC a client certificate.\n"
+               "With --allow-restore 'ff --server URL restore FILE --replace' works; then the server ends and begins again by\n"
+               "itself. No setting allows that: a backup may bring settings.\n"
                "SIGHUP reads the settings again. Ends on Ctrl-C or SIGTERM; what is unfinished goes on when the engine is held\n"
                "again.",
     .examples = "  ff serve\n"
@@ -302,6 +347,8 @@ static int server_start(struct app *app, const struct args *a)
     }
     if (q.insecure_loopback)
         more[n++] = "--insecure-loopback";
+    if (args_has(a, "allow-restore"))
+        more[n++] = "--allow-restore";
     if (r == 0)
         r = background_start(app, "server", more, NULL, &err);
     return r < 0 ? app_fail(app, &err) : server_status(app, a);

@@ -62,6 +62,7 @@ static struct {
     bool terminal; /* there was one */
 } reloading;
 
+static volatile sig_atomic_t ended; /* by this process itself */
 static int signal_pipe[2] = {-1, -1};
 static int look_fd = -1; /* an eventfd: look now */
 
@@ -163,7 +164,19 @@ void follow_prepare(struct app *app, bool live)
 
 bool follow_interrupted(void)
 {
+    return interrupts > 0 || detach || ended;
+}
+
+bool follow_signalled(void)
+{
     return interrupts > 0 || detach;
+}
+
+void follow_end(void)
+{
+    ended = 1;
+    if (signal_pipe[1] >= 0)
+        (void)!write(signal_pipe[1], "", 1);
 }
 
 static int64_t cpu_ms(void)

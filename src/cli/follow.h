@@ -12,6 +12,10 @@ bool follow_interrupted(void);
 void follow_reload_on_hangup(void (*reload)(void *arg), void *arg);
 /* Sleeps until there is one; calls look (NULL: nothing) every two seconds, seldom when idle. After follow_prepare(). */
 void follow_wait_for_signal(void (*look)(void *arg), void *arg);
+/* Ends it as a signal would, without one. Any thread. */
+void follow_end(void);
+/* Was there a signal to end? */
+bool follow_signalled(void);
 /* Makes it call look now. Any thread. */
 void follow_look(void);
 /* Can be read once there is one; -1: follow_prepare() could not make it. */

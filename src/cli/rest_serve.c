@@ -8,9 +8,13 @@
 #include "base/mem.h"
 #include "cli/backup.h"
 #include "cli/cmd_status.h"
+#include "cli/follow.h"
 #include "cli/housekeeping.h"
 #include "cli/log_writer.h"
 #include "cli/namespaces.h"
+#include "cli/process_file.h"
+#include "cli/restore.h"
+#include "cli/serve_again.h"
 #include "cli/share.h"
 #include "cli/target.h"
 #include "cli/tokens.h"
@@ -37,6 +41,8 @@ struct rest_serve {
     bool insecure_loopback, json_log;
     atomic_bool stopping;
     char *upload_dir;
+    char restore[27]; /* before `staged` is set */
+    atomic_bool staged;
     void (*next)(void *arg, const struct worker_event *e);
     void *next_arg;
 };
@@ -142,6 +148,61 @@ static int make_backup(void *arg, rest_put *put, void *to, struct err *err)
     return backup_write(s->app, put, to, &n, err);
 }
 
+/* Others would go on with what they know of the old state. */
+static int check_alone(struct app *app, struct err *err)
+{
+    _cleanup_json_ json_t *workers = NULL;
+    int r = process_workers(app->state_dir, &workers, err);
+    if (r < 0)
+        return r;
+    size_t others = json_array_size(workers) + (app->share ? share_guests(app->share) : 0);
+    if (!others && (!app->share || share_holds(app->share)))
+        return 0;
+    err_set(err, ERR_BUSY, "other processes use the state of this server");
+    return err_hint(err, "there: 'ff workers stop'; 'ff status' tells who else does");
+}
+
+static int stage_restore(void *arg, int fd, const struct rest_caller *who, const char *peer, json_t **ret, struct err *err)
+{
+    struct rest_serve *s = arg;
+    struct backup_count n;
+    struct access_caller by = {.role = ACCESS_ADMIN};
+    struct audit_entry asked = {.who = &by, .via = "rest", .peer = peer, .action = "state.restore", .subject = s->restore};
+    snprintf(by.id, sizeof by.id, "%.*s", ACCESS_ID_LEN, who->id);
+    snprintf(by.name, sizeof by.name, "%.*s", ACCESS_NAME_MAX, who->name);
+    snprintf(by.name_space, sizeof by.name_space, "%s", ACCESS_ALL);
+    os_ulid(s->restore);
+    int r = check_alone(s->app, err);
+    if (r == 0)
+        r = restore_stage(fd, s->app->state_dir, &asked, &n, err);
+    if (r == 0 && !(*ret = json_pack("{s:s, s:I, s:I}", "restore", s->restore, "files", (json_int_t)n.files, "bytes",
+                                     (json_int_t)n.bytes)))
+        r = err_nomem(err);
+    if (r == 0 && atomic_load(&s->stopping))
+        r = err_set(err, ERR_UNAVAILABLE, "the server is stopping");
+    if (r == 0) /* it took its time */
+        r = check_alone(s->app, err);
+    if (r < 0) {
+        restore_drop(s->app->state_dir);
+        json_decref(TAKE_PTR(*ret));
+        return r;
+    }
+    log_warn("a backup was sent by %s: the server ends, and begins again with it (restore %s)", by.name, s->restore);
+    atomic_store(&s->staged, true);
+    follow_end();
+    return 0;
+}
+
+const char *rest_serve_staged(const struct rest_serve *s)
+{
+    return s && atomic_load(&s->staged) ? s->restore : NULL;
+}
+
+int rest_serve_listener(const struct rest_serve *s)
+{
+    return s && s->rest ? rest_listener(s->rest) : -1;
+}
+
 static int show_status(void *arg, const char *name_space, json_t **ret, struct err *err)
 {
     struct rest_serve *s = arg;
@@ -194,9 +255,10 @@ static int start(struct rest_serve *s, struct app *app, const struct rest_serve_
 {
     char token[ACCESS_TOKEN_LEN + 1];
     struct live *live = NULL;
+    bool handed = o->listen_fd > 0 && (!o->address || o->again->so);
     struct rest_options q = {.service = &app->service,
-                             .address = o->address ? o->address : REST_ADDRESS,
-                             .listen_fd = !o->address && o->listen_fd > 0 ? o->listen_fd : 0,
+                             .address = o->address || handed ? o->address : REST_ADDRESS,
+                             .listen_fd = handed ? o->listen_fd : 0,
                              .upload_dir = s->upload_dir,
                              .hosts = o->hosts,
                              .verticals = app_verticals,
@@ -207,6 +269,9 @@ static int start(struct rest_serve *s, struct app *app, const struct rest_serve_
                              .tokens = do_token,
                              .house = keep_house,
                              .backup = make_backup,
+                             .restore = o->allow_restore ? stage_restore : NULL,
+                             .restored = o->again->so ? o->again->restore : NULL,
+                             .restored_how = o->again->outcome,
                              .answered = log_answered,
                              .open = o->insecure_loopback,
                              .tls = o->tls,

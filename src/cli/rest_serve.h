@@ -16,6 +16,8 @@ struct rest_serve_options {
     const char *const *hosts; /* NULL-terminated */
     bool insecure_loopback;
     bool json_log; /* see log_writer.h */
+    bool allow_restore; /* backups that admins send are taken */
+    const struct begun_again *again; /* what this process began with */
 };
 
 /* Usage errors, before anything is started. */
@@ -27,6 +29,10 @@ int rest_serve_start(struct rest_serve *s, struct app *app, const struct rest_se
 struct live *rest_serve_live(struct rest_serve *s); /* of a started one, until it is freed */
 /* Since when its HTTP side owes a sign of life: see rest_pulse(). NULL: there is none. */
 int64_t rest_serve_pulse(struct rest_serve *s);
+/* The id of a restore that is staged, for which the server is to end; NULL: none is. */
+const char *rest_serve_staged(const struct rest_serve *s);
+/* A copy of the socket it listens at; -1: none. */
+int rest_serve_listener(const struct rest_serve *s);
 /* Before the state is closed: no new requests from here on, those that are in are answered; and the worker is stopped. */
 void rest_serve_stop(struct rest_serve *s, struct app *app);
 /* After the state was closed: no worker calls any more. NULL is fine. */

@@ -6,10 +6,12 @@
 #include "cli/share.h"
 #include "os/clock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -28,6 +30,18 @@ int manager_listen_fd(int *ret, struct err *err)
     if (n <= 1)
         return 0;
     return err_set(err, ERR_USAGE, "%ld sockets were handed over, and REST takes one: nobody would answer at the others", n);
+}
+
+int manager_hand_over(int fd, struct err *err)
+{
+    char pid[24];
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    bool there = fd == FIRST_FD ? fcntl(fd, F_SETFD, 0) == 0 : dup2(fd, FIRST_FD) == FIRST_FD;
+    if (there && fd != FIRST_FD)
+        close(fd);
+    if (there && setenv("LISTEN_PID", pid, 1) == 0 && setenv("LISTEN_FDS", "1", 1) == 0)
+        return 0;
+    return err_sys(err, errno, "hand the socket over");
 }
 
 void manager_notify(const char *state)
@@ -102,7 +116,8 @@ static int64_t ask_engine(struct watchdog *w)
 
 static bool goes_on(struct watchdog *w)
 {
-    int64_t since[] = {ask_engine(w), store_busy_since(w->app->store), rest_serve_pulse(w->rest)}, now = os_mono_ns();
+    const struct store *store = w->app->store; /* NULL: it is being brought back */
+    int64_t since[] = {ask_engine(w), store ? store_busy_since(store) : 0, rest_serve_pulse(w->rest)}, now = os_mono_ns();
     for (size_t i = 0; i < ARRAY_LEN(since); i++)
         if (since[i] && now - since[i] > w->every_ns * LOOKS / 2)
             return false;

@@ -234,6 +234,12 @@ bool share_holds(const struct share *s)
     return engine_shared_holds(s->engine);
 }
 
+bool share_leave_alone(struct share *s)
+{
+    engine_shared_shut(s->engine);
+    return share_holds(s) && share_guests(s) == 0;
+}
+
 size_t share_guests(const struct share *s)
 {
     return engine_shared_guests(s->engine);

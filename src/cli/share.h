@@ -31,6 +31,8 @@ const char *share_identity(const struct share *s);
 bool share_holds(const struct share *s);
 bool share_stays(const struct share *s); /* the holder goes on when it has nothing left to do */
 size_t share_guests(const struct share *s);
+/* No other process comes in from here on. True: none is in, and the engine is here. */
+bool share_leave_alone(struct share *s);
 
 /* NULL: another process holds the engine. */
 const struct engine_times *share_times(const struct share *s);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 2 /* 2: packed */
 #define APPLICATION_ID 0x46465354 /* "FFST" */
 #define BUSY_MS 20000
 
@@ -135,12 +134,12 @@ static int make_schema(sqlite3 *db, struct err *err)
 {
     int version = 0;
     int r = user_version(db, &version, err);
-    if (r < 0 || version == SCHEMA_VERSION)
+    if (r < 0 || version == STORE_LOCAL_SCHEMA)
         return r;
-    if (version > SCHEMA_VERSION)
+    if (version > STORE_LOCAL_SCHEMA)
         return err_set(err, ERR_STATE,
                        "the store was made by a newer version (%d, this one knows %d)",
-                       version, SCHEMA_VERSION);
+                       version, STORE_LOCAL_SCHEMA);
     r = exec(db, "PRAGMA journal_mode = WAL", err);
     char sql[1024];
     snprintf(sql, sizeof sql,
@@ -151,7 +150,7 @@ static int make_schema(sqlite3 *db, struct err *err)
              " at INTEGER NOT NULL, len INTEGER NOT NULL, stamp INTEGER NOT NULL) WITHOUT ROWID;"
              "CREATE INDEX IF NOT EXISTS packed_of ON packed(pack);"
              "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-             APPLICATION_ID, SCHEMA_VERSION);
+             APPLICATION_ID, STORE_LOCAL_SCHEMA);
     return r < 0 ? r : exec(db, sql, err);
 }
 
@@ -186,9 +185,9 @@ static int open_reader(const char *path, sqlite3 **ret, struct err *err)
     int version;
     int r = open_one(path, SQLITE_OPEN_READONLY, ret, err);
     if (r == 0 && user_version(*ret, &version, NULL) == 0)
-        return version == SCHEMA_VERSION
+        return version == STORE_LOCAL_SCHEMA
                    ? 0
-                   : err_set(err, ERR_STATE, "the store has version %d, this program reads %d", version, SCHEMA_VERSION);
+                   : err_set(err, ERR_STATE, "the store has version %d, this program reads %d", version, STORE_LOCAL_SCHEMA);
     sqlite3_close(*ret);
     *ret = NULL;
     _cleanup_(strbuf_release) struct strbuf uri = STRBUF_INIT;

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define STORE_LOCAL_SCHEMA 2 /* the newest version of a local index that this program knows; 2: packed */
 #define STORE_REF_LEN 71 /* strlen("sha256:" + 64 hex digits) */
 
 struct store_ref {

@@ -71,7 +71,7 @@ READ of size 1 at 0x602000000015 thread T0
     #1 0x4f2 in main /src/main.c:9:3
 """
 REFUSED = {"worker": "cluster", "serve": "asks none", "init": "this machine", "config": "this machine",
-           "restore x": "ff server stop", "server stop": "server's machine",
+           "server stop": "server's machine",
            "workers start": "server's machine"}
 
 

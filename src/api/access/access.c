@@ -20,7 +20,6 @@
 
 #define BEARER "Bearer "
 #define APPLICATION_ID 0x46464143 /* "FFAC" */
-#define SCHEMA_VERSION 5
 #define BUSY_MS 20000
 #define FORGET_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define USED_EVERY_MS 60000
@@ -134,10 +133,10 @@ static int make_schema(struct access *a, struct err *err)
 {
     int v = 0;
     int r = version(a, &v, err);
-    if (r < 0 || v == SCHEMA_VERSION)
+    if (r < 0 || v == ACCESS_SCHEMA)
         return r;
-    if (v > SCHEMA_VERSION)
-        return err_set(err, ERR_STATE, "the tokens were made by a newer version (%d, this one knows %d)", v, SCHEMA_VERSION);
+    if (v > ACCESS_SCHEMA)
+        return err_set(err, ERR_STATE, "the tokens were made by a newer version (%d, this one knows %d)", v, ACCESS_SCHEMA);
     char text[2048];
     snprintf(text, sizeof text,
              "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE;"
@@ -158,7 +157,7 @@ static int make_schema(struct access *a, struct err *err)
              " expires INTEGER NOT NULL) WITHOUT ROWID;"
              "CREATE INDEX IF NOT EXISTS session_token ON session(token);"
              "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-             APPLICATION_ID, SCHEMA_VERSION);
+             APPLICATION_ID, ACCESS_SCHEMA);
     return exec(a, text, err);
 }
 

@@ -21,6 +21,7 @@
 #define ACCESS_ID_LEN 12     /* hexadecimal digits by which a token is named; they say nothing of the token */
 #define ACCESS_NAME_MAX 64   /* bytes */
 #define ACCESS_TOKENS_MAX 10000
+#define ACCESS_SCHEMA 5      /* the newest version of access.db that this program knows */
 #define ACCESS_ALL "*"       /* all namespaces */
 #define ACCESS_OWNER "owner" /* id and name of the state's own token */
 #define ACCESS_OWNER_FILE "token"

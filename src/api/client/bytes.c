@@ -2,8 +2,11 @@
 #include "api/client/remote.h"
 
 #include "api/client/client_internal.h"
+#include "api/client/documents.h"
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "base/strbuf.h"
+#include "base/units.h"
 #include "codec/json.h"
 #include "codec/sha256.h"
 #include "codec/uri.h"
@@ -156,4 +159,100 @@ int client_backup(struct client *c, int fd, struct err *err)
 {
     struct client_call q = {.method = "POST", .path = "/backup", .take = take_backup, .arg = &fd, .lasts = true};
     return client_call(c, &q, NULL, err);
+}
+
+/* --- restoring -------------------------------------------------------------------------------------------------------------- */
+
+#define AGAIN_MS 120000 /* at least so long a server that does not answer is waited for */
+#define AGAIN_LOOK_MS 200
+
+static int send_backup(struct client *c, int fd, bool replace, json_t **ret, struct err *err)
+{
+    struct stat st;
+    struct client_call call = {.method = "POST", .path = replace ? "/restore?replace=true" : "/restore", .lasts = true};
+    off_t at = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? lseek(fd, 0, SEEK_CUR) : -1;
+    struct sent_file f = {.fd = fd};
+    struct transfer t = {.call = &call, .read = read_bytes, .read_arg = &f,
+                         .asks = true, .read_size = at >= 0 && at <= st.st_size ? st.st_size - at : -1};
+    sha256_begin(&f.sum);
+    int r = client_transfer(c, &t, err);
+    sha256_release(&f.sum);
+    if (f.err.code)
+        r = err_copy(err, &f.err);
+    if (r == 0)
+        r = client_judge(c, &t, err);
+    if (r == 0)
+        r = client_read(c, &t, ret, err);
+    transfer_release(&t);
+    return r;
+}
+
+static int told_outcome(struct client *c, const char *outcome, struct err *err)
+{
+    int code = ERR_INTERNAL;
+    if (strcmp(outcome, "done") == 0)
+        return 0;
+    for (int i = 1; i < ERR_COUNT_; i++)
+        if (strcmp(outcome, err_name(i)) == 0)
+            code = i;
+    err_set(err, (enum err_code)code, "%s could not bring the backup back: %s", client_url(c), err_text(code));
+    return err_hint(err, "its log says why");
+}
+
+struct again {
+    const char *id;
+    int64_t since, answered; /* monotonic ns: when the server had all of the backup, and when it last said something */
+    bool over;               /* nothing more is to be waited for */
+};
+
+/* While the server is between two lives callers wait at its socket, or are not answered at all. */
+static int look_again(struct client *c, struct again *a, struct err *err)
+{
+    _cleanup_json_ json_t *doc = NULL;
+    int r = client_call(c, &(struct client_call){.path = "/health", .method = "GET"}, &doc, err);
+    if (r < 0)
+        return r;
+    const json_t *restore = json_object_get(doc, "restore");
+    a->answered = os_mono_ns();
+    a->over = strcmp(json_str(restore, "id", ""), a->id) == 0;
+    if (a->over)
+        return told_outcome(c, json_str(restore, "outcome", ""), err);
+    if (json_i64(doc, "uptime_seconds", INT64_MAX) >= (a->answered - a->since) / NS_PER_S)
+        return err_set(err, ERR_UNAVAILABLE, "%s has not ended yet", client_url(c));
+    a->over = true;
+    err_set(err, ERR_UNAVAILABLE, "%s was ended meanwhile and has begun again: whether with the backup, it does not know",
+            client_url(c));
+    return err_hint(err, "'ff audit --action state.restore' there has it if so; else say it again");
+}
+
+static int wait_until_again(struct client *c, const char *id, struct err *err)
+{
+    struct again a = {.id = id, .since = os_mono_ns(), .answered = os_mono_ns()};
+    int64_t patience = client_patience_ms(c) > AGAIN_MS ? client_patience_ms(c) : AGAIN_MS;
+    for (;;) {
+        int r = look_again(c, &a, err);
+        if (r == 0 || a.over)
+            return r;
+        if (os_mono_ns() - a.answered > patience * NS_PER_MS) {
+            err_wrap(err, "the server has all of the backup, but does not come back");
+            return err_hint(err, "look at it there: whoever starts it again ends what it has begun");
+        }
+        if (r == -ERR_CANCELLED || !client_wait(c, AGAIN_LOOK_MS)) {
+            err_set(err, ERR_CANCELLED, "cancelled: nobody waits for the server any more");
+            return err_hint(err, "it has all of the backup, and begins again with it");
+        }
+        err_clear(err);
+    }
+}
+
+int client_restore(struct client *c, int fd, bool replace, json_t **ret, struct err *err)
+{
+    int r = send_backup(c, fd, replace, ret, err);
+    if (r == 0 && (!document_word(*ret, "restore") || !json_is_integer(json_object_get(*ret, "files"))))
+        r = err_set(err, ERR_CORRUPT, "%s answers not as a server of FuzzForge does", client_url(c));
+    if (r == 0)
+        r = wait_until_again(c, json_str(*ret, "restore", ""), err);
+    if (r < 0)
+        json_decref(TAKE_PTR(*ret));
+    return r;
 }

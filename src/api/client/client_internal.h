@@ -16,6 +16,7 @@ struct transfer {
     curl_read_callback read;   /* gives the body, bytes as they are; NULL: none */
     void *read_arg;
     curl_off_t read_size;      /* -1: not known */
+    bool asks;                 /* whether the body is wanted, before it is sent; else it is sent at once */
     const char *last_event_id; /* of a stream; NULL: this is none */
     const char *accept;        /* media types; NULL: JSON, of a stream its own */
     char *const *headers;      /* more of them, NULL-terminated; or NULL */

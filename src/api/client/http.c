@@ -14,6 +14,7 @@
 
 #define BEARER "Authorization: Bearer "
 #define CONNECT_MS 10000L
+#define ASK_MS 10000L
 #define STALL_S 600L /* an upload is answered when it was unpacked */
 #define STREAM_STALL_S 60L /* a stream says something every 15 seconds */
 #define ERROR_MAX ((size_t)1 << 20)
@@ -224,7 +225,7 @@ static int make_headers(const struct client *c, const struct transfer *t, bool j
     for (size_t i = 0; r == 0 && t->headers && t->headers[i]; i++)
         r = add_header(ret, t->headers[i], err);
     if (r == 0)
-        r = add_header(ret, "Expect:", err); /* a body is sent at once */
+        r = add_header(ret, t->asks ? "Expect: 100-continue" : "Expect:", err);
     if (r == 0 && (json || t->read))
         r = add_header(ret, json ? "Content-Type: application/json" : "Content-Type: application/octet-stream", err);
     if (r == 0 && t->read && t->read_size < 0)
@@ -280,6 +281,8 @@ static void set_request(struct receiver *x, const char *url, const char *body, s
         lib.curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, receive_header);
         lib.curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
     }
+    if (x->t->asks)
+        lib.curl_easy_setopt(e, CURLOPT_EXPECT_100_TIMEOUT_MS, ASK_MS);
     if (x->t->read) {
         lib.curl_easy_setopt(e, CURLOPT_POST, 1L);
         lib.curl_easy_setopt(e, CURLOPT_READFUNCTION, x->t->read);

@@ -49,6 +49,8 @@ int client_object_get(struct client *c, const char *ref, int fd, uint64_t *ret_s
 int client_object_remove(struct client *c, const char *ref, struct err *err);
 /* All of the server's state, as it is now. What came before an error is no backup. */
 int client_backup(struct client *c, int fd, struct err *err);
+/* Sends all that fd gives, once, and waits until the server has begun again with it: {files, bytes}. */
+int client_restore(struct client *c, int fd, bool replace, json_t **ret, struct err *err);
 /* As live_series(). */
 int client_series(struct client *c, const char *id, json_t **ret, struct err *err);
 /* q and *ret as the REST routes have them. */

@@ -178,11 +178,17 @@ static int on_end(void *arg, struct err *err)
 
 /* --- the other thread -------------------------------------------------------------------------------------------- */
 
+/* A backup is as large as its state. */
+static uint64_t upload_max(const struct exchange *x)
+{
+    return json_flag(x->route->extra, "switched", false) ? UINT64_MAX : x->rest->o.upload_max_bytes;
+}
+
 static int too_large(struct exchange *x, bool upload, struct err *err)
 {
     name_field(x, upload ? "file" : "body");
     return err_set(err, ERR_LIMIT, "the %s has over %llu bytes", upload ? "upload" : "body",
-                   (unsigned long long)(upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX));
+                   (unsigned long long)(upload ? upload_max(x) : JSON_BODY_MAX));
 }
 
 static void take(struct body_upload *u, const char *data, size_t len)
@@ -191,7 +197,7 @@ static void take(struct body_upload *u, const char *data, size_t len)
     if (u->error || !len)
         return;
     u->taken += len;
-    if (u->taken > u->x->rest->o.upload_max_bytes)
+    if (u->taken > upload_max(u->x))
         r = too_large(u->x, true, &u->why);
     else if (u->form)
         r = multipart_feed(u->form, data, len, &u->why);
@@ -375,9 +381,12 @@ int body_begin(struct exchange *x, struct err *err)
     bool raw = json_flag(x->route->extra, "bytes", false), upload = raw || json_object_get(x->route->extra, "form") != NULL;
     bool json = json_object_get(x->route->extra, "body") != NULL;
     const char *coding = request_header(x, "Content-Encoding");
+    int r = json_flag(x->route->extra, "switched", false) ? restore_begin(x, err) : 0;
+    if (r < 0)
+        return r;
     if (coding && *coding && strcasecmp(coding, "identity") != 0)
         return unsupported(x, "Content-Encoding", "a body is taken as it is, without a Content-Encoding", err);
-    if (bytes > (upload ? x->rest->o.upload_max_bytes : JSON_BODY_MAX))
+    if (bytes > (upload ? upload_max(x) : JSON_BODY_MAX))
         return too_large(x, upload, err);
     if (upload && !length && !chunked) {
         x->error_status = 411;

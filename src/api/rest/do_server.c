@@ -51,6 +51,8 @@ static int health(struct exchange *x, bool full, struct err *err)
     bool stopping = atomic_load(&x->rest->stopping), ok = engine == 0 && store == 0 && !stopping;
     json_t *j = json_pack("{s:s, s:s, s:s}", "status", stopping ? "stopping" : ok ? "healthy" : "unhealthy", "engine",
                           word(engine), "store", word(store));
+    if (j && full && x->rest->o.restored)
+        json_object_set_new(j, "restore", json_pack("{s:s, s:s}", "id", x->rest->o.restored, "outcome", x->rest->o.restored_how));
     if (j && full) {
         json_object_set_new(j, "sandbox", json_string(svc->spawner ? "ok" : "none"));
         json_object_set_new(j, "uptime_seconds", json_integer((os_now_ns() - x->rest->started_ns) / NS_PER_S));

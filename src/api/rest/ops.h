@@ -5,7 +5,7 @@ X(list_runs) X(show_run) X(delete_run) X(run_status) X(run_findings) X(workflow_
 X(cancel_run) X(terminate_run) X(retry_run) X(signal_run)
 X(query_run) X(query_run_with) X(resolve_run) X(run_history) X(run_events) X(run_log)
 X(list_artifacts) X(get_artifact) X(list_findings) X(list_modules) X(show_module) X(server_status) X(list_workers)
-X(list_tokens) X(create_token) X(revoke_token) X(revoke_sessions) X(backup)
+X(list_tokens) X(create_token) X(revoke_token) X(revoke_sessions) X(backup) X(restore)
 X(list_store) X(list_suppressions) X(add_suppressions) X(remove_suppressions)
 X(show_object) X(get_object) X(delete_object)
 X(fuzzing_stats) X(post_stats) X(fuzzing_series) X(fuzzing_crashes) X(post_crash) X(fuzzing_stream) X(fuzzing_live)

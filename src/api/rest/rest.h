@@ -74,7 +74,7 @@ struct rest_options {
     const struct service *service;
     struct live *live;
     const char *address; /* "127.0.0.1:8000"; port 0 picks one */
-    int listen_fd; /* a socket that listens already, instead of address; taken; 0: none */
+    int listen_fd; /* a socket that listens already; taken; 0: none. Then address, if it is there, is only how clients call it */
     const char *upload_dir; /* for archives while they arrive */
     const char *const *hosts; /* names by which clients may call it beside the address and localhost; NULL-terminated; or NULL */
     const char *const *verticals; /* that ship, for metrics of their queues; NULL-terminated */
@@ -89,6 +89,10 @@ struct rest_options {
     int (*house)(void *arg, const struct service *svc, enum house_verb verb, const json_t *q, json_t **ret, struct err *err);
     /* All of the state in one file, given to put as it is made. Takes its time; two at a time are not asked for. */
     int (*backup)(void *arg, rest_put *put, void *to, struct err *err);
+    /* Reads and checks the backup that fd gives, and sees to it that the server ends soon and begins again with it; who asks is
+     * in its audit log then: {restore, files, bytes}. After an error nothing is changed. NULL: nobody may. */
+    int (*restore)(void *arg, int fd, const struct rest_caller *who, const char *peer, json_t **ret, struct err *err);
+    const char *restored, *restored_how; /* the restore that this process began with, and its outcome; NULL: none */
     uint64_t upload_max_bytes;
     struct rpc_tls tls; /* files; a renewed certificate counts from the next handshake on */
     struct access *access; /* for sessions of browsers */
@@ -109,6 +113,8 @@ int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, s
 /* Asks it for a sign of life, unless it owes one. Since when it does, by the monotonic clock; 0: it does not. Does not wait; one
  * thread asks, which ends before rest_stop(). */
 int64_t rest_pulse(struct rest *r);
+/* A copy of the socket that it listens at, for whoever serves after it: callers wait there meanwhile. -1: there is none left. */
+int rest_listener(const struct rest *r);
 /* Lets nobody in any more, ends streams, and waits for requests that are being answered, at most grace_ms; then ends. NULL is
  * fine. */
 void rest_stop(struct rest *r, int64_t grace_ms);

@@ -245,7 +245,8 @@ struct rest {
         atomic_int taken; /* its other end, until the library's thread has seen it; -1 */
         int64_t asked_ns; /* 0: it was answered */
     } pulse;
-    atomic_bool backing_up;
+    atomic_bool backing_up, restoring;
+    int listener; /* that the daemon, or TLS before it, has */
     struct map bodies; /* memory of bodies that are arriving, in bytes, by namespace; the connections' thread alone */
     size_t bodies_bytes; /* of all */
 };
@@ -258,6 +259,10 @@ do_route do_mount;
 
 /* Whoever needs none makes none: what is open on this machine for a while must not leave a key behind. */
 int exchange_has_token(const struct exchange *x, const char *what, struct err *err);
+
+/* Before the body of a backup comes: is it wanted? do_restore.c. */
+int restore_permitted(const struct exchange *x, struct err *err);
+int restore_begin(struct exchange *x, struct err *err);
 
 /* Wakes streams (feeds: those alone that others fill): for signs of life, and when the server stops. Under no lock. */
 void streams_wake(struct rest *r, bool feeds);

@@ -82,6 +82,8 @@ int exchange_rights(struct exchange *x, struct err *err)
         r = err_set(err, ERR_PERMISSION, "that needs more rights than the token has");
     else if (x->caller.name_space[0] && json_flag(x->route->extra, "all", false))
         r = err_set(err, ERR_PERMISSION, "that is for tokens of all namespaces");
+    else if (json_flag(x->route->extra, "switched", false))
+        r = restore_permitted(x, err);
     struct entry *e = r < 0 ? mem_zalloc(sizeof *e) : NULL;
     if (e && !(fill(x, e) && jobs_add(x->rest->jobs, x->caller.name_space, write_denied, e)))
         free(e);

@@ -153,7 +153,7 @@ static int get_socket(struct rest *r, int *ret_fd, struct err *err)
         c = rest_check(address, r->o.tls.on, r->o.open, err);
     if (c == 0 && fcntl(*ret_fd, F_SETFL, O_NONBLOCK) < 0)
         c = err_sys(err, errno, "the socket that is listened at");
-    name_host(r, address);
+    name_host(r, r->o.address ? r->o.address : address);
     return c;
 }
 
@@ -925,7 +925,7 @@ int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, s
     if (c == 0 && o->tls.on)
         c = rest_tls_open(&o->tls, &r->tls, err);
     if (c == 0)
-        c = start_daemon(r, TAKE_FD(fd), err);
+        c = start_daemon(r, r->listener = TAKE_FD(fd), err);
     if (c == 0)
         c = start_clock(r, err);
     if (c < 0) {

@@ -13,13 +13,14 @@
 #define FF_ENGINE_DB_H
 
 #include "base/err.h"
+#include "engine/embedded/embedded.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define DB_SCHEMA_VERSION 3
+#define DB_SCHEMA_VERSION ENGINE_EMBEDDED_SCHEMA
 #define DB_HISTORY_SHIFT 24 /* a run's events are fewer than 2^24 */
 
 #define DB_STATEMENTS(X)                                                                           \

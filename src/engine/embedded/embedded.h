@@ -10,6 +10,8 @@
 #include "base/histogram.h"
 #include "engine/engine.h"
 
+#define ENGINE_EMBEDDED_SCHEMA 3 /* the newest version of its database that this program knows */
+
 /* A clock that a test can hold. NULL members: the real one. */
 struct engine_clock {
     int64_t (*now_ns)(void *arg); /* since 1970; the engine never lets its own time go backwards */
