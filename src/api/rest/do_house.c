@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "codec/json.h"
 
-#include <string.h>
-
 /* Takes q. */
 static int ask(struct exchange *x, enum house_verb verb, json_t *q, json_t **ret, struct err *err)
 {
@@ -35,10 +33,6 @@ static int ask_store(struct exchange *x, enum house_verb verb, struct err *err)
 {
     json_t *answer = NULL;
     int r = body_json(x, err);
-    if (r == 0 && verb == HOUSE_MIGRATE && strcmp(json_str(x->json, "from", ""), json_str(x->json, "to", "")) == 0) {
-        err_set(err, ERR_INVALID, "a store cannot be copied into itself");
-        return bad_field(x, "to", err);
-    }
     if (r < 0)
         return r;
     r = ask(x, verb, json_incref(x->json), &answer, err);

@@ -5,7 +5,6 @@
 #include "codec/json.h"
 
 #include <fcntl.h>
-#include <string.h>
 
 /* Whoever could send a backup would bring tokens, settings and modules: only where the one who started the server says so. */
 int restore_permitted(const struct exchange *x, struct err *err)
@@ -32,15 +31,13 @@ int restore_begin(struct exchange *x, struct err *err)
     return err_hint(err, "--replace removes what is there");
 }
 
-/* A file that is no whole backup is the client's, not the server's fault. */
+/* That a file is no whole backup is not the server's fault; nor that its state is in use. */
 static int refuse(struct exchange *x, int r)
 {
     atomic_store(&x->rest->restoring, false);
-    if (r == -ERR_CORRUPT || r == -ERR_INVALID) {
-        x->error_status = 422;
-        strcpy(x->field, "file");
-    } else if (r == -ERR_BUSY) {
+    if (r == -ERR_CORRUPT || r == -ERR_INVALID || r == -ERR_BUSY) {
         x->error_status = 409;
+        x->error_type = "RestoreRefused";
     }
     return r;
 }
