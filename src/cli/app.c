@@ -10,6 +10,7 @@
 #include "cli/engine_open.h"
 #include "cli/namespaces.h"
 #include "cli/ground.h"
+#include "cli/log_writer.h"
 #include "cli/restore.h"
 #include "cli/share.h"
 #include "cli/store_open.h"
@@ -349,6 +350,7 @@ static void spawner_lost(void *arg, const struct err *why)
         return;
     log_error("%s: this process ends; runs that it had begun go on with the next 'ff serve', 'ff worker' or 'ff runs wait'",
               why->msg);
+    log_writer_close(); /* another thread would write it too late */
     _exit(err_exit_status(ERR_UNAVAILABLE));
 }
 
