@@ -238,17 +238,39 @@ int sessions_scan(struct campaign *c, struct err *err)
     return r;
 }
 
-/* The last line that says something: Go's is "FAIL". */
+/* The line that says why: the last one but Go's "FAIL", and but AFL++'s, which names a place in itself. */
+static const char *last_words(const struct strbuf *tail)
+{
+    const char *text = strbuf_str(tail), *end = text + tail->len, *line = text;
+    const char *reason = strstr(text, "PROGRAM ABORT : ");
+    for (const char *p = text; p < end && !reason; p++)
+        if (*p == '\n' && p + 1 < end && p[1] != '\n' && strncmp(p + 1, "FAIL\n", 5) != 0)
+            line = p + 1 + strspn(p + 1, " \t");
+    return reason ? reason : line;
+}
+
+/* To the line's end, without colours. */
+static void copy_plain(char *to, size_t size, const char *from)
+{
+    size_t n = 0;
+    while (*from && *from != '\n' && n + 1 < size) {
+        if (from[0] == '\033' && from[1] == '[') {
+            from += 2 + strspn(from + 2, "0123456789;");
+            from += *from && *from != '\n';
+        } else {
+            to[n++] = *from++;
+        }
+    }
+    to[n] = 0;
+}
+
 static void tell_end(struct campaign *c, struct session *x, const char *when)
 {
     const struct fuzz_child *ch = &x->s.child;
-    const char *text = strbuf_str(&ch->tail), *end = text + ch->tail.len, *line = text;
-    for (const char *p = text; p < end; p++)
-        if (*p == '\n' && p + 1 < end && p[1] != '\n' && strncmp(p + 1, "FAIL\n", 5) != 0)
-            line = p + 1 + strspn(p + 1, " \t");
-    int n = (int)strcspn(line, "\n");
-    snprintf(c->last_words, sizeof c->last_words, "%s %d%s%.*s", WIFSIGNALED(ch->status) ? "signal" : "status",
-             WIFSIGNALED(ch->status) ? WTERMSIG(ch->status) : WEXITSTATUS(ch->status), n ? ": " : "", n, line);
+    char why[320];
+    copy_plain(why, sizeof why, last_words(&ch->tail));
+    snprintf(c->last_words, sizeof c->last_words, "%s %d%s%s", WIFSIGNALED(ch->status) ? "signal" : "status",
+             WIFSIGNALED(ch->status) ? WTERMSIG(ch->status) : WEXITSTATUS(ch->status), *why ? ": " : "", why);
     module_log(c->ctx, "warning", "%s ended %s, %s", x->s.driver->name, when, c->last_words);
 }
 

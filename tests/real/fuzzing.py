@@ -693,6 +693,7 @@ def bad():
         bad_target(lab, "syntax", HARNESS % ("int x = ;", ""), "does not build: t_fuzzer.c:9:9: error: expected expression")
         bad_target(lab, "none", "int main(void) { return 0; }\n", "no harness")
         bad_target(lab, "exits", HARNESS % ("__attribute__((constructor)) static void e(void) { _exit(9); }", ""), "cannot be fuzzed")
+        bad_target(lab, "leaves", HARNESS % ("", "exit(0);"), "status 1: PROGRAM ABORT : ", 'engines=["aflplusplus"]', "duration=60s")
         doc = document(run(lab, lab.target({"t_fuzzer.c": HARNESS % (HOSTILE_INIT, HOSTILE)}, "hostile"), "duration=8s", "minimize=0"))
         if doc["status"] != "COMPLETED":
             fail(f"hostile: {doc['status']} {doc.get('error')}")
