@@ -902,7 +902,8 @@ int rest_start(const struct rest_options *o, struct rest **ret, int *ret_port, s
     if (!r)
         return err_nomem(err);
     r->o = *o;
-    r->pulse.fd = r->pulse.taken = -1;
+    r->pulse.fd = -1;
+    r->pulse.taken = -1;
     r->connections_max = connections_max(o->tls.on ? FILES_OF_TLS : 1);
     r->started_ns = os_now_ns();
     os_ulid(r->name);
