@@ -841,7 +841,7 @@ func FuzzParse(f *testing.F) {
 def slow():
     """AFL++ alone: what takes too long is a bug, though it has a folder of its own there."""
     with Lab() as lab:
-        hang = HARNESS % ("static volatile int x;", "if (n > 2 && d[0] == 'h') for (;;) x++;")
+        hang = HARNESS % ("static volatile unsigned x;", "if (n > 2 && d[0] == 'h') for (;;) x++;")
         doc = document(run(lab, lab.target({"h_fuzzer.c": hang}, "t"), 'engines=["aflplusplus"]', "duration=120s", "stop_at_first_crash=true",
                            "input_timeout=1s", "minimize=0"))
         found = [(f["title"], f["severity"], f["evidence"]["reproduced"] > 0) for f in doc["findings"]]
