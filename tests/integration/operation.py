@@ -34,10 +34,17 @@ class Server:
         c.request("POST", "/store", os.urandom(100), {"Content-Type": "application/octet-stream"})
         return c.getresponse().status
 
+    def comm(self, tid):
+        try: return pathlib.Path(f"/proc/{self.p.pid}/task/{tid}/comm").read_text().strip()
+        except OSError: return ""  # it has ended
+
     def thread(self, name):
-        for t in pathlib.Path(f"/proc/{self.p.pid}/task").iterdir():
-            if (t / "comm").read_text().strip() == name: return int(t.name)
-        fail(f"no thread '{name}'")
+        for _ in range(200):  # one that has just begun has its creator's name until it runs
+            names = {t: self.comm(t) for t in os.listdir(f"/proc/{self.p.pid}/task")}
+            for tid, has in names.items():
+                if has == name: return int(tid)
+            time.sleep(0.05)
+        fail(f"no thread '{name}' in {names}")
 
     def stop(self):
         self.p.terminate()
