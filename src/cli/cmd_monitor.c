@@ -169,8 +169,8 @@ static void print_summary(FILE *f, const char *type, const json_t *d)
     if (strcmp(type, "progress") == 0) {
         fprintf(f, "%lld of %lld", (long long)json_i64(d, "done", 0), (long long)json_i64(d, "total", 0));
     } else if (strcmp(type, "stats") == 0) {
-        fprintf(f, "%lld executions, %.0f/s, %lld crash%s", (long long)json_i64(d, "executions", 0),
-                json_num(d, "executions_per_sec", 0), (long long)json_i64(d, "crashes", 0),
+        fprintf(f, "%lld execution%s, %.0f/s, %lld crash%s", (long long)json_i64(d, "executions", 0),
+                UNITS_S(json_i64(d, "executions", 0)), json_num(d, "executions_per_sec", 0), (long long)json_i64(d, "crashes", 0),
                 json_i64(d, "crashes", 0) == 1 ? "" : "es");
     } else if (strcmp(type, "finding") == 0 || strcmp(type, "crash") == 0) {
         fprintf(f, "%s ", json_str(d, "severity", ""));

@@ -166,8 +166,8 @@ static int read_request(struct app *app, const struct args *a, struct run_reques
 static void on_ingest(void *arg, const struct ingest_progress *p)
 {
     char size[32];
-    follow_note(arg, p->fetching ? "fetching the target: %llu objects, %s" : "reading the target: %llu files, %s",
-                (unsigned long long)p->files,
+    follow_note(arg, p->fetching ? "fetching the target: %llu object%s, %s" : "reading the target: %llu file%s, %s",
+                (unsigned long long)p->files, UNITS_S(p->files),
                 units_format_size(p->bytes, size, sizeof size));
 }
 

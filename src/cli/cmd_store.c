@@ -170,8 +170,8 @@ static int show(struct app *app, const struct args *a)
     }
     char size[32], stored[32], created[32];
     printf("%s%s%s\n", term_bold(), i.ref.text, term_off());
-    printf("  type     %s\n  size     %s (%llu bytes)\n  stored   %s\n  created  %s\n", i.media_type,
-           units_format_size(i.size_bytes, size, sizeof size), (unsigned long long)i.size_bytes,
+    printf("  type     %s\n  size     %s (%llu byte%s)\n  stored   %s\n  created  %s\n", i.media_type,
+           units_format_size(i.size_bytes, size, sizeof size), (unsigned long long)i.size_bytes, UNITS_S(i.size_bytes),
            units_format_size(i.stored_bytes, stored, sizeof stored), os_format_time(i.created_ns, created));
     return EXIT_OK;
 }
@@ -319,7 +319,7 @@ static int rekey(struct app *app, const struct args *a)
     if (app->json)
         app_print_json(app, TAKE_PTR(doc));
     else
-        printf("%lld packs were written anew\n", (long long)json_i64(doc, "packs", 0));
+        printf("%lld pack%s written anew\n", (long long)json_i64(doc, "packs", 0), UNITS_S(json_i64(doc, "packs", 0)));
     return EXIT_OK;
 }
 

@@ -1,6 +1,7 @@
 /* ff findings suppress: what is known and accepted, written to the suppression file. */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "cli/findings_args.h"
 #include "cli/findings_show.h"
 #include "api/service/suppressions.h"
@@ -69,8 +70,8 @@ static int print_entries(struct app *app, json_t *doc)
     }
     table_print(&t);
     if (!app->quiet)
-        fprintf(stderr, "ff: %zu suppressions in %s\n", json_array_size(json_object_get(doc, "suppressions")),
-                json_str(doc, "file", "?"));
+        fprintf(stderr, "ff: %zu suppression%s in %s\n", json_array_size(json_object_get(doc, "suppressions")),
+                UNITS_S(json_array_size(json_object_get(doc, "suppressions"))), json_str(doc, "file", "?"));
     return EXIT_OK;
 }
 

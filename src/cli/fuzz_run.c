@@ -9,6 +9,7 @@
 #include "cli/module_run.h"
 #include "cli/table.h"
 #include "cli/term.h"
+#include "codec/crash/advice.h"
 #include "codec/json.h"
 #include "fuzz/fuzz.h"
 #include "os/file.h"
@@ -404,8 +405,9 @@ static void print_campaign(const json_t *doc, const char *out)
 {
     const json_t *s = json_object_get(doc, "summary");
     print_findings(doc);
-    printf("%lld executions in %.1f s, coverage %lld, corpus %lld, crashes %lld, unique %lld; ",
-           (long long)json_i64(s, "executions", 0), json_num(s, "elapsed_time", 0), (long long)json_i64(s, "coverage", 0),
+    printf("%lld execution%s in %.1f s, coverage %lld, corpus %lld, crashes %lld, unique %lld; ",
+           (long long)json_i64(s, "executions", 0), UNITS_S(json_i64(s, "executions", 0)),
+           json_num(s, "elapsed_time", 0), (long long)json_i64(s, "coverage", 0),
            (long long)json_i64(s, "corpus_size", 0), (long long)json_i64(s, "crashes", 0),
            (long long)json_i64(s, "unique_crashes", 0));
     print_text("stopped by: ", json_str(s, "stopped_by", ""), "\n");
@@ -537,18 +539,18 @@ static json_t *triage(struct app *app, const struct args *a, const char *minimiz
 
 static void print_bugs(const json_t *doc, bool inputs)
 {
+    char said[CRASH_REPRODUCED_MAX];
     const json_t *s = json_object_get(doc, "summary");
     size_t i;
     json_t *j;
     json_array_foreach(json_object_get(s, "bugs"), i, j) {
         print_text("", json_str(j, "severity", ""), "  ");
         print_text("", json_str(j, "title", ""), "");
-        printf("  reproduced %lld of %lld time%s, %lld input%s", (long long)json_i64(j, "reproduced", 0),
-               (long long)json_i64(j, "tries", 0), UNITS_S(json_i64(j, "tries", 0)), (long long)json_i64(j, "inputs", 0),
-               UNITS_S(json_i64(j, "inputs", 0)));
+        printf("  %s, %lld input%s", crash_reproduced(json_i64(j, "reproduced", 0), json_i64(j, "tries", 0), said),
+               (long long)json_i64(j, "inputs", 0), UNITS_S(json_i64(j, "inputs", 0)));
         if (json_str(j, "minimised", NULL))
-            printf(", minimised from %lld to %lld bytes", (long long)json_i64(j, "bytes", 0),
-                   (long long)json_i64(j, "minimised_bytes", 0));
+            printf(", minimised from %lld to %lld byte%s", (long long)json_i64(j, "bytes", 0),
+                   (long long)json_i64(j, "minimised_bytes", 0), UNITS_S(json_i64(j, "minimised_bytes", 0)));
         putchar('\n');
     }
     json_array_foreach(json_object_get(s, "inputs"), i, j)

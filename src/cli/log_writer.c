@@ -122,8 +122,9 @@ static void write_line(const struct line *l)
 /* Under the lock. */
 static void tell_lost(void)
 {
-    _cleanup_free_ char *why = mem_printf("%llu lines of the log were lost: they were not taken in time",
-                                          (unsigned long long)writer.lost);
+    _cleanup_free_ char *why = mem_printf("%llu line%s of the log %s lost, not taken in time",
+                                          (unsigned long long)writer.lost, UNITS_S(writer.lost),
+                                          writer.lost == 1 ? "was" : "were");
     _cleanup_free_ char *text = why ? as_line(LOG_WARN, why) : NULL;
     writer.lost = 0;
     if (text)

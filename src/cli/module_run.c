@@ -286,8 +286,9 @@ void trial_stats(void *arg, const json_t *stats)
     json_decref(t->stats);
     t->stats = json_deep_copy(stats);
     if (!t->app->quiet && json_object_get(stats, "executions"))
-        term_status("%s  %lld executions (%.0f/s)  coverage %lld  corpus %lld  crashes %lld, unique %lld",
+        term_status("%s  %lld execution%s (%.0f/s)  coverage %lld  corpus %lld  crashes %lld, unique %lld",
                     json_str(stats, "target", t->module.name), (long long)json_i64(stats, "executions", 0),
+                    UNITS_S(json_i64(stats, "executions", 0)),
                     json_num(stats, "executions_per_sec", 0), (long long)json_i64(stats, "coverage", 0),
                     (long long)json_i64(stats, "corpus_size", 0), (long long)json_i64(stats, "crashes", 0),
                     (long long)json_i64(stats, "unique_crashes", 0));

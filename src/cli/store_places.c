@@ -118,8 +118,8 @@ static void show_progress(void *arg, const struct store_migrate_result *m)
     char size[32];
     (void)arg;
     if (m->objects % 16 == 0)
-        term_status("%llu objects, %llu copied, %s", (unsigned long long)m->objects, (unsigned long long)m->objects_copied,
-                    units_format_size(m->bytes_copied, size, sizeof size));
+        term_status("%llu object%s, %llu copied, %s", (unsigned long long)m->objects, UNITS_S(m->objects),
+                    (unsigned long long)m->objects_copied, units_format_size(m->bytes_copied, size, sizeof size));
 }
 
 static int migrate(struct app *app, const struct service *svc, const json_t *q, const atomic_bool *stop, json_t **ret,

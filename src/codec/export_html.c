@@ -1,5 +1,6 @@
 /* One HTML file that needs nothing else: counts, filters, and each finding to unfold. Everything from outside is
  * escaped, and the page's own policy forbids it to load or to send anything. */
+#include "codec/crash/advice.h"
 #include "codec/export_internal.h"
 #include "codec/json.h"
 
@@ -147,13 +148,14 @@ static void write_code(struct out *out, const char *label, const char *text)
 /* How to see it again, and what the program printed. */
 static void write_reproduction(struct out *out, const struct finding *f)
 {
+    char said[CRASH_REPRODUCED_MAX];
     struct strbuf b = STRBUF_INIT;
     export_commands(&b, f);
     write_code(out, "To see it again", strbuf_str(&b));
     strbuf_release(&b);
-    if (json_i64(f->evidence, "tries", 0) > 0)
-        out_printf(out, "<p>It crashed %lld of %lld times.</p>\n", (long long)json_i64(f->evidence, "reproduced", 0),
-                   (long long)json_i64(f->evidence, "tries", 0));
+    if (json_object_get(f->evidence, "tries"))
+        out_printf(out, "<p>The crash: %s.</p>\n", crash_reproduced(json_i64(f->evidence, "reproduced", 0),
+                                                                   json_i64(f->evidence, "tries", 0), said));
     write_code(out, "Report", json_str(f->evidence, "report", NULL));
 }
 

@@ -1,4 +1,6 @@
 /* Markdown as GitHub and GitLab show it: a table of all findings, then each with its code. */
+#include "base/units.h"
+#include "codec/crash/advice.h"
 #include "codec/export_internal.h"
 #include "codec/json.h"
 
@@ -131,15 +133,18 @@ static void write_stack(struct out *out, const json_t *stack)
 static void write_reproduction(struct out *out, const struct finding *f)
 {
     const json_t *input = json_object_get(f->evidence, "reproducer");
-    long long tries = json_i64(f->evidence, "tries", 0), bytes = json_i64(input, "bytes", 0);
+    long long bytes = json_i64(input, "bytes", 0);
+    char said[CRASH_REPRODUCED_MAX];
     struct strbuf b = STRBUF_INIT;
     export_commands(&b, f);
     if (b.len) {
         out_puts(out, "To see it again");
         if (bytes)
-            out_printf(out, " (input of %lld bytes%s)", bytes, json_flag(input, "minimised", false) ? ", minimised" : "");
-        if (tries > 0)
-            out_printf(out, "; it crashed %lld of %lld times", (long long)json_i64(f->evidence, "reproduced", 0), tries);
+            out_printf(out, " (input of %lld byte%s%s)", bytes, UNITS_S(bytes),
+                       json_flag(input, "minimised", false) ? ", minimised" : "");
+        if (json_object_get(f->evidence, "tries"))
+            out_printf(out, "; %s", crash_reproduced(json_i64(f->evidence, "reproduced", 0), json_i64(f->evidence, "tries", 0),
+                                                     said));
         out_puts(out, ":\n\n");
         code_block(out, b.s);
     }

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/suggest.h"
+#include "base/units.h"
 #include "codec/json.h"
 
 #include <math.h>
@@ -198,9 +199,9 @@ static int check_string(const json_t *schema, const json_t *v, struct place *p)
     size_t n = code_points(json_string_value(v), json_string_length(v));
     const json_t *b;
     if ((b = json_object_get(schema, "minLength")) && (json_int_t)n < json_integer_value(b))
-        return refuse(p, "shorter than %lld characters", (long long)json_integer_value(b));
+        return refuse(p, "shorter than %lld character%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
     if ((b = json_object_get(schema, "maxLength")) && (json_int_t)n > json_integer_value(b))
-        return refuse(p, "longer than %lld characters", (long long)json_integer_value(b));
+        return refuse(p, "longer than %lld character%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
     const char *pattern = json_str(schema, "pattern", NULL);
     return pattern ? check_pattern(pattern, v, p) : 0;
 }
@@ -212,9 +213,9 @@ static int check_array(const json_t *schema, json_t *v, struct place *p)
     const json_t *b, *items = json_object_get(schema, "items");
     size_t n = json_array_size(v);
     if ((b = json_object_get(schema, "minItems")) && (json_int_t)n < json_integer_value(b))
-        return refuse(p, "fewer than %lld elements", (long long)json_integer_value(b));
+        return refuse(p, "fewer than %lld element%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
     if ((b = json_object_get(schema, "maxItems")) && (json_int_t)n > json_integer_value(b))
-        return refuse(p, "more than %lld elements", (long long)json_integer_value(b));
+        return refuse(p, "more than %lld element%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
     if (json_flag(schema, "uniqueItems", false))
         for (size_t i = 1; i < n && i < 2000; i++)
             for (size_t k = 0; k < i; k++)
@@ -297,9 +298,9 @@ static int check_object(const json_t *schema, json_t *v, struct place *p)
         return refuse(p, "is required");
     }
     if ((b = json_object_get(schema, "minProperties")) && (json_int_t)json_object_size(v) < json_integer_value(b))
-        return refuse(p, "fewer than %lld members", (long long)json_integer_value(b));
+        return refuse(p, "fewer than %lld member%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
     if ((b = json_object_get(schema, "maxProperties")) && (json_int_t)json_object_size(v) > json_integer_value(b))
-        return refuse(p, "more than %lld members", (long long)json_integer_value(b));
+        return refuse(p, "more than %lld member%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
     return check_members(schema, v, p);
 }
 

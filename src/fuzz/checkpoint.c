@@ -6,6 +6,7 @@
  * too many, or too large beside the first, one archive of all takes their place. */
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "codec/json.h"
 #include "fuzz/campaign_internal.h"
 #include "os/clock.h"
@@ -141,7 +142,7 @@ int checkpoint_restore(struct campaign *c, struct err *err)
     c->features = (uint64_t)json_i64(p, "features", 0);
     c->last_find_ms = json_i64(p, "last_find_ms", 0);
     c->last_crash_ms = json_i64(p, "last_crash_ms", 0);
-    module_log(c->ctx, "info", "going on after %lld s with %zu inputs and %zu crashes", (long long)c->base_ms / 1000,
-               c->corpus.names.len, c->inputs.len);
+    module_log(c->ctx, "info", "going on after %lld s with %zu input%s and %zu crash%s", (long long)c->base_ms / 1000,
+               c->corpus.names.len, UNITS_S(c->corpus.names.len), c->inputs.len, c->inputs.len == 1 ? "" : "es");
     return campaign_restore_bugs(c, json_object_get(p, "bugs"), err);
 }

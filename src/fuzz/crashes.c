@@ -725,7 +725,7 @@ static json_t *evidence_of(const struct campaign *c, const struct bug *b)
 
 static void report_bug(struct campaign *c, const struct bug *b)
 {
-    char rule[CRASH_RULE_MAX], description[1200];
+    char rule[CRASH_RULE_MAX], said[CRASH_REPRODUCED_MAX], description[1200];
     int line, column;
     uint64_t bytes = b->minimised ? b->min_size : b->size;
     _cleanup_free_ char *path = place_of(c, b, &line, &column);
@@ -734,10 +734,10 @@ static void report_bug(struct campaign *c, const struct bug *b)
     crash_rule_id(b->verdict.type, rule);
     snprintf(description, sizeof description,
              "The target %s does not survive an input of %llu byte%s: %s. Seen %llu time%s, first after %llu s; "
-             "reproduced %d of %d time%s.",
+             "%s.",
              c->targets[b->engine].name, (unsigned long long)bytes, UNITS_S(bytes), b->verdict.reason,
-             (unsigned long long)b->count, UNITS_S(b->count), (unsigned long long)b->first_ms / 1000, b->hits, b->tries,
-             UNITS_S(b->tries));
+             (unsigned long long)b->count, UNITS_S(b->count), (unsigned long long)b->first_ms / 1000,
+             crash_reproduced(b->hits, b->tries, said));
     char digest[65] = "";
     enum bug_novelty novelty = memory_novelty(c, b);
     if (c->regression && novelty == BUG_STILL)

@@ -273,7 +273,7 @@ int merge_corpus(struct campaign *c, int64_t until, struct err *err)
     m.crashes = os_path_join(c->work_dir, "dropped");
     int r = m.part && m.into && m.crashes ? merge_all(&m, err) : err_nomem(err);
     if (c->unmerged)
-        module_log(c->ctx, "warning", "the corpus: %zu of %zu inputs were not merged: %s", c->unmerged, before,
+        module_log(c->ctx, "warning", "the corpus: %zu of %zu input%s not merged: %s", c->unmerged, before, UNITS_S(before),
                    late(&m) ? "there was no more time" : "the engine could not do it");
     if (c->corpus.names.len != before)
         corpus_refresh(&c->corpus);

@@ -270,8 +270,8 @@ static int make_report(struct report *r, struct err *err)
     for (size_t i = 0; i < r->list.len; i++)
         module_finding(r->ctx, &r->list.v[i]);
     if (r->stats.left_out)
-        module_log(r->ctx, "warning", "%zu results are left out of report.sarif, which code hosts would refuse else",
-                   r->stats.left_out);
+        module_log(r->ctx, "warning", "%zu result%s left out of report.sarif, which code hosts would refuse else",
+                   r->stats.left_out, UNITS_S(r->stats.left_out));
     return write_summary(r, err);
 }
 

@@ -25,6 +25,8 @@ static const char sample[] =
     "\"evidence\":{\"stack\":[{\"function\":\"parse\",\"file\":\"parse.c\",\"line\":99},{\"function\":\"malloc\",\"file\":\"/usr/lib/libc.c\",\"line\":5,\"module\":\"libc.so.6\"}],"
     "\"reproducer\":{\"ref\":\"sha256:00\",\"bytes\":4,\"name\":\"crash; rm x\",\"minimised\":true},\"command\":\"./parse_fuzzer <crash>\",\"tries\":10,"
     "\"reproduced\":9,\"report\":\"==1==ERROR: x\\n```\\n</details><script>\"},\"metadata\":{\"executions\":1234}}\n"
+    "{\"rule_id\":\"crash/timeout\",\"title\":\"Time-out\",\"severity\":\"low\",\"file\":\"parse.c\",\"line\":5,\"module\":\"fuzzer\",\"evidence\":{"
+    "\"reproducer\":{\"ref\":\"sha256:01\",\"bytes\":1,\"name\":\"crash-1\"},\"command\":\"./parse_fuzzer crash-1\",\"tries\":0,\"reproduced\":0}}\n"
     "{\"rule_id\":\"config/debug\",\"title\":\"Debug mode is on\",\"severity\":\"medium\",\"file\":\"settings.py\",\"module\":\"security_analyzer\"}\n"
     "{\"rule_id\":\"hash/weak\",\"title\":\"MD5\",\"severity\":\"low\",\"cwe\":[328],\"file\":\"h.go\",\"line\":4,\"module\":\"security_analyzer\",\"suppressed\":true,"
     "\"suppression_kind\":\"external\"}\n"

@@ -60,8 +60,8 @@ int quota_check(const struct quota *q, const struct quota_usage *u, int64_t more
 {
     char limit[32], used[32];
     if (q->runs && u->runs + more_runs > q->runs)
-        return err_set(err, ERR_QUOTA, "namespace '%s' has %lld runs under way, and may have %lld", name, (long long)u->runs,
-                       (long long)q->runs);
+        return err_set(err, ERR_QUOTA, "namespace '%s' has %lld run%s under way, and may have %lld", name, (long long)u->runs,
+                       UNITS_S(u->runs), (long long)q->runs);
     if (q->storage_bytes && (u->storage_bytes > q->storage_bytes || more_bytes > q->storage_bytes - u->storage_bytes))
         return err_set(err, ERR_QUOTA, "namespace '%s' stores %s, and may store %s", name,
                        units_format_size(u->storage_bytes, used, sizeof used), units_format_size(q->storage_bytes, limit,

@@ -27,8 +27,8 @@ int mcp_run(struct mcp_call *c, const char *id, struct run_info *ret, struct err
 static void ingested(void *arg, const struct ingest_progress *p)
 {
     char text[100], size[32];
-    snprintf(text, sizeof text, "%s the target: %llu files, %s", p->fetching ? "fetching" : "reading",
-             (unsigned long long)p->files,
+    snprintf(text, sizeof text, "%s the target: %llu file%s, %s", p->fetching ? "fetching" : "reading",
+             (unsigned long long)p->files, UNITS_S(p->files),
              units_format_size(p->bytes, size, sizeof size));
     mcp_progress(arg, 0, text);
 }

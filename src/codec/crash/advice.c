@@ -1,6 +1,7 @@
 #include "codec/crash/advice.h"
 
 #include "base/cleanup.h"
+#include "base/units.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -86,6 +87,15 @@ const char *crash_advice(const char *type)
 {
     int i = find(type);
     return i < 0 ? NULL : known[i].advice;
+}
+
+const char *crash_reproduced(long long hits, long long tries, char ret[CRASH_REPRODUCED_MAX])
+{
+    if (tries > 0)
+        snprintf(ret, CRASH_REPRODUCED_MAX, "reproduced %lld of %lld time%s", hits, tries, UNITS_S(tries));
+    else
+        snprintf(ret, CRASH_REPRODUCED_MAX, "not yet reproduced");
+    return ret;
 }
 
 void crash_rule_id(const char *type, char ret[CRASH_RULE_MAX])

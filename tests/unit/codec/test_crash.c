@@ -580,6 +580,11 @@ static void test_advice(void **state)
         assert_int_equal(crash_cwe(cases[i].type), cases[i].cwe);
         assert_int_equal(crash_advice(cases[i].type) != NULL, cases[i].cwe != 0);
     }
+    char said[CRASH_REPRODUCED_MAX];
+    assert_string_equal(crash_reproduced(9, 10, said), "reproduced 9 of 10 times");
+    assert_string_equal(crash_reproduced(0, 3, said), "reproduced 0 of 3 times");
+    assert_string_equal(crash_reproduced(1, 1, said), "reproduced 1 of 1 time");
+    assert_string_equal(crash_reproduced(0, 0, said), "not yet reproduced");
 }
 
 static void test_mangled(void **state)

@@ -22,7 +22,13 @@ static json_t *yaml(const char *text)
     return j;
 }
 
-/* want: the value with its defaults, or "!words of the error". */
+static bool says(const char *text, const char *words)
+{
+    size_t n = strlen(text), m = strlen(words);
+    return *words == '$' ? n >= m && strcmp(text + n - m + 1, words + 1) == 0 : strstr(text, words) != NULL;
+}
+
+/* want: the value with its defaults, or "!words of the error", or "!$its last words". */
 static void check(const char *schema_text, const char *value_text, const char *want)
 {
     struct err err = {0};
@@ -33,7 +39,7 @@ static void check(const char *schema_text, const char *value_text, const char *w
     struct strbuf b = STRBUF_INIT;
     json_write(value, &b, NULL);
     if (*want == '!') {
-        if (r == 0 || !strstr(err.msg, want + 1))
+        if (r == 0 || !says(err.msg, want + 1))
             fail_msg("%s: '%s' does not say '%s'", value_text, r == 0 ? "fits" : err.msg, want + 1);
     } else {
         if (r < 0)
@@ -69,6 +75,9 @@ static void test_apply(void **state)
     check("type: [string, 'null']", "null", "null");
     check("{type: array, items: {type: string, minLength: 2}, maxItems: 2}", "[ab, c]", "!parameter '[1]': shorter than 2");
     check("{type: array, maxItems: 2}", "[1, 2, 3]", "!more than 2 elements");
+    check("{type: array, minItems: 1}", "[]", "!$fewer than 1 element");
+    check("{type: object, maxProperties: 1}", "{a: 1, b: 2}", "!$more than 1 member");
+    check("{type: string, minLength: 1}", "''", "!$shorter than 1 character");
     check("{type: array, uniqueItems: true}", "[1, 1]", "!are equal");
     check("pattern: '^a+$'", "aaa", "\"aaa\"");
     check("pattern: '^a+$'", "b", "!does not match");
