@@ -895,8 +895,34 @@ def repeated(lab, s):
         s.wait("by-name")
         if got != want: fail(f"retry {key}: {got}, wanted {want}")
     once_each(s, "by-name")
+    one_key(lab, s, data)
     until(lambda: len([e for e in s.get("/runs/by-name/log?events=state")["events"] if "workflow" in e["data"]]) == 3)
     return s
+
+
+def one_key(lab, s, data):
+    """Of equal requests at the same time each is answered with the one run; the same key means something else where something else is asked."""
+    for i in range(10):
+        got = []
+        def send(): got.append(s.upload("talk", data, {"parameters": '{"n": 1}'}, headers={"Idempotency-Key": f"at-once-{i}"}).get("run_id"))
+        threads = [threading.Thread(target=send) for _ in range(16)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        if len(got) != 16 or len(set(got)) != 1: fail(f"16 times the same at once: {got}")
+        s.wait(got[0])
+    K = {"Idempotency-Key": "for-both"}
+    s.post("/workflows/talk/submit", {"target_path": str(lab.target(name="named")), "parameters": {"n": 1}, "name": "key-again"}, headers=K)
+    s.wait("key-again")
+    before = s.get("/runs/key-again")["execution_id"]
+    s.ask("POST", "/runs/key-again/retry", None, K)
+    if s.get("/runs/key-again")["execution_id"] == before: fail("a retry with the submission's key began nothing")
+    s.wait("key-again")
+    s.post("/workflows/waits/submit", {"target_path": str(lab.target(name="named")), "name": "key-signal"})
+    for value in ([1], [1], [2], {"a": 1, "b": 2}, {"b": 2, "a": 1}): s.post("/runs/key-signal/signal/other", value, headers=K)
+    n = sum("SIGNALED" in json.dumps(e) for e in s.get("/runs/key-signal/history?limit=1000")["events"])
+    if n != 3: fail(f"{n} signals of one key and 3 values")
+    s.post("/runs/key-signal/signal/go", [1])
+    s.wait("key-signal")
 
 
 def once_each(s, again):

@@ -334,7 +334,7 @@ static bool has_retry(const struct run_info *run, const char *request_id)
 static int retry(struct exchange *x, const struct run_info *run, struct err *err)
 {
     char request_id[37];
-    int r = key_request_id(x, run->run_id, request_id, err);
+    int r = key_request_id(x, run->run_id, "retry", request_id, err); /* the submission may have had the same key */
     bool again = r == 0 && has_retry(run, request_id); /* the same request: nothing is begun, whatever has come after it */
     if (r == 0 && !again) {
         r = run_retry(svc(x), run->run_id, request_id, err);
@@ -370,8 +370,11 @@ int do_signal_run(struct exchange *x, struct err *err)
         return r;
     run_info_release(&run);
     r = body_json(x, err);
+    _cleanup_free_ char *value = r == 0 && x->json ? json_dumps(x->json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
+    if (r == 0 && x->json && !value)
+        r = err_nomem(err);
     if (r == 0)
-        r = key_request_id(x, arg_text(x, "name"), request_id, err);
+        r = key_request_id(x, arg_text(x, "name"), value, request_id, err);
     if (r == 0)
         r = run_signal(svc(x), arg_text(x, "run_id"), arg_text(x, "name"), x->json, request_id, err);
     return changed(x, r, "signalled", err);

@@ -118,38 +118,44 @@ int do_worker_info(struct exchange *x, struct err *err)
 
 /* --- submission -------------------------------------------------------------------------------------------------- */
 
-/* What a key of a client means here: an id of 26 characters, the same for the same key, route and workflow. */
-static int key_text(const struct exchange *x, const char *what, unsigned char out[SHA256_BYTES], struct err *err)
+/* What a key of a client means here. */
+static int key_text(const struct exchange *x, const char *what, const char *more, unsigned char out[SHA256_BYTES],
+                    struct err *err)
 {
     const char *key = arg_text(x, "Idempotency-Key");
     struct sha256 h = {0};
     sha256_begin(&h);
     sha256_add(&h, what, strlen(what) + 1);
     sha256_add(&h, key, strlen(key));
+    if (more) { /* no key has a NUL in it */
+        sha256_add(&h, "", 1);
+        sha256_add(&h, more, strlen(more));
+    }
     bool ok = sha256_end(&h, out);
     sha256_release(&h);
     return ok ? 0 : err_nomem(err);
 }
 
-int key_request_id(struct exchange *x, const char *what, char ret[37], struct err *err)
+int key_request_id(struct exchange *x, const char *what, const char *more, char ret[37], struct err *err)
 {
     unsigned char b[SHA256_BYTES];
     if (!arg_text(x, "Idempotency-Key")) {
         os_uuid(ret);
         return 0;
     }
-    int r = key_text(x, what, b, err);
+    int r = key_text(x, what, more, b, err);
     if (r == 0)
         snprintf(ret, 37, "%02x%02x%02x%02x-%02x%02x-4%x%02x-8%x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
                  b[4], b[5], b[6] & 15, b[7], b[8] & 15, b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
     return r;
 }
 
+/* An id of 26 characters, the same for the same key and workflow. */
 static int key_run_id(struct exchange *x, struct submission *s, struct err *err)
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     unsigned char b[SHA256_BYTES];
-    int r = key_text(x, s->def->name, b, err);
+    int r = key_text(x, s->def->name, NULL, b, err);
     for (int i = 0; r == 0 && i < NAME_ID_LEN; i++)
         s->id[i] = digits[b[i] & 31];
     s->id[NAME_ID_LEN] = 0;
@@ -189,7 +195,7 @@ static int set_name(struct exchange *x, struct submission *s, const char *name, 
     if (r == 0 && !name && arg_text(x, "Idempotency-Key"))
         r = key_run_id(x, s, err);
     if (r == 0 && arg_text(x, "Idempotency-Key"))
-        r = key_request_id(x, s->id, s->key, err);
+        r = key_request_id(x, s->id, NULL, s->key, err);
     return r == -ERR_INVALID ? bad_field(x, "name", err) : r;
 }
 
@@ -230,13 +236,21 @@ static bool replay(struct exchange *x, const struct submission *s, int *ret, str
 
 static int start(struct exchange *x, struct submission *s, struct err *err)
 {
-    int replayed, r = submission_start(&x->svc, s, err);
-    if (r == -ERR_EXISTS && replay(x, s, &replayed, err))
-        return replayed;
+    int r = submission_start(&x->svc, s, err);
     if (r < 0)
         return r;
     live_follow(x->rest->o.live, exchange_key(x, s->id));
     return reply_submitted(x, s->id, s->def->name, "RUNNING", err);
+}
+
+/* What there was not yet when it began may be there by now, from the same request that was sent at the same time. */
+static int end(struct exchange *x, struct submission *s, int r, struct err *err)
+{
+    int replayed;
+    if (r == -ERR_EXISTS && replay(x, s, &replayed, err))
+        r = replayed;
+    submission_release(s);
+    return r;
 }
 
 static int set_gate(struct exchange *x, struct submission *s, const json_t *body, struct err *err)
@@ -321,8 +335,7 @@ int do_submit(struct exchange *x, struct err *err)
         r = body_json(x, err);
     if (r == 0)
         r = submit_json(x, &s, err);
-    submission_release(&s);
-    return r;
+    return end(x, &s, r, err);
 }
 
 /* The fields of a form, or of the query beside a raw body. */
@@ -418,8 +431,7 @@ int do_upload(struct exchange *x, struct err *err)
         if (r == 0)
             r = start(x, &s, err);
     }
-    submission_release(&s);
-    return r;
+    return end(x, &s, r, err);
 }
 
 /* --- one module alone ---------------------------------------------------------------------------------------------- */
@@ -475,8 +487,7 @@ int do_run_module(struct exchange *x, struct err *err)
         r = body_json(x, err);
     if (r == 0)
         r = run_module(x, &s, err);
-    submission_release(&s);
-    return r;
+    return end(x, &s, r, err);
 }
 
 /* The form's fields as the members of ModuleRun. */
@@ -525,6 +536,5 @@ int do_upload_module(struct exchange *x, struct err *err)
     int r = begin_module(x, &s, err);
     if (r == 0)
         r = upload_module(x, &s, err);
-    submission_release(&s);
-    return r;
+    return end(x, &s, r, err);
 }

@@ -179,8 +179,9 @@ int exchange_audit(const struct exchange *x, struct err *err);
 int exchange_run(struct exchange *x, struct run_info *ret, struct err *err);
 /* What a run of the caller's namespace is called in live.h; valid until the next call. */
 const char *exchange_key(struct exchange *x, const char *run_id);
-/* What an engine is given as the id of a request: made of the client's Idempotency-Key, if there is one, and of what. */
-int key_request_id(struct exchange *x, const char *what, char ret[37], struct err *err);
+/* What an engine is given as the id of a request: made of the client's Idempotency-Key, if there is one, and of what is asked
+ * for; more: NULL, if what says all. */
+int key_request_id(struct exchange *x, const char *what, const char *more, char ret[37], struct err *err);
 /* In a thread of the jobs: runs the route and makes an answer of what it gives; then wakes the connection. */
 void exchange_work(void *arg);
 
