@@ -22,6 +22,7 @@
 #include "module/tools.h"
 #include "os/file.h"
 #include "os/memory.h"
+#include "os/reserve.h"
 #include "scan/builtin.h"
 #include "scan/secret_hide.h"
 #include "version.h"
@@ -161,6 +162,7 @@ void app_stop_worker(struct app *app)
 
 void app_close_state(struct app *app)
 {
+    bool opened = app->engine || app->store;
     share_drain(app->share);
     app_stop_worker(app);
     if (app->share)
@@ -171,6 +173,8 @@ void app_close_state(struct app *app)
     workspaces_free(TAKE_PTR(app->workspaces));
     store_free(TAKE_PTR(app->store));
     spawner_free(TAKE_PTR(app->spawner));
+    if (app->makes_room && opened && !app->read_only)
+        os_reserve_keep(app->state_dir);
     if (app->tmp_dir)
         os_remove_tree(app->tmp_dir, NULL);
     free(TAKE_PTR(app->tmp_dir));
@@ -535,6 +539,16 @@ int app_set_quotas(struct app *app, const struct config *c, struct err *err)
     return quotas_set(&app->quotas, config_get(c, CONFIG_quota_default), config_get(c, CONFIG_quota_namespaces), err);
 }
 
+static int make_state_dir(struct app *app, struct err *err)
+{
+    int r = os_mkdirs(app->state_dir, 0700, err);
+    if (r == 0 && app->makes_room)
+        os_reserve_give(app->state_dir);
+    else if (r == 0)
+        os_reserve_keep(app->state_dir);
+    return r;
+}
+
 int app_open(struct app *app, unsigned parts, struct err *err)
 {
     int r = 0;
@@ -554,7 +568,7 @@ int app_open(struct app *app, unsigned parts, struct err *err)
     if (r == 0 && (parts & (APP_STORE | APP_ENGINE)))
         r = restore_check(app->state_dir, err);
     if (r == 0 && (parts & (APP_STORE | APP_ENGINE)) && !app->read_only)
-        r = os_mkdirs(app->state_dir, 0700, err);
+        r = make_state_dir(app, err);
     if (r == 0 && temporal && (parts & APP_STORE) && !app->store)
         r = open_store(app, err); /* which the engine stands on */
     if (r == 0 && (parts & APP_ENGINE))

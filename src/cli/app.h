@@ -32,6 +32,7 @@ struct app {
     bool stays; /* this process ends when it is told to, not when its work is done; set before app_open() */
     bool patient; /* waits a while for a cluster that is late; set before app_open(), after follow_prepare() */
     const char *const *verticals; /* of the worker; NULL: all; set before app_open() */
+    bool makes_room;    /* what is kept for that is given up, if need be (os/reserve.h) */
     bool remote;        /* a server is asked; there is no state */
     bool following;     /* a run: signals are looked at by whoever follows it */
     const struct gate_options *own_gate; /* what a server does not know of: files of this machine; NULL: nothing */

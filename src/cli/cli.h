@@ -62,6 +62,7 @@ struct command {
     int min_args, max_args; /* positional; max -1: any */
     bool hidden;
     bool remote; /* works through a server too */
+    bool makes_room; /* works on a full disk: gets what is kept for that (os/reserve.h) */
     bool local;  /* needs nothing of a server: does the same where one is named */
     const char *instead; /* of one that does not: what to do; NULL: leave --server away */
     int (*run)(struct app *app, const struct args *args); /* gives the exit status */

@@ -65,6 +65,7 @@ static const struct opt options[] = {
 
 const struct command cmd_clean = {
     .remote = true,
+    .makes_room = true,
     .name = "clean",
     .summary = "Remove old runs and what only they keep",
     .usage = "[--dry-run] [--older-than TIME]",

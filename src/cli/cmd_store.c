@@ -392,14 +392,14 @@ static const struct command c_stat = {
     .min_args = 1, .max_args = 1, .run = show,
 };
 static const struct command c_rm = {
-    .remote = true,
+    .remote = true, .makes_room = true,
     .name = "rm", .aliases = "remove", .summary = "Remove an object that was put here by hand", .usage = "REF",
     .details = "What a run keeps is not removed: 'ff clean' removes old runs.",
     .examples = "  ff store rm sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     .min_args = 1, .max_args = 1, .run = rm,
 };
 static const struct command c_gc = {
-    .remote = true,
+    .remote = true, .makes_room = true,
     .name = "gc", .summary = "Remove what no run and no pin keeps", .usage = "[--dry-run] [--grace TIME]",
     .details = "Safe while runs are going on, also those of other processes.",
     .examples = "  ff store gc --dry-run\n  ff store gc --grace 10m", .opts = gc_opts, .run = gc,

@@ -210,6 +210,7 @@ int cli_main(int argc, char **argv)
                check_remote(&app, c, path, &err) < 0) {
         status = app_fail(&app, &err);
     } else {
+        app.makes_room = c->makes_room;
         status = c->run(&app, &args);
     }
     status = check_output(&app, status);

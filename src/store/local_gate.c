@@ -73,6 +73,8 @@ int local_gate_open(const char *dir, bool read_only, struct local_gate **ret, st
         r = open_as(dir, "gate", flags, &g->gate_fd, err);
     if (r == 0)
         r = open_as(dir, "turnstile", flags, &g->turnstile_fd, err);
+    if (r == 0 && !read_only) /* the time in it can be written on a full disk too: collection must be able to */
+        (void)!posix_fallocate(g->gate_fd, 0, sizeof(int64_t));
     if (r < 0) {
         local_gate_close(g);
         return r;

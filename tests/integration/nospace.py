@@ -103,6 +103,41 @@ def served_without_room(lab):
     p.wait()
 
 
+def room_is_made(lab, t, served):
+    """What takes something away works where nothing else can be written, and what it needs for that is kept again."""
+    for id in ("a", "b", "c"): lab.ff("--toolbox", lab.toolbox(), "run", "slowly", t, "seconds=0", "bytes=3000000", "--name", id, check=0)
+    leave(lab)
+    p = lab.popen("--toolbox", lab.toolbox(), "serve", "--listen", "127.0.0.1:0", "--insecure-loopback") if served else None
+    port = wait_for_rest(lab) if served else 0
+    def ask(method, path, body=None):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        c.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"} if body else {})
+        r = c.getresponse()
+        text = r.read()
+        if r.status != 200: fail(f"{method} {path} on a full disk: {r.status} {text}")
+    fill(lab, 0)
+    if free(lab): fail(f"{free(lab)} bytes are free")
+    if served:
+        ask("DELETE", "/runs/a")
+    else:
+        lab.ff("runs", "delete", "a", check=0)
+    if (lab.state / "reserve").stat().st_size < 4 << 20 or free(lab): fail("nothing is kept for the next who makes room")
+    lab.ff("runs", "delete", "b", check=0)
+    if served:
+        ask("POST", "/clean", {"older_than_ms": 0})
+        ask("POST", "/store/gc", {"grace_ms": 0})
+    else:
+        lab.ff("clean", "--older-than", "0s", check=0)
+        lab.ff("store", "gc", "--grace", "0s", check=0)
+    if free(lab) < 1 << 20 or (lab.state / "reserve").stat().st_blocks * 512 < 8 << 20: fail(f"room that was made: {free(lab)}")
+    (lab.state / "ballast").unlink()
+    if p:
+        p.terminate()
+        p.wait()
+        leave(lab)
+    lab.ff("store", "verify", check=0)
+
+
 def events_without_room(lab):
     """What happens while nothing can be written is told when it can be: no number is missing, and none is there twice."""
     say = r'''
@@ -175,6 +210,9 @@ with Lab() as lab:
         served_without_room(lab)
         leave(lab)
         events_without_room(lab)
+        for served in (False, True):
+            leave(lab)
+            room_is_made(lab, t, served)
         # And on a full disk nothing is done. First all are to leave: the databases' logs, which go with the last, are room too.
         leave(lab)
         fill(lab, 0)

@@ -7,7 +7,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "codec/json.h"
 #include "os/clock.h"
+#include "os/reserve.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -276,9 +278,14 @@ void exchange_work(void *arg)
 {
     struct exchange *x = arg;
     struct err err = {0};
+    bool makes_room = json_flag(x->route->extra, "makes_room", false);
+    if (makes_room)
+        os_reserve_give(x->svc.state_dir);
     int r = exchange_audit(x, &err);
     if (r == 0)
         r = x->route->run(x, &err);
+    if (makes_room)
+        os_reserve_keep(x->svc.state_dir);
     if (r < 0) {
         err.code = err.code ? err.code : -r;
         reply_error(x, &err);

@@ -53,7 +53,7 @@ int db_error(struct db *db, const char *what, struct err *err)
     if (code == ERR_CORRUPT)
         err_hint(err, "the file is damaged: restore a copy, or move it away to begin anew");
     else if (code == ERR_NO_SPACE)
-        err_hint(err, "make room on the disk");
+        err_hint(err, "make room on the disk, with 'ff clean' say");
     return r;
 }
 
