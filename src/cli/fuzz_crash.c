@@ -149,14 +149,27 @@ static int read_report(const char *path, char **ret, size_t *ret_len, struct err
     return r < 0 ? err_wrap(err, "read %s", path) : 0;
 }
 
-static int parse_report(const struct args *a, const char *path, struct crash *ret, struct err *err)
+typedef int take_crash(void *arg, const char *path, const struct crash *c, struct err *err);
+
+/* Hands over each crash of a file: a log may have those of several programs. */
+static int parse_report(const struct args *a, const char *path, take_crash *take, void *arg, struct err *err)
 {
     struct crash_options o = {.target = args_get(a, "target"), .unsymbolized = args_has(a, "unsymbolized")};
     _cleanup_free_ char *text = NULL;
-    size_t len = 0;
-    *ret = (struct crash){0};
+    size_t len = 0, at = 0, n;
     int r = read_report(path, &text, &len, err);
-    return r < 0 ? r : crash_parse(text, len, &o, ret, err);
+    do {
+        struct crash c = {0};
+        n = r == 0 ? crash_report_end(text + at, len - at) : 0;
+        if (r == 0)
+            r = crash_parse(text + at, n, &o, &c, err);
+        c.truncated = c.truncated || len > CRASH_REPORT_MAX;
+        if (r == 0)
+            r = take(arg, path, &c, err);
+        crash_release(&c);
+        at += n;
+    } while (r == 0 && at < len);
+    return r;
 }
 
 /* --- parse ---------------------------------------------------------------------------------------------------------------- */
@@ -210,13 +223,23 @@ static void print_crash(const char *path, const struct crash *c)
         print_frame(i, &c->frames[i]);
 }
 
-static int print_line(struct app *app, json_t *j)
+static void print_line(struct app *app, json_t *j)
 {
     struct strbuf b = STRBUF_INIT;
     if (!j || json_write(j, &b, NULL) < 0 || printf("%s\n", strbuf_str(&b)) < 0)
         app->output_failed = true;
     strbuf_release(&b);
     json_decref(j);
+}
+
+static int show(void *arg, const char *path, const struct crash *c, struct err *err)
+{
+    struct app *app = arg;
+    (void)err;
+    if (app->json)
+        print_line(app, crash_to_json(c, path));
+    else
+        print_crash(path, c);
     return 0;
 }
 
@@ -225,15 +248,8 @@ static int parse(struct app *app, const struct args *a)
     _cleanup_(reports_release) struct reports list = {0};
     struct err err = {0};
     int r = find_reports(a, &list, &err);
-    for (size_t i = 0; i < list.paths.len && r == 0; i++) {
-        struct crash c;
-        r = parse_report(a, list.paths.v[i], &c, &err);
-        if (r == 0 && app->json)
-            print_line(app, crash_to_json(&c, list.paths.v[i]));
-        else if (r == 0)
-            print_crash(list.paths.v[i], &c);
-        crash_release(&c);
-    }
+    for (size_t i = 0; i < list.paths.len && r == 0; i++)
+        r = parse_report(a, list.paths.v[i], show, app, &err);
     return r < 0 ? app_fail(app, &err) : EXIT_OK;
 }
 
@@ -242,6 +258,7 @@ static int parse(struct app *app, const struct args *a)
 /* The groups, as they are shown: {id, kind, crash_type, crash_state, severity, reports}, of the first report of each. */
 struct grouping {
     struct crash_clusters *clusters;
+    VEC(const char *) files; /* of each report */
     json_t *firsts; /* of each report: what it is, or null where one like it came before */
     const size_t *group;
     size_t groups;
@@ -250,6 +267,7 @@ struct grouping {
 static void grouping_release(struct grouping *g)
 {
     crash_clusters_free(g->clusters);
+    VEC_RELEASE(&g->files);
     json_decref(g->firsts);
 }
 
@@ -260,27 +278,29 @@ static json_t *first_of_group(const struct crash *c)
                      json_object_get(all, "crash_state"), "severity", severity_name(c->severity));
 }
 
+static int add_to_groups(void *arg, const char *path, const struct crash *c, struct err *err)
+{
+    struct grouping *g = arg;
+    bool first = false;
+    int r = crash_clusters_add(g->clusters, c, &first, err);
+    if (r == 0 && (!VEC_PUSH(&g->files, path) || json_array_append_new(g->firsts, first ? first_of_group(c) : json_null()) < 0))
+        r = err_nomem(err);
+    return r;
+}
+
 static int make_groups(const struct args *a, const struct reports *list, struct grouping *g, struct err *err)
 {
     g->firsts = json_array();
     int r = crash_clusters_new(&g->clusters, err);
-    for (size_t i = 0; i < list->paths.len && r == 0; i++) {
-        struct crash c;
-        bool first = false;
-        r = parse_report(a, list->paths.v[i], &c, err);
-        if (r == 0)
-            r = crash_clusters_add(g->clusters, &c, &first, err);
-        if (r == 0 && json_array_append_new(g->firsts, first ? first_of_group(&c) : json_null()) < 0)
-            r = err_nomem(err);
-        crash_release(&c);
-    }
+    for (size_t i = 0; i < list->paths.len && r == 0; i++)
+        r = parse_report(a, list->paths.v[i], add_to_groups, g, err);
     return r < 0 ? r : crash_clusters_finish(g->clusters, &g->group, &g->groups, err);
 }
 
-static json_t *groups_to_json(const struct reports *list, const struct grouping *g)
+static json_t *groups_to_json(const struct grouping *g)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < list->paths.len; i++) {
+    for (size_t i = 0; i < g->files.len; i++) {
         if (g->group[i] == json_array_size(array)) {
             json_t *one = json_pack("{s:i}", "id", (int)g->group[i] + 1);
             json_object_update(one, json_array_get(g->firsts, i));
@@ -288,9 +308,9 @@ static json_t *groups_to_json(const struct reports *list, const struct grouping 
             json_array_append_new(array, one);
         }
         json_array_append_new(json_object_get(json_array_get(array, g->group[i]), "reports"),
-                              json_clean_string(list->paths.v[i]));
+                              json_clean_string(g->files.v[i]));
     }
-    return json_pack("{s:i, s:o}", "reports", (int)list->paths.len, "groups", array);
+    return json_pack("{s:i, s:o}", "reports", (int)g->files.len, "groups", array);
 }
 
 static void print_groups(const json_t *groups)
@@ -325,7 +345,7 @@ static int cluster(struct app *app, const struct args *a)
         r = make_groups(a, &list, &g, &err);
     if (r < 0)
         return app_fail(app, &err);
-    json_t *groups = groups_to_json(&list, &g);
+    json_t *groups = groups_to_json(&g);
     if (!app->json)
         print_groups(json_object_get(groups, "groups"));
     else
@@ -344,7 +364,8 @@ const struct command fuzz_parse = {
     .local = true,
     .name = "parse", .summary = "Read crash reports: type, state, severity, stack", .usage = "REPORT...",
     .details = "REPORT is a file (- for stdin) with what a sanitizer, fuzzer, language runtime, debugger or kernel printed,\n"
-               "a CASR report, or a folder of such files. Types and states are ClusterFuzz's. With --json a line for each.",
+               "a CASR report, or a folder of such files. In a log with the ends of several programs each is a report of its\n"
+               "own. Types and states are ClusterFuzz's. With --json a line for each.",
     .examples = "  ./target crash-1 2>&1 | ff fuzz parse -\n  ff fuzz parse reports/ --json | jq -r .crash_type",
     .opts = crash_opts, .min_args = 1, .max_args = -1, .run = parse,
 };

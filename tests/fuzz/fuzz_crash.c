@@ -24,8 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct crash_options o = {.target = size % 2 ? "target" : NULL, .unsymbolized = size % 4 == 2};
     struct crash a, b;
     struct err err = {0};
+    size_t end = crash_report_end((const char *)data, size);
+    ASSERT(end <= size && (end || !size));
     ASSERT(crash_parse((const char *)data, size, &o, &a, &err) == 0);
-    ASSERT(crash_parse((const char *)data, size / 2, &o, &b, &err) == 0);
+    ASSERT(crash_parse((const char *)data, end < size ? end : size / 2, &o, &b, &err) == 0);
     check(&a);
     check(&b);
     const struct crash *both[] = {&a, &b, &a};

@@ -32,6 +32,21 @@ with Lab() as lab:
         fail(f"groups: {groups}")
     if "box_put" not in lab.ff("fuzz", "cluster", d, check=0).stdout: fail("the table of groups")
 
+    # a log of four programs; what one of them said is one report, whoever spoke in it, and whatever it ended by
+    ends = [report("box_put", 12).replace("==7==", f"=====\n==1{i}==", 1) + f"SUMMARY: AddressSanitizer: x\n==1{i}==ABORTING\n" for i in range(2)]
+    abort = "==9==ERROR: AddressSanitizer: ABRT on unknown address 0x1 (pc 0x1 bp 0x2 sp 0x3 T0)\n    #0 0x1 in raise /r.c:1\n"
+    (d / "log").write_text("a: /src/a.c:3: int f(int): Assertion `x > 1' failed.\n" + abort + "==9==ABORTING\n" + abort
+                           + "/src/a.c:3:1: runtime error: division by zero\n    #0 0x1 in first_voice /src/a.c:3:1\n" + ends[0]
+                           + ends[1].replace("box_put", "box_log") + "==12== ERROR: libFuzzer: timeout after 25 seconds\n")
+    got = [json.loads(line) for line in lab.ff("fuzz", "parse", "--json", d / "log", check=0).stdout.splitlines()]
+    if [(pathlib.Path(j["file"]).name, j["crash_type"].split("\n")[0], j["crash_state"][0]) for j in got] != [
+            ("log", "ASSERT", "x > 1"), ("log", "Heap-buffer-overflow", "box_put"), ("log", "Heap-buffer-overflow", "box_log"),
+            ("log", "Timeout", "NULL")]: fail(f"{got}")
+    if not got[1]["security"]: fail(f"what the one before said of its end: {got[1]}")
+    doc = lab.json("fuzz", "cluster", d / "log")
+    if doc["reports"] != 4 or [len(g["reports"]) for g in doc["groups"]] != [1, 2, 1]: fail(f"{doc}")
+    (d / "log").unlink()
+
     # standard input; a target's name; what is not there
     env = dict(os.environ, HOME=str(d), XDG_STATE_HOME=str(d))
     p = subprocess.run([os.environ["FF_EXE"], "fuzz", "parse", "--json", "--target", "box_fuzzer", "-"], env=env, text=True,

@@ -97,6 +97,10 @@ struct crash_options {
 int crash_parse(const char *text, size_t len, const struct crash_options *o, struct crash *ret, struct err *err);
 void crash_release(struct crash *c);
 
+/* How many bytes of a text are the report of one program, where it is a log of several that ended one behind another: what
+ * follows is to be parsed for itself. len: there is no other. */
+size_t crash_report_end(const char *text, size_t len);
+
 /* A name as rustc mangles it (version 0: "_RNvCs1_4demo5parse"), in words ("demo::parse"), without hashes. false: it is none, or
  * has no room; ret is "" then. */
 bool crash_demangle_rust(const char *name, size_t len, char *ret, size_t size);
