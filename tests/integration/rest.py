@@ -42,6 +42,12 @@ LEAVES = '''return function()
   ff.activity("leave", {}, {timeout = "60s", retry = {max = 1}})
   return {summary = {v = ff.wait_signal("go now/ü?", "60s")}}
 end'''
+MANY = '''
+import json, sys
+sys.stdin.readline()
+for i in range(5): print(json.dumps(dict(type="finding", rule_id="x/y", title="one", severity="low", file="a.py", line=i + 1)))
+print(json.dumps(dict(type="result", status="success", summary=dict())))
+'''
 PARAMETERS = '''tags: [fuzzing]
 parameters:
   type: object
@@ -896,8 +902,32 @@ def repeated(lab, s):
         if got != want: fail(f"retry {key}: {got}, wanted {want}")
     once_each(s, "by-name")
     one_key(lab, s, data)
+    pages_of_findings(s, data)
     until(lambda: len([e for e in s.get("/runs/by-name/log?events=state")["events"] if "workflow" in e["data"]]) == 3)
     return s
+
+
+def pages_of_findings(s, data):
+    """A page goes on with the run that the one before was of, whatever has ended meanwhile; and where that list is no more, it says so."""
+    def run():
+        rid = s.upload("many", data)["run_id"]
+        s.wait(rid)
+        return rid
+    first = run()
+    page = s.get("/findings?limit=2")
+    seen = [f["id"] for f in page["findings"]]
+    if run() == first or page["run_id"] != first: fail(f"the latest run: {page['run_id']}")
+    cursor = page["next_cursor"]
+    while page["next_cursor"]:
+        page = s.get("/findings?limit=2&cursor=" + page["next_cursor"])
+        if page["run_id"] != first: fail("the next page is of another run")
+        seen += [f["id"] for f in page["findings"]]
+    if len(seen) != 5 or len(set(seen)) != 5: fail(f"findings by pages: {seen}")
+    if s.get(f"/findings?run={first}&limit=3&cursor={cursor}")["findings"][0]["id"] != seen[2]: fail("the run of the cursor, named")
+    for query in ("severity=low&", "rule=x/*&", "run=" + run() + "&"): s.get(f"/findings?{query}cursor={cursor}", 404)
+    s.post(f"/runs/{first}/retry")
+    s.wait(first)
+    s.get("/findings?cursor=" + cursor, 404)
 
 
 def one_key(lab, s, data):
@@ -1005,6 +1035,8 @@ with Lab() as lab:
     lab.module("talk", TALK)
     lab.module("leave", LEAVE)
     lab.workflow("leaves", LEAVES)
+    lab.module("many", MANY)
+    lab.workflow("many", 'return function() return {summary = {}, findings = ff.activity("many", {}, {timeout = "60s"}).findings} end')
     refused(lab)
     tokens(lab)
     of_ipv6(lab)

@@ -9,8 +9,10 @@
 #include "codec/sarif.h"
 #include "os/clock.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 #define ANSWER_MAX ((size_t)512 << 20)
 #define CURSOR_FINDINGS 2
@@ -105,21 +107,65 @@ static int read_filter(const struct exchange *x, struct findings_filter *f, stru
     return r;
 }
 
-static int reply_findings(struct exchange *x, const char *run_id, const struct findings *list, size_t from, struct err *err)
+/* Where a page begins, and of what: the next one is of the same run, also if none was named and another is the latest by then. */
+struct place {
+    uint64_t at, list;
+    char run_id[ENGINE_ID_MAX];
+};
+
+/* The findings of an execution that the filters leave. */
+static uint64_t list_of(const struct exchange *x, const struct run_info *run)
+{
+    static const char *const filters[] = {"severity", "rule", "path", "finding_status", "module"};
+    uint64_t h = XXH3_64bits(run->execution_id, strlen(run->execution_id));
+    for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
+        const char *text = arg_text(x, filters[i]);
+        h = XXH3_64bits_withSeed(text ? text : "", text ? strlen(text) + 1 : 0, h);
+    }
+    return h;
+}
+
+static int other_list(struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND, "that cursor was not given for this list");
+}
+
+static int read_place(const char *cursor, struct place *ret, struct err *err)
+{
+    _cleanup_free_ uint8_t *bytes = NULL;
+    size_t n, fixed = offsetof(struct place, run_id);
+    int r = cursor_read(CURSOR_FINDINGS, cursor, &bytes, &n, err);
+    if (r < 0)
+        return r;
+    if (n <= fixed || n >= sizeof *ret)
+        return other_list(err);
+    memcpy(ret, bytes, n);
+    return 0;
+}
+
+static char *write_place(const struct exchange *x, const struct run_info *run, size_t at)
+{
+    struct place p = {.at = at, .list = list_of(x, run)};
+    snprintf(p.run_id, sizeof p.run_id, "%s", run->run_id);
+    return cursor_write(CURSOR_FINDINGS, &p, offsetof(struct place, run_id) + strlen(p.run_id));
+}
+
+/* run NULL: there is none. */
+static int reply_findings(struct exchange *x, const struct run_info *run, const struct findings *list, size_t from,
+                          struct err *err)
 {
     size_t limit = (size_t)arg_number(x, "limit", 100), end = from;
     _cleanup_free_ char *next = NULL;
     json_t *out = json_array();
     for (; out && end < list->len && end - from < limit; end++)
         json_array_append_new(out, finding_to_json(&list->v[end]));
-    uint64_t at = end;
-    if (end < list->len && !(next = cursor_write(CURSOR_FINDINGS, &at, sizeof at))) {
+    if (end < list->len && !(next = write_place(x, run, end))) {
         json_decref(out);
         return err_nomem(err);
     }
     int r = reply_json(x, 200,
-                       json_pack("{s:o, s:s?, s:s?, s:I}", "findings", out, "next_cursor", next, "run_id", run_id, "total",
-                                 (json_int_t)list->len),
+                       json_pack("{s:o, s:s?, s:s?, s:I}", "findings", out, "next_cursor", next, "run_id",
+                                 run ? run->run_id : NULL, "total", (json_int_t)list->len),
                        err);
     if (r == 0)
         reply_etag(x);
@@ -131,16 +177,12 @@ int do_list_findings(struct exchange *x, struct err *err)
     const char *cursor = arg_text(x, "cursor"), *run = arg_text(x, "run");
     struct run_list l = {0};
     struct findings_filter f;
-    uint64_t from = 0;
-    _cleanup_free_ uint8_t *at = NULL;
-    size_t n = 0;
-    int r = cursor ? cursor_read(CURSOR_FINDINGS, cursor, &at, &n, err) : 0;
-    if (r == 0 && at)
-        memcpy(&from, at, n < sizeof from ? n : sizeof from);
+    struct place from = {0};
+    int r = cursor ? read_place(cursor, &from, err) : 0;
     if (r == 0)
         r = read_filter(x, &f, err);
     if (r == 0)
-        r = run_list_open(&x->svc, run, &l, err);
+        r = run_list_open(&x->svc, run ? run : cursor ? from.run_id : NULL, &l, err);
     if (r == -ERR_NOT_FOUND && !l.lost && !run && !cursor) /* nothing has run yet */
         return reply_findings(x, NULL, &(struct findings){0}, 0, err);
     if (r == -ERR_NOT_FOUND && (run || l.lost))
@@ -148,7 +190,10 @@ int do_list_findings(struct exchange *x, struct err *err)
     if (r < 0)
         return r;
     findings_filter(&f, &l.list);
-    r = reply_findings(x, l.run.run_id, &l.list, from < l.list.len ? (size_t)from : l.list.len, err);
+    if (cursor && (strcmp(from.run_id, l.run.run_id) != 0 || from.list != list_of(x, &l.run) || from.at > l.list.len))
+        r = other_list(err);
+    else
+        r = reply_findings(x, &l.run, &l.list, (size_t)from.at, err);
     run_list_release(&l);
     return r;
 }
