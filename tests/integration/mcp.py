@@ -132,6 +132,10 @@ def check_hostile(lab, T):
     expect(not any(ch in text for ch in "\u202e\u200b\U000e0041") and "\\\\u{202E}" in text, "the invisible is shown")
     word = r["content"][0]["text"].split("(")[1].split(")")[0]
     expect(word not in text and word in r["content"][2]["text"], "the frame's word is not the target's")
+    cursor = c.call("get_run_findings_mcp", run_id=run["run_id"], limit=1)["structuredContent"]["next_cursor"]
+    expect(c.call("get_run_findings_mcp", run_id=run["run_id"], cursor=cursor)["structuredContent"]["findings"][0]["id"] !=
+           json.loads(text)["findings"][0]["id"], "the second page")
+    expect(c.call("get_run_findings_mcp", run_id=run["run_id"], severity="high", cursor=cursor)["isError"], "a cursor counts with other filters")
     # what a module of one's own says, too, in each place where it comes out, and with the types that the schemas promise
     lab.module("odd", f'''
 import json

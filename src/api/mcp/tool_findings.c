@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 #define TOP 10
 #define CRASHES_MAX 10000
@@ -22,6 +23,45 @@
 static int open_run(struct mcp_call *c, const json_t *args, struct run_list *ret, struct err *err)
 {
     return run_list_open(&c->s->service, json_str(args, "run_id", NULL), ret, err);
+}
+
+/* A place in a list of a run's: of that execution as it was, and with those arguments. */
+struct place {
+    uint64_t at, list;
+};
+
+static uint64_t list_of(const json_t *args, const struct run_info *run)
+{
+    _cleanup_json_ json_t *asked = json_copy((json_t *)(uintptr_t)args);
+    json_object_del(asked, "cursor");
+    json_object_del(asked, "limit");
+    _cleanup_free_ char *text = asked ? json_dumps(asked, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    uint64_t h = XXH3_64bits_withSeed(run->execution_id, strlen(run->execution_id), run->closed);
+    return text ? XXH3_64bits_withSeed(text, strlen(text), h) : h;
+}
+
+static json_t *place_write(char list, const json_t *args, const struct run_info *run, size_t at)
+{
+    struct place p = {at, list_of(args, run)};
+    return cursor_bytes(list, &p, sizeof p);
+}
+
+/* -ERR_INVALID: it is of another list. */
+static int place_read(char list, const json_t *args, const struct run_info *run, size_t *ret, struct err *err)
+{
+    const char *cursor = json_str(args, "cursor", NULL);
+    _cleanup_free_ uint8_t *bytes = NULL;
+    struct place p = {0, list_of(args, run)}, was = p;
+    size_t n;
+    int r = cursor_read_bytes(list, cursor, &bytes, &n, err);
+    if (r < 0)
+        return r;
+    if (bytes && n == sizeof was)
+        memcpy(&was, bytes, n);
+    if (bytes && (n != sizeof was || was.list != p.list))
+        return err_set(err, ERR_INVALID, "the cursor was given for other arguments, or the run has ended or begun again since");
+    *ret = was.at;
+    return 0;
 }
 
 /* --- summary -------------------------------------------------------------------------------------------------------------- */
@@ -84,17 +124,20 @@ int tool_findings(struct mcp_call *c, const json_t *args, json_t **ret, struct e
     struct run_list l = {0};
     struct findings_filter filter = FINDINGS_FILTER_INIT;
     const char *severity = json_str(args, "severity", NULL);
-    size_t from, limit = (size_t)json_i64(args, "limit", 50);
+    size_t from = 0, limit = (size_t)json_i64(args, "limit", 50);
     filter.rule = json_str(args, "rule", NULL);
     filter.path = json_str(args, "path", NULL);
     filter.module = json_str(args, "module", NULL);
-    int r = cursor_read_number('f', json_str(args, "cursor", NULL), &from, err);
-    if (r == 0 && severity)
-        r = findings_filter_severity(&filter, severity, err);
+    int r = severity ? findings_filter_severity(&filter, severity, err) : 0;
     if (r == 0)
         r = open_run(c, args, &l, err);
     if (r < 0)
         return r;
+    r = place_read('f', args, &l.run, &from, err);
+    if (r < 0) {
+        run_list_release(&l);
+        return r;
+    }
     findings_filter(&filter, &l.list);
     json_t *list = json_array();
     size_t end = from;
@@ -102,7 +145,7 @@ int tool_findings(struct mcp_call *c, const json_t *args, json_t **ret, struct e
         json_array_append_new(list, finding_to_json(&l.list.v[end]));
     *ret = json_pack("{s:s, s:s, s:I, s:o, s:o}", "run_id", l.run.run_id, "workflow", l.run.workflow, "total",
                      (json_int_t)l.list.len,
-                     "findings", list, "next_cursor", end < l.list.len ? cursor_number('f', end) : json_null());
+                     "findings", list, "next_cursor", end < l.list.len ? place_write('f', args, &l.run, end) : json_null());
     run_list_release(&l);
     return 0;
 }
@@ -194,20 +237,24 @@ static int read_found(struct mcp_call *c, const struct run_info *run, json_t *li
 int tool_crashes(struct mcp_call *c, const json_t *args, json_t **ret, struct err *err)
 {
     struct run_info run;
-    size_t from, limit = (size_t)json_i64(args, "limit", 50);
+    size_t from = 0, limit = (size_t)json_i64(args, "limit", 50);
     _cleanup_json_ json_t *all = json_array();
-    int r = cursor_read_number('c', json_str(args, "cursor", NULL), &from, err);
-    if (r == 0)
-        r = mcp_run(c, json_str(args, "run_id", ""), &run, err);
+    int r = mcp_run(c, json_str(args, "run_id", ""), &run, err);
     if (r < 0)
         return r;
-    r = run.closed ? read_found(c, &run, all, err) : read_reported(c, run.run_id, all, err);
+    r = place_read('c', args, &run, &from, err);
+    if (r == 0)
+        r = run.closed ? read_found(c, &run, all, err) : read_reported(c, run.run_id, all, err);
+    if (r < 0) {
+        run_info_release(&run);
+        return r;
+    }
     json_t *page = json_array();
     size_t total = json_array_size(all);
     for (size_t i = from; i < total && i - from < limit; i++)
         json_array_append(page, json_array_get(all, i));
     *ret = json_pack("{s:s, s:I, s:o, s:o}", "run_id", run.run_id, "total", (json_int_t)total, "crashes", page, "next_cursor",
-                     from + limit < total ? cursor_number('c', from + limit) : json_null());
+                     from + limit < total ? place_write('c', args, &run, from + limit) : json_null());
     run_info_release(&run);
     return r;
 }
