@@ -66,12 +66,12 @@ static bool quote_list(struct strbuf *b, const json_t *list)
 static int compile(struct fuzz_build *b, const json_t *t, const char *name, struct err *err)
 {
     struct strbuf script = STRBUF_INIT_MAX((size_t)1 << 20);
-    strbuf_puts(&script, "set -eu\nobjs=\"\"\nfor f in");
+    strbuf_puts(&script, "objs=\"\"\nfor f in");
     bool ok = quote_list(&script, json_object_get(t, "sources"));
     strbuf_puts(&script, "; do\n  o=\"$WORK/$NAME-$(echo \"$f\" | tr / _).o\"\n"
-                         "  case \"$f\" in *.c) cc=\"$CC $CFLAGS\" ;; *) cc=\"$CXX $CXXFLAGS\" ;; esac\n  $cc");
+                         "  compile_source \"$f\" \"$o\"");
     ok = ok && quote_list(&script, json_object_get(t, "flags"));
-    strbuf_puts(&script, " -c \"$f\" -o \"$o\"; objs=\"$objs $o\"\ndone\n$CXX $CXXFLAGS $objs");
+    strbuf_puts(&script, "; objs=\"$objs $o\"\ndone\n$CXX $CXXFLAGS $objs");
     ok = ok && quote_list(&script, json_object_get(t, "libs"));
     strbuf_puts(&script, " $LIB_FUZZING_ENGINE -lm -lpthread -o \"$OUT/$NAME\"\n");
     _cleanup_free_ char *n = mem_printf("NAME=%s", name);
@@ -80,7 +80,7 @@ static int compile(struct fuzz_build *b, const json_t *t, const char *name, stru
     if (r == 0 && !ok)
         r = err_set(err, ERR_INVALID, FUZZ_BUILD_FILE ": sources, flags and libs of '%s' are lists of words", name);
     if (r == 0)
-        r = n ? fuzz_build_shell_env(b, strbuf_str(&script), b->src, extra, err) : err_nomem(err);
+        r = n ? fuzz_build_step(b, strbuf_str(&script), b->src, extra, err) : err_nomem(err);
     strbuf_release(&script);
     return r;
 }

@@ -1076,6 +1076,17 @@ def builds():
         p = lab.ff("fuzz", "run", "-b", lab.dir / "out-ossfuzz/b/libfuzzer/out/t_fuzzer", "-t", "2s", "-o", "found", timeout=60)
         if p.returncode != 0 or "coverage" not in p.stdout:
             fail(p.stdout + p.stderr)
+        # A harness of C++ by another name; where that is not what is wrong, the error is the compiler's of C.
+        cxx = "#include <stdint.h>\nextern \"C\" int LLVMFuzzerTestOneInput(const uint8_t *d, unsigned long n) { return 0%s; }\n"
+        own = {"fuzz.yaml": "targets: [{name: t_fuzzer, sources: [t_fuzzer.c, lib.c], flags: ['-DTWO=1 + 1']}]\n", "lib.c": LIB}
+        for i, more in enumerate(({"lib.c": LIB}, own)):
+            doc = lab.json("fuzz", "build", lab.target({"t_fuzzer.c": cxx % "", **more}, f"cxx{i}"), "-o", f"out-cxx{i}", timeout=120)
+            if doc.get("status") != "success":
+                fail(f"extern \"C\" in a file of C: {doc}")
+            for harness, want in ((cxx % " + nowhere", "t_fuzzer.c:2:"), (USE.replace("int lib(", "int lib int("), "t_fuzzer.c:3:8: error: expected ';'")):
+                doc = lab.json("fuzz", "build", lab.target({"t_fuzzer.c": harness, **more}, "wrong"), "-o", "out-wrong", timeout=120)
+                if want not in str(doc.get("error")):
+                    fail(f"{harness}: {doc}")
         # Programs of other names than their harnesses', in order; what cannot get smaller is the reproducer.
         names = {"zeta": "fuzz/one_fuzzer.c", "alpha": "fuzz/two_fuzzer.c", "beta": "fuzz/three_fuzzer.c"}
         rules = "".join(f"\t$(CC) $(CFLAGS) {f} $(LIB_FUZZING_ENGINE) -o {n}\n" for n, f in names.items())

@@ -116,10 +116,17 @@ link_harness() {
   return 1
 }
 
-compile() { # FILE OBJECT FLAGS; headers are looked for in the tree as the compiler misses them
+# What a compiler of C stumbled over is extern "C".
+only_cxx() { grep -m 1 -A 1 ' error: ' "$WORK/cc.log" | grep -q '^ *extern  *"C"'; }
+
+compile() { # FILE OBJECT FLAGS; headers are looked for in the tree as the compiler misses them; a .c file may be C++
   local cc h p tries=0
   case "$1" in *.c) cc="$CC $CFLAGS" ;; *) cc="$CXX $CXXFLAGS" ;; esac
   until $cc $inc $3 -c "$1" -o "$2" 2>"$WORK/cc.log"; do
+    if [ "$cc" = "$CC $CFLAGS" ] && only_cxx; then
+      cc="$CXX $CXXFLAGS -x c++"
+      continue
+    fi
     h=$(sed -n "s/.*fatal error: '\(.*\)' file not found.*/\1/p" "$WORK/cc.log" | head -n 1)
     p=
     [ -z "$h" ] || [ $tries -ge 30 ] || p=$(find . "$WORK" -path "*/$h" -print -quit)
@@ -168,6 +175,18 @@ compile_rest() {
     n=$((n + 1))
     if compile "$f" "$WORK/rest/$n.o" '' 2>>"$WORK/rest.log"; then rest="$rest $WORK/rest/$n.o"; fi
   done
+}
+
+# --- a source of a target of fuzz.yaml ---
+
+compile_source() { # FILE OBJECT FLAGS...
+  local f=$1 o=$2 cc
+  shift 2
+  case "$f" in *.c) cc="$CC $CFLAGS" ;; *) cc="$CXX $CXXFLAGS" ;; esac
+  $cc "$@" -c "$f" -o "$o" 2>"$WORK/cc.log" ||
+    { [ "$cc" = "$CC $CFLAGS" ] && only_cxx && $CXX $CXXFLAGS "$@" -x c++ -c "$f" -o "$o" 2>"$WORK/cc.log"; } ||
+    { cat "$WORK/cc.log" >&2; return 1; }
+  cat "$WORK/cc.log" >&2
 }
 
 # --- what lies beside a harness in the tree; HARNESS: its file; NAME: of the target ---
