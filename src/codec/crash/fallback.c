@@ -118,7 +118,8 @@ static bool read_message(struct scan *s, struct view line)
         begin(s, CRASH_AFL, signal_type(view_int(rest)), nothing);
         return true;
     }
-    if (view_after(line, "Program terminated with signal ", &rest)) { /* gdb, of a core */
+    if (view_after(line, "Program terminated with signal ", &rest) || /* gdb, of a core; of a program with threads */
+        (view_starts(line, "Thread ") && view_after(line, " received signal ", &rest))) {
         struct view name = view_take(&rest, is_alpha);
         char type[32];
         snprintf(type, sizeof type, "%.*s", (int)(name.n < 20 ? name.n : 20), name.s);
@@ -309,8 +310,8 @@ static void read_gwp_asan_frame(struct scan *s, struct view line)
     rule_frame(s, (struct view){text, (size_t)n});
 }
 
-/* The frames that rule_frame() takes for no frames: of a Rust backtrace ("   3: krate::f"), of gdb without an address
- * ("#1  f (x=1) at file.c:2", "#2 0x12 in f () from /lib/x.so"). */
+/* The frames that rule_frame() takes for no frames: of a Rust backtrace ("   3: krate::f"). Of gdb's stacks the first is
+ * the crash's. */
 static void read_frame(struct scan *s, struct view line)
 {
     struct view rest = view_trim(line), number;
@@ -326,10 +327,11 @@ static void read_frame(struct scan *s, struct view line)
     } else if (s->kind == CRASH_GDB) {
         if (!view_skip(&rest, "#") || !(number = view_take(&rest, is_digit)).n || !view_skip_space(&rest))
             return;
-        if (s->frames.len && view_int(number) == 0) { /* again: "bt" repeats what was said of the core; or another thread's */
+        if (s->frames.len && view_int(number) == 0) /* again: "bt" repeats what was said of the core; or another thread's */
             s->stack_closed = s->frames.len > 1;
-            return;
-        }
+        else
+            rule_frame(s, line);
+        return;
     } else {
         if (s->kind == CRASH_GO && !rest.n && s->frames.len)
             s->stack_closed = true; /* the other goroutine's follows */
@@ -340,10 +342,6 @@ static void read_frame(struct scan *s, struct view line)
     }
     char text[CRASH_TEXT_MAX];
     rest = view_first(rest, sizeof text - 40);
-    if (view_starts(rest, "0x")) {
-        rule_frame(s, line);
-        return;
-    }
     int n = snprintf(text, sizeof text, "#%d 0x0 in %.*s", view_int(number), (int)rest.n, rest.s);
     rule_frame(s, (struct view){text, (size_t)n});
 }

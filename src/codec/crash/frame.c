@@ -294,6 +294,20 @@ static bool tsan_frame(struct scan *s, struct view line)
     return sanitizer_frame(s, (struct view){text, (size_t)n});
 }
 
+/* "#1  f (x=1) at file.c:2": gdb leaves the address out where a line of code begins. */
+static bool gdb_frame(struct scan *s, struct view line)
+{
+    char text[CRASH_TEXT_MAX];
+    struct view number;
+    line = view_trim(line);
+    if (s->kind != CRASH_GDB || !view_skip(&line, "#") || !(number = view_take(&line, is_digit)).n || !view_skip_space(&line) ||
+        view_starts(line, "0x"))
+        return false;
+    line = view_first(line, sizeof text - 40);
+    int n = snprintf(text, sizeof text, "#%d 0x0 in %.*s", view_int(number), (int)line.n, line.s);
+    return sanitizer_frame(s, (struct view){text, (size_t)n});
+}
+
 /* "#0 0x55e0 base::f()": Chromium's own. */
 static bool chromium_frame(struct scan *s, struct view line)
 {
@@ -606,8 +620,8 @@ bool rule_frame(struct scan *s, struct view line)
     /* The runtime's own frames differ where the application's fault is one. */
     if (view_has(line, "/art/runtime/") && s->state.len && strstr(strbuf_str(&s->state), "JNI DETECTED ERROR IN APPLICATION:"))
         return false;
-    if (cdb_frame(s, line) || sanitizer_frame(s, line) || tsan_frame(s, line) || chromium_frame(s, line) || mac_frame(s, line) ||
-        windows_frame(s, line))
+    if (cdb_frame(s, line) || sanitizer_frame(s, line) || tsan_frame(s, line) || gdb_frame(s, line) || chromium_frame(s, line) ||
+        mac_frame(s, line) || windows_frame(s, line))
         return true;
     if (s->java_exception && (scan_is(s, "CHECK failure") || scan_is(s, "Fatal Exception") ||
                               scan_is(s, "Uncaught exception") || scan_is(s, "Security exception")))

@@ -87,7 +87,8 @@ bool rule_msan_tsan(struct scan *s, struct view line)
     if (!view_after_last(line, "ThreadSanitizer:", &rest) && !view_after_last(line, "MemorySanitizer:", &rest))
         return false;
     if (!view_skip_space(&rest) || view_has(line, " suppressions") || view_has(line, " warnings") ||
-        view_starts(rest, "ABRT") || view_starts(rest, "ILL"))
+        view_starts(rest, "ABRT") || view_starts(rest, "ILL") ||
+        (scan_found(s) && view_starts(rest, "nested bug in the same thread"))) /* of the report itself */
         return false;
     struct view name = rest;
     for (name.n = 0; name.n < rest.n && rest.s[name.n] != '(' && rest.s[name.n] != ':';)

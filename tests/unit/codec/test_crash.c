@@ -155,6 +155,10 @@ static void test_sanitizers(void **state)
         {"==7==WARNING: MemorySanitizer: use-of-uninitialized-value\n" STACK
          "  Uninitialized value was stored to memory at\n    #0 0x1 in later /src/l.c:1:1\n",
          CRASH_MSAN, "Use-of-uninitialized-value", STATE, "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"==7==ERROR: MemorySanitizer: SEGV on unknown address 0x000041414141 (pc 0x000041414141 bp 0x0 sp 0x7ffe T7)\n"
+         "==7==The signal is caused by a READ memory access.\nMemorySanitizer:DEADLYSIGNAL\n"
+         "MemorySanitizer: nested bug in the same thread, aborting.\n",
+         CRASH_MSAN, "UNKNOWN READ", "NULL", "0x000041414141", CRASH_EXEC, true, SEVERITY_CRITICAL},
         {"WARNING: ThreadSanitizer: data race (pid=7)\n  Write of size 8 at 0x7b0400000800 by main thread:\n"
          "    #0 0x1 in queue_push /src/q.c:7:9\n    #1 0x2 in run /src/main.c:8\n\n"
          "  Previous read of size 8 at 0x7b0400000800 by thread T1:\n    #0 0x1 in queue_len /src/q.c:2:9\n",
@@ -328,6 +332,13 @@ static void test_programs(void **state)
          "#0  box_read (b=0x0) at box.c:9\n9\t  return b->n;\n(gdb) bt\n#0  box_read (b=0x0) at box.c:9\n"
          "#1  0x0000555555555180 in box_open (p=0x1) at box.c:20\n#2  0x00005555 in main () at box.c:30\n"
          "(gdb) thread apply all bt\nThread 2:\n#0  0x00007fff in other () at box.c:40\n",
+         CRASH_GDB, "SIGSEGV", "box_read\nbox_open\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"Thread 2 \"box\" received signal SIGSEGV, Segmentation fault.\n[Switching to Thread 0x7ffff7d8a6c0 (LWP 7)]\n"
+         "box_read (b=0x0) at box.c:9\n9\t  return b->n;\n#0  box_read (b=0x0) at box.c:9\n"
+         "#1  0x0000555555555180 in box_open (p=0x1) at box.c:20\n#2  0x00007ffff7e0d1c4 in start_thread () from /lib/libc.so.6\n",
+         CRASH_GDB, "SIGSEGV", "box_read\nbox_open\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"Program received signal SIGSEGV, Segmentation fault.\nbox_read (b=0x0) at box.c:9\n9\t  return b->n;\n"
+         "#0  box_read (b=0x0) at box.c:9\n#1  0x0000555555555180 in box_open (p=0x1) at box.c:20\n#2  main () at box.c:30\n",
          CRASH_GDB, "SIGSEGV", "box_read\nbox_open\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
         {"BUG: KASAN: slab-out-of-bounds in box_ioctl+0x1a/0x80 at addr ffff8800123\nRead of size 4 by task box/7\nCall Trace:\n"
          " [<ffffffff81234567>] dump_stack+0x10/0x20\n [<ffffffff81234568>] box_ioctl+0x1a/0x80\n"
