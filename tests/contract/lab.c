@@ -289,13 +289,25 @@ bool lab_no_task(struct lab *l)
     return !lab_poll_on(l, LAB_QUEUE, NULL, 50);
 }
 
-Pb__PollActivityTaskQueueResponse *lab_poll_activity_on(struct lab *l, const char *queue,
-                                                        int64_t wait_ms)
+static Pb__PollActivityTaskQueueRequest activity_poll(struct lab *l, const char *queue)
 {
     Pb__PollActivityTaskQueueRequest q = PB__POLL_ACTIVITY_TASK_QUEUE_REQUEST__INIT;
     q.namespace_ = ns_of(l);
     q.task_queue = queue_of(queue);
     q.identity = text_of("worker");
+    return q;
+}
+
+struct lab_pending *lab_begin_poll_activity(struct lab *l)
+{
+    Pb__PollActivityTaskQueueRequest q = activity_poll(l, LAB_QUEUE);
+    return lab_begin(l, ENGINE_POLL_ACTIVITY_TASK, &q, 60000);
+}
+
+Pb__PollActivityTaskQueueResponse *lab_poll_activity_on(struct lab *l, const char *queue,
+                                                        int64_t wait_ms)
+{
+    Pb__PollActivityTaskQueueRequest q = activity_poll(l, queue);
     Pb__PollActivityTaskQueueResponse *r;
     assert_int_equal(lab_call(l, ENGINE_POLL_ACTIVITY_TASK, &q, poll_ms(l, wait_ms), &r, NULL), 0);
     return r->task_token.len ? r : NULL;

@@ -144,5 +144,6 @@ int lab_end(struct lab_pending *p, void *ret, struct err *err);
 size_t lab_first(struct lab_pending *const *p, size_t n);
 void lab_leave(struct lab_pending *p); /* its caller goes away; lab_end() still has to be called */
 struct lab_pending *lab_begin_query(struct lab *l, const char *id, const char *type);
+struct lab_pending *lab_begin_poll_activity(struct lab *l);
 
 #endif
