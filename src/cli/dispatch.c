@@ -5,6 +5,7 @@
 #include "cli/app.h"
 #include "cli/args_internal.h"
 #include "cli/cli.h"
+#include "cli/follow.h"
 #include "cli/term.h"
 
 #include <errno.h>
@@ -186,6 +187,8 @@ int cli_main(int argc, char **argv)
     char path[128] = "";
     int i = 1, status;
     int r = resolve(argc, argv, &i, &args, &c, path, sizeof path, &err);
+    if (c == &cmd_serve)
+        follow_hold_hangup();
     term_init(args_has(&args, "no-color") ? 0 : -1);
     struct app app;
     app_init(&app, &args);

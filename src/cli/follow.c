@@ -202,11 +202,26 @@ static bool has_terminal(void)
     return isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
 }
 
+static void mask_hangup(int how)
+{
+    sigset_t s;
+    sigemptyset(&s);
+    sigaddset(&s, SIGHUP);
+    pthread_sigmask(how, &s, NULL);
+}
+
+void follow_hold_hangup(void)
+{
+    if (!has_terminal())
+        mask_hangup(SIG_BLOCK);
+}
+
 void follow_reload_on_hangup(void (*reload)(void *arg), void *arg)
 {
     reloading.arg = arg;
     reloading.terminal = has_terminal();
     reloading.fn = reload;
+    mask_hangup(SIG_UNBLOCK);
 }
 
 static void reload_if_asked(void)

@@ -8,6 +8,9 @@
 void follow_prepare(struct app *app, bool live);
 /* To be asked while the target is read; true: stop. */
 bool follow_interrupted(void);
+/* The first thing that a server does: a SIGHUP that comes before it can be obeyed waits. With a terminal, it says that that
+ * was closed. */
+void follow_hold_hangup(void);
 /* From here on SIGHUP calls reload, in follow_wait_for_signal(), unless the terminal has gone. After follow_prepare(). */
 void follow_reload_on_hangup(void (*reload)(void *arg), void *arg);
 /* Sleeps until there is one; calls look (NULL: nothing) every two seconds, seldom when idle. After follow_prepare(). */

@@ -168,6 +168,25 @@ def told(file, text):
     fail(f"{file.name} does not say '{text}'")
 
 
+def told_early(lab):
+    """A SIGHUP that comes before the settings can be read again does not end the server: they are, when they can."""
+    log = lab.dir / "early.log"
+    os.mkfifo(log)
+    p = subprocess.Popen([lab.exe, "--state", str(lab.state), "serve", "--listen", "none", "--log-file", str(log)], env=lab.env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    lab.procs.append(p)
+    flags = hex(os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC)
+    while flags not in pathlib.Path(f"/proc/{p.pid}/syscall").read_text().split(): # it opens its log, which takes until somebody reads that
+        if p.poll() is not None: fail(f"a server with a log that nobody reads: {p.returncode}")
+        time.sleep(0.01)
+    p.send_signal(signal.SIGHUP)
+    with open(log, "rb") as f:
+        if not any(b"read again" in line for line in f): fail("a SIGHUP that came early is not obeyed")
+        p.terminate()
+        f.read()
+    if p.wait() != 0: fail(f"a server that was told early: {p.returncode}")
+
+
 def log_rotated(lab):
     """Both ways of logrotate: the file is moved and the server told; or it is copied and cut. And SIGHUPs at any time, and many."""
     log, old = lab.dir / "ff.log", lab.dir / "ff.log.1"
@@ -229,5 +248,5 @@ def calm(s):
 
 with Lab() as lab:
     lab.workflow("nothing", "return function() return {} end")
-    for check in (watchdog, asked_beside_others, log_not_read, log_rotated): check(lab)
+    for check in (watchdog, asked_beside_others, log_not_read, told_early, log_rotated): check(lab)
 ok("hangs are noticed, and the log holds up nobody")
