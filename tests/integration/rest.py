@@ -403,6 +403,10 @@ def guards(s):
                           ({"Origin": "https://evil.example"}, "OriginNotAllowed"), ({"Origin": "null"}, "OriginNotAllowed")]:
         st, h, b = s.ask("GET", "/runs", headers=headers)
         if st != 403 or b["detail"]["error"]["type"] != kind: fail(f"{headers}: {st} {b}")
+    # Probes come by whatever address the server's machine has, and learn nothing but that it answers.
+    for path, want in (("/health/live", 200), ("/health/ready", 200), ("/health", 403), ("/openapi.json", 403), ("/", 403), ("/metrics", 403)):
+        for host in ("10.244.1.7:8000", "[fd00::1]:8000", "pod.example"): s.get(path, want, headers={"Host": host})
+        if want == 200: s.get(path, 403, headers={"Host": "10.244.1.7:8000", "Origin": "https://evil.example"})
     s.get("/runs", headers={"Host": f"localhost:{s.port}", "Origin": f"http://localhost:{s.port}"})
 
 
@@ -930,16 +934,38 @@ def pages_of_findings(s, data):
     s.get("/findings?cursor=" + cursor, 404)
 
 
+def at_once(do):
+    threads = [threading.Thread(target=do, args=(n,)) for n in range(16)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+
+
 def one_key(lab, s, data):
     """Of equal requests at the same time each is answered with the one run; the same key means something else where something else is asked."""
     for i in range(10):
         got = []
-        def send(): got.append(s.upload("talk", data, {"parameters": '{"n": 1}'}, headers={"Idempotency-Key": f"at-once-{i}"}).get("run_id"))
-        threads = [threading.Thread(target=send) for _ in range(16)]
-        for t in threads: t.start()
-        for t in threads: t.join()
+        def send(n): got.append(s.upload("talk", data, {"parameters": '{"n": 1}'}, headers={"Idempotency-Key": f"at-once-{i}"}).get("run_id"))
+        at_once(send)
         if len(got) != 16 or len(set(got)) != 1: fail(f"16 times the same at once: {got}")
         s.wait(got[0])
+    # One of them has begun it, and the others are told that it was not they; who asks for something else is not given that run.
+    target = str(lab.target(name="named"))
+    for i in range(10):
+        got = []
+        def ask(path, body):
+            st, h, d = s.ask("POST", path, body, {"Idempotency-Key": f"told-{i}"})
+            got.append((st, h.get("Idempotent-Replayed"), d.get("run_id")))
+        at_once(lambda n: ask("/workflows/talk/submit", {"target_path": target, "parameters": {"n": 1}, "name": f"told-{i}"}))
+        if sorted(got, key=str) != 15 * [(200, "true", f"told-{i}")] + [(200, None, f"told-{i}")]: fail(f"16 times the same at once: {got}")
+        s.wait(f"told-{i}")
+        got = []
+        at_once(lambda n: ask(f"/runs/told-{i}/retry", None))
+        if [g[1] for g in got].count(None) != 1: fail(f"16 times the same retry at once: {got}")
+        s.wait(f"told-{i}")
+        got = []
+        at_once(lambda n: ask("/workflows/talk/submit", {"target_path": target, "parameters": {"n": n % 2}, "name": f"mixed-{i}"}))
+        if sorted(g[0] for g in got) != 8 * [200] + 8 * [422]: fail(f"one key for two submissions at once: {got}")
+        s.wait(f"mixed-{i}")
     K = {"Idempotency-Key": "for-both"}
     s.post("/workflows/talk/submit", {"target_path": str(lab.target(name="named")), "parameters": {"n": 1}, "name": "key-again"}, headers=K)
     s.wait("key-again")

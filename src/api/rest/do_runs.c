@@ -352,12 +352,18 @@ static int retry(struct exchange *x, const struct run_info *run, struct err *err
 
 int do_retry_run(struct exchange *x, struct err *err)
 {
+    const char *key = arg_text(x, "Idempotency-Key");
+    pthread_mutex_t *lock = key ? key_lock(key) : NULL;
     struct run_info run;
+    if (lock)
+        pthread_mutex_lock(lock);
     int r = exchange_run(x, &run, err);
-    if (r < 0)
-        return r;
-    r = retry(x, &run, err);
-    run_info_release(&run);
+    if (r == 0) {
+        r = retry(x, &run, err);
+        run_info_release(&run);
+    }
+    if (lock)
+        pthread_mutex_unlock(lock);
     return r;
 }
 

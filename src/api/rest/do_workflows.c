@@ -150,6 +150,13 @@ int key_request_id(struct exchange *x, const char *what, const char *more, char 
     return r;
 }
 
+pthread_mutex_t *key_lock(const char *key)
+{
+    static pthread_mutex_t locks[] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER,
+                                      PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+    return &locks[XXH3_64bits(key, strlen(key)) % ARRAY_LEN(locks)];
+}
+
 /* An id of 26 characters, the same for the same key and workflow. */
 static int key_run_id(struct exchange *x, struct submission *s, struct err *err)
 {
@@ -236,8 +243,15 @@ static bool replay(struct exchange *x, const struct submission *s, int *ret, str
 
 static int start(struct exchange *x, struct submission *s, struct err *err)
 {
-    int r = submission_start(&x->svc, s, err);
-    if (r < 0)
+    pthread_mutex_t *lock = *s->key ? key_lock(s->key) : NULL;
+    int r, replayed;
+    if (lock)
+        pthread_mutex_lock(lock);
+    bool made = replay(x, s, &replayed, err);
+    r = made ? replayed : submission_start(&x->svc, s, err);
+    if (lock)
+        pthread_mutex_unlock(lock);
+    if (r < 0 || made)
         return r;
     live_follow(x->rest->o.live, exchange_key(x, s->id));
     return reply_submitted(x, s->id, s->def->name, "RUNNING", err);

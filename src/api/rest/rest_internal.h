@@ -182,6 +182,8 @@ const char *exchange_key(struct exchange *x, const char *run_id);
 /* What an engine is given as the id of a request: made of the client's Idempotency-Key, if there is one, and of what is asked
  * for; more: NULL, if what says all. */
 int key_request_id(struct exchange *x, const char *what, const char *more, char ret[37], struct err *err);
+/* Held while what a key asks for is begun: of equal requests at the same time one is first, the others find what it made. */
+pthread_mutex_t *key_lock(const char *key);
 /* In a thread of the jobs: runs the route and makes an answer of what it gives; then wakes the connection. */
 void exchange_work(void *arg);
 
