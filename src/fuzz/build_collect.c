@@ -52,12 +52,12 @@ static bool is_target(int dirfd, const char *name)
 int fuzz_build_options(char *text, const char *section, json_t *into, struct err *err)
 {
     bool in = false;
-    char *save = NULL, key[64], value[256];
+    char *save = NULL, key[64], value[1024];
     for (char *l = strtok_r(text, "\r\n", &save); l; l = strtok_r(NULL, "\r\n", &save)) {
         l += strspn(l, " \t");
         if (*l == '[')
             in = strncmp(l + 1, section, strlen(section)) == 0 && l[1 + strlen(section)] == ']';
-        else if (in && sscanf(l, "%63[A-Za-z0-9_] = %255[^\n]", key, value) == 2) {
+        else if (in && sscanf(l, "%63[A-Za-z0-9_] = %1023[^\n]", key, value) == 2) {
             size_t n = strlen(value);
             while (n && value[n - 1] == ' ')
                 value[--n] = 0;
@@ -77,8 +77,8 @@ static int read_options(const char *path, const char *section, json_t *into, str
     return fuzz_build_options(text, section, into, err);
 }
 
-/* The sanitizers' sections, as the variables that they read. */
-static int read_sanitizers(const char *path, json_t *env, struct err *err)
+/* The sanitizers' sections, as the variables that they read, and that of other variables. */
+static int read_env(const char *path, json_t *env, struct err *err)
 {
     static const char *const sections[][2] = {{"asan", "ASAN_OPTIONS"}, {"ubsan", "UBSAN_OPTIONS"}};
     int r = 0;
@@ -94,7 +94,7 @@ static int read_sanitizers(const char *path, json_t *env, struct err *err)
             r = err_nomem(err);
         strbuf_release(&b);
     }
-    return r;
+    return r < 0 ? r : read_options(path, "env", env, err);
 }
 
 /* ZIP into DIR, with whatever can. */
@@ -153,7 +153,7 @@ int fuzz_build_add(struct fuzz_build *b, const char *name, const char *source, s
     if (r == 0)
         r = read_options(file, "libfuzzer", options, err);
     if (r == 0)
-        r = read_sanitizers(file, env, err);
+        r = read_env(file, env, err);
     if (r == 0 && !(beside(b, t, "dict", "%s.dict", name) && beside(b, t, "seeds", "%s_seed_corpus", name)))
         r = err_nomem(err);
     /* "dict = other.dict" is a name beside the program, not an option */
@@ -294,8 +294,10 @@ static int words_of(const json_t *list, struct fuzz_words *ret, struct err *err)
 
 int fuzz_target_read(const json_t *j, const char *dir, struct fuzz_target *t, struct err *err)
 {
-    static const char *const keys[] = {"name", "engine", "program", "second", "function", "source", "dict", "seeds"};
-    char **const members[] = {&t->name, &t->engine, &t->program, &t->second, &t->function, &t->source, &t->dict, &t->seeds};
+    static const char *const keys[] = {"name", "engine", "program", "second", "function", "source", "dict", "seeds",
+                                       "sanitizers"};
+    char **const members[] = {&t->name,   &t->engine, &t->program, &t->second,    &t->function,
+                              &t->source, &t->dict,   &t->seeds,   &t->sanitizers};
     memset(t, 0, sizeof *t);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         const char *v = json_str(j, keys[i], NULL);
@@ -307,6 +309,7 @@ int fuzz_target_read(const json_t *j, const char *dir, struct fuzz_target *t, st
     }
     if (!t->name || !t->engine || !t->program)
         return err_set(err, ERR_INVALID, "a target without name, engine or program");
+    t->fetched = json_flag(j, "fetched", false);
     int r = words_of(json_object_get(j, "options"), &t->options, err);
     return r < 0 ? r : words_of(json_object_get(j, "env"), &t->env, err);
 }
@@ -364,7 +367,7 @@ int fuzz_target_beside(struct fuzz_target *t, const char *room, struct err *err)
         if (r == 0)
             r = take_option(t, json_string_value(o), err);
     if (r == 0)
-        r = read_sanitizers(file, env, err);
+        r = read_env(file, env, err);
     if (r == 0)
         r = words_of(env, &t->env, err);
     if (r < 0 || t->seeds)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define HARNESSES_SHOWN 1000
+#define SANITIZERS "address,undefined"
 
 static json_t *harnesses_json(const fuzz_harness_list *l)
 {
@@ -109,12 +110,16 @@ static int relocate(json_t *t, const char *engine, struct err *err)
 
 static int take_built(struct making *m, struct fuzz_build *b, struct err *err)
 {
+    const char *own = json_str(m->in, "sanitizers", SANITIZERS);
     size_t i;
     json_t *t;
     int r = 0;
     json_array_foreach(b->targets, i, t) {
         if (r == 0)
             r = relocate(t, b->driver->name, err);
+        if (r == 0 && ((strcmp(own, SANITIZERS) != 0 && json_object_set_new(t, "sanitizers", json_string(own)) < 0) ||
+                       (m->sources && json_object_set_new(t, "fetched", json_true()) < 0)))
+            r = err_nomem(err);
         if (r == 0 && json_array_append(m->targets, t) < 0)
             r = err_nomem(err);
     }
@@ -191,7 +196,7 @@ static int build_for(struct making *m, const char *engine, struct err *first, st
     _cleanup_free_ char *base = mem_printf("%s/b/%s", module_scratch(m->ctx), engine);
     if (!base)
         return err_nomem(err);
-    const char *sanitizers = json_str(m->in, "sanitizers", "address,undefined");
+    const char *sanitizers = json_str(m->in, "sanitizers", SANITIZERS);
     if (sanitizers[strspn(sanitizers, "abcdefghijklmnopqrstuvwxyz-,")])
         return err_set(err, ERR_INVALID, "sanitizers: a list of names, as address,undefined");
     struct fuzz_build b = {.tree = m->tree, .base = base, .driver = d, .harnesses = &m->harnesses,
@@ -408,7 +413,7 @@ const struct module fuzz_build_module = {
         "\"sources\":{\"type\":\"object\",\"description\":\"REF of fuzz_fetch's sources.tar, in place of the target\"},"
         "\"probed\":{\"type\":\"object\",\"description\":\"REF of a build's probed.tar: what its configure scripts found out\"},"
         "\"background\":{\"type\":\"boolean\",\"default\":false,\"description\":\"with low priority\"},"
-        "\"sanitizers\":{\"type\":\"string\",\"default\":\"address,undefined\"},"
+        "\"sanitizers\":{\"type\":\"string\",\"default\":\"" SANITIZERS "\"},"
         "\"timeout\":{\"type\":\"string\",\"default\":\"30m\"}}}",
     .output_schema = "{\"type\":\"object\",\"properties\":{\"targets\":{\"type\":\"array\"}}}",
     .requires_workspace = true,

@@ -19,6 +19,7 @@
 #include "fuzz/build_internal.h"
 #include "os/file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -108,12 +109,42 @@ static int pairs(const json_t *from, json_t *into, struct err *err)
         _cleanup_free_ char *text = json_is_string(v)    ? mem_printf("%s=%s", key, json_string_value(v))
                                     : json_is_integer(v) ? mem_printf("%s=%lld", key, (long long)json_integer_value(v))
                                                          : NULL;
-        if (!text)
-            return err_set(err, ERR_INVALID, FUZZ_BUILD_FILE ": '%.60s' is neither a word nor a number", key);
+        if (!text || strchr(text, '\n'))
+            return err_set(err, ERR_INVALID, FUZZ_BUILD_FILE ": '%.60s' is neither a line nor a number", key);
         if (json_array_append_new(into, json_string(text)) < 0)
             return err_nomem(err);
     }
     return 0;
+}
+
+static void add_section(struct strbuf *text, const char *name, const json_t *pairs)
+{
+    const char *key;
+    json_t *v;
+    strbuf_printf(text, "\n[%s]\n", name);
+    json_object_foreach((json_t *)(uintptr_t)pairs, key, v) {
+        if (json_is_string(v))
+            strbuf_printf(text, "%s = %s\n", key, json_string_value(v));
+        else
+            strbuf_printf(text, "%s = %lld\n", key, (long long)json_integer_value(v));
+    }
+}
+
+/* So that the program has them wherever it is taken, as OSS-Fuzz's have. */
+static int keep_options(struct fuzz_build *b, const json_t *t, const char *name, struct err *err)
+{
+    struct strbuf text = STRBUF_INIT;
+    _cleanup_close_ int fd = -1;
+    _cleanup_free_ char *path = mem_printf("%s/%s.options", b->out, name);
+    add_section(&text, "libfuzzer", json_object_get(t, "options"));
+    add_section(&text, "env", json_object_get(t, "env"));
+    int r = path ? strbuf_check(&text, err) : err_nomem(err);
+    if (r == 0)
+        r = os_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0644, &fd, err);
+    if (r == 0)
+        r = os_write_full(fd, text.s, text.len, err);
+    strbuf_release(&text);
+    return r;
 }
 
 static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
@@ -138,7 +169,9 @@ static int build_target(struct fuzz_build *b, const json_t *t, struct err *err)
     json_t *made = json_array_get(b->targets, json_array_size(b->targets) - 1);
     if (r == 0)
         r = pairs(json_object_get(t, "options"), json_object_get(made, "options"), err);
-    return r < 0 ? r : pairs(json_object_get(t, "env"), json_object_get(made, "env"), err);
+    if (r == 0)
+        r = pairs(json_object_get(t, "env"), json_object_get(made, "env"), err);
+    return r < 0 ? r : keep_options(b, t, name, err);
 }
 
 int fuzz_build_yaml(struct fuzz_build *b, struct err *err)

@@ -703,7 +703,12 @@ static void commands_of(const struct campaign *c, const struct bug *b, const cha
         strbuf_printf(&w, " --memory %llu", (unsigned long long)c->bounds.memory_mb);
     add_word(&w, input);
     *ret_command = json_string(strbuf_str(&w));
-    *ret_build = program ? json_sprintf("ff fuzz build . --engine %s", engine) : NULL;
+    strbuf_clear(&w);
+    strbuf_printf(&w, "ff fuzz build . --engine %s%s", engine, t->sanitizers ? " --sanitizers" : "");
+    if (t->sanitizers)
+        add_word(&w, t->sanitizers);
+    strbuf_puts(&w, t->fetched ? " --fetch" : "");
+    *ret_build = program ? json_string(strbuf_str(&w)) : NULL;
 }
 
 static json_t *evidence_of(const struct campaign *c, const struct bug *b)

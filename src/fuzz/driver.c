@@ -80,7 +80,7 @@ bool fuzz_engine_one_file(const char *name)
 
 void fuzz_target_release(struct fuzz_target *t)
 {
-    char *texts[] = {t->name, t->engine, t->program, t->second, t->function, t->source, t->dict, t->seeds};
+    char *texts[] = {t->name, t->engine, t->program, t->second, t->function, t->source, t->dict, t->seeds, t->sanitizers};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
     fuzz_words_release(&t->options);

@@ -25,6 +25,8 @@ struct fuzz_target {
     char *seeds;    /* a folder of inputs; NULL: none */
     struct fuzz_words options; /* "max_len=100": of the [libfuzzer] section of an .options file */
     struct fuzz_words env;     /* "ASAN_OPTIONS=..." */
+    char *sanitizers; /* that it was built with, where the user chose them; NULL */
+    bool fetched;     /* the build needed what fuzz_fetch got */
 };
 void fuzz_target_release(struct fuzz_target *t);
 

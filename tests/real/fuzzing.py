@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|slow|stuck|removes|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|printed|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|slow|stuck|removes|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -115,6 +115,21 @@ def campaign():
         seen_again(lab, tree, doc["findings"][0])
         nothing_left(b"/libfuzzer/out/tlv")
         ok(f"three bugs, {len(doc['findings'])} findings, {summary['crashes']} crashes")
+
+
+def printed():
+    """The commands of a finding say all that the target needs: the sanitizers that it was built with, its variables and options."""
+    text = HARNESS % ("", "const char *e = getenv(\"WANTED\"); if (e && !strcmp(e, \"a = 'b'  c\") && n > 1 && n < 10 && d[0] == 'F') abort();")
+    own = "targets: [{name: p, sources: [p_fuzzer.c], env: {WANTED: \"a = 'b'  c\", ASAN_OPTIONS: detect_stack_use_after_return=1}, options: {max_len: 9}}]"
+    with Lab() as lab:
+        tree = lab.target({"p_fuzzer.c": text, "fuzz.yaml": own}, "tree")
+        for engine in ("libfuzzer", "aflplusplus"):
+            doc = document(run(lab, tree, f'engines=["{engine}"]', "sanitizers=address", "duration=60s", "stop_at_first_crash=true", "minimize=1s"))
+            if len(doc["findings"]) != 1 or doc["findings"][0]["evidence"]["build"] != f"ff fuzz build . --engine {engine} --sanitizers address":
+                fail(f"{engine}: {json.dumps(doc)[:2000]}")
+            seen_again(lab, tree, doc["findings"][0])
+            shutil.rmtree(tree / "fuzz-out")
+        ok("typed as they are printed")
 
 
 def distinct(doc):
@@ -1215,9 +1230,11 @@ def fetch():
             time.sleep(0.1)
         if "out/b/libfuzzer/out/t_fuzzer" not in p.stdout:
             fail(f"with --fetch: {p.returncode} {p.stdout} {p.stderr}")
-        doc = document(lab.ff("run", "ossfuzz_campaign", tree, "--json", "duration=1s", "minimize=0", "fetch=true", timeout=120))
-        if doc["status"] != "COMPLETED":
-            fail(doc)
+        (tree / "t_fuzzer.c").write_text(USE.replace("lib(d, n);", "if (n > 2 && d[0] == 'F') __builtin_trap(); lib(d, n);"))
+        doc = document(lab.ff("run", "ossfuzz_campaign", tree, "--json", "fetch=true", "duration=60s", "stop_at_first_crash=true", "minimize=0", timeout=200))
+        if doc["status"] != "COMPLETED" or [f["evidence"]["build"] for f in doc["findings"]] != ["ff fuzz build . --engine libfuzzer --sanitizers address --fetch"]:
+            fail(f"the build of a finding: {[f['evidence']['build'] for f in doc['findings']]}")
+        seen_again(lab, tree, doc["findings"][0])
         ok("named, refused, fetched, and built without a network")
 
 
@@ -1388,4 +1405,4 @@ func always(b []byte) int { return weights[8+b[0]&7] }
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "slow": slow, "stuck": stuck, "removes": removes, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "printed": printed, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "slow": slow, "stuck": stuck, "removes": removes, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
