@@ -100,8 +100,9 @@ struct store_ops {
      * SESSION_SLACK_NS) stay; all: so do those that are there. *ret_start is the time from which on they do. */
     int (*session_begin)(struct store_backend *be, bool all, int64_t *ret_start_ns, struct err *err);
     void (*session_end)(struct store_backend *be, int64_t start_ns);
-    /* The start of the oldest session of any process, INT64_MAX if there is none. */
-    int (*session_oldest)(struct store_backend *be, int64_t *ret_ns, struct err *err);
+    /* The start of the oldest session of any process, INT64_MAX if there is none; others: of this one, only those that
+     * keep all. */
+    int (*session_oldest)(struct store_backend *be, bool others, int64_t *ret_ns, struct err *err);
     /* The least grace time of collection. NULL: none. */
     int64_t (*grace_min_ms)(struct store_backend *be);
     /* Removes what crashes left behind; under the exclusive gate. */

@@ -682,9 +682,9 @@ static void session_end(struct store_backend *be, int64_t start_ns)
     local_session_end(local_of(be)->gate, start_ns);
 }
 
-static int session_oldest(struct store_backend *be, int64_t *ret_ns, struct err *err)
+static int session_oldest(struct store_backend *be, bool others, int64_t *ret_ns, struct err *err)
 {
-    return local_session_oldest(local_of(be)->gate, ret_ns, err);
+    return local_session_oldest(local_of(be)->gate, others, ret_ns, err);
 }
 
 /* Removes from a folder what `gone` says may go. */

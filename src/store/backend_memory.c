@@ -311,11 +311,11 @@ static void session_end(struct store_backend *be, int64_t start_ns)
     pthread_mutex_unlock(&m->lock);
 }
 
-static int session_oldest(struct store_backend *be, int64_t *ret_ns, struct err *err)
+static int session_oldest(struct store_backend *be, bool others, int64_t *ret_ns, struct err *err)
 {
     struct memory *m = memory_of(be);
     pthread_mutex_lock(&m->lock);
-    *ret_ns = sessions_oldest(&m->sessions);
+    *ret_ns = sessions_oldest(&m->sessions, others);
     pthread_mutex_unlock(&m->lock);
     return 0;
 }

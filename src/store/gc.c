@@ -194,7 +194,7 @@ static int collect_objects(struct gc *g, struct err *err)
 {
     const struct store_ops *ops = g->s->be->ops;
     int64_t oldest;
-    int r = ops->session_oldest(g->s->be, &oldest, err);
+    int r = ops->session_oldest(g->s->be, false, &oldest, err);
     if (r == 0 && oldest != INT64_MAX && oldest - SESSION_SLACK_NS < g->limit_ns)
         g->limit_ns = oldest - SESSION_SLACK_NS;
     if (r == 0)
@@ -251,7 +251,7 @@ static int collect_shared(struct gc *g, struct err *err)
 {
     const struct store_ops *ops = g->s->be->ops;
     int64_t oldest;
-    int r = ops->session_oldest(g->s->be, &oldest, err);
+    int r = ops->session_oldest(g->s->be, false, &oldest, err);
     if (r == 0 && oldest != INT64_MAX && oldest - SESSION_SLACK_NS < g->limit_ns)
         g->limit_ns = oldest - SESSION_SLACK_NS;
     if (r == 0)
@@ -332,28 +332,30 @@ struct leftover {
     struct digest v[];
 };
 
-/* What is older, no upload that goes on can have found: it would have renewed it. */
+/* What is older, no upload of another process that goes on can have found: it would have renewed it. */
 static int discard_limit(struct store *s, int64_t *ret, struct err *err)
 {
     int64_t oldest, now = os_now_ns();
-    int r = s->be->ops->session_oldest(s->be, &oldest, err);
+    int r = s->be->ops->session_oldest(s->be, true, &oldest, err);
     *ret = oldest == INT64_MAX || oldest > now ? now : oldest - SESSION_SLACK_NS;
     return r;
 }
 
-/* Who may rely on one: a record that was written since, which shares it, or an upload that goes on and has found it. */
-static int discard(struct gc *g, const struct digest *v, size_t n, int64_t since_ns, struct err *err)
+/* Who may rely on one: a record that was written since, which shares it, or an upload that goes on and has found it. *ret_kept:
+ * so many, at the front, stay for uploads of this process. */
+static int discard(struct gc *g, struct digest *v, size_t n, int64_t since_ns, size_t *ret_kept, struct err *err)
 {
     const struct store_ops *ops = g->s->be->ops;
     uint64_t count = 0;
     g->limit_ns = since_ns - SESSION_SLACK_NS;
+    *ret_kept = uploads_have(g->s, v, n);
     int r = ops->list(g->s->be, "o/", mark_recent, g, err);
     if (r == 0)
         r = discard_limit(g->s, &g->limit_ns, err);
     if (r < 0)
         return r;
     r = tell_limit(g, err);
-    for (size_t i = 0; r == 0 && i < n; i++) {
+    for (size_t i = *ret_kept; r == 0 && i < n; i++) {
         struct blob_name name = blob_name_of('c', &v[i]);
         struct blob_info info = {.name = name.s};
         r = note_dead(g, &info, &g->chunks, err);
@@ -363,31 +365,31 @@ static int discard(struct gc *g, const struct digest *v, size_t n, int64_t since
     return r;
 }
 
-/* *ret_limit: what is older is gone. */
-static int discard_inside(struct store *s, const struct digest *v, size_t n, int64_t since_ns, int64_t *ret_limit)
+/* Gives how many stay, at the front of v, until those are over that may rely on them. */
+static size_t discard_inside(struct store *s, struct digest *v, size_t n, int64_t since_ns, int64_t until_ns)
 {
     struct store_gc_result ignored = {0};
     struct gc g = {.s = s, .res = &ignored};
     struct err err = {0};
+    size_t kept = 0;
     int r = s->be->ops->gate_enter(s->be, true, &err);
     if (r == 0) {
-        r = discard(&g, v, n, since_ns, &err);
+        r = discard(&g, v, n, since_ns, &kept, &err);
         s->be->ops->gate_leave(s->be, true);
     }
     if (r < 0)
         log_info("what a failed upload left stays until the next collection: %s", err.msg);
-    *ret_limit = g.limit_ns;
     clear_dead(&g);
     VEC_RELEASE(&g.dead);
     digest_set_release(&g.objects);
     digest_set_release(&g.chunks);
-    return r;
+    return r < 0 ? 0 : g.limit_ns > until_ns ? kept : n;
 }
 
 static void keep_left(struct store *s, struct leftover *l)
 {
     pthread_mutex_lock(&s->lock);
-    bool kept = s->left_chunks + l->n <= LEFT_CHUNKS_MAX;
+    bool kept = l->n && s->left_chunks + l->n <= LEFT_CHUNKS_MAX;
     if (kept) {
         l->next = s->left;
         s->left = l;
@@ -398,12 +400,11 @@ static void keep_left(struct store *s, struct leftover *l)
         free(l); /* the next collection finds it */
 }
 
-void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t since_ns)
+void chunks_discard(struct store *s, struct digest *v, size_t n, int64_t since_ns)
 {
-    int64_t limit, until = os_now_ns();
-    if (discard_inside(s, v, n, since_ns, &limit) < 0 || limit > until || s->be->ops->shared)
-        return;
-    struct leftover *l = mem_alloc(sizeof *l + n * sizeof *v);
+    int64_t until = os_now_ns();
+    n = discard_inside(s, v, n, since_ns, until);
+    struct leftover *l = n && !s->be->ops->shared ? mem_alloc(sizeof *l + n * sizeof *v) : NULL;
     if (!l)
         return;
     *l = (struct leftover){.since_ns = since_ns, .until_ns = until, .n = n};
@@ -428,12 +429,9 @@ void chunks_discard_left(struct store *s)
         limit = 0;
     for (; l; l = next) {
         next = l->next;
-        if (l->until_ns >= limit) {
-            keep_left(s, l);
-            continue;
-        }
-        discard_inside(s, l->v, l->n, l->since_ns, &limit);
-        free(l);
+        if (l->until_ns < limit && uploads_have(s, l->v, l->n) < l->n) /* else that would be in vain */
+            l->n = discard_inside(s, l->v, l->n, l->since_ns, l->until_ns);
+        keep_left(s, l);
     }
 }
 

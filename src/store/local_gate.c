@@ -234,7 +234,7 @@ static int need_session(struct local_gate *g, struct err *err)
 /* Other processes read it; a failure to write makes a new session fail, so it is told. */
 static int publish_oldest(struct local_gate *g, struct err *err)
 {
-    int64_t oldest = sessions_oldest(&g->sessions);
+    int64_t oldest = sessions_oldest(&g->sessions, false);
     int e = os_fault("write");
     if (e || pwrite(g->session_fd, &oldest, sizeof oldest, 0) != (ssize_t)sizeof oldest)
         return err_sys(err, e ? e : errno, "write the session of the store");
@@ -317,10 +317,10 @@ static int note_start(struct local_gate *g, const char *name, int64_t *io_oldest
     return r == -ERR_NOT_FOUND ? 0 : r;
 }
 
-int local_session_oldest(struct local_gate *g, int64_t *ret_ns, struct err *err)
+int local_session_oldest(struct local_gate *g, bool others, int64_t *ret_ns, struct err *err)
 {
     pthread_mutex_lock(&g->lock);
-    int64_t oldest = sessions_oldest(&g->sessions);
+    int64_t oldest = sessions_oldest(&g->sessions, others);
     pthread_mutex_unlock(&g->lock);
     _cleanup_free_ char *path = os_path_join(g->dir, "sessions");
     if (!path)

@@ -21,7 +21,7 @@ int local_collecting_set(struct local_gate *g, int64_t before_ns, struct err *er
 int local_collecting_before(struct local_gate *g, int64_t *ret_ns, struct err *err);
 int local_session_begin(struct local_gate *g, bool all, int64_t *ret_start_ns, struct err *err);
 void local_session_end(struct local_gate *g, int64_t start_ns);
-int local_session_oldest(struct local_gate *g, int64_t *ret_ns, struct err *err);
+int local_session_oldest(struct local_gate *g, bool others, int64_t *ret_ns, struct err *err);
 /* The name of this process's session file (made if absent): temporary files that begin with it are
  * in use while it lives. Borrowed. */
 int local_session_name(struct local_gate *g, const char **ret, struct err *err);

@@ -35,6 +35,7 @@ int store_new(struct store_backend *be, struct store **ret, struct err *err)
     }
     s->be = be;
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->lock_uploads, NULL);
     *ret = s;
     return 0;
 }
@@ -69,6 +70,7 @@ void store_free(struct store *s)
     chunks_forget_left(s);
     s->be->ops->free(s->be);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->lock_uploads);
     free(s);
 }
 

@@ -22,10 +22,11 @@ bool sessions_end(struct sessions *t, int64_t start_ns)
     return false;
 }
 
-int64_t sessions_oldest(const struct sessions *t)
+int64_t sessions_oldest(const struct sessions *t, bool all)
 {
     int64_t oldest = INT64_MAX;
     for (size_t i = 0; i < t->len; i++)
-        oldest = t->starts[i] < oldest ? t->starts[i] : oldest;
+        if (!all || t->starts[i] == SESSION_ALL_NS)
+            oldest = t->starts[i] < oldest ? t->starts[i] : oldest;
     return oldest;
 }

@@ -19,7 +19,7 @@ struct sessions {
 int sessions_begin(struct sessions *t, bool all, int64_t *ret_start_ns, struct err *err);
 /* One of those with that start; none is fine. Returns whether there was one. */
 bool sessions_end(struct sessions *t, int64_t start_ns);
-/* The oldest start, INT64_MAX if there is none. */
-int64_t sessions_oldest(const struct sessions *t);
+/* The oldest start, INT64_MAX if there is none; all: of those alone that keep all. */
+int64_t sessions_oldest(const struct sessions *t, bool all);
 
 #endif

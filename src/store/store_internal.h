@@ -20,6 +20,8 @@ struct store {
     struct codec *spare[4]; /* compression contexts for reuse: making one costs more than a small object */
     struct leftover *left;  /* of failed uploads, beside which others went on (gc.c) */
     size_t left_chunks;
+    pthread_mutex_t lock_uploads; /* taken before that of an upload */
+    struct upload *uploads;       /* of this process that go on (upload.c) */
 };
 
 /* "c/<hex>" and the like. */

@@ -36,6 +36,7 @@ struct lane {
 
 struct upload {
     struct store *s;
+    struct upload *next, *prev; /* of those that go on */
     int64_t session_ns; /* start */
     enum store_class class;
     struct chunker chunker;
@@ -88,6 +89,48 @@ static void lane_release(struct lane *l)
     *l = (struct lane){0};
 }
 
+static void list_upload(struct upload *u)
+{
+    struct store *s = u->s;
+    pthread_mutex_lock(&s->lock_uploads);
+    u->next = s->uploads;
+    if (u->next)
+        u->next->prev = u;
+    s->uploads = u;
+    pthread_mutex_unlock(&s->lock_uploads);
+}
+
+static void unlist_upload(struct upload *u)
+{
+    struct store *s = u->s;
+    pthread_mutex_lock(&s->lock_uploads);
+    if (u->next)
+        u->next->prev = u->prev;
+    if (u->prev)
+        u->prev->next = u->next;
+    else
+        s->uploads = u->next;
+    pthread_mutex_unlock(&s->lock_uploads);
+}
+
+size_t uploads_have(struct store *s, struct digest *v, size_t n)
+{
+    size_t have = 0;
+    pthread_mutex_lock(&s->lock_uploads);
+    for (struct upload *u = s->uploads; u && have < n; u = u->next) {
+        pthread_mutex_lock(&u->lock);
+        for (size_t i = have; i < n; i++)
+            if (digest_set_has(&u->seen, &v[i])) {
+                struct digest d = v[i];
+                v[i] = v[have];
+                v[have++] = d;
+            }
+        pthread_mutex_unlock(&u->lock);
+    }
+    pthread_mutex_unlock(&s->lock_uploads);
+    return have;
+}
+
 int upload_begin(struct store *s, enum store_class class, bool hash, struct upload **ret, struct err *err)
 {
     struct upload *u = mem_zalloc(sizeof *u);
@@ -103,6 +146,7 @@ int upload_begin(struct store *s, enum store_class class, bool hash, struct uplo
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->work, NULL);
     pthread_cond_init(&u->done, NULL);
+    list_upload(u);
     chunker_init(&u->chunker, 0, 0, 0);
     r = hash ? hasher_init(&u->whole, err) : 0;
     if (r == 0)
@@ -123,6 +167,7 @@ void upload_free(struct upload *u)
     u->stop = true;
     pthread_cond_broadcast(&u->work);
     pthread_mutex_unlock(&u->lock);
+    unlist_upload(u);
     for (size_t i = 1; i <= u->workers; i++)
         pthread_join(u->lanes[i].thread, NULL);
     for (size_t i = 0; i <= WORKERS_MAX; i++)
@@ -151,7 +196,14 @@ int upload_chunk_known(struct upload *u, const char *name, size_t *ret_stored, s
 {
     const struct store_ops *ops = u->s->be->ops;
     struct blob_info info = {0};
-    int r = ops->gate_enter(u->s->be, false, err);
+    struct digest d;
+    if (!digest_from_hex(name + 2, &d))
+        return err_set(err, ERR_INTERNAL, "%s is no chunk", name);
+    pthread_mutex_lock(&u->lock); /* before it is looked for: whoever may take it away then sees that it is wanted */
+    int r = digest_set_add(&u->seen, &d, NULL, err);
+    pthread_mutex_unlock(&u->lock);
+    if (r == 0)
+        r = ops->gate_enter(u->s->be, false, err);
     if (r < 0)
         return r;
     int64_t before = 0;

@@ -39,8 +39,12 @@ int upload_blob(struct upload *u, const char *name, const void *data, size_t len
 /* All that was added is durable when it returns. */
 int upload_commit(struct upload *u, struct err *err);
 
-/* gc.c: chunks that an upload which has failed wrote since then, and ended its session: all go that nobody can rely on. */
-void chunks_discard(struct store *s, const struct digest *v, size_t n, int64_t since_ns);
+/* Moves to the front those of the chunks that an upload of this process which goes on has added or found. How many they are. */
+size_t uploads_have(struct store *s, struct digest *v, size_t n);
+
+/* gc.c: chunks that an upload which has failed wrote since then, and ended its session: all go that nobody can rely on. Puts
+ * them in another order. */
+void chunks_discard(struct store *s, struct digest *v, size_t n, int64_t since_ns);
 /* Those that had to stay then, as far as nobody can rely on them any more. Cheap if there are none. */
 void chunks_discard_left(struct store *s);
 void chunks_forget_left(struct store *s);

@@ -313,14 +313,14 @@ static int see_lease(void *arg, const struct api_entry *e, struct err *err)
     return 0;
 }
 
-int s3_session_oldest(struct store_backend *be, int64_t *ret_ns, struct err *err)
+int s3_session_oldest(struct store_backend *be, bool others, int64_t *ret_ns, struct err *err)
 {
     struct s3 *s = s3_of(be);
     struct oldest_call o = {s, INT64_MAX};
     int r = api_list(s, "leases/", NULL, see_lease, &o, err);
     *ret_ns = o.oldest == INT64_MAX ? INT64_MAX : s3_to_local(s, o.oldest);
     pthread_mutex_lock(&s->lock);
-    int64_t here = sessions_oldest(&s->sessions);
+    int64_t here = sessions_oldest(&s->sessions, others);
     *ret_ns = here < *ret_ns ? here : *ret_ns;
     pthread_mutex_unlock(&s->lock);
     return r;

@@ -160,6 +160,6 @@ int s3_remove(struct store_backend *be, const char *const *names, size_t n, int6
 int s3_set_aside(struct store_backend *be, const char *name, struct err *err);
 int s3_sweep(struct store_backend *be, uint64_t *ret_bytes, struct err *err);
 int s3_rekey(struct store_backend *be, bool (*stopped)(void *arg), void *arg, uint64_t *ret_packs, struct err *err);
-int s3_session_oldest(struct store_backend *be, int64_t *ret_ns, struct err *err);
+int s3_session_oldest(struct store_backend *be, bool others, int64_t *ret_ns, struct err *err);
 
 #endif

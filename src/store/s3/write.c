@@ -466,7 +466,7 @@ int s3_lease(struct s3 *s, struct err *err)
     char key[S3_KEY], old[S3_KEY] = "", id[27];
     int64_t now = os_now_ns();
     pthread_mutex_lock(&s->lock);
-    int64_t oldest = sessions_oldest(&s->sessions);
+    int64_t oldest = sessions_oldest(&s->sessions, false);
     bool due = oldest != INT64_MAX && now - oldest > LEASE_AFTER_NS &&
                (now - s->leased_ns > LEASE_AFTER_NS || oldest < s->lease_start_ns);
     if (due && s->lease_start_ns != oldest) {

@@ -376,7 +376,7 @@ static void test_failed_upload(void **state)
     assert_int_equal(v.bad_objects, 0);
 }
 
-/* Beside another one that has to stay at first; it goes when that is over, without a collection. */
+/* Beside an older one that goes on, for however long. */
 static void test_failed_upload_beside(void **state)
 {
     struct fixture *f = *state;
@@ -385,10 +385,65 @@ static void test_failed_upload_beside(void **state)
     struct tree_builder *other;
     assert_ok(tree_builder_new(f->s, &other, err));
     fail_in_the_middle(f, noise, len);
-    assert_true(chunks_there(f) > 0);
-    tree_builder_free(other);
     assert_int_equal(chunks_there(f), 0);
     assert_int_equal(pack_files(f), 0);
+    tree_builder_free(other);
+}
+
+/* What the older one has found of it stays for that alone: it goes with it, or becomes part of its tree. */
+static void test_failed_upload_found(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = (size_t)40 << 20;
+    _cleanup_free_ char *noise = lab_noise(len, 26);
+    struct store_verify_result v;
+    struct store_ref ref;
+    for (int finish = 0; finish < 2; finish++) {
+        struct tree_builder *older, *failing;
+        assert_ok(tree_builder_new(f->s, &older, err));
+        assert_ok(tree_builder_new(f->s, &failing, err));
+        assert_ok(tree_file_begin(failing, "f", false, err));
+        assert_ok(tree_file_data(failing, noise, len, err));
+        size_t all = chunks_there(f);
+        assert_ok(tree_file_begin(older, "f", false, err));
+        assert_ok(tree_file_data(older, noise, len / 4, err));
+        tree_builder_free(failing);
+        size_t found = chunks_there(f);
+        assert_true(found > 0 && found < all);
+        if (finish) {
+            assert_ok(tree_file_data(older, noise + len / 4, len - len / 4, err));
+            assert_ok(tree_file_end(older, err));
+            assert_ok(tree_builder_finish(older, &ref, err));
+        }
+        tree_builder_free(older);
+        if (!finish) {
+            assert_int_equal(chunks_there(f), 0);
+            assert_int_equal(pack_files(f), 0);
+        }
+    }
+    assert_true(chunks_there(f) > 0);
+    assert_ok(store_verify(f->s, NULL, NULL, NULL, &v, err));
+    assert_true(v.objects > 0);
+    assert_int_equal(v.bad_objects, 0);
+}
+
+/* Another process tells nobody what it has found. */
+static void test_failed_upload_processes(void **state)
+{
+    struct fixture *f = *state;
+    size_t len = (size_t)40 << 20;
+    _cleanup_free_ char *noise = lab_noise(len, 27);
+    struct store *theirs;
+    struct tree_builder *other;
+    assert_ok(store_open_local(f->dir, &theirs, err));
+    assert_ok(tree_builder_new(theirs, &other, err));
+    fail_in_the_middle(f, noise, len);
+    assert_true(chunks_there(f) > 0);
+    tree_builder_free(other);
+    store_free(theirs);
+    assert_ok(tree_builder_new(f->s, &other, err));
+    tree_builder_free(other);
+    assert_int_equal(chunks_there(f), 0);
 }
 
 /* A hold keeps what nothing else does, however old. */
@@ -799,7 +854,7 @@ static void test_damaged_index(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_collect),  BOTH(test_pins_of_an_owner), BOTH(test_expiry),           BOTH(test_upload_going_on), BOTH(test_hold), BOTH(test_hold_new), BOTH(test_failed_upload), LOCAL(test_failed_upload_beside), LOCAL(test_put_again_keeps),
+        BOTH(test_collect),  BOTH(test_pins_of_an_owner), BOTH(test_expiry),           BOTH(test_upload_going_on), BOTH(test_hold), BOTH(test_hold_new), BOTH(test_failed_upload), LOCAL(test_failed_upload_beside), LOCAL(test_failed_upload_found), LOCAL(test_failed_upload_processes), LOCAL(test_put_again_keeps),
         LOCAL(test_out_of_descriptors),
         LOCAL(test_packs),   LOCAL(test_older_store),
         LOCAL(test_damage),  LOCAL(test_damaged_index),   BOTH(test_beside_others),
