@@ -185,8 +185,9 @@ static int load_bugs(struct campaign *c, const char *dir, const json_t *programs
     json_array_foreach(json_object_get(doc, "bugs"), i, j)
         if (r == 0 && c->known_bugs.len < CAMPAIGN_BUGS_MAX)
             r = load_bug(c, j, dir, err);
+    bool own = strcmp(json_str(doc, "run", ""), module_run_id(c->ctx)) == 0; /* an earlier part of this campaign has left it */
     if (r == 0 && json_equal(json_object_get(doc, "programs"), programs))
-        c->affected = false;
+        c->affected &= own && json_flag(doc, "affected", true);
     return r;
 }
 
@@ -349,7 +350,8 @@ int memory_keep(struct campaign *c, struct err *err)
         return 0;
     int r = tar && names ? programs_json(c, &programs, err) : err_nomem(err);
     if (r == 0)
-        doc = json_pack("{s:O, s:o}", "programs", programs, "bugs", bugs_json(c, &list));
+        doc = json_pack("{s:O, s:s, s:b, s:o}", "programs", programs, "run", module_run_id(c->ctx), "affected", c->affected,
+                        "bugs", bugs_json(c, &list));
     strbuf_puts(&list, BUGS_FILE "\n");
     MAP_EACH(&c->corpus.names, e)
         strbuf_printf(&list, "corpus/%s\n", e->key);

@@ -1,6 +1,6 @@
 """Fuzzing with the real engines, on the example that ships.
 
-usage: fuzzing.py campaign|printed|kill|ends|pause|waiting|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|slow|stuck|removes|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
+usage: fuzzing.py campaign|printed|kill|ends|pause|waiting|killed|between|stops|leaks|inputs|again|afl|apart|merge|large|bad|slow|stuck|removes|litter|alone|served|atheris|go|builds|seeds|cached|fetch"""
 import hashlib
 import io
 import json
@@ -312,6 +312,40 @@ def waiting():
         ok("pause, resume and stop hold while builds are waited for")
 
 
+def kill_builder(engine, mark):
+    """The process of ff above a command of the build."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if mark not in (process / "cmdline").read_bytes() or f"FUZZING_ENGINE={engine}\0".encode() not in (process / "environ").read_bytes():
+                    continue
+                above = process
+                while b"/ff\0" not in (above / "cmdline").read_bytes():
+                    above = pathlib.Path("/proc") / (above / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                os.kill(int(above.name), 9)
+                return
+            except OSError:
+                continue
+        time.sleep(0.1)
+    fail(f"no build for {engine}")
+
+
+def killed():
+    """Builds that somebody kills are made once more, the first engine's and that of the others."""
+    with Lab() as lab:
+        files = {"a_fuzzer.c": HARNESS % ("", ""), "lib.c": LIB, "Makefile": "all:\n\tsleep 4.375\n\t$(CC) $(CFLAGS) -c lib.c -o lib.o && ar rc lib.a lib.o\n"}
+        p = lab.popen("run", "native_fuzzing", lab.target(files, "t"), 'engines=["libfuzzer","aflplusplus"]', "jobs=2", "duration=8s", "minimize=0",
+                      "remember=false", "--json", stdout=subprocess.PIPE)
+        for engine in "libfuzzer", "afl":
+            kill_builder(engine, b"sleep\x004.375\0")
+        doc = json.loads(p.communicate(timeout=200)[0])
+        engines = [e["engine"] for e in doc["result"]["summary"]["targets"]["a_fuzzer"]["engines"]] if doc["status"] == "COMPLETED" else []
+        if sorted(engines) != ["aflplusplus", "libfuzzer"] or doc["result"]["notifications"]:
+            fail(f"a build was killed: {doc['status']} {doc.get('error')} {engines} {(doc['result'] or {}).get('notifications')}")
+        ok("both engines, after two kills")
+
+
 def campaign_process(pid):
     """Of the processes below pid, the one whose child is the engine."""
     parents, until = {}, time.monotonic() + 120
@@ -476,6 +510,16 @@ def again():
         summary = json.loads(p.communicate(timeout=120)[0])["result"]["summary"]["targets"]["p"]
         if (summary["fixed"], summary["still_there"], summary["new"]) != (2, 0, 0):
             fail(f"fixed, as the first of two parts saw: {summary}")
+        mended["p_fuzzer.c"] += "int changed;\n"
+        p = lab.popen("run", "native_fuzzing", lab.target(mended, "changed"), "--name", "r", "duration=12s", "project=other", "mode=regression",
+                      "--json", stdout=subprocess.PIPE)
+        stats_of(lab, "r")
+        lab.ff("runs", "signal", "r", "pause", check=0)
+        state_of(lab, "paused", name="r")
+        lab.ff("runs", "signal", "r", "resume", check=0)
+        summary = json.loads(p.communicate(timeout=120)[0])["result"]["summary"]["targets"]["p"]
+        if not summary["affected"] or summary["stopped_by"] != "duration":
+            fail(f"a target that the change affects is not fuzzed on after a pause: {summary}")
         ok("new, still there, fixed, came back")
 
 
@@ -1405,4 +1449,4 @@ func always(b []byte) int { return weights[8+b[0]&7] }
 
 
 if __name__ == "__main__":
-    {"campaign": campaign, "printed": printed, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "slow": slow, "stuck": stuck, "removes": removes, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()
+    {"campaign": campaign, "printed": printed, "kill": kill, "ends": ends, "pause": pause, "waiting": waiting, "killed": killed, "between": between, "stops": stops, "leaks": leaks, "inputs": inputs, "again": again, "afl": afl, "apart": apart, "merge": merge, "large": large, "bad": bad, "slow": slow, "stuck": stuck, "removes": removes, "litter": litter, "alone": alone, "served": served, "atheris": atheris, "go": go, "builds": builds, "seeds": seeds, "cached": cached, "fetch": fetch}[sys.argv[1]]()

@@ -127,6 +127,14 @@ return function(input)
         probed = before and before.artifacts["probed.tar"]},
       {timeout = "2h", retry = {max = 1}})
   end
+  -- Somebody has killed it, as the kernel does where memory is short: no fault of the tree's.
+  local function was_killed(e) return not ff.cancelled() and e.message:find("was killed by signal 9", 1, true) end
+  local function answer_of_build(engines)
+    local ok, result = pcall(answer, build(engines))
+    if ok then return result end
+    if was_killed(result) then return answer(build(engines)) end
+    error(result)
+  end
   local function tell_build(b)
     for _, text in ipairs(b.summary.notes or {}) do notice(notices, "fuzz_build", text) end
     for engine, reason in pairs(b.summary.failed or {}) do notice(notices, "fuzz_build", engine .. ": " .. reason) end
@@ -135,8 +143,9 @@ return function(input)
   ff.progress("building")
   local first, others = engines_apart(p)
   local built, later, more -- the first engine's build; that of the others while it is under way, and when it is there
+  local again -- the others' was killed, and is made once more
   if others then
-    local ok, result = pcall(answer, build(first))
+    local ok, result = pcall(answer_of_build, first)
     if ok and result then
       built, later = result, build(others, result)
       local soon = ff.timer(BUILD_SOON)
@@ -146,12 +155,12 @@ return function(input)
       error(result)
     elseif not ok then
       notice(notices, "fuzz_build", first[1] .. ": " .. reason_of(result))
-      local made, second = pcall(answer, build(others))
+      local made, second = pcall(answer_of_build, others)
       if not made then error(result) end
       built = second
     end
   else
-    built = answer(build(p.engines))
+    built = answer_of_build(p.engines)
   end
   if not built then
     notice(notices, "fuzz_build", "it was stopped before anything was built")
@@ -171,6 +180,9 @@ return function(input)
       add_names(names, more.summary.targets)
     elseif ff.cancelled() then
       error(result)
+    elseif was_killed(result) and not again then
+      again = true
+      later = build(others, built)
     else
       notice(notices, "fuzz_build", table.concat(others, ", ") .. ": " .. reason_of(result))
     end
@@ -179,8 +191,11 @@ return function(input)
   -- For as long as there is time.
   local function wait_for_later()
     ff.progress("building for " .. table.concat(others, ", "))
-    wait(later, (time_left("2h")))
-    if later:done() then take_later() end
+    repeat
+      wait(later, (time_left("2h")))
+      local over = later:done()
+      if over then take_later() end
+    until not (over and later)
   end
 
   local findings, crashes, targets = {}, {}, {}
