@@ -940,6 +940,47 @@ def at_once(do):
     for t in threads: t.join()
 
 
+def large_answers(s):
+    """Who asks for what is large and does not take it gets so much of it, and then has to take that first."""
+    ref = s.post("/store", os.urandom(8 << 20), headers={"Content-Type": "application/octet-stream"})["ref"]
+    def begin():
+        c = socket.socket()
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        c.settimeout(60)
+        c.connect(("127.0.0.1", s.port))
+        c.sendall(f"GET /store/{ref}/bytes HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return c, int(c.recv(12)[9:])
+    begun = [begin() for _ in range(20)]
+    got = [status for c, status in begun]
+    if got != [200] * 16 + [429] * 4: fail(f"20 large answers that nobody takes: {got}")
+    for c, status in begun: c.close()
+    def again():
+        c, status = begin()
+        c.close()
+        return status == 200
+    if not until(again): fail("large answers that their clients have left still count")
+    s.ask("DELETE", f"/store/{ref}")
+    for end in (b"Connection: close\r\n\r\n", b"\r\n"): # also where the client has said that he sends no more
+        head, _, body = s.raw(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n" + end, shut=True).partition(b"\r\n\r\n")
+        if b"Content-Encoding: gzip" not in head or "paths" not in json.loads(gzip.decompress(body)): fail(f"gzip: {head}")
+
+
+def ends_in_time(lab, s):
+    """What is not worked on yet when the time of those who are answered is over, is told so: the server does not work it off first."""
+    rid = s.post("/workflows/endless/submit", {"target_path": str(lab.target(name="named"))})["run_id"]
+    got = []
+    def ask():
+        try: got.append(s.ask("GET", f"/runs/{rid}/query/long")[0])
+        except (OSError, http.client.HTTPException): got.append(0)
+    threads = [threading.Thread(target=ask) for _ in range(200)]
+    for t in threads: t.start()
+    def waiting(): return re.search(r"^ff_http_jobs_waiting ([1-9][0-9]{2})", s.ask("GET", "/metrics")[2].decode(), re.M)
+    if not until(waiting): fail("queries do not wait")
+    s.stop()
+    for t in threads: t.join()
+    if got.count(503) < 10: fail(f"what waited when the server was to stop: {sorted(got)}")
+
+
 def one_key(lab, s, data):
     """Of equal requests at the same time each is answered with the one run; the same key means something else where something else is asked."""
     for i in range(10):
@@ -1062,6 +1103,7 @@ with Lab() as lab:
     lab.module("leave", LEAVE)
     lab.workflow("leaves", LEAVES)
     lab.module("many", MANY)
+    lab.workflow("endless", 'return function() ff.on_query("long", function() while true do end end) ff.wait_signal("go", "10m") end')
     lab.workflow("many", 'return function() return {summary = {}, findings = ff.activity("many", {}, {timeout = "60s"}).findings} end')
     refused(lab)
     tokens(lab)
@@ -1088,5 +1130,6 @@ with Lab() as lab:
     bodies(s)
     s = resumed(lab, s)
     s = repeated(lab, s)
-    s.stop()
+    large_answers(s)
+    ends_in_time(lab, s)
     ok("REST: former client, errors, guards, events over a restart, one run of a repeated request")

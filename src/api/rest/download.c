@@ -35,6 +35,7 @@ static int from_file(struct exchange *x, const char *ref, struct err *err)
         return err_nomem(err);
     }
     x->answer.ready = answer;
+    x->answer.in_file = true;
     x->answer.status = 200;
     x->sent = size;
     return 0;

@@ -4,6 +4,7 @@
 #include "api/service/catalog.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "codec/json.h"
@@ -19,6 +20,11 @@
 
 #define ANSWER_MAX ((size_t)512 << 20)
 #define GZIP_FROM 1024
+/* Of answers that are made and not taken yet: who asks for many and reads none must not take the memory, or disk, of others. */
+#define LARGE_FROM ((size_t)1 << 20)
+#define FILE_COUNTS ((size_t)16 << 20) /* one that lies in a file */
+#define HELD_OF_ONE_MAX ((size_t)256 << 20) /* a namespace's */
+#define HELD_MAX ((size_t)1 << 30)
 
 const char *arg_text(const struct exchange *x, const char *name)
 {
@@ -182,6 +188,56 @@ static bool compress_text(struct answer *a)
     return ok;
 }
 
+/* A namespace's first one has room in any case. */
+static bool hold(struct exchange *x, size_t bytes)
+{
+    struct rest *r = x->rest;
+    pthread_mutex_lock(&r->lock);
+    size_t own = (uintptr_t)map_get(&r->answers, x->caller.name_space);
+    bool room = !own || (own + bytes <= HELD_OF_ONE_MAX && r->answers_bytes + bytes <= HELD_MAX);
+    if (room && map_set(&r->answers, x->caller.name_space, (void *)(uintptr_t)(own + bytes))) {
+        r->answers_bytes += bytes;
+        x->answer.held = bytes;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return x->answer.held > 0;
+}
+
+void reply_let_go(struct exchange *x)
+{
+    struct rest *r = x->rest;
+    if (!x->answer.held)
+        return;
+    pthread_mutex_lock(&r->lock);
+    size_t left = (uintptr_t)map_get(&r->answers, x->caller.name_space) - x->answer.held;
+    if (!left || !map_set(&r->answers, x->caller.name_space, (void *)(uintptr_t)left))
+        map_remove(&r->answers, x->caller.name_space);
+    r->answers_bytes -= x->answer.held;
+    pthread_mutex_unlock(&r->lock);
+    x->answer.held = 0;
+}
+
+void reply_finish(struct exchange *x)
+{
+    struct answer *a = &x->answer;
+    struct err err = {0};
+    char etag[ETAG_MAX];
+    a->zipped = !a->ready && x->gzip && a->len >= GZIP_FROM && a->status == 200 && compress_text(a);
+    if (a->zipped && a->etag[0])
+        strcpy(a->etag, zipped_etag(a->etag, etag));
+    size_t counts = a->ready ? (a->in_file ? FILE_COUNTS : 0) : a->len >= LARGE_FROM ? a->len : 0;
+    if (!counts || hold(x, counts))
+        return;
+    if (a->ready)
+        http.MHD_destroy_response(TAKE_PTR(a->ready));
+    a->zipped = false;
+    a->etag[0] = a->header[0][0] = 0;
+    x->error_status = 429;
+    x->error_type = "TooManyRequests";
+    err_set(&err, ERR_BUSY, "too many large answers are not taken yet");
+    reply_error(x, &err);
+}
+
 static void add(void *r, const char *name, const char *value)
 {
     if (value && *value)
@@ -193,7 +249,6 @@ static struct MHD_Response *build(struct exchange *x)
     struct answer *a = &x->answer;
     if (a->ready)
         return TAKE_PTR(a->ready);
-    bool large = a->len >= GZIP_FROM, zipped = x->gzip && large && a->status == 200 && compress_text(a);
     x->sent = a->len;
     struct MHD_Response *r = http.MHD_create_response_from_buffer(
         a->len, a->text ? a->text : (char *)(uintptr_t) "", a->text ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
@@ -202,14 +257,6 @@ static struct MHD_Response *build(struct exchange *x)
     a->text = NULL; /* the response's */
     if (a->status != 304 && a->status != 204)
         add(r, "Content-Type", a->type);
-    if (zipped) {
-        char etag[ETAG_MAX];
-        add(r, "Content-Encoding", "gzip");
-        if (a->etag[0])
-            strcpy(a->etag, zipped_etag(a->etag, etag));
-    }
-    if (large || a->status == 304)
-        add(r, "Vary", "Accept-Encoding");
     return r;
 }
 
@@ -219,6 +266,8 @@ static void each_header(const struct exchange *x, void (*one)(void *arg, const c
     one(arg, "X-Request-Id", x->id);
     one(arg, "X-Content-Type-Options", "nosniff");
     one(arg, "Cache-Control", "no-cache");
+    one(arg, "Content-Encoding", a->zipped ? "gzip" : NULL);
+    one(arg, "Vary", a->zipped || a->len >= GZIP_FROM || a->status == 304 ? "Accept-Encoding" : NULL);
     one(arg, "ETag", a->etag);
     one(arg, "Allow", a->allow);
     one(arg, "Retry-After", a->retry_after);

@@ -81,7 +81,9 @@ struct answer {
     char etag[ETAG_MAX], allow[64], link[8], retry_after[8];
     char header[2][256];
     bool replayed;              /* an idempotent request that was done before */
-    struct MHD_Response *ready; /* of a stream, an upgrade; else NULL */
+    struct MHD_Response *ready; /* of a stream, an upgrade, a file; else NULL */
+    bool in_file, zipped;
+    size_t held; /* that it counts, as long as it is not taken */
 };
 
 enum phase { PHASE_BODY, PHASE_WORKING, PHASE_ANSWERED, PHASE_SENT };
@@ -144,6 +146,9 @@ void reply_error(struct exchange *x, const struct err *why);
 int bad_field(struct exchange *x, const char *field, struct err *err);
 /* Sets the ETag of the answer from its text, and makes it a 304 if the client has it. */
 void reply_etag(struct exchange *x);
+/* In a thread of the jobs, when all is said: compresses it, and counts what is large: a 429 instead, where that is too much. */
+void reply_finish(struct exchange *x);
+void reply_let_go(struct exchange *x);
 enum MHD_Result reply_send(struct exchange *x);
 /* Sends it past the library, which can send nothing after it. */
 void reply_past(struct exchange *x, int fd);
@@ -230,15 +235,17 @@ struct rest {
     unsigned connections_max;
     char host[80]; /* of the address */
     int64_t started_ns;
-    atomic_bool stopping;
+    atomic_bool stopping, over; /* over: what is not worked on yet will not be */
     atomic_int exchanges;
     char name[NAME_ID_LEN + 1]; /* what ids of requests begin with */
     atomic_uint_fast64_t named;
     struct rest_counters counters;
-    pthread_mutex_t lock; /* streams, connections, cache */
+    pthread_mutex_t lock; /* streams, connections, cache, answers */
     pthread_cond_t cond;
     struct stream *streams;
     struct map watchers; /* how many, by namespace */
+    struct map answers;  /* large ones that are not taken yet, in bytes, by namespace */
+    size_t answers_bytes; /* of all */
     struct conn *conns;
     pthread_t clock;
     bool clock_started;

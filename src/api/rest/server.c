@@ -282,7 +282,7 @@ void exchange_work(void *arg)
     bool makes_room = json_flag(x->route->extra, "makes_room", false);
     if (makes_room)
         os_reserve_give(x->svc.state_dir);
-    int r = exchange_audit(x, &err);
+    int r = atomic_load(&x->rest->over) ? err_set(&err, ERR_UNAVAILABLE, "the server is stopping") : exchange_audit(x, &err);
     if (r == 0)
         r = x->route->run(x, &err);
     if (makes_room)
@@ -291,6 +291,7 @@ void exchange_work(void *arg)
         err.code = err.code ? err.code : -r;
         reply_error(x, &err);
     }
+    reply_finish(x);
     atomic_fetch_sub(&x->rest->counters.working, 1);
     wake(x);
 }
@@ -700,6 +701,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
         c->last = c->last || x->last || x->closes || end != MHD_REQUEST_TERMINATED_COMPLETED_OK;
     mark_busy(x, false, now / NS_PER_MS);
     body_free(x);
+    reply_let_go(x);
     target_release(&x->target);
     strbuf_release(&x->body);
     json_decref(x->args);
@@ -966,6 +968,7 @@ void rest_stop(struct rest *r, int64_t grace_ms)
         streams_wake(r, false);
         os_sleep_ms(5);
     }
+    atomic_store(&r->over, true);
     sockets_free(TAKE_PTR(r->sockets));
     jobs_drain(r->jobs); /* those that run end, and wake their connections */
     if (r->daemon)
@@ -977,6 +980,7 @@ void rest_stop(struct rest *r, int64_t grace_ms)
         close(r->pulse.fd);
     map_release(&r->bodies);
     map_release(&r->watchers);
+    map_release(&r->answers);
     status_cache_free(r->cache);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->cond);
