@@ -432,7 +432,8 @@ static int run_binary(struct app *app, const struct args *a, const char *binary,
     json_t *doc = call_run(app, &c, &status);
     stage_release(&s);
     const json_t *summary = json_object_get(doc, "summary");
-    bool ran = strcmp(json_str(summary, "stopped_by", ""), "engines") != 0 || json_i64(summary, "executions", 0);
+    bool ran = json_i64(summary, "executions", 0) || json_i64(summary, "crashes", 0) ||
+               strcmp(json_str(summary, "stopped_by", ""), "signal") == 0;
     if (doc && status == EXIT_OK && !ran)
         status = EXIT_RUN_FAILED; /* a warning has said why */
     if (doc && !app->json && status == EXIT_OK)

@@ -202,6 +202,10 @@ static int check_string(const json_t *schema, const json_t *v, struct place *p)
         return refuse(p, "shorter than %lld character%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
     if ((b = json_object_get(schema, "maxLength")) && (json_int_t)n > json_integer_value(b))
         return refuse(p, "longer than %lld character%s", (long long)json_integer_value(b), UNITS_S(json_integer_value(b)));
+    struct err why = {0};
+    int64_t ms;
+    if (strcmp(json_str(schema, "format", ""), "time-span") == 0 && units_parse_duration_ms(json_string_value(v), &ms, &why) < 0)
+        return refuse(p, "%s", why.msg);
     const char *pattern = json_str(schema, "pattern", NULL);
     return pattern ? check_pattern(pattern, v, p) : 0;
 }

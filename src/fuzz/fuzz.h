@@ -4,6 +4,9 @@
 
 #include "module/module.h"
 
+/* In an input_schema: "90s", or seconds. */
+#define FUZZ_TIME_SCHEMA "\"type\":[\"string\",\"integer\"],\"format\":\"time-span\",\"minimum\":0"
+
 extern const struct module *const fuzz_modules[]; /* all of them; NULL-terminated */
 extern const struct module fuzz_targets_module;  /* what there is to fuzz in a tree */
 extern const struct module fuzz_fetch_module;    /* what a build needs from other machines */

@@ -166,8 +166,8 @@ const struct module fuzz_triage_module = {
         "\"engine\":{\"type\":\"string\",\"description\":\"the engine that it was built for (default libfuzzer)\"},"
         "\"function\":{\"type\":\"string\"},"
         "\"inputs\":{\"type\":\"string\",\"default\":\"inputs\",\"description\":\"folder of inputs in the workspace\"},"
-        "\"minimize\":{\"type\":[\"string\",\"integer\"],\"default\":\"20s\",\"description\":\"for each bug; 0: not\"},"
-        "\"input_timeout\":{\"type\":[\"string\",\"integer\"]},\"memory_mb\":{\"type\":\"integer\"}}}",
+        "\"minimize\":{" FUZZ_TIME_SCHEMA ",\"default\":\"20s\",\"description\":\"for each bug; 0: not\"},"
+        "\"input_timeout\":{" FUZZ_TIME_SCHEMA "},\"memory_mb\":{\"type\":\"integer\",\"minimum\":0}}}",
     .output_schema = "{\"type\":\"object\",\"properties\":{\"bugs\":{\"type\":\"array\"}}}",
     .requires_workspace = true,
     .run = run,

@@ -793,6 +793,9 @@ def bad():
         p = lab.ff("fuzz", "run", "-b", "/bin/true", "-e", "no-such-engine")
         if p.returncode != 2:
             fail(f"an unknown engine: exit {p.returncode}")
+        for wrong in "duration=soon", "duration=-5", "minimize=x", "jobs=0", "max_executions=-1":
+            if wrong.split("=")[0] not in lab.ff("run", "native_fuzzing", EXAMPLE, wrong, check=2, timeout=60).stderr:
+                fail(f"{wrong} is taken")
         (lab.dir / "no-program").write_text("text")
         p = lab.ff("fuzz", "run", "-b", lab.dir / "no-program", "-t", "5s", "-o", "found")
         if p.returncode != 3 or "cannot be fuzzed" not in p.stderr:
@@ -1000,6 +1003,9 @@ def each(lab, *where):
     doc = lab.json(*where, "fuzz", "run", "-b", binary, "-t", "8s", "-o", "found", "--minimize", "0", check=0, timeout=120)
     if doc["summary"]["unique_crashes"] < 1 or doc["summary"]["executions"] < 100:
         fail(doc["summary"])
+    says = lab.ff(*where, "fuzz", "run", "-b", binary, "-e", "aflplusplus", "-t", "2s", "-o", "none", check=3, timeout=120).stderr
+    if "before any input was run" not in says:
+        fail(f"a target that another engine was to fuzz: {says}")
     crashes = sorted((lab.dir / "found").glob("crash-*"))
     doc = lab.json(*where, "fuzz", "triage", "-b", binary, "--minimize", "0", "-o", "small", "tree", check=0, timeout=200)
     files = {i["file"] for i in doc["summary"]["inputs"]}

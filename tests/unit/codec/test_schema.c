@@ -64,6 +64,9 @@ static void test_apply(void **state)
     check(OBJECT, "{n: 10}", "!parameter 'n': 10 is more than 9");
     check(OBJECT, "{n: x}", "!parameter 'n': \"x\" is no integer");
     check(OBJECT, "{n: 1.5}", "!is no integer");
+    check("type: [string, integer]\nformat: time-span\nminimum: 0\n", "90s", "\"90s\"");
+    check("type: [string, integer]\nformat: time-span\nminimum: 0\n", "soon", "!'soon' is no time: write 90s, 10m or 2h");
+    check("type: [string, integer]\nformat: time-span\nminimum: 0\n", "-5", "!-5 is less than 0");
     check(OBJECT, "[]", "!parameters: [] is no object");
     check(OBJECT "required: [n]", "{}", "!parameter 'n': is required");
     check(OBJECT "required: [n]", "{m: 1}", "!unknown parameter 'm'");
