@@ -91,7 +91,7 @@ def campaign():
     with Lab() as lab:
         tree = lab.dir / "tree"
         shutil.copytree(EXAMPLE, tree)
-        doc = document(run(lab, tree, "duration=25s", "minimize=5s", "memory_mb=1500"))
+        doc = document(run(lab, tree, "duration=250s", "max_executions=300000", "minimize=5s", "memory_mb=1500"))
         if doc["status"] != "COMPLETED":
             fail(doc)
         found, more = distinct(doc)
@@ -956,22 +956,23 @@ static void leave(const char *where, const char *ret, unsigned long bytes) {
     if (fd >= 0) close(fd);
 }
 """
-LITTER = {"files": 'for (int i = 0; i < 40; i++) leave(".", "f", 1);',
-          "folders": 'if (run++ % 3000 == 0) chmod("x", 0700), rename("x", "y"), mkdir("x", 0700); leave("x", "f", 1); if (run % 3000 == 2999) chmod("x", 0);',
-          "crashes": 'for (int i = 0; i < 40; i++) leave("../crashes", "f", 1);',
-          "inputs": 'for (int i = 0; i < 40; i++) leave("../corpus", "f", 1);',
-          "bytes": 'if (run++ % 4 == 0) leave(".", "f", 64 << 20);'}
+# With how many executions it is too much more than once.
+LITTER = {"files": ('for (int i = 0; i < 40; i++) leave(".", "f", 1);', 800),
+          "folders": ('if (run++ % 3000 == 0) chmod("x", 0700), rename("x", "y"), mkdir("x", 0700); leave("x", "f", 1); if (run % 3000 == 2999) chmod("x", 0);', 40000),
+          "crashes": ('for (int i = 0; i < 40; i++) leave("../crashes", "f", 1);', 800),
+          "inputs": ('for (int i = 0; i < 40; i++) leave("../corpus", "f", 1);', 800),
+          "bytes": ('if (run++ % 4 == 0) leave(".", "f", 64 << 20);', 400)}
 
 
 def litter():
     """A target that leaves files without end, small or large: its folder is cleaned, and the campaign goes on, and says so."""
     with Lab() as lab:
-        for name, text in LITTER.items():
+        for name, (text, executions) in LITTER.items():
             text = HARNESS % (LITTER_INIT, "if (n > 3 && d[0] == 'B' && d[1] == 'U') real_bug();" + text)
-            doc = document(run(lab, lab.target({"l_fuzzer.c": text}, name), "duration=20s", "minimize=1s", "seed=3"))
+            doc = document(run(lab, lab.target({"l_fuzzer.c": text}, name), "duration=250s", f"max_executions={executions}", "minimize=1s", "seed=3"))
             summary = doc["result"]["summary"]["targets"]["l_fuzzer"] if doc["status"] == "COMPLETED" else {}
             states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
-            if not summary or summary["stopped_by"] != "duration" or summary["folders_cleaned"] < 1 or set(states) - {"real_bug"}:
+            if not summary or summary["stopped_by"] != "executions" or summary["folders_cleaned"] < 1 or set(states) - {"real_bug"}:
                 fail(f"{name}: {doc['status']} {doc.get('error')} {summary} {states}")
             if summary["corpus_size"] > 100:
                 fail(f"{name}: {summary['corpus_size']} files of the target are inputs")

@@ -1,13 +1,16 @@
 """Java fuzzed by Jazzer, on the example that ships.
 
 usage: fuzzing_java.py example|removes|maven"""
+import json
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
+import time
 import urllib.request
 
-from fuzzing import CACHE, Lab, document, fail, kept_bytes, need, nothing_left, ok
+from fuzzing import CACHE, Lab, document, fail, kept_bytes, need, nothing_left, ok, stats_of
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples" / "fuzz_target_java"
 SOURCE = "src/main/java/records/Records.java"
@@ -92,11 +95,15 @@ def removes():
     need("jazzer")
     env = {"FF_TOOLS": str(CACHE / "jazzer")}
     with Lab() as lab:
-        doc = document(lab.ff("run", "java_fuzzing", lab.target({"RemovesFuzzer.java": REMOVES}, "removes"), "--json", "duration=45s", "minimize=0",
-                              timeout=300, env=env))
+        p = lab.popen("run", "java_fuzzing", lab.target({"RemovesFuzzer.java": REMOVES}, "removes"), "--json", "--name", "r", "duration=250s", "minimize=0",
+                      stdout=subprocess.PIPE, env=env)
+        while p.poll() is None and stats_of(lab, "r")["unique_crashes"] < 5:
+            time.sleep(0.3)
+        lab.ff("runs", "signal", "r", "stop")
+        doc = json.loads(p.communicate(timeout=120)[0])
         summary = doc["result"]["summary"]["targets"]["RemovesFuzzer"] if doc["status"] == "COMPLETED" else {}
         states = {f["evidence"]["crash_state"].split("\n")[0].rsplit(".", 1)[-1] for f in doc["findings"]}
-        if states != {"one", "two", "three", "four", "five"} or summary["stopped_by"] != "duration":
+        if states != {"one", "two", "three", "four", "five"} or summary["stopped_by"] != "signal":
             fail(f"{doc['status']} {doc.get('error')} {states} {summary}")
         kept_bytes(lab, doc)
         ok(f"{summary['crashes']} crashes, {summary['executions']} executions")
