@@ -127,10 +127,11 @@ def children_of_state(state):
 
 class World:
     """Two network namespaces: `host`, where ff is run, has 10.77.0.2 and its way out over 10.77.0.1 to `outside`, which also
-    has 10.88.0.1. Root only. Names carry the pid, so that several can be there."""
+    has 10.88.0.1. Root only. Names are drawn, so that several can be there: in a namespace of its own each test is process 1."""
 
     def __init__(self):
-        self.host, self.outside = f"ffh{os.getpid()}", f"ffo{os.getpid()}"
+        mark = os.urandom(6).hex()
+        self.host, self.outside = f"ffh{mark}", f"ffo{mark}"
         self.procs = []
 
     def __enter__(self):
