@@ -66,6 +66,7 @@ with Lab() as lab:
     # Whoever may start runs may say what they are granted; a worker gives no more than its own setting.
     w = lab.popen("--toolbox", lab.toolbox(), "worker", env={"FF_SANDBOX_NETWORK": "loopback"})
     if not until(lambda: holder(lab) == w.pid): fail("the worker does not hold the engine")
+    if not until(lambda: f"{w.pid}@" in lab.ff("workers", "list").stdout): fail("the worker is not there yet") # else the run's own takes it
     for name, want in (("open", 3), ("looping", 0)):
         p = lab.ff("--toolbox", lab.toolbox(), "run", name, lab.target(), "-f", lab.p, "--no-auto-start", check=want)
         if want and "this worker's setting sandbox.network grants loopback" not in p.stdout + p.stderr: fail(f"{name}: {p.stdout} {p.stderr}")
