@@ -234,7 +234,14 @@ static int take_seeds(struct campaign *c, struct err *err)
 {
     const char *corpus = json_str(json_object_get(c->input, "corpus"), "path", NULL);
     uint64_t added;
-    int r = corpus ? corpus_unpack(&c->corpus, corpus, err) : 0;
+    struct err why = {0};
+    int r = 0;
+    if (corpus && corpus_unpack(&c->corpus, corpus, &why) < 0) {
+        if (why.code == ERR_NO_SPACE || why.code == ERR_NO_MEMORY)
+            return err_copy(err, &why);
+        /* the next attempt would find the same */
+        module_partial(c->ctx, "the corpus that was given cannot be read: %s", why.msg);
+    }
     for (int i = 0; r == 0 && i < c->engines; i++)
         if (c->targets[i].seeds)
             r = corpus_take(&c->corpus, c->targets[i].seeds, NULL, NULL, &added, err);

@@ -1219,6 +1219,11 @@ def seeds():
                 found = [p.read_text() for p in (lab.dir / f"out-{system}-{i}" / (t.get("seeds") or "-")).rglob("a")]
                 if found != [own if isinstance(text, bytes) else text] or t["options"] != ["max_len=64"] or not t.get("dict"):
                     fail(f"{system}, {place}: {found} {t} {doc.get('error')}")
+        (lab.dir / "no-archive").write_text("text")
+        ref = lab.json("store", "put", lab.dir / "no-archive", check=0)["ref"]
+        doc = document(run(lab, tree, "duration=2s", "minimize=0", "remember=false", "corpus=" + json.dumps({"ref": ref}), timeout=120))
+        if doc["status"] != "COMPLETED" or "the corpus that was given cannot be read" not in str(doc["result"]["notifications"]):
+            fail(f"a corpus that is no archive: {doc['status']} {doc.get('error')}")
         ok(f"{len(places)} places")
 
 
