@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # ff mcp, line by line: what comes in broken, cancellations, hostile targets, the end of it, and the table in docs/mcp.md.
-import base64, http.client, pathlib, select, sys, time
+import base64, http.client, pathlib, select, socket, sys, time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from accept import *
 
@@ -267,6 +267,9 @@ def check_campaign(lab, T, target):
     crash = call("get_fuzzing_crash_reports_mcp", run_id="c1")["crashes"][0]
     expect(crash["stack_trace"] == ["f a.c:1"] and call("get_fuzzing_stats_mcp", run_id="c1")["executions"] == 700, f"afterwards: {crash}")
     check_resumed(lab, T, port, token, target)
+    call("submit_security_scan_mcp", workflow_name="big", target_path=target, name="big")
+    while call("get_run_status_mcp", run_id="big")["is_running"]: time.sleep(0.05)
+    check_untaken(lab, T, port, token)
     p.send_signal(signal.SIGTERM)
     expect(p.wait(60) == 0, "the server ends well")
     c = Mcp(lab, *T)
@@ -282,6 +285,36 @@ def check_campaign(lab, T, target):
     listed = [r["uri"] for r in c.ask("resources/list")["result"]["resources"]]
     expect(listed.count("fuzzforge://runs/c1/summary") == 1 and len(listed) == len(set(listed)), f"a run that was started again: {listed}")
     c.end()
+
+
+def check_untaken(lab, T, port, token):
+    """Answers that nobody takes have a bound: a stream beyond it ends without its answer."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "fuzzforge://runs/big/artifacts/big.bin", "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}, "progressToken": 1}}})
+    head = "".join(f"{k}: {v}\r\n" for k, v in {"Host": "localhost", "Authorization": "Bearer " + token, "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "resources/read",
+        "Mcp-Name": "fuzzforge://runs/big/artifacts/big.bin", "Content-Length": len(body), "Connection": "close"}.items())
+    def begin():
+        c = socket.socket()
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        c.settimeout(60)
+        c.connect(("127.0.0.1", port))
+        c.sendall(f"POST /mcp HTTP/1.1\r\n{head}\r\n{body}".encode())
+        return c
+    def ended(c):
+        try: return c.recv(4096, socket.MSG_PEEK | socket.MSG_DONTWAIT).endswith(b"\r\n0\r\n\r\n")
+        except BlockingIOError: return False
+    begun, end = [begin() for _ in range(19)], time.time() + 300
+    while not any(map(ended, begun)):
+        expect(time.time() < end, "19 large answers that nobody takes, and all are kept")
+        time.sleep(0.1)
+    for c in begun: c.close()
+    while True: # what was closed counts until it is noticed
+        c, whole = begin(), b""
+        while d := c.recv(1 << 20): whole += d
+        c.close()
+        if b'"blob"' in whole: break
+        expect(time.time() < end, f"afterwards: {whole[:600]}")
 
 
 def check_signal(lab, T):
@@ -367,5 +400,8 @@ with Lab() as lab:  # of its own: a holder that an earlier check has left would 
     lab.module("fuzzes", 'import json\nfor m in ({"type": "log", "level": "info", "message": "said so"}, {"type": "stats", "executions": 700, "crashes": 1},\n'
                '  {"type": "finding", "rule_id": "fuzzing/heap-buffer-overflow", "title": "overflow", "severity": "high", "file": "a.c", "line": 1,\n'
                '   "evidence": {"stack": ["f a.c:1"]}}, {"type": "result", "status": "success"}): print(json.dumps(m), flush=True)\n')
+    lab.workflow("big", 'return function() ff.activity("big", {}) return {summary = {}} end')
+    lab.module("big", 'import json, os\nopen("/scratch/big.bin", "wb").write(os.urandom(11 << 20))\n'
+               'for m in ({"type": "artifact", "path": "/scratch/big.bin", "name": "big.bin"}, {"type": "result", "status": "success"}): print(json.dumps(m))\n')
     check_campaign(lab, T, str(lab.target()))
     ok("broken messages, cancellation, leaving, hostile targets, artifacts, signals, docs")

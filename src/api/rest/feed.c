@@ -76,7 +76,7 @@ void feed_take(struct rest_feed *f, struct strbuf *out, bool *ret_ended, void (*
     pthread_mutex_lock(&f->lock);
     strbuf_append(out, strbuf_str(&f->text), f->text.len);
     *ret_ended = f->ended || f->text.failed;
-    f->text.len = 0;
+    strbuf_release(&f->text);
     f->wake = wake;
     f->wake_arg = arg;
     pthread_mutex_unlock(&f->lock);

@@ -21,7 +21,6 @@
 #define ANSWER_MAX ((size_t)512 << 20)
 #define GZIP_FROM 1024
 /* Of answers that are made and not taken yet: who asks for many and reads none must not take the memory, or disk, of others. */
-#define LARGE_FROM ((size_t)1 << 20)
 #define FILE_COUNTS ((size_t)16 << 20) /* one that lies in a file */
 #define HELD_OF_ONE_MAX ((size_t)256 << 20) /* a namespace's */
 #define HELD_MAX ((size_t)1 << 30)
@@ -189,32 +188,27 @@ static bool compress_text(struct answer *a)
 }
 
 /* A namespace's first one has room in any case. */
-static bool hold(struct exchange *x, size_t bytes)
+bool answers_hold(struct rest *r, const char *name_space, size_t bytes)
 {
-    struct rest *r = x->rest;
     pthread_mutex_lock(&r->lock);
-    size_t own = (uintptr_t)map_get(&r->answers, x->caller.name_space);
+    size_t own = (uintptr_t)map_get(&r->answers, name_space);
     bool room = !own || (own + bytes <= HELD_OF_ONE_MAX && r->answers_bytes + bytes <= HELD_MAX);
-    if (room && map_set(&r->answers, x->caller.name_space, (void *)(uintptr_t)(own + bytes))) {
-        r->answers_bytes += bytes;
-        x->answer.held = bytes;
-    }
+    room = room && map_set(&r->answers, name_space, (void *)(uintptr_t)(own + bytes));
+    r->answers_bytes += room ? bytes : 0;
     pthread_mutex_unlock(&r->lock);
-    return x->answer.held > 0;
+    return room;
 }
 
-void reply_let_go(struct exchange *x)
+void answers_let_go(struct rest *r, const char *name_space, size_t bytes)
 {
-    struct rest *r = x->rest;
-    if (!x->answer.held)
+    if (!bytes)
         return;
     pthread_mutex_lock(&r->lock);
-    size_t left = (uintptr_t)map_get(&r->answers, x->caller.name_space) - x->answer.held;
-    if (!left || !map_set(&r->answers, x->caller.name_space, (void *)(uintptr_t)left))
-        map_remove(&r->answers, x->caller.name_space);
-    r->answers_bytes -= x->answer.held;
+    size_t left = (uintptr_t)map_get(&r->answers, name_space) - bytes;
+    if (!left || !map_set(&r->answers, name_space, (void *)(uintptr_t)left))
+        map_remove(&r->answers, name_space);
+    r->answers_bytes -= bytes;
     pthread_mutex_unlock(&r->lock);
-    x->answer.held = 0;
 }
 
 void reply_finish(struct exchange *x)
@@ -225,8 +219,10 @@ void reply_finish(struct exchange *x)
     a->zipped = !a->ready && x->gzip && a->len >= GZIP_FROM && a->status == 200 && compress_text(a);
     if (a->zipped && a->etag[0])
         strcpy(a->etag, zipped_etag(a->etag, etag));
-    size_t counts = a->ready ? (a->in_file ? FILE_COUNTS : 0) : a->len >= LARGE_FROM ? a->len : 0;
-    if (!counts || hold(x, counts))
+    size_t counts = a->ready ? (a->in_file ? FILE_COUNTS : 0) : a->len >= ANSWERS_LARGE ? a->len : 0;
+    bool room = !counts || answers_hold(x->rest, x->caller.name_space, counts);
+    a->held = room ? counts : 0;
+    if (room)
         return;
     if (a->ready)
         http.MHD_destroy_response(TAKE_PTR(a->ready));

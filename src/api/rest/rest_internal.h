@@ -148,7 +148,10 @@ int bad_field(struct exchange *x, const char *field, struct err *err);
 void reply_etag(struct exchange *x);
 /* In a thread of the jobs, when all is said: compresses it, and counts what is large: a 429 instead, where that is too much. */
 void reply_finish(struct exchange *x);
-void reply_let_go(struct exchange *x);
+/* Of what is large and waits for its client, as long as it does; a namespace has its share of it: false, it has too much. */
+#define ANSWERS_LARGE ((size_t)1 << 20)
+bool answers_hold(struct rest *r, const char *name_space, size_t bytes);
+void answers_let_go(struct rest *r, const char *name_space, size_t bytes); /* none is fine */
 enum MHD_Result reply_send(struct exchange *x);
 /* Sends it past the library, which can send nothing after it. */
 void reply_past(struct exchange *x, int fd);

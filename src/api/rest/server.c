@@ -701,7 +701,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
         c->last = c->last || x->last || x->closes || end != MHD_REQUEST_TERMINATED_COMPLETED_OK;
     mark_busy(x, false, now / NS_PER_MS);
     body_free(x);
-    reply_let_go(x);
+    answers_let_go(r, x->caller.name_space, x->answer.held);
     target_release(&x->target);
     strbuf_release(&x->body);
     json_decref(x->args);

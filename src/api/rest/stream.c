@@ -39,6 +39,8 @@ struct stream {
     atomic_bool begun; /* it is being sent: before, its connection waits for the job that makes it, and is not to be woken */
     struct strbuf text;
     size_t sent; /* of it */
+    char of[72];  /* the caller's namespace, for the share of what is large */
+    size_t held;  /* of that */
     int64_t said_ns;
 };
 
@@ -101,6 +103,7 @@ static void free_stream(void *arg)
     }
     pthread_mutex_unlock(&s->rest->lock);
     watchers_leave(s->rest, s->name_space);
+    answers_let_go(s->rest, s->of, s->held);
     strbuf_release(&s->text);
     pass_release(&s->pass);
     free(s->run_id);
@@ -164,18 +167,33 @@ static int read_events(struct stream *s)
     return n;
 }
 
+/* What is large and has no room is not sent: the stream ends without it. */
+static void take_feed(struct stream *s)
+{
+    feed_take(s->feed, &s->text, &s->ended, wake, s);
+    bool large = s->text.len >= ANSWERS_LARGE, room = !large || answers_hold(s->rest, s->of, s->text.len);
+    s->held = large && room ? s->text.len : 0;
+    if (room)
+        return;
+    strbuf_release(&s->text);
+    s->ended = true;
+}
+
 /* Takes what there is to send next. False: nothing has come. */
 static bool refill(struct stream *s)
 {
     int n = 0;
+    if (s->held) /* what was large goes at once */
+        strbuf_release(&s->text);
     strbuf_clear(&s->text);
-    s->sent = 0;
+    answers_let_go(s->rest, s->of, s->held);
+    s->sent = s->held = 0;
     if (!pass_holds(s->rest, &s->pass)) {
         s->ended = true;
         return true;
     }
     if (s->feed)
-        feed_take(s->feed, &s->text, &s->ended, wake, s);
+        take_feed(s);
     else
         n = read_events(s);
     int64_t now = os_mono_ns();
@@ -255,6 +273,7 @@ int stream_feed(struct exchange *x, struct rest_feed *feed, struct err *err)
     }
     *s = (struct stream){.rest = x->rest, .conn = x->conn, .feed = feed, .text = STRBUF_INIT_MAX(FEED_TEXT_MAX),
                          .said_ns = os_mono_ns()};
+    snprintf(s->of, sizeof s->of, "%s", x->caller.name_space);
     strbuf_puts(&s->text, ": messages\n\n"); /* so that the answer's head goes out at once */
     int r = pass_take(x, &s->pass, err);
     if (r == 0)
