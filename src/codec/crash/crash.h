@@ -45,6 +45,7 @@ enum crash_kind {
     CRASH_CHECK,  /* an assertion or CHECK of the program itself */
     CRASH_SIGNAL, /* a signal, as a shell, Android or a handler of the program names it */
     CRASH_GLIBC,
+    CRASH_VALGRIND,
     CRASH_GDB,
     CRASH_CDB,
     CRASH_KERNEL,

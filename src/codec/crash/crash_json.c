@@ -12,6 +12,7 @@ static const char *const kind_names[CRASH_KINDS_] = {
     [CRASH_CENTIPEDE] = "centipede", [CRASH_AFL] = "afl", [CRASH_GO] = "go", [CRASH_PYTHON] = "python",
     [CRASH_RUST] = "rust", [CRASH_JAVA] = "java", [CRASH_JAVASCRIPT] = "javascript", [CRASH_V8] = "v8",
     [CRASH_CHECK] = "check", [CRASH_SIGNAL] = "signal", [CRASH_GLIBC] = "glibc", [CRASH_GDB] = "gdb", [CRASH_CDB] = "cdb",
+    [CRASH_VALGRIND] = "valgrind",
     [CRASH_KERNEL] = "kernel", [CRASH_OTHER] = "other",
 };
 

@@ -69,7 +69,7 @@ static const struct {
     {"Aborted", CRASH_SIGNAL, "Abrt"},
 };
 
-static const char *signal_type(int number)
+const char *signal_type(int number)
 {
     return number == 4 ? "Ill" : number == 5 ? "Trap" : number == 6 ? "Abrt" : number == 7 ? "Bus" :
            number == 8 ? "Floating-point-exception" : number == 11 ? "UNKNOWN" : "Fatal-signal";
@@ -409,7 +409,8 @@ static bool begins(struct scan *s, struct view line, struct view rest)
 {
     return read_plain_traceback(s, line, rest) || read_rust_panic(s, line, rest) || read_java_exception(s, line) ||
            read_js_error(s, line, rest) || read_go_race(s, line) || read_go_failure(s, line, rest) ||
-           read_gwp_asan(s, line, rest) || read_java_fatal(s, line, rest) || read_sanitizer(s, line) || read_message(s, line);
+           read_gwp_asan(s, line, rest) || read_java_fatal(s, line, rest) ||
+           read_valgrind(s, line, rest) || read_sanitizer(s, line) || read_message(s, line);
 }
 
 /* Of UBSan without a stack (print_stacktrace=0) the place is all that tells two faults apart: "/src/a.c:9:5: runtime error: ". */
@@ -450,6 +451,7 @@ void scan_fallback(struct scan *s)
         read_indented(s, text);
     if (scan_found(s)) {
         read_place(s);
+        scan_tombstone_stack(s);
         scan_kernel_stack(s);
         return;
     }

@@ -186,6 +186,50 @@ bool rule_android(struct scan *s, struct view line)
     return false;
 }
 
+/* "pc 0000000000012250  /x/libbox.so (offset 0x1000) (box_put(int)+32) (BuildId: 01ab)", after the number. */
+static void tombstone_frame(struct scan *s, int number, struct view rest)
+{
+    char text[CRASH_TEXT_MAX];
+    struct view name = {"", 0}, address, module;
+    if (!view_skip(&rest, " pc ") || !(address = view_take(&rest, is_hex)).n)
+        return;
+    rest = view_trim(rest);
+    ssize_t at = view_find(rest, " (BuildId: ");
+    rest = view_first(rest, at < 0 ? rest.n : (size_t)at);
+    at = view_find(rest, " (");
+    module = view_first(view_first(rest, at < 0 ? rest.n : (size_t)at), 1500);
+    view_after_last(module, "!", &module); /* in an archive */
+    if (view_after(rest, " (", &name) && view_starts(name, "offset ") && !view_after(name, ") (", &name))
+        name.n = 0;
+    at = view_rfind_char(name, '+');
+    name = view_first(view_first(name, at < 0 ? 0 : (size_t)at), 1500);
+    address = view_first(address, 20);
+    int n = snprintf(text, sizeof text, "#%d 0x%.*s%s%.*s (%.*s+0x%.*s)", number, (int)address.n, address.s,
+                     name.n ? " in " : "", (int)name.n, name.s, (int)module.n, module.s, (int)address.n, address.s);
+    rule_frame(s, (struct view){text, (size_t)n});
+}
+
+void scan_tombstone_stack(struct scan *s)
+{
+    struct view text = s->text, number;
+    int frames = 0;
+    if (s->frames.len || s->state.len || (s->kind != CRASH_SIGNAL && s->kind != CRASH_CHECK) ||
+        !view_after(text, "backtrace:", &text))
+        return;
+    for (int i = 0; i < CRASH_FRAMES_MAX && text.n; i++) {
+        ssize_t end = view_find_char(text, '\n'), at;
+        struct view line = view_first(view_first(text, end < 0 ? text.n : (size_t)end), CRASH_TEXT_MAX), rest;
+        text = view_from(text, end < 0 ? text.n : (size_t)end + 1);
+        at = view_find(line, "#");
+        rest = view_from(line, at < 0 ? line.n : (size_t)at + 1);
+        if ((number = view_take(&rest, is_digit)).n && view_int(number) == frames)
+            tombstone_frame(s, frames++, rest);
+        else if (frames)
+            break;
+    }
+    s->stack_closed = frames > 0;
+}
+
 /* Trusty, the secure world's system, names no reason: only that an application of it crashed. */
 bool rule_trusty(struct scan *s, struct view line)
 {

@@ -93,6 +93,10 @@ bool frame_ignored(struct view frame, bool symbolized);
 struct view demangle(struct view name, char *buf, size_t size);
 /* The name that the state has of a frame's text; good until the next call. */
 struct view frame_name(struct scan *s, struct view frame);
+/* An error of Memcheck begins; text: what follows the line. */
+bool read_valgrind(struct scan *s, struct view line, struct view text);
+/* "UNKNOWN" of 11: a signal's number on Linux. */
+const char *signal_type(int number);
 /* After the last line: what other voices there are if no tool has spoken; cycles, numbers, an empty state; the severity. */
 void scan_fallback(struct scan *s);
 void scan_normalise(struct scan *s);
@@ -100,6 +104,8 @@ void crash_rate(struct scan *s);
 
 /* "msm_f+0xa0/0x124" at the beginning, perhaps in parentheses. */
 bool kernel_function(struct view v, struct view *ret_name);
+/* The backtrace of Android's tombstone, named by the system, where nothing else has said where the fault is. */
+void scan_tombstone_stack(struct scan *s);
 /* The stack of a kernel's report that has no addresses, which scan_fallback() reads where there was no other. */
 void scan_kernel_stack(struct scan *s);
 

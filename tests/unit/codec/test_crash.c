@@ -369,6 +369,42 @@ static void test_programs(void **state)
          CRASH_RUST, "Out-of-memory", "NULL", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
         {"/src/a.c:9:5: runtime error: signed integer overflow: 2147483647 + 1 cannot be represented in type 'int'\n",
          CRASH_UBSAN, "Integer-overflow", "a.c:9\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        /* Valgrind 3.19, of a program of our own */
+        {"==18694== Memcheck, a memory error detector\n==18694== Command: ./a 0\n==18694== \n==18694== Invalid read of size 4\n"
+         "==18694==    at 0x1093D6: long box::Tree::get<long>(long) (a.cpp:4)\n==18694==    by 0x109285: main (a.cpp:12)\n"
+         "==18694==  Address 0x4d6fca8 is 0 bytes after a block of size 40 alloc'd\n"
+         "==18694==    at 0x48417B4: malloc (in /usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so)\n"
+         "==18694==    by 0x10926A: main (a.cpp:11)\n==18694== \n==18694== \n==18694== HEAP SUMMARY:\n"
+         "==18694== 40 bytes in 1 blocks are definitely lost in loss record 1 of 1\n",
+         CRASH_VALGRIND, "Heap-buffer-overflow\nREAD 4", "long box::Tree::get<long>\n", "0x4d6fca8", CRASH_READ, true, SEVERITY_MEDIUM},
+        {"==19243== Invalid free() / delete / delete[] / realloc()\n"
+         "==19243==    at 0x484417B: free (in /usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so)\n"
+         "==19243==    by 0x10921F: box::twice(void*) (a.cpp:7)\n==19243==    by 0x1092F2: main (a.cpp:16)\n"
+         "==19243==  Address 0x4d6fc80 is 0 bytes inside a block of size 40 free'd\n"
+         "==19243==    at 0x484417B: free (in /usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so)\n"
+         "==19243==    by 0x109213: box::once(void*) (a.cpp:7)\n==19243==  Block was alloc'd at\n",
+         CRASH_VALGRIND, "Heap-double-free", "box::twice\n", "0x4d6fc80", CRASH_ACCESS_UNKNOWN, true, SEVERITY_HIGH},
+        {"==19086== Conditional jump or move depends on uninitialised value(s)\n==19086==    at 0x1091E4: box::branch(int*) (a.cpp:6)\n"
+         "==19086==    by 0x1092E0: main (a.cpp:15)\n==19086== \n",
+         CRASH_VALGRIND, "Use-of-uninitialized-value", "box::branch\n", "", CRASH_ACCESS_UNKNOWN, true, SEVERITY_MEDIUM},
+        {"==19604== Process terminating with default action of signal 11 (SIGSEGV)\n"
+         "==19604==  Access not within mapped region at address 0x10\n==19604==    at 0x1093D6: box::get(long) (a.cpp:4)\n"
+         "==19604==    by 0x1092FD: (below main) (libc_start_call_main.h:58)\n==19604==  If you believe this happened\n",
+         CRASH_VALGRIND, "Null-dereference", "box::get\n", "0x10", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==19394== 77 bytes in 1 blocks are definitely lost in loss record 1 of 1\n"
+         "==19394==    at 0x48417B4: malloc (in /usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so)\n"
+         "==19394==    by 0x109234: box::lose() (a.cpp:8)\n==19394==    by 0x1092FD: main (a.cpp:17)\n==19394== \n",
+         CRASH_VALGRIND, "Direct-leak", "box::lose\n", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_LOW},
+        {"==7== Invalid write of size x\n==7==\n==8==    at 0x:  ()\n", CRASH_VALGRIND, "UNKNOWN\nWRITE", "NULL", "", CRASH_WRITE,
+         true, SEVERITY_HIGH},
+        /* Android's tombstone */
+        {"*** *** *** *** *** ***\npid: 7, tid: 8, name: box  >>> com.example.box <<<\n"
+         "signal 11 (SIGSEGV), code 1 (SEGV_MAPERR), fault addr 0x0000000000000010\nCause: null pointer dereference\n\nbacktrace:\n"
+         "      #00 pc 0000000000012250  /data/app/~~a==/lib/arm64/libbox.so (box::Tree::insert(int)+32) (BuildId: 01ab)\n"
+         "      #01 pc 00000000000123f8  /data/app/~~a==/base.apk!libbox.so (offset 0x1000) (box_open+120) (BuildId: 01ab)\n"
+         "      #02 pc 00000000000c8a04  /apex/com.android.runtime/lib64/bionic/libc.so\n\nmemory near x0:\n",
+         CRASH_SIGNAL, "Null-dereference", "box::Tree::insert\nbox_open\n", "0x000000000010", CRASH_ACCESS_UNKNOWN, false,
+         SEVERITY_LOW},
         {"all is well\n", CRASH_NONE, "", "", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_INFO},
         {"", CRASH_NONE, "", "", "", CRASH_ACCESS_UNKNOWN, false, SEVERITY_INFO},
     };
