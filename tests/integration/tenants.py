@@ -285,7 +285,8 @@ def check_watchers(s, a, b):
 def check_roles(s, a, viewer, boss):
     for method, path, body in (("POST", "/workflows/busy/submit", {"target_path": "https://example.org/x"}), ("POST", "/runs/run1/cancel", None),
                                ("POST", "/runs/run1/terminate", None), ("POST", "/runs/run1/retry", None), ("POST", "/runs/run1/signal/x", None),
-                               ("DELETE", "/runs/run1", None), ("POST", "/fuzzing/run1/stats", {}), ("DELETE", "/fuzzing/run1", None)):
+                               ("DELETE", "/runs/run1", None), ("POST", "/fuzzing/run1/stats", {}), ("POST", "/fuzzing/run1/crash", {}),
+                               ("DELETE", "/fuzzing/run1", None)):
         expect(s.ask(viewer, method, path, body)[0] == 403, f"a viewer: {method} {path}")
     expect(s.upload(viewer, "busy", "nothing")[0] == 403, "a viewer uploads nothing")
     here = str(s.lab.target())
@@ -308,7 +309,7 @@ def check_audit(s):
     rest = [e for e in entries if e["via"] == "rest"]
     got = {(e["who"]["name"], e["action"], e["outcome"]) for e in rest}
     for want in (("a", "run.submit", "allowed"), ("b", "run.delete", "allowed"), ("v", "run.submit", "denied"), ("v", "run.delete", "denied"),
-                 ("owner", "run.submit", "allowed")):
+                 ("v", "run.crash", "denied"), ("owner", "run.submit", "allowed")):
         expect(want in got, f"{want} was not written down: {sorted(got)}")
     expect(all(e["peer"] == "127.0.0.1" and e["namespace"] for e in rest), f"from where, and about what: {rest[:2]}")
     expect([e["time"] for e in entries] == sorted(e["time"] for e in entries), "one log, in the order of time")
