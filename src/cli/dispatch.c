@@ -145,8 +145,6 @@ static int check_count(const struct command *c, const char *path, const struct a
 static int check_remote(struct app *app, const struct command *c, const char *path, struct err *err)
 {
     bool named = args_global(app->args, "server");
-    if (named && args_global(app->args, "namespace"))
-        return err_set(err, ERR_USAGE, "--namespace: through a server, the token says whose runs they are");
     if (!app->remote || c->remote)
         return 0;
     app->remote = false;

@@ -61,6 +61,7 @@ int remote_open(struct app *app, struct err *err)
     const struct config *c = &app->config;
     _cleanup_free_ char *token = NULL;
     struct client_options o = {.url = config_get(c, CONFIG_server_url),
+                               .name_space = args_global(app->args, "namespace"),
                                .ca_file = config_get(c, CONFIG_server_ca_file),
                                .cert_file = config_get(c, CONFIG_server_cert),
                                .key_file = config_get(c, CONFIG_server_key),

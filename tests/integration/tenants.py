@@ -91,9 +91,10 @@ class Server:
     def token(self, *options):
         return self.lab.ff("-q", "token", "create", *options, check=0).stdout.strip()
 
-    def ask(self, token, method, path, body=None, type="application/json"):
+    def ask(self, token, method, path, body=None, type="application/json", space=None):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Authorization": "Bearer " + token} if token else {}
+        if space: headers["X-FF-Namespace"] = space
         if body is not None:
             headers["Content-Type"] = type
             body = json.dumps(body) if isinstance(body, dict) else body
@@ -178,6 +179,28 @@ def check_walls(s):
     return a, b, boss, viewer
 
 
+def check_choice(s, a):
+    """Who has a token of all namespaces says which one it is about; to another token that says nothing new."""
+    def ids(token, space=None): return {r["run_id"] for r in s.ask(token, "GET", "/runs", space=space)[1]["runs"]}
+    expect(ids(s.owner, "team-a") == ids(a) == ids(a, "team-a") != set() and not ids(s.owner) & ids(a), "the runs of a namespace that is named")
+    for path in ("/runs/run1/status", "/runs/run1/status", "/runs/run1/events", "/runs/run1/log", "/runs/run1/artifacts/own.txt", "/status", "/workers"):
+        status, r = s.ask(s.owner, "GET", path, space="team-a")
+        expect(status == 200, f"{path} of a namespace that is named: {status} {r}")
+        if "run1" in path: expect(s.ask(s.owner, "GET", path)[0] == 404, f"{path} of no namespace that is named")
+    denied = [s.ask(a, "GET", "/runs", space=other) for other in ("team-b", "nosuch", "default", "*")]
+    expect({(st, r["detail"]["error"]["message"]) for st, r in denied} == {(403, "the token is for another namespace than X-FF-Namespace names")}, f"another namespace: {denied}")
+    for _ in range(2):
+        for none in ("nosuch", "*", "A b", "x" * 300):
+            status, r = s.ask(s.owner, "POST", "/workflows/brief/submit", {"target_path": str(s.lab.target({"a.py": "x"}, "chosen"))}, space=none)
+            expect(status == 404 and r["detail"]["error"]["type"] == "NamespaceNotFound", f"the namespace {none[:9]}: {status} {r}")
+    def remote(*args, **kw): return s.lab.ff("--server", f"http://127.0.0.1:{s.port}", "--token-file", s.lab.state / "token", *args, **kw)
+    remote("--namespace", "team-a", "run", "brief", s.lab.target({"a.py": "x"}, "chosen"), "--name", "chosen", check=0)
+    expect("chosen" in ids(a) and "chosen" not in ids(s.owner), "a run in a namespace that is named")
+    expect(remote("runs", "show", "chosen").returncode == 2, "a run of a namespace that is not named")
+    remote("--namespace", "team-a", "runs", "delete", "chosen", check=0)
+    for none in ("nosuch", "A b\r\nX: y"): expect(remote("--namespace", none, "runs", "list").returncode == 2, f"ff --namespace {none}")
+
+
 def check_digests(s, a, b):
     """Who knows the digest of another namespace's object has nothing by that; in a namespace, one run reads what another has left."""
     ref = next(x["ref"] for x in s.ask(a, "GET", "/runs/run1/artifacts")[1]["artifacts"] if x["name"] == "own.txt")
@@ -223,14 +246,18 @@ def check_folders(s, b):
 def check_sessions(s, a, b):
     """Who makes sessions without end takes none of another's away."""
     c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
-    def mcp(token, method, session=None):
+    def mcp(token, method, session=None, space=None):
         head = {"Authorization": "Bearer " + token, "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-                "MCP-Protocol-Version": "2025-06-18", **({"Mcp-Session-Id": session} if session else {})}
-        given = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}} if method == "initialize" else {}
+                "MCP-Protocol-Version": "2025-06-18", **({"Mcp-Session-Id": session} if session else {}), **({"X-FF-Namespace": space} if space else {})}
+        given = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}} if method == "initialize" else {"name": "list_recent_runs_mcp", "arguments": {}}
         c.request("POST", "/mcp", json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": given}), head)
         r = c.getresponse()
-        r.read()
+        seen.append(r.read())
         return r.status, r.getheader("Mcp-Session-Id")
+    seen = []
+    status, mine = mcp(s.owner, "initialize", space="team-a")
+    expect(mcp(s.owner, "tools/call", mine, "team-a")[0] == 200 and b"run1" in seen[-1], f"a session for a namespace that is named: {status} {seen[-1]}")
+    expect(mcp(s.owner, "tools/call", mine)[0] == 404, "that session for another one")
     status, mine = mcp(a, "initialize")
     expect(status == 200 and mcp(a, "ping", mine)[0] == 200, f"a session: {status}")
     made = [mcp(b, "initialize")[1] for _ in range(1100)]
@@ -474,6 +501,7 @@ with Lab() as lab:
     (lab.toolbox() / "modules" / "torn" / "module.yaml").write_text("name: [")
     s = Server(lab)
     a, b, boss, viewer = check_walls(s)
+    check_choice(s, a)
     check_digests(s, a, b)
     check_folders(s, b)
     check_sessions(s, a, b)

@@ -16,6 +16,7 @@
 struct client_options {
     const char *url;       /* "http://127.0.0.1:8000", "https://host/below" */
     const char *token;     /* NULL: none */
+    const char *name_space; /* which it is about, for a token of all of them; NULL: the server's default */
     const char *ca_file;   /* certificates to trust instead of the system's (PEM); NULL or "": the system's */
     const char *cert_file, *key_file; /* of the client (PEM); NULL or "": none */
     bool insecure;         /* the server's certificate is not checked */

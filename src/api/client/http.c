@@ -25,7 +25,7 @@
 struct client {
     char *url; /* without a slash at its end */
     char *authorization; /* "Authorization: Bearer ..."; NULL: none */
-    char *ca_file, *cert_file, *key_file;
+    char *name_space, *ca_file, *cert_file, *key_file;
     bool insecure, local;
     int64_t patience_ms;
     bool (*interrupted)(void *arg);
@@ -93,19 +93,22 @@ int client_new(const struct client_options *o, struct client **ret, struct err *
     int r = check_url(o, err);
     if (r == 0 && o->token && o->token[strspn(o->token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")])
         r = err_set(err, ERR_USAGE, "the token has characters that no token has");
+    if (r == 0 && o->name_space && o->name_space[strspn(o->name_space, "abcdefghijklmnopqrstuvwxyz0123456789-._")])
+        r = err_set(err, ERR_USAGE, "'%.80s' is no name of a namespace", o->name_space);
     if (r == 0)
         r = curl_load(err);
     struct client *c = r == 0 ? mem_zalloc(sizeof *c) : NULL;
     if (!c)
         return r < 0 ? r : err_nomem(err);
-    *c = (struct client){.url = copy(o->url), .ca_file = copy(o->ca_file), .cert_file = copy(o->cert_file),
-                         .key_file = copy(o->key_file), .insecure = o->insecure, .local = client_url_is_local(o->url),
-                         .patience_ms = o->patience_ms, .interrupted = o->interrupted, .arg = o->arg};
+    *c = (struct client){.url = copy(o->url), .name_space = copy(o->name_space), .ca_file = copy(o->ca_file),
+                         .cert_file = copy(o->cert_file), .key_file = copy(o->key_file), .insecure = o->insecure,
+                         .local = client_url_is_local(o->url), .patience_ms = o->patience_ms,
+                         .interrupted = o->interrupted, .arg = o->arg};
     c->authorization = o->token && *o->token ? mem_printf(BEARER "%s", o->token) : NULL;
     c->multi = lib.curl_multi_init();
     c->easy = lib.curl_easy_init();
     if (!c->url || !c->multi || !c->easy || !copied(o->ca_file, c->ca_file) || !copied(o->cert_file, c->cert_file) ||
-        !copied(o->key_file, c->key_file) || !copied(o->token, c->authorization)) {
+        !copied(o->key_file, c->key_file) || !copied(o->name_space, c->name_space) || !copied(o->token, c->authorization)) {
         client_free(c);
         return err_nomem(err);
     }
@@ -127,6 +130,7 @@ void client_free(struct client *c)
         explicit_bzero(c->authorization, strlen(c->authorization));
     free(c->authorization);
     free(c->url);
+    free(c->name_space);
     free(c->ca_file);
     free(c->cert_file);
     free(c->key_file);
@@ -146,9 +150,9 @@ curl_mime *client_form(struct client *c)
 int client_again(const struct client *c, struct client **ret, struct err *err)
 {
     const char *token = c->authorization ? c->authorization + strlen(BEARER) : NULL;
-    const struct client_options o = {.url = c->url, .token = token, .ca_file = c->ca_file, .cert_file = c->cert_file,
-                                     .key_file = c->key_file, .insecure = c->insecure, .plain_http = true,
-                                     .patience_ms = c->patience_ms};
+    const struct client_options o = {.url = c->url, .token = token, .name_space = c->name_space, .ca_file = c->ca_file,
+                                     .cert_file = c->cert_file, .key_file = c->key_file, .insecure = c->insecure,
+                                     .plain_http = true, .patience_ms = c->patience_ms};
     return client_new(&o, ret, err);
 }
 
@@ -222,6 +226,10 @@ static int make_headers(const struct client *c, const struct transfer *t, bool j
         r = add_header(ret, c->authorization, err);
     if (r == 0)
         r = add_header(ret, line, err);
+    if (r == 0 && c->name_space) {
+        snprintf(line, sizeof line, "X-FF-Namespace: %.200s", c->name_space);
+        r = add_header(ret, line, err);
+    }
     for (size_t i = 0; r == 0 && t->headers && t->headers[i]; i++)
         r = add_header(ret, t->headers[i], err);
     if (r == 0)

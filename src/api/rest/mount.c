@@ -27,8 +27,11 @@ int do_mount(struct exchange *x, struct err *err)
     char peer[64];
     exchange_peer(x, peer, sizeof peer);
     const struct rest_mount *m = x->route->mount;
+    struct rest_caller caller = x->caller;
+    if (x->name_space[0]) /* who names one is bound to it there */
+        snprintf(caller.name_space, sizeof caller.name_space, "%s", x->name_space);
     struct rest_mount_request q = {.method = x->method, .body = strbuf_str(&x->body), .body_len = x->body.len,
-                                   .caller = &x->caller, .peer = peer, .header = header, .arg = x};
+                                   .caller = &caller, .peer = peer, .header = header, .arg = x};
     struct rest_mount_answer a = {.status = 200};
     if (!m)
         return err_set(err, ERR_NOT_FOUND, "that is not served here");

@@ -43,6 +43,8 @@ static json_t *parameters(const struct api *a, const struct route *r)
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
         json_array_foreach(json_object_get(r->extra, kinds[k]), i, name)
             add_parameter(a, list, json_string_value(name));
+    if (r->role != REST_NONE && !r->mounted && !json_flag(r->extra, "all", false))
+        add_parameter(a, list, "X-FF-Namespace");
     return list;
 }
 

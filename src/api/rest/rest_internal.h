@@ -102,6 +102,7 @@ struct exchange {
     struct err target_why;
     const struct route *route;
     struct rest_caller caller;
+    char name_space[72]; /* that a caller of all of them has named; "": none */
     struct service svc; /* for the caller's namespace */
     char key[LIVE_KEY_MAX];
     json_t *args; /* checked: path, query and header parameters */
@@ -171,6 +172,8 @@ const char *session_cookie_name(const struct rest *r);
 const char *session_cookie(const struct exchange *x);
 /* Who asks, and whether he may; a refused change is written into the audit log. Sets caller and svc. */
 int exchange_rights(struct exchange *x, struct err *err);
+/* -ERR_NOT_FOUND: the one that the caller has named is not there. Waits for the engine. */
+int exchange_namespace(struct exchange *x, struct err *err);
 /* What a caller has shown who listens for long: it is looked at again now and then. Begins as zeros. */
 struct pass {
     char *authorization, *session; /* NULL: none was sent */

@@ -46,6 +46,12 @@ static int write_entry(const struct entry *e, bool denied, struct err *err)
     return audit_write(e->state_dir, &a, err);
 }
 
+static int no_namespace(struct exchange *x, const char *name, struct err *err)
+{
+    x->error_type = "NamespaceNotFound";
+    return err_set(err, ERR_NOT_FOUND, "there is no namespace '%.80s'", name);
+}
+
 static void write_denied(void *arg)
 {
     struct err err = {0};
@@ -58,6 +64,33 @@ int exchange_audit(const struct exchange *x, struct err *err)
 {
     struct entry e = {0};
     return fill(x, &e) ? write_entry(&e, false, err) : 0;
+}
+
+/* Whether what a caller of all of them names is there, is asked when there is time for that. */
+static int choose_namespace(struct exchange *x, struct err *err)
+{
+    const char *named = request_header(x, "X-FF-Namespace");
+    struct err none = {0};
+    if (x->caller.name_space[0])
+        x->svc.name_space = x->caller.name_space;
+    if (!named || strcmp(named, service_namespace(&x->svc)) == 0)
+        return 0;
+    if (x->caller.name_space[0])
+        return err_set(err, ERR_PERMISSION, "the token is for another namespace than X-FF-Namespace names");
+    if (access_check_namespace(named, false, &none) < 0)
+        return no_namespace(x, named, err);
+    snprintf(x->name_space, sizeof x->name_space, "%s", named);
+    x->svc.name_space = x->name_space;
+    return 0;
+}
+
+int exchange_namespace(struct exchange *x, struct err *err)
+{
+    struct err why = {0};
+    Pb__DescribeNamespaceRequest q = PB__DESCRIBE_NAMESPACE_REQUEST__INIT;
+    q.namespace_ = x->name_space;
+    int r = x->name_space[0] ? engine_call_sync(x->svc.engine, ENGINE_DESCRIBE_NAMESPACE, &q.base, 0, NULL, &why) : 0;
+    return r == -ERR_NOT_FOUND ? no_namespace(x, x->name_space, err) : r < 0 ? err_copy(err, &why) : 0;
 }
 
 int exchange_rights(struct exchange *x, struct err *err)
@@ -76,13 +109,12 @@ int exchange_rights(struct exchange *x, struct err *err)
         x->error_type = "CsrfToken";
     if (r < 0)
         return r;
-    if (x->caller.name_space[0])
-        x->svc.name_space = x->caller.name_space;
-    if (x->caller.role < x->route->role)
+    r = choose_namespace(x, err);
+    if (r == 0 && x->caller.role < x->route->role)
         r = err_set(err, ERR_PERMISSION, "that needs more rights than the token has");
-    else if (x->caller.name_space[0] && json_flag(x->route->extra, "all", false))
+    else if (r == 0 && x->caller.name_space[0] && json_flag(x->route->extra, "all", false))
         r = err_set(err, ERR_PERMISSION, "that is for tokens of all namespaces");
-    else if (json_flag(x->route->extra, "switched", false))
+    else if (r == 0 && json_flag(x->route->extra, "switched", false))
         r = restore_permitted(x, err);
     struct entry *e = r < 0 ? mem_zalloc(sizeof *e) : NULL;
     if (e && !(fill(x, e) && jobs_add(x->rest->jobs, x->caller.name_space, write_denied, e)))

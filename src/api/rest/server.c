@@ -282,7 +282,9 @@ void exchange_work(void *arg)
     bool makes_room = json_flag(x->route->extra, "makes_room", false);
     if (makes_room)
         os_reserve_give(x->svc.state_dir);
-    int r = atomic_load(&x->rest->over) ? err_set(&err, ERR_UNAVAILABLE, "the server is stopping") : exchange_audit(x, &err);
+    int r = atomic_load(&x->rest->over) ? err_set(&err, ERR_UNAVAILABLE, "the server is stopping") : exchange_namespace(x, &err);
+    if (r == 0)
+        r = exchange_audit(x, &err);
     if (r == 0)
         r = x->route->run(x, &err);
     if (makes_room)
