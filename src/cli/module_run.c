@@ -45,12 +45,14 @@ static void on_signal(int sig)
 /* A server's client has its own way to look at them. */
 static void catch_signals(struct app *app)
 {
-    struct sigaction sa = {.sa_handler = on_signal};
+    struct sigaction sa = {.sa_handler = on_signal}, before;
     if (app->remote)
         follow_prepare(app, false);
     else {
         sigaction(SIGINT, &sa, NULL);
         sigaction(SIGTERM, &sa, NULL);
+        if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup means it */
+            sigaction(SIGHUP, &sa, NULL);
     }
 }
 
