@@ -10,6 +10,7 @@
 
 #define NAME "reserve"
 #define RESERVE_BYTES ((off_t)8 << 20) /* SQLite's logs of a large removal, before they are taken over, with some to spare */
+#define STEP_BYTES (RESERVE_BYTES / 16)
 
 static off_t room(const char *dir)
 {
@@ -33,10 +34,12 @@ void os_reserve_keep(const char *dir)
     if (!path || os_open(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600, &fd, NULL) < 0 || fstat(fd, &st) < 0 ||
         st.st_size >= RESERVE_BYTES || take(fd, st.st_size, RESERVE_BYTES))
         return;
-    if (fresh)
+    if (fresh) {
         (void)unlink(path); /* too small a disk */
-    else if (room(dir) > 0)
-        (void)take(fd, st.st_size, st.st_size + room(dir));
+        return;
+    }
+    for (off_t n = room(dir); n > 0 && !take(fd, st.st_size, st.st_size + n); n -= STEP_BYTES) /* others write meanwhile */
+        ;
 }
 
 void os_reserve_give(const char *dir)

@@ -121,7 +121,7 @@ def room_is_made(lab, t, served):
         ask("DELETE", "/runs/a")
     else:
         lab.ff("runs", "delete", "a", check=0)
-    if (lab.state / "reserve").stat().st_size < 4 << 20 or free(lab): fail("nothing is kept for the next who makes room")
+    if (lab.state / "reserve").stat().st_size < 4 << 20: fail(f"nothing is kept for the next who makes room, of {free(lab)}")
     lab.ff("runs", "delete", "b", check=0)
     if served:
         ask("POST", "/clean", {"older_than_ms": 0})
