@@ -283,12 +283,12 @@ int stream_feed(struct exchange *x, struct rest_feed *feed, struct err *err)
     return r;
 }
 
-/* What the events have not come to yet. */
+/* An execution before this one, beyond which the events have not come yet, whether its end is told by now or not. */
 static int note_before(struct stream *s, const struct run_info *run, struct err *err)
 {
     bool ended;
     int r = run->closed ? 0 : live_execution(s->rest->o.live, s->key, s->before, &ended, err);
-    if (r == 0 && (run->closed || ended || strcmp(s->before, run->execution_id) == 0))
+    if (r == 0 && (run->closed || strcmp(s->before, run->execution_id) == 0))
         s->before[0] = 0;
     return r;
 }
