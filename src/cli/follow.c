@@ -42,6 +42,7 @@ struct stage {
     uint64_t done, total, findings;
     bool running;
     char campaign[96]; /* what a fuzzing campaign counts; empty: it is none */
+    char failure[128]; /* the last one that was told */
 };
 
 static struct {
@@ -106,8 +107,20 @@ static void print_live(const struct worker_event *e)
     }
 }
 
+/* What fails twice may do so for ever, and is told; the first time is for whoever asks for more. */
+static enum log_level failure_level(struct stage *s, const struct worker_event *e)
+{
+    char text[sizeof s->failure];
+    snprintf(text, sizeof text, "%s", json_str(e->data, "message", ""));
+    if (!s || e->attempt < 2 || strcmp(text, s->failure) == 0)
+        return LOG_INFO;
+    snprintf(s->failure, sizeof s->failure, "%s", text);
+    return LOG_WARN;
+}
+
 static void on_event(void *arg, const struct worker_event *e)
 {
+    enum log_level level = LOG_INFO;
     (void)arg;
     pthread_mutex_lock(&view.lock);
     struct stage *s = *e->module ? stage_of(e->module) : NULL;
@@ -131,9 +144,11 @@ static void on_event(void *arg, const struct worker_event *e)
         snprintf(view.no_space, sizeof view.no_space, "%s", json_str(e->data, "message", ""));
     if (view.live)
         print_live(e);
+    if (strcmp(e->type, "failed") == 0)
+        level = failure_level(s, e);
     pthread_mutex_unlock(&view.lock);
     if (strcmp(e->type, "failed") == 0)
-        log_info("%s, attempt %d: %s", e->module, e->attempt, json_str(e->data, "message", ""));
+        log_msg(level, "%s, attempt %d: %s", e->module, e->attempt, json_str(e->data, "message", ""));
     else if (strcmp(e->type, "script_log") == 0 || strcmp(e->type, "log") == 0)
         log_info("%s%s%s", e->module, *e->module ? ": " : "", json_str(e->data, "message", ""));
 }

@@ -38,6 +38,8 @@ with Lab() as lab:
     lab.workflow("nap", one % ("napper", "30s"))
     lab.workflow("short", one % ("sleeper", "1s"))
     lab.workflow("find", one % ("finder", "30s"), params)
+    lab.module("fails", "import sys\nsys.stdin.readline()\nsys.exit(3)\n")
+    lab.workflow("fail_on", (one % ("fails", "30s")).replace("max=1", "max=4, initial='10ms'"))
     lab.workflow("asks", '''
 return function(i)
   local got
@@ -73,6 +75,8 @@ end''')
     lab.ff(*tb, "run", "find", t, "--name", "f1", check=2)
     lab.ff(*tb, "run", "find", t, "n=x", check=2)
     lab.ff(*tb, "run", "short", t, check=3)
+    said = lab.ff(*tb, "run", "fail_on", t, check=3).stderr
+    expect("fails, attempt 2: " in said and said.count(", attempt ") == 1, f"what fails again and again: {said}")
     base = lab.dir / "base.sarif"
     lab.ff(*tb, "run", "find", t, "n=2", "--export-sarif", base, check=0)
     s = json.loads(base.read_text())
