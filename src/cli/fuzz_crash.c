@@ -1,5 +1,6 @@
 /* ff fuzz parse, ff fuzz cluster: crash reports that are there as files, whoever made them. */
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/app.h"
 #include "cli/cmd_fuzz.h"
@@ -64,6 +65,8 @@ static int add_folder(struct reports *r, const char *folder, struct err *err)
         closedir(d);
     if (r->paths.len > first)
         qsort(r->paths.v + first, r->paths.len - first, sizeof *r->paths.v, by_name);
+    else if (ret == 0)
+        log_warn("there is no report in %s", folder);
     return ret;
 }
 

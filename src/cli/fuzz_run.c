@@ -22,8 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define INPUTS_MAX 100000
-
 /* The options of 'ff module run' that are given for the user. */
 static const struct opt set_opts[] = {{"memory", 0, "SIZE", NULL}, {"disk", 0, "SIZE", NULL}, {"artifacts", 0, "DIR", NULL},
                                      {"network", 0, "KIND", NULL}, {"names", 0, "WORD", NULL}};
@@ -358,18 +356,24 @@ static int stage_binary(struct stage *s, const char *binary, const char *engine,
     return r;
 }
 
+/* Several folders may have inputs of one name. */
+static int stage_input(const char *from, const char *to, struct err *err)
+{
+    _cleanup_free_ char *all = os_is_dir(from) ? mem_printf("%s/.", from) : mem_strdup(from);
+    const char *const argv[] = {"cp", "-R", "--preserve=mode", "--backup=numbered", "--", all, to, NULL};
+    if (!os_exists(from))
+        return err_set(err, ERR_USAGE, "there is no %s", from);
+    return all ? tool(argv, from, err) : err_nomem(err);
+}
+
 static int stage_inputs(struct stage *s, const struct args *a, size_t first, struct err *err)
 {
     _cleanup_free_ char *to = mem_printf("%s/inputs/", s->dir);
     int r = to ? os_mkdirs(to, 0755, err) : err_nomem(err);
-    for (size_t i = first; r == 0 && i < a->positional.len && i < INPUTS_MAX; i++) {
-        const char *from = a->positional.v[i];
-        _cleanup_free_ char *all = os_is_dir(from) ? mem_printf("%s/.", from) : mem_strdup(from);
-        if (!os_exists(from))
-            r = err_set(err, ERR_USAGE, "there is no %s", from);
-        else
-            r = all ? copy_to(all, to, err) : err_nomem(err);
-    }
+    for (size_t i = first; r == 0 && i < a->positional.len; i++)
+        r = stage_input(a->positional.v[i], to, err);
+    if (r == 0 && rmdir(to) == 0)
+        r = err_set(err, ERR_USAGE, "there is no input in %s", args_pos(a, first));
     return r;
 }
 
@@ -662,7 +666,8 @@ const struct command fuzz_minimize = {
     .remote = true,
     .name = "minimize", .aliases = "minimise", .summary = "Make inputs that crash smaller",
     .usage = "--binary FILE INPUT... [options]",
-    .details = "One input of each bug is made smaller, as long as the same fault shows at the same place; min-NAME is written.",
+    .details = "One input of each bug is made smaller, as long as the same fault shows at the same place; min-NAME\n"
+               "is written, or the input as it is where nothing can be left out.",
     .examples = "  ff fuzz minimize -b out/parse crash-1 -o small", .opts = triage_opts, .min_args = 1, .max_args = -1,
     .run = run_minimize,
 };

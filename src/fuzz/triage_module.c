@@ -24,16 +24,23 @@ static enum fuzz_fault fault_of(const char *name)
     return strncmp(name, "timeout-", 8) == 0 ? FAULT_TIMEOUT : strncmp(name, "oom-", 4) == 0 ? FAULT_MEMORY : FAULT_CRASH;
 }
 
+/* Is a name, or what is left of it, this one? Also of a second folder's file: 'ff fuzz' stages it as NAME.~1~. */
+static bool is_named(const char *name, const char *want)
+{
+    size_t n = strlen(want);
+    return strncmp(name, want, n) == 0 && (!name[n] || strncmp(name + n, ".~", 2) == 0);
+}
+
 static bool is_archive(const char *name, const char *kind)
 {
     size_t n = strlen(kind), digits = strncmp(name, kind, n) == 0 ? strspn(name + n, "0123456789") : 0;
-    return digits && strcmp(name + n + digits, ".tar") == 0;
+    return digits && is_named(name + n + digits, ".tar");
 }
 
 /* What a campaign leaves beside its crashes. */
 static bool is_no_input(const char *name)
 {
-    return strcmp(name, "state.json") == 0 || strcmp(name, "memory.tar") == 0 || is_archive(name, "corpus-");
+    return is_named(name, "state.json") || is_named(name, "memory.tar") || is_archive(name, "corpus-");
 }
 
 static int take_file(struct campaign *c, const char *dir, char *name, given_list *l, struct err *err)

@@ -53,6 +53,8 @@ with Lab() as lab:
                        input="==7== ERROR: libFuzzer: timeout after 25 seconds\n", capture_output=True)
     if json.loads(p.stdout)["crash_state"] != ["box_fuzzer"]: fail(p.stdout + p.stderr)
     if lab.ff("fuzz", "parse", d / "missing").returncode == 0: fail("a report that is not there")
+    (d / "none").mkdir()
+    if "no report in" not in lab.ff("fuzz", "parse", d / "none", check=0).stderr: fail("a folder without reports")
     if lab.ff("fuzz", "parse", "/dev/null").returncode == 0: fail("a device is no report")
 
     # 1 GB, most of it one line, the report at its end: bounded memory

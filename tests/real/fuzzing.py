@@ -1017,6 +1017,16 @@ def each(lab, *where):
     bugs = doc["summary"]["bugs"]
     if len(bugs) not in (1, 2, 3) or any(b["reproduced"] != b["tries"] for b in bugs):
         fail(bugs)
+    same = [lab.dir / f / "crash" for f in ("first", "second", "empty")]
+    for path in same:
+        path.parent.mkdir()
+    same[0].write_bytes(crashes[0].read_bytes())
+    same[1].write_bytes(crashes[0].read_bytes() + b"2")
+    files = [i["file"] for i in lab.json(*where, "fuzz", "triage", "-b", binary, "--minimize", "0", "-o", "small", *(p.parent for p in same), check=0, timeout=120)["summary"]["inputs"]]
+    if len(files) != 2:
+        fail(f"inputs of one name: {files}")
+    if "no input in" not in lab.ff(*where, "fuzz", "triage", "-b", binary, same[2].parent, check=2).stderr:
+        fail("a folder without inputs")
     lab.ff(*where, "fuzz", "reproduce", "-b", binary, crashes[0], check=1, timeout=60)
     (lab.dir / "fine").write_bytes(b"nothing")
     lab.ff(*where, "fuzz", "reproduce", "-b", binary, "fine", check=0, timeout=60)
