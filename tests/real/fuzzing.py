@@ -956,7 +956,7 @@ static void leave(const char *where, const char *ret, unsigned long bytes) {
     if (fd >= 0) close(fd);
 }
 """
-# With how many executions it is too much more than once.
+# With how many executions it is too much, mostly: a quick machine has them behind it before anybody looks.
 LITTER = {"files": ('for (int i = 0; i < 40; i++) leave(".", "f", 1);', 800),
           "folders": ('if (run++ % 3000 == 0) chmod("x", 0700), rename("x", "y"), mkdir("x", 0700); leave("x", "f", 1); if (run % 3000 == 2999) chmod("x", 0);', 40000),
           "crashes": ('for (int i = 0; i < 40; i++) leave("../crashes", "f", 1);', 800),
@@ -969,8 +969,11 @@ def litter():
     with Lab() as lab:
         for name, (text, executions) in LITTER.items():
             text = HARNESS % (LITTER_INIT, "if (n > 3 && d[0] == 'B' && d[1] == 'U') real_bug();" + text)
-            doc = document(run(lab, lab.target({"l_fuzzer.c": text}, name), "duration=250s", f"max_executions={executions}", "minimize=1s", "seed=3"))
-            summary = doc["result"]["summary"]["targets"]["l_fuzzer"] if doc["status"] == "COMPLETED" else {}
+            for more in (1, 4, 16):
+                doc = document(run(lab, lab.target({"l_fuzzer.c": text}, name), "duration=250s", f"max_executions={executions * more}", "minimize=1s", "seed=3"))
+                summary = doc["result"]["summary"]["targets"]["l_fuzzer"] if doc["status"] == "COMPLETED" else {}
+                if not summary or summary["folders_cleaned"]:
+                    break
             states = [f["evidence"]["crash_state"].split("\n")[0] for f in doc["findings"]]
             if not summary or summary["stopped_by"] != "executions" or summary["folders_cleaned"] < 1 or set(states) - {"real_bug"}:
                 fail(f"{name}: {doc['status']} {doc.get('error')} {summary} {states}")

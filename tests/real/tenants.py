@@ -237,7 +237,7 @@ async def quota(s):
         await s.call("reset_workflow_execution", ResetWorkflowExecutionRequest(namespace=s.namespace, workflow_execution=WorkflowExecution(workflow_id="q1"),
                                                                              workflow_task_finish_event_id=done, request_id=str(uuid.uuid4())))
         check("a reset makes no run beyond the quota", False)
-    except RPCError as e: check("a reset makes no run beyond the quota", "RESOURCE_EXHAUSTED" in str(e.status) or "runs" in str(e), e)
+    except RPCError as e: check("a reset makes no run beyond the quota", "RESOURCE_EXHAUSTED" in str(e.status) or "under way" in str(e), e)
     await s.call("terminate_workflow_execution", TerminateWorkflowExecutionRequest(namespace=s.namespace, workflow_execution=WorkflowExecution(workflow_id="q2")))
     def upload(name, letter):
         q = urllib.request.Request(G["rest"] + f"/workflows/plain/upload-and-submit?filename=big.bin&name={name}", method="POST", data=letter * 60000,
