@@ -536,7 +536,7 @@ class Serving(peers.Stopped):
 
 # A run whose memo says what its client wants: argv is the address, the token, the target's reference.
 LIAR = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 from temporalio.api.common.v1 import Memo, Payload, WorkflowType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
@@ -549,6 +549,7 @@ async def main():
         workflow_type=WorkflowType(name="x"), task_queue=TaskQueue(name="nobody"), identity="x",
         memo=Memo(fields={"ff_target": Payload(metadata={"encoding": b"json/plain"}, data=said)})))
 asyncio.run(main())
+os._exit(0)  # the SDK's native core may crash while the interpreter ends
 """
 
 

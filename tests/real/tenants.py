@@ -3,7 +3,7 @@
 
 usage: tenants.py JSON      {"address", "rest", "a", "b", "d": tokens, "state", ...}; prints one line a case, then 'N passed, N failed'
 """
-import asyncio, datetime, json, sys, threading, time, urllib.error, urllib.parse, urllib.request, uuid
+import asyncio, datetime, json, os, sys, threading, time, urllib.error, urllib.parse, urllib.request, uuid
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.command.v1 import (Command, CompleteWorkflowExecutionCommandAttributes, RequestCancelExternalWorkflowExecutionCommandAttributes,
                                        ScheduleActivityTaskCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
@@ -313,4 +313,6 @@ async def main():
     return 0 if all(results) else 1
 
 
-sys.exit(asyncio.run(main()))
+code = asyncio.run(main())
+sys.stdout.flush()
+os._exit(code)  # the SDK's native core may crash while the interpreter ends
